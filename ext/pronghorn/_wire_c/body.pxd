@@ -1,0 +1,20 @@
+from .scan cimport find_byte, find_head_end, split_fields
+from .shared cimport Limits
+
+cdef int CHUNKED, LENGTH
+cdef Py_ssize_t MAX_CHUNK_LINE
+cdef int SIZE, CONTENT, CONTENT_END, TRAILERS
+
+
+cdef class Decoder:
+    cdef Limits _limits
+    cdef bint _chunked
+    cdef int _expected
+    cdef readonly bint done
+    cdef readonly Py_ssize_t position, remaining, size
+
+    cpdef bytes feed(self, bytes data, Py_ssize_t position)
+    cdef bytes _take(self, bytes data, Py_ssize_t position)
+    cdef bytes _feed_chunked(self, bytes data, Py_ssize_t position)
+    cdef bint _read_line(self, bytes data) except -1
+    cdef bint _read_trailers(self, bytes data, Py_ssize_t start) except -1

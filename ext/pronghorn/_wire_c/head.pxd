@@ -1,0 +1,22 @@
+from .scan cimport decimal, find_byte, is_plain_host, split_fields, token_end, unquote, visible_end
+from .shared cimport Limits
+
+cdef int NO_BODY, LENGTH, CHUNKED
+
+
+cdef class Head:
+    cdef readonly str method, path
+    cdef readonly bytes raw_path, query, upgrade
+    cdef readonly list headers
+    cdef readonly bint http11, keep_alive, expects_continue, accepts_trailers
+    cdef readonly int framing
+    cdef readonly Py_ssize_t length
+
+
+cpdef Head parse(bytes data, Py_ssize_t start, Py_ssize_t end, Limits limits)
+cpdef accept(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, Limits limits)
+cdef _read_target(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, bytes host)
+cdef _read_connection(Head head, bytes value)
+cdef _read_length(Head head, bytes value)
+cdef _read_transfer_encoding(Head head, bytes value)
+cdef list _tokens(bytes value)

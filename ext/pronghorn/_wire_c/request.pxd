@@ -1,0 +1,73 @@
+cimport cython
+
+from .head cimport Head
+from .response cimport Encoder
+from .scan cimport stop_with
+from .shared cimport Shared
+
+cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
+
+
+cdef class Channel:
+    cdef readonly list out
+    cdef readonly bint writable
+
+    cpdef sent(self, Py_ssize_t size)
+    cpdef ended(self)
+    cpdef wanted(self)
+    cpdef bint can_outlive(self) except -1
+    cpdef drained(self)
+    cpdef send_file(self, Request request, message)
+    cpdef answered(self, Request request, status)
+
+
+@cython.freelist(64)
+cdef class Step:
+    cdef Request _request
+    cdef object _message
+    cdef object _waiting
+
+    cdef _go_on(self)
+
+
+@cython.freelist(32)
+cdef class Request:
+    cdef readonly Head head
+    cdef readonly Encoder encoder
+    cdef readonly dict scope
+    cdef Channel _channel
+    cdef Shared _shared
+    # The request's body on its way to the application.
+    cdef list _parts, _arrivals
+    cdef readonly Py_ssize_t buffered
+    cdef public bint body_done
+    cdef bint _taken
+    # The response.
+    cdef int _phase
+    cdef list _trailers
+    cdef bint _with_trailers
+    # The client.
+    cdef bint _disconnected, _lost
+
+    cpdef feed(self, bytes data)
+    cpdef finish_body(self)
+    cpdef disconnect(self)
+    cpdef lose(self)
+    cpdef bint is_waiting(self)
+    cpdef bint is_started(self)
+    cpdef bint is_streaming(self)
+    cpdef bint is_complete(self)
+    cpdef bint is_lost(self)
+    cpdef bint is_refusable(self)
+    cpdef replace(self, Encoder encoder)
+    cpdef wake(self)
+    cpdef arrival(self)
+    cpdef dict take(self)
+    cpdef deliver(self, message)
+    cpdef bint begin_file(self, Py_ssize_t size) except -1
+    cpdef end_file(self, bint present, bint more)
+    cdef dict _take_body(self)
+    cdef _count_sent(self, Py_ssize_t start)
+    cdef _send_body(self, bytes data, bint more)
+    cdef _complete(self, Py_ssize_t size)
+    cdef _deliver_other(self, kind, message)

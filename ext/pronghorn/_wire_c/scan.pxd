@@ -1,0 +1,12 @@
+cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept
+cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept
+cpdef Py_ssize_t token_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
+cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
+cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef bytes encode_fields(list fields)
+cpdef bint same_name(bytes name, bytes lower) noexcept
+cpdef bint is_plain_host(bytes value) noexcept
+cpdef bint is_plain_path(str path) noexcept
+cpdef long long decimal(bytes value) noexcept
+cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef void stop_with(object value) noexcept

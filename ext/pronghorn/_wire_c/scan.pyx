@@ -1,0 +1,299 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The compiled kernels of `pronghorn._wire.scan`, where the contracts are.
+
+Every loop is bounded by `end` or by the CRLF that the caller found before it; `bytes` end with a NUL that no table takes.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memcmp, memcpy
+
+from pronghorn._wire.rules import COMMON_FIELD_NAMES
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(str text)
+    unsigned char* PyUnicode_1BYTE_DATA(str text)
+    Py_ssize_t PyUnicode_GET_LENGTH(str text)
+    void PyErr_SetObject(object kind, object value)
+
+ctypedef const unsigned char* Bytes
+
+# A token's character in lower case, or 0 for one that no token has (RFC 9110 section 5.6.2).
+cdef unsigned char[256] LOWER
+# The value of a hexadecimal digit, or 255.
+cdef unsigned char[256] HEX
+
+# One object for each common name, found by its length, first and last character.
+cdef list NAMES = [None] * 512
+cdef enum:
+    LONGEST_NAME = 64
+
+
+cdef inline Py_ssize_t name_slot(Bytes name, Py_ssize_t size) noexcept:
+    return (size * 37 + name[0] * 5 + name[size - 1] * 3 + name[size // 2]) & 511
+
+
+cdef void fill_tables():
+    cdef int code
+    for code in range(256):
+        LOWER[code] = 0
+        HEX[code] = 255
+    for code in b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz":
+        LOWER[code] = <unsigned char>code
+    for code in range(b"A"[0], b"Z"[0] + 1):
+        LOWER[code] = <unsigned char>(code + 32)
+    for code in range(10):
+        HEX[48 + code] = <unsigned char>code
+    for code in range(6):
+        HEX[65 + code] = HEX[97 + code] = <unsigned char>(10 + code)
+    cdef bytes name
+    for name in COMMON_FIELD_NAMES:
+        NAMES[name_slot(<Bytes>PyBytes_AS_STRING(name), len(name))] = name
+
+
+fill_tables()
+
+
+cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    cdef const void* found = memchr(text + start, <unsigned char>PyBytes_AS_STRING(byte)[0], end - start)
+    return <Bytes>found - text if found is not NULL else -1
+
+
+cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at = resume
+    cdef Bytes found
+    while at < size:
+        found = <Bytes>memchr(text + at, 10, size - at)
+        if found is NULL:
+            return -1
+        at = found - text
+        if at == start or text[at - 1] != 13:
+            return -2
+        if at - start >= 3 and text[at - 2] == 10 and text[at - 3] == 13:
+            return at + 1
+        at += 1
+    return -1
+
+
+cpdef Py_ssize_t token_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    while start < end and LOWER[text[start]]:
+        start += 1
+    return start
+
+
+cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    while start < end and 33 <= text[start] <= 126:
+        start += 1
+    return start
+
+
+cdef inline bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
+    # No branch in the loop, so that the C compiler checks sixteen characters at a time.
+    cdef Py_ssize_t index
+    cdef unsigned char bad = 0
+    for index in range(size):
+        bad |= ((text[index] < 32) & (text[index] != 9)) | (text[index] == 127)
+    return bad == 0
+
+
+cdef bytes lower_name(Bytes text, Py_ssize_t size, Bytes lower):
+    """The name `text`, whose lower-case form stands in `lower` if it is short enough to be a common one."""
+    cdef object known
+    cdef bytes name
+    cdef unsigned char* target
+    cdef Py_ssize_t index
+    if size <= LONGEST_NAME:
+        known = NAMES[name_slot(lower, size)]
+        if known is not None and PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), lower, size) == 0:
+            return <bytes>known
+        return PyBytes_FromStringAndSize(<const char*>lower, size)
+    name = PyBytes_FromStringAndSize(NULL, size)
+    target = <unsigned char*>PyBytes_AS_STRING(name)
+    for index in range(size):
+        target[index] = LOWER[text[index]]
+    return name
+
+
+cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    cdef unsigned char[LONGEST_NAME] lower
+    cdef list fields = []
+    cdef Py_ssize_t at = start, name, value, size
+    cdef unsigned char character
+    cdef Bytes stop
+    while at < end:
+        name = at
+        while True:
+            character = LOWER[text[at]]
+            if character == 0:
+                break
+            if at - name < LONGEST_NAME:
+                lower[at - name] = character
+            at += 1
+        size = at - name
+        if size == 0 or text[at] != 58:
+            return None
+        at += 1
+        while text[at] == 32 or text[at] == 9:
+            at += 1
+        value = at
+        stop = <Bytes>memchr(text + at, 13, end - at)
+        if stop is NULL or stop[1] != 10:
+            return None
+        at = stop - text
+        if not is_field_value(text + value, at - value):
+            return None
+        while at > value and (text[at - 1] == 32 or text[at - 1] == 9):
+            at -= 1
+        fields.append((lower_name(text + name, size, lower), <bytes>PyBytes_FromStringAndSize(<const char*>text + value, at - value)))
+        at = stop - text + 2
+    return fields
+
+
+cdef inline bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
+    """Borrow the two bytes objects of a pair; false if it is not one."""
+    if type(pair) is tuple:
+        if PyTuple_GET_SIZE(pair) != 2:
+            return False
+        name[0] = <PyObject*>PyTuple_GET_ITEM(pair, 0)
+        value[0] = <PyObject*>PyTuple_GET_ITEM(pair, 1)
+    elif type(pair) is list:
+        if PyList_GET_SIZE(pair) != 2:
+            return False
+        name[0] = <PyObject*>PyList_GET_ITEM(pair, 0)
+        value[0] = <PyObject*>PyList_GET_ITEM(pair, 1)
+    else:
+        return False
+    return PyBytes_Check(<object>name[0]) and PyBytes_Check(<object>value[0])
+
+
+cpdef bytes encode_fields(list fields):
+    cdef PyObject* name
+    cdef PyObject* value
+    cdef Py_ssize_t size = 0, length, index
+    cdef Bytes text
+    cdef bytes block
+    cdef unsigned char* target
+    cdef unsigned char character
+    for pair in fields:
+        if not take_pair(pair, &name, &value):
+            return None
+        size += PyBytes_GET_SIZE(<object>name) + PyBytes_GET_SIZE(<object>value) + 4
+    block = PyBytes_FromStringAndSize(NULL, size)
+    target = <unsigned char*>PyBytes_AS_STRING(block)
+    for pair in fields:
+        take_pair(pair, &name, &value)
+        length = PyBytes_GET_SIZE(<object>name)
+        text = <Bytes>PyBytes_AS_STRING(<object>name)
+        if length == 0:
+            return None
+        for index in range(length):
+            character = LOWER[text[index]]
+            if character == 0:
+                return None
+            target[index] = character
+        target[length] = 58
+        target[length + 1] = 32
+        target += length + 2
+        length = PyBytes_GET_SIZE(<object>value)
+        text = <Bytes>PyBytes_AS_STRING(<object>value)
+        if not is_field_value(text, length):
+            return None
+        memcpy(target, text, length)
+        target[length] = 13
+        target[length + 1] = 10
+        target += length + 2
+    return block
+
+
+cpdef bint same_name(bytes name, bytes lower) noexcept:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name), index
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(name)
+    cdef Bytes other = <Bytes>PyBytes_AS_STRING(lower)
+    if size != PyBytes_GET_SIZE(lower):
+        return False
+    for index in range(size):
+        if LOWER[text[index]] != other[index]:
+            return False
+    return True
+
+
+cpdef bint is_plain_host(bytes value) noexcept:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = 0
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(value)
+    while text[at] == 45 or text[at] == 46 or 48 <= text[at] <= 57 or 97 <= (text[at] | 32) <= 122:
+        at += 1
+    if at == 0:
+        return False
+    if text[at] == 58:
+        at += 1
+        while 48 <= text[at] <= 57:
+            at += 1
+    return at == size
+
+
+cpdef bint is_plain_path(str path) noexcept:
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(path), index
+    cdef Bytes text
+    cdef unsigned char character
+    if not PyUnicode_IS_ASCII(path):
+        return False
+    text = <Bytes>PyUnicode_1BYTE_DATA(path)
+    for index in range(size):
+        character = text[index]
+        if not (97 <= (character | 32) <= 122 or 45 <= character <= 57 or character == 95 or character == 126):
+            return False
+    return True
+
+
+cpdef long long decimal(bytes value) noexcept:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), index
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(value)
+    cdef long long number = 0
+    if size < 1 or size > 18:
+        return -1
+    for index in range(size):
+        if text[index] < 48 or text[index] > 57:
+            return -1
+        number = number * 10 + (text[index] - 48)
+    return number
+
+
+cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end):
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = end - start, at = start, length = 0
+    cdef char* target
+    cdef unsigned char high, low
+    if memchr(text + start, 37, size) is NULL:
+        return PyUnicode_DecodeASCII(<char*>text + start, size, NULL)
+    target = <char*>malloc(size)
+    if target is NULL:
+        raise MemoryError
+    while at < end:
+        if text[at] == 37 and at + 2 < end:
+            high = HEX[text[at + 1]]
+            low = HEX[text[at + 2]]
+            if high != 255 and low != 255:
+                target[length] = <char>(high << 4 | low)
+                length += 1
+                at += 3
+                continue
+        target[length] = <char>text[at]
+        length += 1
+        at += 1
+    try:
+        return PyUnicode_DecodeUTF8(target, length, "replace")
+    finally:
+        free(target)
+
+
+cpdef void stop_with(object value) noexcept:
+    PyErr_SetObject(StopIteration, value)

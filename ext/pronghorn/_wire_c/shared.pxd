@@ -1,0 +1,23 @@
+cimport cython
+
+
+@cython.final
+cdef class Limits:
+    cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer, discard, pipelined
+    cdef readonly long first_byte, head, body, write, keep_alive, linger
+
+
+cdef class Shared:
+    cdef readonly Limits limits
+    cdef readonly object create_future
+    cdef public object access_log
+    # The parts of a scope.
+    cdef public dict scope, asgi, extensions, state
+    cdef readonly str root_path
+    cdef readonly bytes root_path_bytes
+    # The parts of a response's head.
+    cdef readonly bytes date, server, extra_fields, default_fields
+    # What changes.
+    cdef public bint draining
+    cdef public Py_ssize_t total_requests
+    cdef readonly long now

@@ -1,0 +1,6 @@
+"""`python -m pronghorn`."""
+
+from pronghorn.cli import main
+
+if __name__ == "__main__":
+    main()

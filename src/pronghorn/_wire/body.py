@@ -1,0 +1,115 @@
+"""Request bodies: bytes in, content out (RFC 9112 sections 6 and 7.1)."""
+
+import re
+
+from pronghorn.errors import ProtocolError
+
+from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
+from .scan import find_byte, find_head_end, split_fields
+
+# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer. Extensions are ignored, not their line's rules.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+
+# What a chunked body goes on with.
+SIZE = 0
+CONTENT = 1
+CONTENT_END = 2
+TRAILERS = 3
+
+
+class Decoder:
+    """Decodes one body. `remaining` is what the declared length, or the chunk at hand, still lacks; `size` the content seen so far."""
+
+    __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
+
+    def __init__(self, framing, length, limits):
+        self._limits = limits
+        self._chunked = framing == CHUNKED
+        self._expected = SIZE
+        self.remaining = length
+        self.done = framing != CHUNKED and length == 0
+        self.position = 0
+        self.size = 0
+        if limits.body_size and framing == LENGTH and length > limits.body_size:
+            raise ProtocolError(413, "body too long")
+
+    def feed(self, data, position):
+        """Content found in `data[position:]`. `self.position` is then where to go on: an unfinished line is left for the next call with more data."""
+        if self._chunked:
+            return self._feed_chunked(data, position)
+        content = self._take(data, position)
+        self.done = self.remaining == 0
+        return content
+
+    def _take(self, data, position):
+        available = len(data) - position
+        if position == 0 and available <= self.remaining:
+            content = data  # the usual piece of a long body: all of it, without a copy
+        else:
+            content = data[position : position + min(available, self.remaining)]
+        self.remaining -= len(content)
+        self.size += len(content)
+        self.position = position + len(content)
+        return content
+
+    def _feed_chunked(self, data, position):
+        pieces = []
+        self.position = position
+        while self.position < len(data) and not self.done:
+            if self._expected == CONTENT:
+                pieces.append(self._take(data, self.position))
+                if self.remaining == 0:
+                    self._expected = CONTENT_END
+            elif not self._read_line(data):
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_line(self, data):
+        """Read what stands between two chunks' content; false if it is not all here."""
+        start = self.position
+        if self._expected == TRAILERS:
+            return self._read_trailers(data, start)
+        if self._expected == CONTENT_END:
+            if data[start] != 13 or (start + 1 < len(data) and data[start + 1] != 10):
+                raise ProtocolError(400, "chunk longer than its size")
+            if start + 2 > len(data):
+                return False
+            self.position = start + 2
+            self._expected = SIZE
+            return True
+        end = find_byte(data, b"\n", start, len(data)) + 1
+        if (end or len(data)) - start > MAX_CHUNK_LINE:
+            raise ProtocolError(400, "chunk extensions too long")
+        if end == 0:
+            return False
+        match = _CHUNK_LINE.fullmatch(data, start, end)
+        if match is None:
+            raise ProtocolError(400, "malformed chunk size")
+        self.remaining = int(match[1], 16)
+        self.position = end
+        self._expected = CONTENT if self.remaining else TRAILERS
+        if self._limits.body_size and self.size + self.remaining > self._limits.body_size:
+            raise ProtocolError(413, "body too long")
+        return True
+
+    def _read_trailers(self, data, start):
+        """Trailers are checked, bounded and dropped: nothing in them may change what the head said."""
+        if data.startswith(b"\r\n", start):
+            self.position = start + 2
+            self.done = True
+            return True
+        end = find_head_end(data, start, start)
+        if end == -2:
+            raise ProtocolError(400, "bare LF in a trailer")
+        if (len(data) if end < 0 else end) - start > self._limits.head_size:
+            raise ProtocolError(431, "trailers too long")
+        if end < 0:
+            return False
+        fields = split_fields(data, start, end - 2)
+        if fields is None:
+            raise ProtocolError(400, "malformed trailer")
+        if len(fields) > self._limits.head_fields:
+            raise ProtocolError(431, "too many trailer fields")
+        self.position = end
+        self.done = True
+        return True

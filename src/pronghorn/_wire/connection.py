@@ -1,0 +1,595 @@
+"""An HTTP/1.1 connection: what was read in, exchanges and bytes to write out (RFC 9112 section 9).
+
+The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything through them:
+`on_request(request)`, `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after
+what was written), `close()` (after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `has_left()` (whether the client is known to be gone),
+`on_stalled()` (the client has ended its stream and the response does not go on), `send_file(request, message)`.
+"""
+
+from pronghorn.errors import ClientDisconnected, ProtocolError
+
+from .body import Decoder
+from .head import parse
+from .request import Channel, Request
+from .response import Encoder
+from .rules import CONTINUE, LENGTH, NO_BODY, PHRASES
+from .scan import find_head_end, token_end, visible_end
+
+# What is being read.
+HEAD = 0  # a request's head, or nothing yet
+BODY = 1  # the body of the request at hand
+BEHIND = 2  # nothing: the request is read, its response is due; what follows is kept
+NOTHING = 3  # the connection is to be closed: what comes is dropped
+
+# Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
+FULL = 65536
+# Above this, pieces are handed over as they are: copying them together costs more than a system call's vector.
+SMALL = 32768
+
+
+# A connection whose first request may be on its way when the server stops gets this many seconds for it.
+FRESH_GRACE = 1
+
+
+class Connection(Channel):
+    """One connection's state. `deadline` and `write_deadline` are seconds of `Shared.now`, 0 for none; `check` looks at them."""
+
+    __slots__ = (
+        "_advancing",
+        "_behind_outbox",
+        "_buffer",
+        "_client",
+        "_closing",
+        "_continue_due",
+        "_decoder",
+        "_deferred",
+        "_discarded",
+        "_drains",
+        "_fresh",
+        "_input_ended",
+        "_lingering",
+        "_outbox",
+        "_owner",
+        "_paused",
+        "_position",
+        "_quiet",
+        "_reading",
+        "_resume_at",
+        "_server",
+        "_shared",
+        "_unflushed",
+        "_unsent_before",
+        "_write",
+        "_writelines",
+        "client_text",
+        "deadline",
+        "request",
+        "write_deadline",
+    )
+
+    def __init__(self, owner, write, writelines, outbox, shared, client, server):
+        self.out = []
+        self.writable = True
+        self.request = None
+        self.deadline = 0
+        self.write_deadline = 0
+        self.client_text = "%s:%d" % client if client else ""
+        self._owner = owner
+        self._write = write
+        self._writelines = writelines
+        self._outbox = outbox
+        self._shared = shared
+        self._client = client
+        self._server = server
+        self._buffer = b""
+        self._position = 0
+        self._resume_at = 0
+        self._reading = HEAD
+        self._decoder = None
+        self._drains = None
+        self._discarded = 0
+        self._unflushed = 0
+        self._unsent_before = 0
+        self._advancing = False
+        self._behind_outbox = False
+        self._closing = False
+        self._continue_due = False
+        self._deferred = False
+        self._fresh = True
+        self._input_ended = False
+        self._lingering = False
+        self._paused = False
+        self._quiet = False
+        self._set_deadline(shared.limits.first_byte)
+
+    # Input
+
+    def receive(self, data):
+        """Bytes have come."""
+        if self._reading == NOTHING:
+            return
+        if self._position < len(self._buffer):
+            data = self._buffer[self._position :] + data
+        self._buffer = data
+        self._resume_at -= self._position
+        self._position = 0
+        if self._reading == BODY:
+            self._set_deadline(self._shared.limits.body)
+        if not self._advancing:
+            self._advance()
+        if self._reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
+            self._pause()
+
+    def end_input(self):
+        """The client has ended its stream. The connection goes on for the answers that are due.
+
+        A client that closes and one that only half-closes look alike: `receive()` says that it left, `send()` works until it is known to be gone.
+        """
+        self._input_ended = True
+        request = self.request
+        if request is None or request.is_complete() or self._closing:
+            self._close()
+            return
+        if self._reading == BODY:
+            self._reading = NOTHING
+            self._decoder = None
+            self.deadline = 0
+        request.disconnect()
+
+    def lose(self):
+        """The connection is gone."""
+        self._reading = NOTHING
+        self._closing = True
+        self._buffer = b""
+        self.deadline = 0
+        self.write_deadline = 0
+        self.out = []
+        if self.request is not None:
+            self.request.lose()
+            self.request = None
+        self._release(ClientDisconnected("the client has left"))
+        self._owner = None
+        self._write = None
+        self._writelines = None
+
+    def proceed(self):
+        """Go on with what was read before: the next turn has come."""
+        self._deferred = False
+        if not self._advancing and not self._closing:
+            self._advance()
+            self._resume_if_room()
+
+    # Output
+
+    def sent(self, size):
+        self._unflushed += size
+        self._quiet = False
+        if not self._behind_outbox:
+            self._behind_outbox = True
+            self._outbox.add(self)
+        if self._unflushed > FULL:
+            self.flush()
+
+    def flush(self):
+        """Write what was gathered; a head that waits for its body does not wait longer."""
+        request = self.request
+        if request is not None and request.encoder.head_is_pending():
+            self._unflushed += request.encoder.head(self.out)
+        if self.out and self._write is not None:
+            out = self.out
+            self.out = []
+            size = self._unflushed
+            self._unflushed = 0
+            if len(out) == 1:
+                self._write(out[0])
+            elif size <= SMALL:
+                self._write(b"".join(out))
+            else:
+                self._writelines(out)
+        if self._closing and self._owner is not None:
+            self._finish()
+
+    def leave_outbox(self):
+        """The outbox has come to this connection."""
+        self._behind_outbox = False
+        self.flush()
+
+    def pause_writing(self):
+        """The transport holds more than its high-water mark."""
+        self.writable = False
+        if self._owner is not None:
+            self._unsent_before = self._owner.unsent()
+            self._set_write_deadline()
+
+    def resume_writing(self):
+        """The transport has room again."""
+        self.writable = True
+        if not self._closing:
+            self.write_deadline = 0
+        self._release(None)
+        if self._reading == HEAD and not self._advancing:
+            self._advance()
+            self._resume_if_room()
+
+    # What a request needs
+
+    def wanted(self):
+        if self._continue_due:
+            self._continue_due = False
+            if self.request is not None and not self.request.is_started():
+                self.out.append(CONTINUE)
+                self.sent(len(CONTINUE))
+        self._resume_if_room()
+
+    def can_outlive(self):
+        if self._decoder is None or self._continue_due:
+            return False
+        return self._decoder.remaining <= self._shared.limits.discard
+
+    def drained(self):
+        future = self._shared.create_future()
+        if self._drains is None:
+            self._drains = []
+        self._drains.append(future)
+        return future
+
+    def send_file(self, request, message):
+        return self._owner.send_file(request, message)
+
+    def answered(self, request, status):
+        if self._shared.access_log is not None:
+            self._shared.access_log.add(self.client_text, request.scope, status)
+
+    def ended(self):
+        """The one place that decides whether the connection is used again."""
+        request = self.request
+        if not request.encoder.keep_alive or self._shared.draining or self._reading == NOTHING:
+            self._close()
+        elif self._reading == BEHIND:
+            self._next()
+        else:
+            self._discarded = 0
+            self._resume_if_room()
+
+    # Life
+
+    def check(self, now):
+        """Act on deadlines that have passed; to be called once a second."""
+        if self.deadline and now >= self.deadline:
+            self.deadline = 0
+            self._expire()
+        if self.write_deadline and now >= self.write_deadline:
+            unsent = self._owner.unsent()
+            if unsent and unsent < self._unsent_before:
+                self._unsent_before = unsent
+                self._set_write_deadline()
+            else:
+                self.write_deadline = 0
+                self._owner.abort()
+        if self._paused and self._owner.has_left():
+            # Bytes that nobody reads hide the end of the stream.
+            self._reading = NOTHING
+            self._input_ended = True
+            if self.request is not None:
+                self.request.disconnect()
+        if self._input_ended and self.is_stalled():
+            if self._quiet:
+                self.request.lose()
+                self._owner.on_stalled()
+            self._quiet = True
+
+    def is_stalled(self):
+        """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
+        return self.request is not None and self.request.is_streaming() and not self.request.is_waiting() and not self._drains
+
+    def fail(self, status):
+        """The application has not answered: do it in its stead, or break off a response that has begun."""
+        request = self.request
+        if request is None or self._owner is None:
+            return
+        if request.is_refusable():
+            self.answered(request, status)
+            self._answer(status)
+        else:
+            self._break_off()
+
+    def drain(self):
+        """The server is stopping: an idle connection closes, a busy one after its response."""
+        if self.request is None:
+            if self._fresh and not self._closing:
+                self._set_deadline(FRESH_GRACE)
+            else:
+                self._close()
+        elif self.request.is_streaming():
+            self.request.disconnect()
+
+    def is_idle(self):
+        """Whether no request is under way."""
+        return self.request is None
+
+    # Private
+
+    def _advance(self):
+        """Read on as far as the bytes at hand and the responses due allow."""
+        self._advancing = True
+        served = 0
+        try:
+            while self._position < len(self._buffer):
+                if self._reading == HEAD:
+                    if not self.writable:
+                        break  # answers that nobody reads
+                    if served == self._shared.limits.pipelined:
+                        self._defer()
+                        break
+                    if not self._read_head():
+                        break
+                    served += 1
+                elif self._reading == BODY:
+                    if not self._read_body():
+                        break
+                else:
+                    break
+        except ProtocolError as error:
+            self._refuse(error)
+        self._advancing = False
+        if self._position >= len(self._buffer) or self._reading == NOTHING:
+            self._buffer = b""
+            self._position = 0
+            self._resume_at = 0
+        if self._input_ended and self._reading == HEAD and not self._deferred and self.writable:
+            self._close()
+
+    def _read_head(self):
+        buffer = self._buffer
+        limits = self._shared.limits
+        start = self._position
+        if buffer[start] == 13 and self._resume_at <= start:
+            # One empty line before a request is forgiven (RFC 9112 section 2.2).
+            if start + 2 > len(buffer):
+                return False
+            if buffer[start + 1] != 10:
+                raise ProtocolError(400, "bare CR before the request")
+            self._position = start = start + 2
+            self._resume_at = start
+            if start == len(buffer):
+                return False
+        end = find_head_end(buffer, start, max(start, self._resume_at))
+        if end < 0 or end - start > limits.head_size:
+            self._wait_for_head(end, start)
+            return False
+        head = self._parse(buffer, start, end)
+        self._position = end
+        self._resume_at = end
+        self._open(head)
+        return True
+
+    def _parse(self, buffer, start, end):
+        """The one step that another head parser takes over."""
+        return parse(buffer, start, end, self._shared.limits)
+
+    def _wait_for_head(self, end, start):
+        """A head that is not whole: refuse what it cannot become, wait for the rest."""
+        buffer = self._buffer
+        limits = self._shared.limits
+        if end == -2:
+            raise ProtocolError(400, "bare LF in a head")
+        method_end = token_end(buffer, start, len(buffer))
+        if method_end < len(buffer) and (method_end == start or buffer[method_end] != 32):
+            raise ProtocolError(400, "malformed method")
+        if visible_end(buffer, method_end + 1, len(buffer)) - method_end > limits.target_size + 1:
+            raise ProtocolError(414, "request target too long")
+        if len(buffer) - start > limits.head_size:
+            raise ProtocolError(431, "head too long")
+        if self._resume_at <= start:
+            self._set_deadline(limits.head)
+        self._resume_at = len(buffer)
+
+    def _open(self, head):
+        """Start an exchange with `head`."""
+        shared = self._shared
+        shared.total_requests += 1
+        self.deadline = 0
+        self._fresh = False
+        encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
+        request = Request(head, encoder, self, shared, self._client, self._server)
+        self.request = request
+        if head.framing == NO_BODY:
+            request.body_done = True
+            self._reading = BEHIND
+        else:
+            self._decoder = Decoder(head.framing, head.length, shared.limits)
+            self._continue_due = head.expects_continue
+            self._reading = BODY
+            if self._position < len(self._buffer) or self._decoder.done:
+                self._read_body()
+            if self._reading == BODY:
+                self._set_deadline(shared.limits.body)
+        if self._input_ended:
+            request.disconnect()
+        self._owner.on_request(request)
+
+    def _read_body(self):
+        """Decode what is here; true when the body is complete."""
+        decoder = self._decoder
+        content = decoder.feed(self._buffer, self._position)
+        self._position = decoder.position
+        self._continue_due = False
+        request = self.request
+        if request.is_complete():
+            self._discarded += len(content)
+            if self._discarded > self._shared.limits.discard:
+                self._close()
+                return False
+        elif content:
+            request.feed(content)
+            if request.buffered > self._shared.limits.body_buffer and not decoder.done:
+                self._pause()
+        if not decoder.done:
+            return False
+        self._decoder = None
+        self._reading = BEHIND
+        self.deadline = 0
+        request.finish_body()
+        if request.is_complete():
+            self._next()
+        return True
+
+    def _next(self):
+        """Request and response are complete: the next may come."""
+        self.request = None
+        self._reading = HEAD
+        if self._position < len(self._buffer):
+            if not self._advancing:
+                self._defer()
+        elif self._input_ended:
+            self._close()
+        else:
+            self._set_deadline(self._shared.limits.keep_alive)
+            self._resume_if_room()
+
+    def _refuse(self, error):
+        """Answer a request that cannot be understood; nothing behind it can be either."""
+        self._owner.on_refused(error)
+        request = self.request
+        if request is not None:
+            refusable = request.is_refusable()
+            request.lose()
+            if not refusable:
+                self._break_off()
+                return
+        self._answer(error.status)
+
+    def _break_off(self):
+        """Leave a response without its end, so that the client knows: where only the stream's end would mark it, by a reset."""
+        self.flush()
+        if self.request.encoder.ends_with_connection():
+            self._owner.abort()
+        else:
+            self._close()
+
+    def _answer(self, status):
+        """Answer in the application's stead, and close."""
+        if status == 400:
+            text = b"Invalid HTTP request received."
+        else:
+            text = PHRASES[status].encode("ascii")
+        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        request = self.request
+        method = "GET" if request is None else request.head.method
+        encoder = Encoder(self._shared, method, True, False)
+        encoder.start(status, fields, False)
+        if request is not None:
+            request.replace(encoder)
+        self.sent(encoder.body(text, False, self.out))
+        self._close()
+
+    def _close(self):
+        """Close once everything gathered is written, and read no more."""
+        self._lingering = not self._input_ended and (self._reading == BODY or self._position < len(self._buffer))
+        self._reading = NOTHING
+        self._closing = True
+        self._decoder = None
+        self.deadline = 0
+        self._resume_if_room()
+        self.sent(0)
+
+    def _finish(self):
+        """Everything is handed to the transport: end the stream.
+
+        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop (RFC 9112 section 9.6).
+        """
+        self._unsent_before = self._owner.unsent()
+        self._set_write_deadline()
+        if self._lingering:
+            if not self.deadline:
+                self._owner.finish_writing()
+                self._set_deadline(self._shared.limits.linger)
+        else:
+            self._owner.close()
+
+    def _expire(self):
+        """The client was too slow."""
+        if self._lingering or (self._reading == HEAD and self._resume_at <= self._position):
+            self._lingering = False
+            self._closing = True
+            self._owner.close()
+        else:
+            self._refuse(ProtocolError(408, "timed out waiting for the request"))
+
+    def _defer(self):
+        if not self._deferred:
+            self._deferred = True
+            self._owner.defer()
+
+    def _pause(self):
+        if not self._paused and not self._input_ended:
+            self._paused = True
+            self._owner.pause()
+            if self._reading == BODY:
+                self.deadline = 0
+
+    def _resume_if_room(self):
+        """Read on when what is kept is within its bound."""
+        if not self._paused or self._owner is None:
+            return
+        limit = self._shared.limits.body_buffer
+        if self._reading == BODY:
+            if self.request.buffered > limit:
+                return
+            self._set_deadline(self._shared.limits.body)
+        elif self._reading != NOTHING and len(self._buffer) - self._position > limit:
+            return
+        self._paused = False
+        self._owner.resume()
+
+    def _release(self, error):
+        """Let every `send()` that waits for the client go on, or fail with `error`."""
+        drains = self._drains
+        if drains:
+            self._drains = None
+            for future in drains:
+                if not future.done():
+                    if error is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(error)
+
+    def _set_deadline(self, seconds):
+        # One more, since the clock's second may be nearly over.
+        self.deadline = self._shared.now + seconds + 1 if seconds else 0
+
+    def _set_write_deadline(self):
+        seconds = self._shared.limits.write
+        self.write_deadline = self._shared.now + seconds + 1 if seconds else 0
+
+
+class Outbox:
+    """The connections of one loop that have something to write, flushed once a turn, so that what belongs together leaves together."""
+
+    __slots__ = ("_call_soon", "_connections", "_scheduled")
+
+    def __init__(self, call_soon):
+        self._call_soon = call_soon
+        self._connections = []
+        self._scheduled = False
+
+    def add(self, connection):
+        """`connection` has output."""
+        self._connections.append(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self.run)
+
+    def run(self):
+        """Flush every connection that has output."""
+        self._scheduled = False
+        connections = self._connections
+        self._connections = []
+        for connection in connections:
+            connection.leave_outbox()
+
+
+def sweep(connections, now):
+    """Let each of `connections` look at its deadlines."""
+    for connection in connections:
+        connection.check(now)

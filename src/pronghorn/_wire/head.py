@@ -1,0 +1,212 @@
+"""Request heads: bytes in, a `Head` with every decision made out.
+
+`parse` takes a complete head and returns it or raises `ProtocolError`; `accept` decides on a head that was split already, whoever split it.
+What could be read in two ways is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
+"""
+
+import re
+
+from pronghorn.errors import ProtocolError
+
+from .rules import CHUNKED, LENGTH, NO_BODY
+from .scan import decimal, find_byte, is_plain_host, split_fields, token_end, unquote, visible_end
+
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
+
+
+class Head:
+    """One request's head.
+
+    `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of (lower-case name, value) in order,
+    `framing` one of `rules.NO_BODY`, `LENGTH` and `CHUNKED`, `length` the declared length (0 unless LENGTH). `upgrade` is the Upgrade field's value
+    where `Connection` names it, else None.
+    """
+
+    __slots__ = (
+        "accepts_trailers",
+        "expects_continue",
+        "framing",
+        "headers",
+        "http11",
+        "keep_alive",
+        "length",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "upgrade",
+    )
+
+    def __init__(self, method, http11, headers):
+        self.method = method
+        self.http11 = http11
+        self.headers = headers
+        self.keep_alive = http11
+        self.framing = NO_BODY
+        self.length = 0
+        self.upgrade = None
+        self.expects_continue = False
+        self.accepts_trailers = False
+
+
+def parse(data, start, end, limits):
+    """The head in `data[start:end]`, `end` being the index after its empty line."""
+    method_end = token_end(data, start, end)
+    if method_end == start or data[method_end] != 32:
+        raise ProtocolError(400, "malformed method")
+    target = method_end + 1
+    target_end = visible_end(data, target, end)
+    if target_end - target > limits.target_size:
+        raise ProtocolError(414, "request target too long")
+    if target_end == target or data[target_end] != 32:
+        raise ProtocolError(400, "malformed request target")
+    fields = target_end + 11
+    if fields > end or not data.startswith(b" HTTP/1.", target_end) or data[fields - 2] != 13 or data[fields - 1] != 10:
+        raise _bad_version(data, target_end + 1)
+    minor = data[fields - 3]
+    if minor != 49 and minor != 48:
+        raise _bad_version(data, target_end + 1)
+    headers = split_fields(data, fields, end - 2)
+    if headers is None:
+        raise ProtocolError(400, _malformed_field(data[fields : end - 2]))
+    head = Head(data[start:method_end].decode("ascii"), minor == 49, headers)
+    accept(head, data, target, target_end, limits)
+    return head
+
+
+def accept(head, data, target, target_end, limits):
+    """Make every decision on `head`, whose target is `data[target:target_end]`, all visible ASCII."""
+    headers = head.headers
+    if len(headers) > limits.head_fields:
+        raise ProtocolError(431, "too many header fields")
+    method = head.method
+    if not method.isupper():
+        # ASGI gives the method in upper case, so that `get` and `GET` would become the same.
+        raise ProtocolError(400, "method in lower case")
+    host = None
+    connection = None
+    for name, value in headers:
+        size = len(name)
+        if size == 4:
+            if name == b"host":
+                if host is not None:
+                    raise ProtocolError(400, "more than one Host")
+                host = value
+        elif size == 10:
+            if name == b"connection":
+                connection = value if connection is None else connection + b"," + value
+        elif size == 14:
+            if name == b"content-length":
+                _read_length(head, value)
+        elif size == 17:
+            if name == b"transfer-encoding":
+                _read_transfer_encoding(head, value)
+        elif size == 6:
+            if name == b"expect" and head.http11 and value.lower() == b"100-continue":
+                head.expects_continue = True
+        elif size == 2 and name == b"te":
+            head.accepts_trailers = b"trailers" in _tokens(value)
+    if host is None:
+        if head.http11:
+            raise ProtocolError(400, "no Host")
+    elif not is_plain_host(host) and not _HOST.fullmatch(host):
+        raise ProtocolError(400, "malformed Host")
+    if connection is not None:
+        _read_connection(head, connection)
+    if head.framing == NO_BODY:
+        head.expects_continue = False
+    _read_target(head, data, target, target_end, host)
+
+
+def _read_target(head, data, target, target_end, host):
+    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2)."""
+    if data[target] != 47:
+        rest = data[target:target_end]
+        if rest == b"*" and head.method == "OPTIONS":
+            head.path = "*"
+            head.raw_path = rest
+            head.query = b""
+            return
+        match = _ABSOLUTE.fullmatch(rest)
+        if match is None or head.method == "CONNECT":
+            raise ProtocolError(400, "malformed request target")
+        authority, rest = match.groups()
+        if not _HOST.fullmatch(authority) or authority.startswith(b":"):
+            raise ProtocolError(400, "malformed authority in the request target")
+        if host is not None and host.lower() != authority.lower():
+            raise ProtocolError(400, "Host differs from the request target")
+        data = rest if rest.startswith(b"/") else b"/" + rest
+        target = 0
+        target_end = len(data)
+    if find_byte(data, b"#", target, target_end) >= 0:
+        raise ProtocolError(400, "fragment in the request target")
+    mark = find_byte(data, b"?", target, target_end)
+    if mark < 0:
+        head.query = b""
+        mark = target_end
+    else:
+        head.query = data[mark + 1 : target_end]
+    head.raw_path = data[target:mark]
+    head.path = unquote(data, target, mark)
+
+
+def _read_connection(head, value):
+    """Close wins over keep-alive, which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
+    options = _tokens(value)
+    head.keep_alive = b"close" not in options and (head.http11 or b"keep-alive" in options)
+    if head.http11 and b"upgrade" in options:
+        upgrades = [value for name, value in head.headers if name == b"upgrade"]
+        head.upgrade = b", ".join(upgrades) if upgrades else None
+
+
+def _read_length(head, value):
+    if head.framing != NO_BODY:
+        raise ProtocolError(400, "more than one body length")
+    length = decimal(value)
+    if length < 0:
+        raise ProtocolError(400, "malformed Content-Length")
+    head.framing = LENGTH
+    head.length = length
+
+
+def _read_transfer_encoding(head, value):
+    if not head.http11:
+        raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
+    if head.framing != NO_BODY:
+        raise ProtocolError(400, "more than one body length")
+    codings = _tokens(value)
+    if not codings or codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
+        raise ProtocolError(400, "body not ended by chunked")
+    if len(codings) > 1:
+        raise ProtocolError(501, "transfer coding not implemented")
+    head.framing = CHUNKED
+
+
+def _tokens(value):
+    """The members of a comma-separated list, in lower case (RFC 9110 section 5.6.1)."""
+    return [member for member in (part.strip(b" \t") for part in value.lower().split(b",")) if member]
+
+
+def _bad_version(data, start):
+    if _VERSION.match(data, start):
+        return ProtocolError(505, "HTTP version not supported")
+    return ProtocolError(400, "malformed request line")
+
+
+def _malformed_field(section):
+    """Which rule the first malformed line of a field section breaks."""
+    for line in section.split(b"\r\n"):
+        if b"\n" in line:
+            return "bare LF in a header"
+        if b"\r" in line:
+            return "bare CR in a header"
+        if line[:1] in (b" ", b"\t"):
+            return "folded header line"
+        name, colon, value = line.partition(b":")
+        if line and (not colon or not name or token_end(name, 0, len(name)) < len(name)):
+            return "malformed header name"
+        if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
+            return "control character in a header"
+    return "malformed header"

@@ -1,0 +1,397 @@
+"""One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.5)."""
+
+from collections.abc import Coroutine
+
+from pronghorn.errors import ClientDisconnected
+
+from .scan import stop_with
+
+# How far the response is.
+WAITING = 0  # nothing said
+STARTED = 1  # the head is known, the body is being sent
+SENDING_FILE = 2  # a file is on its way, nothing may come between
+TRAILERS = 3  # the body is complete, trailers are due
+COMPLETE = 4
+
+
+class Channel:
+    """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2.
+
+    `out` takes framed bytes; `writable` is false above the transport's high-water mark.
+    """
+
+    __slots__ = ("out", "writable")
+
+    def sent(self, size):
+        """`size` bytes were added to `out`, or a head is waiting to be."""
+        raise NotImplementedError
+
+    def ended(self):
+        """The response is complete."""
+        raise NotImplementedError
+
+    def wanted(self):
+        """The application asks for more of the body."""
+        raise NotImplementedError
+
+    def can_outlive(self):
+        """Whether the connection can be used again although part of the body was not read."""
+        raise NotImplementedError
+
+    def drained(self):
+        """A future that is done when the client has read enough; raises `ClientDisconnected` if it leaves."""
+        raise NotImplementedError
+
+    def send_file(self, request, message):
+        """A coroutine that sends the file which a pathsend or zerocopysend message names."""
+        raise NotImplementedError
+
+    def answered(self, request, status):
+        """The response starts: the moment of the access log."""
+        raise NotImplementedError
+
+
+class Step:
+    """`receive()` or `send(message)` under way: nothing happens before it is first driven, as with any coroutine.
+
+    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no message: one is taken only when
+    it is returned.
+    """
+
+    __slots__ = ("_message", "_request", "_waiting")
+
+    def __init__(self, request, message):
+        self._request = request
+        self._message = message
+        self._waiting = None
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        request = self._request
+        if request is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        if self._waiting is not None:
+            return self._go_on()
+        if self._message is None:
+            message = request.take()
+            if message is not None:
+                self._request = None
+                stop_with(message)
+                raise StopIteration
+            self._waiting = request.arrival().__await__()
+        else:
+            awaited = request.deliver(self._message)
+            if awaited is None:
+                self._request = None
+                raise StopIteration
+            self._waiting = awaited.__await__()
+        return self._go_on()
+
+    def send(self, value):
+        return self.__next__()
+
+    def throw(self, kind, value=None, traceback=None):
+        error = kind if value is None else value
+        try:
+            if self._waiting is None:
+                raise error
+            return self._waiting.throw(error)
+        except BaseException:
+            self._request = None
+            raise
+
+    def close(self):
+        waiting = self._waiting
+        self._request = None
+        self._waiting = None
+        if waiting is not None:
+            waiting.close()
+
+    def _go_on(self):
+        """Wait for what `__next__` met: a message, a drained transport, a file."""
+        try:
+            return next(self._waiting)
+        except StopIteration:
+            self._waiting = None
+        except BaseException:
+            self._request = None
+            raise
+        if self._message is None:
+            return self.__next__()
+        self._request = None
+        raise StopIteration
+
+
+Coroutine.register(Step)
+
+
+class Request:
+    """One exchange between a client and an application. Knows framing only through its `Encoder`, and the network not at all."""
+
+    __slots__ = (
+        "_arrivals",
+        "_channel",
+        "_disconnected",
+        "_lost",
+        "_parts",
+        "_phase",
+        "_shared",
+        "_taken",
+        "_trailers",
+        "_with_trailers",
+        "body_done",
+        "buffered",
+        "encoder",
+        "head",
+        "scope",
+    )
+
+    def __init__(self, head, encoder, channel, shared, client, server):
+        self._channel = channel
+        self._shared = shared
+        self._parts = None
+        self._arrivals = None
+        self._trailers = None
+        self._phase = WAITING
+        self._taken = False
+        self._disconnected = False
+        self._lost = False
+        self._with_trailers = False
+        self.body_done = False
+        self.buffered = 0
+        self.encoder = encoder
+        self.head = head
+        scope = shared.scope.copy()
+        extensions = shared.extensions.copy()
+        if not head.http11:
+            scope["http_version"] = "1.0"
+            del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+        scope["asgi"] = shared.asgi.copy()
+        scope["server"] = server
+        scope["client"] = client
+        scope["method"] = head.method
+        scope["path"] = head.path
+        scope["raw_path"] = head.raw_path
+        scope["query_string"] = head.query
+        scope["headers"] = head.headers
+        scope["state"] = shared.state.copy()
+        scope["extensions"] = extensions
+        if shared.root_path:
+            scope["path"] = shared.root_path + head.path
+            scope["raw_path"] = shared.root_path_bytes + head.raw_path
+        self.scope = scope
+
+    def receive(self):
+        """The application's `receive`."""
+        return Step(self, None)
+
+    def send(self, message):
+        """The application's `send`."""
+        return Step(self, message)
+
+    def feed(self, data):
+        """A part of the body has come."""
+        if self._parts is None:
+            self._parts = []
+        self._parts.append(data)
+        self.buffered += len(data)
+        self.wake()
+
+    def finish_body(self):
+        """The body is complete."""
+        self.body_done = True
+        self.wake()
+
+    def disconnect(self):
+        """The client sends no more: `receive()` says so, once it has given what came before."""
+        self._disconnected = True
+        self.wake()
+
+    def lose(self):
+        """The connection is gone: `send()` says so too."""
+        self._lost = True
+        self.disconnect()
+
+    def is_waiting(self):
+        """Whether somebody is in `receive()`."""
+        return bool(self._arrivals)
+
+    def is_started(self):
+        """Whether the response head was given, so that only its end is open."""
+        return self._phase != WAITING
+
+    def is_streaming(self):
+        """Whether a response is under way that has to go on."""
+        return WAITING < self._phase < COMPLETE
+
+    def is_complete(self):
+        """Whether the response is."""
+        return self._phase == COMPLETE
+
+    def is_lost(self):
+        """Whether the client is gone for good."""
+        return self._lost
+
+    def is_refusable(self):
+        """Whether another response can still take this one's place: nothing of it has been framed."""
+        return self._phase == WAITING or (self._phase == STARTED and self.encoder.head_is_pending())
+
+    def replace(self, encoder):
+        """Another response takes this one's place."""
+        self.encoder = encoder
+        self._phase = COMPLETE
+        self.wake()
+
+    def wake(self):
+        """Let every pending `receive()` look again."""
+        arrivals = self._arrivals
+        if arrivals:
+            self._arrivals = None
+            for arrival in arrivals:
+                if not arrival.done():
+                    arrival.set_result(None)
+
+    def arrival(self):
+        """A future that is done when `take` may have something."""
+        future = self._shared.create_future()
+        if self._arrivals is None:
+            self._arrivals = []
+        else:
+            self._arrivals = [arrival for arrival in self._arrivals if not arrival.done()]
+        self._arrivals.append(future)
+        return future
+
+    def take(self):
+        """The next message for the application, or None if there is none yet."""
+        if self._phase == COMPLETE:
+            return {"type": "http.disconnect"}
+        if not self._taken:
+            if self.body_done or self._parts:
+                return self._take_body()
+            if not self._disconnected:
+                self._channel.wanted()
+        if self._disconnected:
+            return {"type": "http.disconnect"}
+        return None
+
+    def _take_body(self):
+        parts = self._parts
+        if parts is None:
+            body = b""
+        else:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._parts = None
+            self.buffered = 0
+        if self.body_done:
+            self._taken = True
+        elif not self._disconnected:
+            self._channel.wanted()
+        return {"type": "http.request", "body": body, "more_body": not self._taken}
+
+    def deliver(self, message):
+        """Act on one message from the application; return what must be awaited before it is done, or None.
+
+        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong, `ClientDisconnected` when the client is gone.
+        """
+        kind = message["type"]
+        phase = self._phase
+        if self._lost:
+            raise ClientDisconnected("the client has left")
+        if kind == "http.response.body" and phase == STARTED:
+            data = message.get("body", b"")
+            if type(data) is not bytes:
+                data = _as_bytes(data)
+            return self._send_body(data, bool(message.get("more_body", False)))
+        if kind == "http.response.start" and phase == WAITING:
+            status = message["status"]
+            trailers = bool(message.get("trailers", False))
+            self.encoder.start(status, message.get("headers", ()), trailers)
+            self._with_trailers = trailers
+            self._phase = STARTED
+            self._channel.answered(self, status)
+            self._channel.sent(0)
+            return None
+        return self._deliver_other(kind, message)
+
+    def begin_file(self, size):
+        """A file's `size` bytes are to follow as part of the body; false if they may not go on the wire, as for HEAD."""
+        start = len(self._channel.out)
+        present = self.encoder.file(size, self._channel.out)
+        self._count_sent(start)
+        self._phase = SENDING_FILE
+        return present
+
+    def end_file(self, present, more):
+        """The file is sent."""
+        self._phase = STARTED
+        if present:
+            start = len(self._channel.out)
+            self.encoder.file_end(self._channel.out)
+            self._count_sent(start)
+        self._send_body(b"", more)
+
+    def _count_sent(self, start):
+        self._channel.sent(sum(len(piece) for piece in self._channel.out[start:]))
+
+    def _send_body(self, data, more):
+        channel = self._channel
+        encoder = self.encoder
+        if not more and not self.body_done and not channel.can_outlive():
+            encoder.keep_alive = False
+        size = encoder.body(data, more, channel.out)
+        if more:
+            channel.sent(size)
+            return None if channel.writable else channel.drained()
+        if self._with_trailers:
+            self._phase = TRAILERS
+            channel.sent(size)
+        else:
+            self._complete(size)
+        return None
+
+    def _complete(self, size):
+        self._phase = COMPLETE
+        self._parts = None
+        self.buffered = 0
+        self.wake()
+        self._channel.sent(size)
+        self._channel.ended()
+
+    def _deliver_other(self, kind, message):
+        """The messages of the extensions, and those out of order."""
+        phase = self._phase
+        channel = self._channel
+        if kind == "http.response.trailers" and phase == TRAILERS:
+            self._trailers = (self._trailers or []) + list(message.get("headers", ()))
+            if not message.get("more_trailers", False):
+                self._complete(self.encoder.trailers(self._trailers, channel.out))
+        elif kind == "http.response.early_hint" and phase < COMPLETE:
+            channel.sent(self.encoder.early_hints(message.get("links", ()), channel.out))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and phase == STARTED:
+            return channel.send_file(self, message)
+        elif kind == "http.response.debug" and phase == WAITING:
+            pass  # for the eyes of a test client; nothing of it goes on the wire
+        else:
+            raise RuntimeError(f"{kind!r} is not expected {_PHASES[phase]}")
+        return None
+
+
+_PHASES = (
+    "before 'http.response.start'",
+    "after 'http.response.start'",
+    "while a file is being sent",
+    "while 'http.response.trailers' is due",
+    "after the response is complete",
+)
+
+
+def _as_bytes(data):
+    """A body of another buffer type, copied: the application may change it once `send()` returns."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"a body is bytes, not {type(data).__name__}")

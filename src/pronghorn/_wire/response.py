@@ -1,0 +1,245 @@
+"""Response framing for HTTP/1.1: what an application says in, bytes out (RFC 9112 sections 6 and 7).
+
+Every method appends finished pieces to `out`, a list of bytes that the connection joins and writes, and raises `ValueError` or `TypeError` on what must
+not go on the wire. An encoder serves one response.
+"""
+
+from .rules import (
+    CHUNKED,
+    CONNECTION_CLOSE,
+    CONNECTION_KEEP_ALIVE,
+    CRLF,
+    EARLY_HINTS,
+    FORBIDDEN_TRAILERS,
+    LAST_CHUNK,
+    LAST_CHUNK_BEFORE_TRAILERS,
+    LENGTH,
+    NO_BODY,
+    STATUS_LINES,
+    TRANSFER_ENCODING_CHUNKED,
+    UNTIL_CLOSE,
+)
+from .scan import decimal, encode_fields, same_name
+
+
+class Encoder:
+    """Frames one response. `keep_alive` is the connection's wish before `start` and the decision once the head is framed."""
+
+    __slots__ = (
+        "_block",
+        "_connection_fields",
+        "_framing",
+        "_has_body",
+        "_head_pending",
+        "_http11",
+        "_own_date",
+        "_own_server",
+        "_own_transfer_encoding",
+        "_remaining",
+        "_shared",
+        "_status",
+        "_with_trailers",
+        "keep_alive",
+    )
+
+    def __init__(self, shared, method, http11, keep_alive):
+        self._shared = shared
+        self._http11 = http11
+        self._has_body = method != "HEAD"
+        self._head_pending = False
+        self._status = 0
+        self._block = b""
+        self._connection_fields = None
+        self._framing = UNTIL_CLOSE
+        self._remaining = 0
+        self._with_trailers = False
+        self._own_date = False
+        self._own_server = False
+        self._own_transfer_encoding = False
+        self.keep_alive = keep_alive
+
+    def start(self, status, headers, trailers):
+        """Check and keep the head; `head` frames it, with the first of the body or when the turn ends."""
+        if not isinstance(status, int) or status not in STATUS_LINES:
+            raise ValueError(f"not a status for a response: {status!r}")
+        fields = headers if type(headers) is list else list(headers)
+        block = encode_fields(fields)
+        if block is None:
+            fields = checked_fields(fields)
+            block = encode_fields(fields)
+        length = -1
+        own_connection = False
+        for field in fields:
+            name, value = field
+            size = len(name)
+            if size == 14:
+                if same_name(name, b"content-length"):
+                    if length >= 0:
+                        raise ValueError("more than one content-length")
+                    length = decimal(value)
+                    if length < 0:
+                        raise ValueError(f"malformed content-length: {value!r}")
+            elif size == 4:
+                if same_name(name, b"date"):
+                    self._own_date = True
+            elif size == 6:
+                if same_name(name, b"server"):
+                    self._own_server = True
+            elif size == 10:
+                if same_name(name, b"connection"):
+                    own_connection = True
+                    if b"close" in value.lower():
+                        self.keep_alive = False
+            elif size == 17:
+                if same_name(name, b"transfer-encoding"):
+                    if value.strip().lower() != b"chunked":
+                        raise ValueError(f"transfer-encoding the server cannot frame: {value!r}")
+                    self._own_transfer_encoding = True
+        if length >= 0 and self._own_transfer_encoding:
+            raise ValueError("content-length together with transfer-encoding")
+        self._status = status
+        self._with_trailers = trailers
+        self._decide_framing(length)
+        unwanted = b""
+        if status == 204 and length >= 0:
+            unwanted = b"content-length"
+        elif self._own_transfer_encoding and self._framing != CHUNKED:
+            unwanted = b"transfer-encoding"
+        if unwanted:
+            fields = _without(fields, unwanted)
+            block = encode_fields(fields)
+        if own_connection:
+            self._connection_fields = fields
+        self._block = block
+        self._head_pending = True
+
+    def head(self, out):
+        """Frame the head if it has not been; return the number of bytes."""
+        if not self._head_pending:
+            return 0
+        self._head_pending = False
+        shared = self._shared
+        line = STATUS_LINES[self._status]
+        if not self._own_date and not self._own_server:
+            fields = shared.default_fields
+        else:
+            fields = b"" if self._own_date or shared.date is None else shared.date
+            if not self._own_server:
+                fields += shared.server
+            fields += shared.extra_fields
+        if self._framing == UNTIL_CLOSE or shared.draining:
+            self.keep_alive = False
+        end = CRLF
+        if self._framing == CHUNKED and not self._own_transfer_encoding:
+            end = TRANSFER_ENCODING_CHUNKED + CRLF
+        if not self.keep_alive:
+            if self._connection_fields is not None:
+                self._block = encode_fields(_without(self._connection_fields, b"connection"))
+            end = CONNECTION_CLOSE + end
+        elif not self._http11 and self._connection_fields is None:
+            end = CONNECTION_KEEP_ALIVE + end
+        out.append(line)
+        out.append(fields)
+        out.append(self._block)
+        out.append(end)
+        return len(line) + len(fields) + len(self._block) + len(end)
+
+    def body(self, data, more, out):
+        """Frame a part of the body, the head before it if need be; return the number of bytes."""
+        count = len(data)
+        if self._framing == LENGTH:
+            if count > self._remaining:
+                raise ValueError("body longer than its content-length")
+            if not more and count < self._remaining:
+                raise ValueError("body shorter than its content-length")
+            self._remaining -= count
+        size = self.head(out) if self._head_pending else 0
+        if self._framing == NO_BODY:
+            return size
+        if self._framing == CHUNKED:
+            if count:
+                line = b"%x\r\n" % count
+                out.append(line)
+                out.append(data)
+                out.append(CRLF)
+                size += len(line) + count + 2
+            if not more and not self._with_trailers:
+                out.append(LAST_CHUNK)
+                size += 5
+        elif count:
+            out.append(data)
+            size += count
+        return size
+
+    def trailers(self, headers, out):
+        """Frame the trailer section, which ends the response (RFC 9112 section 7.1.2); without chunks there is nowhere for it to go."""
+        fields = checked_fields(headers)
+        for name, _ in fields:
+            if name.lower() in FORBIDDEN_TRAILERS:
+                raise ValueError(f"not a field for a trailer section: {name!r}")
+        if self._framing != CHUNKED:
+            return 0
+        block = LAST_CHUNK_BEFORE_TRAILERS + encode_fields(fields) + CRLF
+        out.append(block)
+        return len(block)
+
+    def early_hints(self, links, out):
+        """Frame an interim response (RFC 8297); after the head there is no place for one."""
+        if not self._http11 or (self._status and not self._head_pending):
+            return 0
+        block = EARLY_HINTS + encode_fields(checked_fields([(b"link", link) for link in links])) + CRLF
+        out.append(block)
+        return len(block)
+
+    def file(self, size, out):
+        """Open a part of the body of `size` bytes that goes on the wire by other means; false if none of it may."""
+        if self._framing == LENGTH:
+            if size > self._remaining:
+                raise ValueError("file longer than the content-length")
+            self._remaining -= size
+        self.head(out)
+        if self._framing == CHUNKED and size:
+            out.append(b"%x\r\n" % size)
+        return size > 0 and self._framing != NO_BODY
+
+    def file_end(self, out):
+        """Close the part that `file` opened."""
+        if self._framing == CHUNKED:
+            out.append(CRLF)
+
+    def head_is_pending(self):
+        """Whether `start` was heard and nothing of the response has been framed."""
+        return self._head_pending
+
+    def ends_with_connection(self):
+        """Whether only the end of the stream ends the body."""
+        return self._framing == UNTIL_CLOSE
+
+    def _decide_framing(self, length):
+        status = self._status
+        if not self._has_body or status == 204 or status == 304:
+            self._framing = NO_BODY
+        elif length >= 0:
+            self._framing = LENGTH
+            self._remaining = length
+        elif self._http11:
+            self._framing = CHUNKED
+        else:
+            self._framing = UNTIL_CLOSE
+
+
+def checked_fields(headers):
+    """Fields as a list of pairs of bytes. Raises `TypeError` or `ValueError` naming the one that may not be sent (RFC 9110 section 5.5)."""
+    fields = []
+    for pair in headers:
+        name, value = pair
+        if not isinstance(name, bytes) or not isinstance(value, bytes):
+            raise TypeError(f"a header's name and value are bytes, not {name!r}: {value!r}")
+        fields.append((bytes(name), bytes(value)))
+        if encode_fields(fields[-1:]) is None:
+            raise ValueError(f"malformed header: {name!r}: {value!r}")
+    return fields
+
+
+def _without(fields, unwanted):
+    return [field for field in fields if not same_name(field[0], unwanted)]

@@ -1,0 +1,104 @@
+"""Constants and tables of RFC 9110 and 9112. Nothing here decides."""
+
+from http import HTTPStatus
+
+# How a message's end is found (RFC 9112 section 6.3).
+NO_BODY = 0
+LENGTH = 1
+CHUNKED = 2
+UNTIL_CLOSE = 3
+
+# Digits are counted before they are summed, so that the sum fits a C 64-bit integer.
+MAX_DECIMAL_DIGITS = 18
+MAX_HEX_DIGITS = 15
+
+# A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section 7.1.1).
+MAX_CHUNK_LINE = 4096
+
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {
+    code: b"HTTP/1.1 %d %s\r\n" % (code, PHRASES.get(code, "").encode("ascii")) for code in range(200, 600)
+}
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
+CONNECTION_CLOSE = b"connection: close\r\n"
+CONNECTION_KEEP_ALIVE = b"connection: keep-alive\r\n"
+TRANSFER_ENCODING_CHUNKED = b"transfer-encoding: chunked\r\n"
+CRLF = b"\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK_BEFORE_TRAILERS = b"0\r\n"
+
+# Fields that frame, route or authenticate a message may not come after it (RFC 9110 section 6.5.1).
+FORBIDDEN_TRAILERS = frozenset(
+    (
+        b"authorization",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"max-forwards",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"www-authenticate",
+    )
+)
+
+# Names that most requests carry: the compiled scanner hands out one object for each instead of a new one.
+COMMON_FIELD_NAMES = (
+    b"accept",
+    b"accept-encoding",
+    b"accept-language",
+    b"access-control-request-headers",
+    b"access-control-request-method",
+    b"authorization",
+    b"cache-control",
+    b"connection",
+    b"content-length",
+    b"content-type",
+    b"cookie",
+    b"dnt",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"origin",
+    b"pragma",
+    b"priority",
+    b"range",
+    b"referer",
+    b"sec-ch-ua",
+    b"sec-ch-ua-mobile",
+    b"sec-ch-ua-platform",
+    b"sec-fetch-dest",
+    b"sec-fetch-mode",
+    b"sec-fetch-site",
+    b"sec-fetch-user",
+    b"te",
+    b"traceparent",
+    b"tracestate",
+    b"transfer-encoding",
+    b"upgrade",
+    b"upgrade-insecure-requests",
+    b"user-agent",
+    b"via",
+    b"x-api-key",
+    b"x-correlation-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+    b"x-request-id",
+    b"x-requested-with",
+)

@@ -1,0 +1,129 @@
+"""What the connections of one worker share: bounds, and the parts of a request and a response that do not change with it."""
+
+from email.utils import formatdate
+
+
+class Limits:
+    """Bounds on what a client may cost. Sizes in bytes, times in whole seconds; 0 means no bound, except for `keep_alive`, where it means no reuse."""
+
+    __slots__ = (
+        "body",
+        "body_buffer",
+        "body_size",
+        "discard",
+        "first_byte",
+        "head",
+        "head_fields",
+        "head_size",
+        "keep_alive",
+        "linger",
+        "pipelined",
+        "target_size",
+        "write",
+    )
+
+    def __init__(
+        self,
+        head_size=65536,
+        head_fields=100,
+        target_size=16384,
+        body_size=0,
+        first_byte=30,
+        head=30,
+        body=30,
+        write=30,
+        keep_alive=5,
+    ):
+        # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the client.
+        self.head_size = head_size
+        self.head_fields = head_fields
+        self.target_size = target_size
+        # A body that the application has not asked for yet; past it, reading pauses.
+        self.body_size = body_size
+        self.body_buffer = 65536
+        # A body that nobody wants is read to its end for the next request's sake, up to here.
+        self.discard = 262144
+        # Requests answered in one turn of the loop before the connection's neighbours have theirs.
+        self.pipelined = 32
+        # Slow clients: nothing sent yet, half a head, a stalled body, a reader that does not read.
+        self.first_byte = first_byte
+        self.head = head
+        self.body = body
+        self.write = write
+        self.keep_alive = keep_alive
+        # How long a refused client may go on sending before its connection is reset.
+        self.linger = 2
+
+
+class Shared:
+    """One worker's constants, clock and counters.
+
+    `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the server's own default header
+    fields, lower-case, framed before the application's. `tick` is to be called once a second.
+    """
+
+    __slots__ = (
+        "access_log",
+        "asgi",
+        "create_future",
+        "date",
+        "default_fields",
+        "draining",
+        "extensions",
+        "extra_fields",
+        "limits",
+        "now",
+        "root_path",
+        "root_path_bytes",
+        "scope",
+        "server",
+        "state",
+        "total_requests",
+    )
+
+    def __init__(self, limits, create_future, scheme="http", root_path="", state=None, fields=(), date=True, server=b"pronghorn", access_log=None):
+        self.limits = limits
+        self.create_future = create_future
+        self.access_log = access_log
+        self.root_path = root_path
+        self.root_path_bytes = root_path.encode("ascii", "replace")
+        self.state = {} if state is None else state
+        self.asgi = {"version": "3.0", "spec_version": "2.5"}
+        self.extensions = {
+            "http.response.trailers": {},
+            "http.response.early_hint": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.debug": {},
+        }
+        self.scope = {
+            "type": "http",
+            "asgi": None,
+            "http_version": "1.1",
+            "server": None,
+            "client": None,
+            "scheme": scheme,
+            "method": "GET",
+            "root_path": root_path,
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": None,
+            "state": None,
+            "extensions": None,
+        }
+        names = [name for name, _ in fields]
+        self.server = b"server: %b\r\n" % server if server and b"server" not in names else b""
+        self.date = b"" if date and b"date" not in names else None
+        self.extra_fields = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.draining = False
+        self.total_requests = 0
+        self.now = 0
+        self.tick(0)
+
+    def tick(self, now):
+        """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
+        self.now = now
+        if self.date is not None:
+            self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode("ascii")
+        self.default_fields = (self.date or b"") + self.server + self.extra_fields

@@ -1,0 +1,109 @@
+"""Other shapes of application, made into ASGI 3: ASGI 2, WSGI, and one whose messages are logged."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import logging
+from typing import Any, Literal, TypeAlias, cast
+
+from pronghorn.errors import StartupError
+from pronghorn.log import TRACE_LOG_LEVEL
+from pronghorn.types import ASGI2App, ASGI3App, Message, Receive, Scope, Send
+
+Interface: TypeAlias = Literal["asgi3", "asgi2", "wsgi"]
+
+
+def interface_of(app: Any) -> Interface:
+    """What `app` looks like: a coroutine function is ASGI 3; a plain callable tells by the arguments that it takes."""
+    if inspect.isclass(app):
+        return "asgi3" if hasattr(app, "__await__") else "asgi2"
+    function = app
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        return "asgi3"
+    if not _takes(app, 1):
+        if _takes(app, 2):
+            return "wsgi"
+        if _takes(app, 3):
+            return "asgi3"
+    return "asgi2"
+
+
+def adapt(app: Any, interface: Interface) -> ASGI3App:
+    """`app`, of that interface, as an ASGI 3 application."""
+    if interface == "wsgi":
+        return _from_wsgi(app)
+    return ASGI2Adapter(app) if interface == "asgi2" else app
+
+
+class ASGI2Adapter:
+    """An application of two calls, `app(scope)(receive, send)`, as one of a single call."""
+
+    def __init__(self, app: ASGI2App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope)(receive, send)
+
+
+class MessageLogger:
+    """Logs every message, without its content, to `pronghorn.asgi` at TRACE."""
+
+    def __init__(self, app: ASGI3App) -> None:
+        self.app = app
+        self._numbers = itertools.count(1)
+        self._logger = logging.getLogger("pronghorn.asgi")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        who = f"{client[0]}:{client[1]} - ASGI" if client else "ASGI"
+        number = next(self._numbers)
+
+        def log(text: str, *arguments: object) -> None:
+            self._logger.log(TRACE_LOG_LEVEL, f"%s [%d] {text}", who, number, *arguments)
+
+        async def logged_receive() -> Message:
+            message = await receive()
+            log("Receive %s", _without_content(message))
+            return message
+
+        async def logged_send(message: Message) -> None:
+            log("Send %s", _without_content(message))
+            await send(message)
+
+        log("Started scope=%s", _without_content(scope))
+        try:
+            await self.app(scope, logged_receive, logged_send)
+        except BaseException:
+            log("Raised exception")
+            raise
+        log("Completed")
+
+
+def _from_wsgi(app: Any) -> ASGI3App:
+    try:
+        from a2wsgi import WSGIMiddleware
+    except ImportError:
+        raise StartupError("A WSGI application needs a2wsgi: pip install 'pronghorn[wsgi]'.") from None
+    return cast("ASGI3App", WSGIMiddleware(app))
+
+
+def _takes(app: Any, count: int) -> bool:
+    try:
+        inspect.signature(app).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _without_content(message: Message) -> dict[str, Any]:
+    shown = dict(message)
+    for key, unit in (("body", "bytes"), ("bytes", "bytes"), ("text", "chars")):
+        if shown.get(key) is not None:
+            shown[key] = f"<{len(shown[key])} {unit}>"
+    if shown.get("headers") is not None:
+        shown["headers"] = "<...>"
+    return shown

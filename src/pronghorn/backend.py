@@ -1,0 +1,57 @@
+"""The one switch between the forms of the hot path: compiled, interpreted, and llhttp's head parser in place of ours."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+
+class Wire(NamedTuple):
+    """One form of the hot path: its classes, and a name for people."""
+
+    name: str
+    Limits: Any
+    Shared: Any
+    Connection: Any
+    Outbox: Any
+    AccessLines: Any
+    sweep: Any
+
+
+def compiled_is_available() -> bool:
+    """Whether the extension was built and may be used."""
+    if os.environ.get("PRONGHORN_PURE", "") not in ("", "0"):
+        return False
+    return find_spec("pronghorn._wire_c.connection") is not None
+
+
+def load(http: str = "auto") -> Wire:
+    """The wire for `--http auto|httptools|h11`.
+
+    `auto` is the compiled form, else the interpreted one with llhttp's head parser if httptools is installed; `httptools` insists on that, `h11` on our
+    own parser interpreted.
+    """
+    if http == "auto" and compiled_is_available():
+        return _form("_wire_c", "compiled")
+    if http == "httptools" or (http == "auto" and find_spec("httptools")):
+        from pronghorn.llhttp import LLHTTPConnection
+
+        return _form("_wire", "interpreted, heads by httptools")._replace(Connection=LLHTTPConnection)
+    return _form("_wire", "interpreted")
+
+
+def _form(package: str, name: str) -> Wire:
+    shared = importlib.import_module(f"pronghorn.{package}.shared")
+    connection = importlib.import_module(f"pronghorn.{package}.connection")
+    access = importlib.import_module(f"pronghorn.{package}.access")
+    return Wire(
+        name,
+        shared.Limits,
+        shared.Shared,
+        connection.Connection,
+        connection.Outbox,
+        access.AccessLines,
+        connection.sweep,
+    )

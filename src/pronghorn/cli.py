@@ -1,0 +1,204 @@
+"""The command line. Every option is a parameter of Config, of the same name and default; here are their texts.
+
+An option's value is taken from the command line, else from PRONGHORN_<PARAMETER>, else from UVICORN_<PARAMETER>.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pronghorn import config, log
+from pronghorn.config import ConfigError
+from pronghorn.runner import run
+
+_DEFAULTS = config.parameters()
+
+
+def _option(parameter: str, text: str, kind: Any = None, flag: str | None = None, **attributes: Any) -> click.Option:
+    """The option for `parameter`; `flag` where it is not simply the parameter's name."""
+    flag = flag or "--" + parameter.replace("_", "-")
+    default = _DEFAULTS[parameter]
+    if parameter in config.IMPORTABLE:
+        attributes["metavar"] = f"[{'|'.join(config.IMPORTABLE[parameter])}|MODULE:ATTRIBUTE]"
+    elif parameter in config.CHOICES:
+        kind = click.Choice(config.CHOICES[parameter])
+    return click.Option(
+        [flag, parameter],
+        help=text,
+        type=kind,
+        default=default,
+        show_default=default not in (None, False, ""),
+        envvar=_variables(parameter),
+        **attributes,
+    )
+
+
+def _switch(parameter: str, text: str) -> click.Option:
+    name = parameter.replace("_", "-")
+    return _option(parameter, text, flag=f"--{name}/--no-{name}")
+
+
+def _variables(parameter: str) -> list[str]:
+    return [f"{prefix}_{parameter.upper()}" for prefix in ("PRONGHORN", "UVICORN")]
+
+
+def _split_headers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[list[str]]:
+    for value in values:
+        if ":" not in value:
+            raise click.BadParameter(f"{value!r} is not of the form Name:Value")
+    return [value.split(":", 1) for value in values]
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    import platform
+
+    from pronghorn import __version__
+
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    click.echo(f"Running pronghorn {__version__} with {python} on {platform.system()}")
+    context.exit()
+
+
+_EXISTING = click.Path(exists=True)
+_LEVEL = click.Choice(list(log.LOG_LEVELS), case_sensitive=False)
+
+TOPICS: dict[str, list[click.Option]] = {
+    "Application": [
+        _option("factory", "APP is a function that returns the application.", is_flag=True),
+        _option("app_dir", "Look for APP in this directory first; the current one if not given."),
+        _option("interface", "What APP is."),
+        _option("lifespan", "Whether APP is told of startup and shutdown; auto: if it understands."),
+        _option("root_path", "The path under which a proxy has mounted the application."),
+        _option("env_file", "Read environment variables from this file.", _EXISTING),
+        _option("reset_contextvars", "Run each request in a fresh context.", is_flag=True),
+    ],
+    "Where to listen": [
+        _option("host", "Address or name; an empty one means every interface."),
+        _option("port", "Port; 0 lets the system choose."),
+        _option("uds", "Path of a unix socket, instead of a host and port."),
+        _option("fd", "Number of an inherited descriptor of a socket.", int),
+        _option("backlog", "How many connections the kernel keeps until they are accepted."),
+    ],
+    "How to run": [
+        _option("loop", "Event loop; auto: uvloop if it is installed."),
+        _option("http", "Parser of HTTP/1; h11 is the interpreted one."),
+        _option("http2", "HTTP/2.", is_flag=True),
+        _option("workers", "Number of processes.  [default: $WEB_CONCURRENCY, or 1]", int),
+        _option("limit_max_requests", "End the process after this many requests.", int),
+        _option("limit_max_requests_jitter", "Add up to this many to --limit-max-requests, at random."),
+        _option("timeout_worker_healthcheck", "Seconds for a worker to answer before it is replaced.", float),
+    ],
+    "Limits": [
+        _option("limit_concurrency", "Connections or requests at once, above which the answer is 503.", int),
+        _option("limit_head_size", "Bytes of a request's head."),
+        _option("limit_head_fields", "Fields in a request's head."),
+        _option("limit_target_size", "Bytes of a request's target."),
+        _option("limit_body_size", "Bytes of a request's body; 0 for no limit, the default.", int),
+        _option("h11_max_incomplete_event_size", "The same as --limit-head-size.", int),
+    ],
+    "Timeouts, in seconds": [
+        _option("timeout_keep_alive", "Idle time between two requests on a connection.", float),
+        _option("timeout_first_byte", "From connecting to the first byte; 0 for ever.", float),
+        _option("timeout_head", "From the first byte of a head to its last; 0 for ever.", float),
+        _option("timeout_body", "Without progress of a request's body; 0 for ever.", float),
+        _option("timeout_write", "Without progress of a response; 0 for ever.", float),
+        _option("timeout_graceful_shutdown", "For running requests when the server is told to end.", float),
+        _option("cancel_on_disconnect", "Which responses to cancel when their client has gone."),
+    ],
+    "Response headers": [
+        _option(
+            "headers",
+            "Add to each response; may be repeated.",
+            flag="--header",
+            multiple=True,
+            metavar="NAME:VALUE",
+            callback=_split_headers,
+        ),
+        _switch("server_header", "Send Server."),
+        _switch("date_header", "Send Date."),
+    ],
+    "Behind a proxy": [
+        _switch("proxy_headers", "Take scheme and client from X-Forwarded-Proto and X-Forwarded-For."),
+        _option(
+            "forwarded_allow_ips",
+            "Addresses, networks and unix socket paths of trusted proxies, with commas between; * trusts all."
+            "  [default: $FORWARDED_ALLOW_IPS, or 127.0.0.1,::1]",
+        ),
+    ],
+    "Logging": [
+        _option("log_level", "Level of the server's own lines.  [default: info]", _LEVEL),
+        _switch("access_log", "Log each request."),
+        _switch("use_colors", "Use colours.  [default: on a terminal]"),
+        _option("log_config", "Configuration of logging: .json, .yaml or .ini.", _EXISTING),
+    ],
+    "WebSocket": [
+        _option("ws", "Implementation."),
+        _option("ws_max_size", "Bytes of a message."),
+        _option("ws_max_queue", "Messages that wait to be received."),
+        _option("ws_ping_interval", "Seconds between two pings."),
+        _option("ws_ping_timeout", "Seconds for the answer to a ping."),
+        _option("ws_per_message_deflate", "Compress messages.", bool, is_flag=False),
+    ],
+    "TLS": [
+        _option("ssl_keyfile", "File of the private key."),
+        _option("ssl_certfile", "File of the certificate."),
+        _option("ssl_keyfile_password", "Password of the private key."),
+        _option("ssl_version", "Protocol, as a number of the module ssl."),
+        _option("ssl_cert_reqs", "Whether clients need a certificate, as a number of the module ssl."),
+        _option("ssl_ca_certs", "File of the authorities that clients' certificates come from."),
+        _option("ssl_ciphers", "Ciphers.  [default: OpenSSL's]"),
+    ],
+    "Reloading": [
+        _option("reload", "Start anew when a file changes.", is_flag=True),
+        _option("reload_dirs", "Directory to watch; may be repeated.", _EXISTING, flag="--reload-dir", multiple=True),
+        _option("reload_includes", "Pattern of files to watch.", flag="--reload-include", multiple=True),
+        _option("reload_excludes", "Pattern of files not to watch.", flag="--reload-exclude", multiple=True),
+        _option("reload_delay", "Seconds between two looks."),
+    ],
+}
+
+
+class _Command(click.Command):
+    """A command whose help lists the options by topic."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = [option for options in TOPICS.values() for option in options]
+        others = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and each not in listed]
+        for topic, options in {**TOPICS, "Other": others}.items():
+            with formatter.section(topic):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+
+def _main(app: str, **parameters: Any) -> None:
+    """Serve the ASGI application APP, given as module:attribute.
+
+    Each option may also be given as an environment variable, --port as PRONGHORN_PORT or UVICORN_PORT.
+    """
+    multiple = {name: list(value) or None for name, value in parameters.items() if isinstance(value, tuple)}
+    parameters |= multiple | {"app_dir": parameters["app_dir"] or ""}
+    if parameters["log_config"] is None:  # which would mean: leave logging alone
+        del parameters["log_config"]
+    try:
+        run(app, **parameters)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
+_version = click.Option(
+    ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+
+main = _Command(
+    "pronghorn",
+    params=[
+        click.Argument(["app"], envvar=_variables("app")),
+        *(option for options in TOPICS.values() for option in options),
+        _version,
+    ],
+    callback=_main,
+    help=_main.__doc__,
+)

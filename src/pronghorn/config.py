@@ -1,0 +1,297 @@
+"""What a server is asked to do: the names, order and defaults of uvicorn's parameters, and then our own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pronghorn import adapters, loader, log, sockets
+from pronghorn.errors import StartupError
+from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    import ssl
+
+    from pronghorn.lifespan import Mode
+    from pronghorn.types import App, ASGI3App, Headers
+
+Path: TypeAlias = "str | os.PathLike[str]"
+LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
+CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "lifespan": ("auto", "on", "off"),
+    "interface": ("auto", "asgi3", "asgi2", "wsgi"),
+    "cancel_on_disconnect": ("never", "streaming", "always"),
+}
+"""The values that a parameter may have."""
+
+IMPORTABLE: dict[str, tuple[str, ...]] = {
+    "loop": ("auto", "asyncio", "uvloop", "zuvloop", "none"),
+    "http": ("auto", "h11", "httptools"),
+    "ws": ("auto", "none", "websockets", "websockets-sansio", "wsproto"),
+}
+"""The names that a parameter knows, beside an import string or the object itself."""
+
+_LOOPS = {"uvloop": "uvloop:new_event_loop", "zuvloop": "zuvloop:new_event_loop"}
+
+# The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
+_INT, _SSIZE = 2**31 - 1, sys.maxsize
+_RANGES: dict[str, tuple[int, int]] = {
+    "port": (0, 65535),
+    **dict.fromkeys(("fd", "backlog", "reload_delay", "limit_concurrency", "ws_max_queue"), (0, _INT)),
+    **dict.fromkeys(("timeout_keep_alive", "timeout_first_byte", "timeout_head", "timeout_body"), (0, _INT)),
+    **dict.fromkeys(("timeout_write", "timeout_graceful_shutdown", "timeout_notify"), (0, _INT)),
+    **dict.fromkeys(("timeout_worker_healthcheck", "ws_ping_interval", "ws_ping_timeout"), (0, _INT)),
+    **dict.fromkeys(("workers", "limit_head_fields", "limit_head_size", "limit_target_size"), (1, _INT)),
+    **dict.fromkeys(("limit_max_requests", "limit_max_requests_jitter", "limit_body_size"), (0, _SSIZE)),
+    "h11_max_incomplete_event_size": (1, _INT),
+    "ws_max_size": (1, _SSIZE),
+}
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class ConfigError(ValueError):
+    """A parameter has a value that it cannot have."""
+
+
+@dataclass(eq=False, repr=False)
+class Config:
+    """Every parameter of a server. Sizes are in bytes, times in seconds; None is no limit.
+
+    Making one sets up logging, reads `env_file` and checks the values (ConfigError); `load` imports the application.
+    """
+
+    app: App | str | Callable[..., Any]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: str | None = None
+    fd: int | None = None
+    loop: str | LoopFactory = "auto"
+    http: str | type[asyncio.Protocol] = "auto"
+    http2: bool = False
+    ws: str | type[asyncio.Protocol] = "auto"
+    ws_max_size: int = 16 * 1024 * 1024
+    ws_max_queue: int = 32
+    ws_ping_interval: float | None = 20.0
+    ws_ping_timeout: float | None = 20.0
+    ws_per_message_deflate: bool = True
+    lifespan: Mode = "auto"
+    env_file: Path | None = None
+    log_config: log.LogConfig | None = field(default_factory=lambda: LOGGING_CONFIG)
+    log_level: str | int | None = None
+    access_log: bool = True
+    use_colors: bool | None = None
+    interface: Literal["auto"] | adapters.Interface = "auto"
+    reload: bool = False
+    reload_dirs: list[str] | str | None = None
+    reload_delay: float = 0.25
+    reload_includes: list[str] | str | None = None
+    reload_excludes: list[str] | str | None = None
+    workers: int | None = None
+    proxy_headers: bool = True
+    server_header: bool = True
+    date_header: bool = True
+    forwarded_allow_ips: list[str] | str | None = None
+    root_path: str = ""
+    limit_concurrency: int | None = None
+    limit_max_requests: int | None = None
+    limit_max_requests_jitter: int = 0
+    backlog: int = 2048
+    timeout_keep_alive: float = 5
+    timeout_notify: float = 30
+    timeout_graceful_shutdown: float | None = 30
+    timeout_worker_healthcheck: float = 5
+    callback_notify: Callable[..., Awaitable[None]] | None = None
+    ssl_keyfile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile_password: str | None = None
+    ssl_version: int = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
+    ssl_cert_reqs: int = 0  # ssl.CERT_NONE
+    ssl_ca_certs: Path | None = None
+    ssl_ciphers: str | None = None
+    ssl_context_factory: Callable[[Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = None
+    headers: list[tuple[str, str]] | None = None
+    factory: bool = False
+    h11_max_incomplete_event_size: int | None = None
+    reset_contextvars: bool = False
+    _: KW_ONLY
+    app_dir: str | None = None
+    limit_head_size: int = 64 * 1024
+    limit_head_fields: int = 100
+    limit_target_size: int = 16 * 1024
+    limit_body_size: int | None = None
+    timeout_first_byte: float | None = 30
+    timeout_head: float | None = 30
+    timeout_body: float | None = 30
+    timeout_write: float | None = 30
+    cancel_on_disconnect: CancelOnDisconnect = "streaming"
+
+    loaded: bool = field(default=False, init=False)
+    loaded_app: ASGI3App = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = self.headers or []
+        self._check()
+        self.configure_logging()
+        if self.env_file is not None:
+            _read_environment(self.env_file)
+        if self.workers is None:
+            self.workers = _web_concurrency()
+        if self.forwarded_allow_ips is None:
+            self.forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+        if self.h11_max_incomplete_event_size is not None:
+            self.limit_head_size = self.h11_max_incomplete_event_size
+        for name in ("limit_body_size", "timeout_first_byte", "timeout_head", "timeout_body", "timeout_write"):
+            if getattr(self, name) == 0:  # the command line cannot say None
+                setattr(self, name, None)
+
+    @property
+    def encoded_headers(self) -> Headers:
+        """`headers` as they go onto the wire."""
+        return [_encode_header(name, value) for name, value in self.headers or ()]
+
+    @property
+    def asgi_version(self) -> str:
+        return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def is_ssl(self) -> bool:
+        return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
+
+    @property
+    def should_reload(self) -> bool:
+        return isinstance(self.app, str) and self.reload
+
+    @property
+    def use_subprocess(self) -> bool:
+        return self.reload or (self.workers or 1) > 1
+
+    def configure_logging(self) -> None:
+        log.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+
+    def load_app(self) -> Any:
+        """Import the application, or the factory of one."""
+        self._refuse_what_is_missing()
+        return loader.load(self.app, self.app_dir)
+
+    def load(self) -> None:
+        """Make `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        app = self.load_app()
+        if self.factory:
+            app = loader.call_factory(app)
+        elif loader.is_factory(app):
+            app = loader.call_factory(app)
+            logging.getLogger("pronghorn.error").warning(
+                "ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly."
+            )
+        if not callable(app):
+            raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable.")
+        if self.interface == "auto":
+            self.interface = adapters.interface_of(app)
+        app = adapters.adapt(app, self.interface)
+        if logging.getLogger("pronghorn.asgi").isEnabledFor(log.TRACE_LOG_LEVEL):
+            app = adapters.MessageLogger(app)
+        self.loaded_app = app
+        self.loaded = True
+
+    def get_loop_factory(self) -> LoopFactory | None:
+        """What makes the event loop; None leaves it to asyncio."""
+        if not isinstance(self.loop, str):
+            return self.loop
+        if self.loop == "none":
+            return None
+        if self.loop == "auto":
+            try:
+                return _import_loop("uvloop")
+            except StartupError:
+                return _asyncio_loop()
+        return _asyncio_loop() if self.loop == "asyncio" else _import_loop(self.loop)
+
+    def bind_socket(self) -> socket.socket:
+        """The socket, bound, not listening and inheritable, that several processes can serve from; logs its address."""
+        sock = sockets.bind_one(self)
+        sock.set_inheritable(True)
+        for message, color_message in sockets.describe([sock], self):
+            logging.getLogger("pronghorn.error").info(message, extra={"color_message": color_message})
+        return sock
+
+    def _check(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and least <= value <= most):
+                raise ConfigError(f"{name} is {value!r}, which is not a number between {least} and {most}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, which is not one of {', '.join(known)}")
+        for name, known in IMPORTABLE.items():
+            value = getattr(self, name)
+            if isinstance(value, str) and value not in known and ":" not in value:
+                raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(known)} nor an import string")
+        if isinstance(self.log_level, str) and self.log_level.lower() not in log.LOG_LEVELS:
+            raise ConfigError(f"log_level is {self.log_level!r}, which is not one of {', '.join(log.LOG_LEVELS)}")
+        _ = self.encoded_headers
+
+    def _refuse_what_is_missing(self) -> None:
+        wanted = {
+            "--reload": self.reload,
+            "--workers above 1": (self.workers or 1) > 1,
+            "--http2": self.http2,
+            "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
+        }
+        for name, is_wanted in wanted.items():
+            if is_wanted:
+                raise StartupError(f"{name} is not available in this version.")
+
+
+def parameters() -> dict[str, Any]:
+    """The parameters of Config with their defaults, None for one that has no constant."""
+    return {each.name: None if each.default is MISSING else each.default for each in fields(Config) if each.init}
+
+
+def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+    value = value.strip(" \t")
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        raise ConfigError(f"{name!r}: {value!r} is not a header")
+    return name.lower().encode("latin-1"), value.encode("latin-1")
+
+
+def _web_concurrency() -> int:
+    value = os.environ.get("WEB_CONCURRENCY") or "1"
+    if not value.isdecimal() or int(value) == 0:
+        raise ConfigError(f"WEB_CONCURRENCY is {value!r}, which is not a number of workers")
+    return int(value)
+
+
+def _read_environment(path: Path) -> None:
+    try:
+        from dotenv import load_dotenv
+    except ImportError:
+        raise StartupError("--env-file needs python-dotenv: pip install 'pronghorn[standard]'.") from None
+    logging.getLogger("pronghorn.error").info("Loading environment from '%s'", path)
+    load_dotenv(path)
+
+
+def _asyncio_loop() -> LoopFactory:
+    import asyncio
+
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop
+    return asyncio.SelectorEventLoop
+
+
+def _import_loop(name: str) -> LoopFactory:
+    try:
+        factory: LoopFactory = loader.resolve(_LOOPS.get(name, name))
+    except StartupError as error:
+        raise StartupError(f"Error loading custom loop setup function. {error}") from error.__cause__
+    return factory

@@ -1,0 +1,156 @@
+"""The lifespan protocol (ASGI lifespan 2.0): one task runs the application from before the first connection to after
+the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import Any, Literal, TypeAlias
+
+from pronghorn.errors import StartupError
+from pronghorn.types import ASGI3App, Message, Scope
+
+Mode: TypeAlias = Literal["auto", "on", "off"]
+
+# Seconds for an application that has said its last word, or was cancelled, to return. One that does not is left behind.
+_GRACE = 5
+
+
+class _Phase(enum.Enum):
+    STARTING = enum.auto()
+    RUNNING = enum.auto()
+    STOPPING = enum.auto()
+    OVER = enum.auto()  # complete, failed or not supported: nothing more is told or expected
+
+
+class Lifespan:
+    """Call `startup`, then `shutdown` if that succeeded. Cancelling either cancels the application's task.
+
+    `auto` takes an exception before the end of startup to mean that the application does not know the protocol.
+    """
+
+    def __init__(self, app: ASGI3App, mode: Mode, log: logging.Logger) -> None:
+        self.state: dict[str, Any] = {}
+        self.failed = False
+        self._app = app
+        self._mode = mode
+        self._log = log
+        self._phase = _Phase.OVER
+        self._task: asyncio.Task[None] | None = None
+        self._refused = False  # the application failed before it was up
+        self._told = 0  # how many of the two messages the application has received
+        self._started = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._idle = asyncio.Event()  # the application has returned, or waits for what will never come
+
+    async def startup(self) -> None:
+        """Returns when the application is ready; raises StartupError when it cannot be."""
+        if self._mode == "off":
+            return
+        self._log.info("Waiting for application startup.")
+        self._phase = _Phase.STARTING
+        self._task = asyncio.create_task(self._run(), name="lifespan")
+        await self._until(self._started)
+        if self._refused:
+            await self._end()
+            raise StartupError("Application startup failed. Exiting.")
+        self._log.info("Application startup complete.")
+
+    async def shutdown(self) -> None:
+        """Returns when the application has finished; `failed` tells how."""
+        if self._task is None or self._phase is not _Phase.RUNNING:
+            return
+        self._log.info("Waiting for application shutdown.")
+        self._phase = _Phase.STOPPING
+        self._stopping.set()
+        await self._until(self._stopped)
+        if self.failed:
+            self._log.error("Application shutdown failed. Exiting.")
+        else:
+            self._log.info("Application shutdown complete.")
+        await self._end()
+
+    async def _run(self) -> None:
+        asgi = {"version": "3.0", "spec_version": "2.0"}
+        scope: Scope = {"type": "lifespan", "asgi": asgi, "state": self.state}
+        try:
+            await self._app(scope, self._receive, self._send)
+            if self._phase is _Phase.STARTING:
+                self._phase = _Phase.RUNNING
+        except BaseException as error:
+            self._raised(error)
+        finally:
+            for event in (self._started, self._stopped, self._idle):
+                event.set()
+
+    def _raised(self, error: BaseException) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError) and self._task is not None and self._task.cancelling()
+        if cancelled or self._phase is _Phase.OVER:
+            self._phase = _Phase.OVER
+        elif self._phase is _Phase.STARTING and self._mode == "auto":
+            self._phase = _Phase.OVER
+            self._log.info("ASGI 'lifespan' protocol appears unsupported.")
+            self._log.debug("What it raised:", exc_info=error)
+        else:
+            self._fail()
+            self._log.error("Exception in 'lifespan' protocol\n", exc_info=error)
+
+    def _fail(self) -> None:
+        self._refused = self._phase is _Phase.STARTING
+        self._phase = _Phase.OVER
+        self.failed = True
+
+    async def _receive(self) -> Message:
+        if self._told == 0:
+            self._told = 1
+            return {"type": "lifespan.startup"}
+        if self._phase is not _Phase.OVER:
+            await self._stopping.wait()
+        if self._phase is _Phase.STOPPING and self._told == 1:
+            self._told = 2
+            return {"type": "lifespan.shutdown"}
+        self._idle.set()
+        return await asyncio.Future()
+
+    async def _send(self, message: Message) -> None:
+        match message["type"], self._phase:
+            case "lifespan.startup.complete", _Phase.STARTING:
+                self._phase = _Phase.RUNNING
+                self._started.set()
+            case "lifespan.startup.failed", _Phase.STARTING:
+                self._fail()
+                self._started.set()
+            case "lifespan.shutdown.complete", _Phase.STOPPING:
+                self._phase = _Phase.OVER
+                self._stopped.set()
+            case "lifespan.shutdown.failed", _Phase.STOPPING:
+                self._fail()
+                self._stopped.set()
+            case kind, phase:
+                raise RuntimeError(f"{kind!r} is not a message that lifespan expects while {phase.name.lower()}")
+        if self.failed and message.get("message"):
+            self._log.error("%s", message["message"])
+
+    async def _until(self, event: asyncio.Event) -> None:
+        try:
+            await event.wait()
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+
+    async def _end(self) -> None:
+        """Let the application return by itself, for a while."""
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await self._cancel()
+
+    async def _cancel(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_GRACE)

@@ -1,0 +1,58 @@
+"""llhttp's head parser, by httptools, under the interpreted wire: it splits, our rules decide."""
+
+from __future__ import annotations
+
+import httptools
+
+from pronghorn._wire.connection import Connection
+from pronghorn._wire.head import Head, accept
+from pronghorn._wire.scan import visible_end
+from pronghorn.errors import ProtocolError
+
+
+class _Fields:
+    """What httptools calls back with for one head."""
+
+    __slots__ = ("fields", "target")
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.target = b""
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
+
+
+def parse(data: bytes, start: int, end: int, limits: object) -> Head:
+    """As `_wire.head.parse`."""
+    fields = _Fields()
+    parser = httptools.HttpRequestParser(fields)
+    try:
+        parser.feed_data(data[start:end])
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        raise ProtocolError(400, f"llhttp: {error}") from None
+    target = fields.target
+    version = parser.get_http_version()
+    if version not in ("1.1", "1.0"):
+        raise ProtocolError(505, "HTTP version not supported")
+    if len(target) > limits.target_size:  # type: ignore[attr-defined]
+        raise ProtocolError(414, "request target too long")
+    if visible_end(target, 0, len(target)) < len(target):
+        raise ProtocolError(400, "malformed request target")
+    head = Head(parser.get_method().decode("ascii"), version == "1.1", fields.fields)
+    accept(head, target, 0, len(target), limits)
+    return head
+
+
+class LLHTTPConnection(Connection):
+    """A connection whose heads llhttp splits."""
+
+    __slots__ = ()
+
+    def _parse(self, buffer: bytes, start: int, end: int) -> Head:
+        return parse(buffer, start, end, self._shared.limits)

@@ -1,0 +1,179 @@
+"""HTTP/1.1 on a transport of asyncio's: callbacks, the applications' tasks, flow control. Parses nothing, formats nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from typing import Any
+
+from pronghorn.errors import ClientDisconnected, ProtocolError
+from pronghorn.state import ServerState
+
+_log = logging.getLogger("pronghorn.error")
+
+
+class HTTPProtocol(asyncio.Protocol):
+    """One connection: what its transport says goes to `connection`, what that asks goes to the transport (see `_wire.connection`)."""
+
+    __slots__ = ("_state", "_task", "_transport", "connection")
+
+    connection: Any
+    _transport: Any
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        state = self._state
+        self._transport = transport
+        client, server = _addresses(transport)
+        self.connection = state.wire.Connection(
+            self, self._transport.write, self._transport.writelines, state.outbox, state.shared, client, server
+        )
+        state.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.connection.receive(data)
+
+    def eof_received(self) -> bool:
+        self.connection.end_input()
+        return not self._transport.get_extra_info("sslcontext")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        state = self._state
+        state.connections.discard(self)
+        if self._task is not None:
+            policy = state.cancel_on_disconnect
+            if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
+                self._task.cancel()
+        self.connection.lose()
+        self._task = None
+
+    def pause_writing(self) -> None:
+        self.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.connection.resume_writing()
+
+    def shutdown(self) -> None:
+        """The server is stopping."""
+        self.connection.drain()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # What the connection asks
+
+    def on_request(self, request: Any) -> None:
+        state = self._state
+        if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
+            _log.warning("Exceeded concurrency limit.")
+            self.connection.fail(503)
+            return
+        run = _run(state.app, request, self.connection)
+        if state.eager:
+            task = asyncio.Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
+            if task.done():
+                return
+        else:
+            task = state.loop.create_task(run, context=state.context.copy())
+        self._task = task
+        state.tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def on_refused(self, error: ProtocolError) -> None:
+        _log.warning("Invalid HTTP request received. %s: %s", self.connection.client_text or "client", error)
+
+    def on_stalled(self) -> None:
+        if self._task is not None and self._state.cancel_on_disconnect != "never":
+            self._task.cancel()
+
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._transport.resume_reading()
+
+    def defer(self) -> None:
+        self._state.loop.call_soon(self.connection.proceed)
+
+    def finish_writing(self) -> None:
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def unsent(self) -> int:
+        size: int = self._transport.get_write_buffer_size()
+        return size
+
+    def has_left(self) -> bool:
+        """Whether the client has ended its stream behind bytes that were not read yet."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or not hasattr(select, "POLLRDHUP"):
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def send_file(self, request: Any, message: dict[str, Any]) -> Any:
+        from pronghorn.files import send_file
+
+        return send_file(self._state.loop, self._transport, self.connection, request, message)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._state.tasks.discard(task)
+        if self._task is task:
+            self._task = None
+
+    def _is_crowded(self, limit: int) -> bool:
+        return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
+
+
+async def _run(app: Any, request: Any, connection: Any) -> None:
+    """Call the application, and make good what it leaves undone."""
+    try:
+        result = await app(request.scope, request.receive, request.send)
+    except BaseException as error:
+        if not (request.is_lost() and _is_disconnect(error)):
+            _log.error("Exception in ASGI application\n", exc_info=error)
+    else:
+        if result is None and request.is_complete():
+            return
+        if request.is_lost():
+            return
+        if result is not None:
+            _log.error("ASGI callable should return None, but returned '%s'.", result)
+        elif not request.is_started():
+            _log.error("ASGI callable returned without starting response.")
+        else:
+            _log.error("ASGI callable returned without completing response.")
+    if not request.is_complete():
+        connection.fail(500)
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    """Whether an application's error only says that its client has left, however its framework wraps that."""
+    if isinstance(error, (ClientDisconnected, asyncio.CancelledError)):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_disconnect(each) for each in error.exceptions)
+    inner = error.__cause__
+    if inner is None and "Disconnect" in type(error).__name__:
+        inner = error.__context__
+    return inner is not None and _is_disconnect(inner)
+
+
+def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:
+    """The client's and the server's address as ASGI gives them: (host, port), None and (path, None) for a Unix socket."""
+    peer = transport.get_extra_info("peername")
+    name = transport.get_extra_info("sockname")
+    client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+    if isinstance(name, tuple):
+        return client, (str(name[0]), int(name[1]))
+    return client, (str(name), None) if name else None

@@ -1,0 +1,233 @@
+"""One server in one loop: startup, serving, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
+from typing import Any
+
+from pronghorn import backend, loader
+from pronghorn.clock import Clock
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.lifespan import Lifespan
+from pronghorn.protocol import HTTPProtocol
+from pronghorn.sockets import bind, describe, unlink
+from pronghorn.state import ServerState
+
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+
+# How soon a change of `should_exit`, made anywhere, is seen.
+_POLL = 0.1
+
+# Turns of the loop that take in connections which the system has accepted: one to be told, one to accept, one to connect.
+_TURNS_TO_ACCEPT = 3
+
+_log = logging.getLogger("pronghorn.error")
+
+
+class Server:
+    """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
+
+    `started` is true once connections are accepted, `servers` then holds asyncio's servers.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.server_state = ServerState()
+        self.started = False
+        self.should_exit = False
+        self.force_exit = False
+        self.last_notified = 0.0
+        self.servers: list[asyncio.Server] = []
+        self.lifespan: Lifespan
+        self._clock: Clock
+        self._sockets: list[socket.socket] = []
+        self._captured_signals: list[int] = []
+        self._request_limit: int | None = None
+        if config.limit_max_requests is not None:
+            self._request_limit = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a loop of its own. Raises StartupError when the server cannot start."""
+        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+            runner.run(self.serve(sockets))
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread."""
+        with self.capture_signals():
+            await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bind, start the lifespan, then accept connections.
+
+        Raises StartupError when an address cannot be had; sets `should_exit` when the lifespan fails.
+        """
+        self._sockets = bind(self.config) if sockets is None else sockets
+        try:
+            await self._bounded(self.lifespan.startup())
+        except StartupError as error:
+            _log.error("%s", error)
+            self.should_exit = True
+        if self.should_exit:
+            return
+        loop = asyncio.get_running_loop()
+        http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
+        self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
+        self._clock = Clock(self.server_state)
+        self._clock.start()
+        factory = self._protocol_factory(loop)
+        for sock in self._sockets:
+            self.servers.append(await loop.create_server(factory, sock=sock, backlog=self.config.backlog))
+        for message, color_message in describe(self._sockets, self.config):
+            _log.info(message, extra={"color_message": color_message})
+        self.started = True
+
+    async def main_loop(self) -> None:
+        """Wait until the server is to stop."""
+        counter = 0
+        should_exit = await self.on_tick(counter)
+        while not should_exit:
+            counter = (counter + 1) % 864000
+            await asyncio.sleep(_POLL)
+            should_exit = await self.on_tick(counter)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; returns whether the server is to stop."""
+        if self.config.callback_notify is not None and counter % 10 == 0:
+            now = time.monotonic()
+            if now - self.last_notified > self.config.timeout_notify:
+                self.last_notified = now
+                await self.config.callback_notify()
+        if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
+            _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
+            return True
+        return self.should_exit
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain: accept no more, answer what is under way, stop the lifespan; each within `timeout_graceful_shutdown`."""
+        self.should_exit = True
+        state = self.server_state
+        if self.servers:
+            _log.info("Shutting down")
+            for _ in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
+            state.shared.draining = True
+            for server in self.servers:
+                server.close()
+        self._close_sockets()
+        for connection in list(state.connections):
+            connection.shutdown()
+        await self._wait_for_requests()
+        for connection in list(state.connections):
+            connection.abort()
+        if not self.force_exit:
+            await self._bounded(self.lifespan.shutdown())
+        if self.servers:
+            self._clock.stop()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM; those that came are raised again when the server has stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        originals = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in originals.items():
+                signal.signal(number, handler)
+        for number in reversed(self._captured_signals):
+            signal.raise_signal(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second SIGINT does so without waiting."""
+        self._captured_signals.append(sig)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+    async def _serve(self, sockets: list[socket.socket] | None) -> None:
+        process = os.getpid()
+        _log.info("Started server process [%d]", process, extra=_with_colour("Started server process [%s]"))
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = Lifespan(self.config.loaded_app, self.config.lifespan, _log)
+        try:
+            await self.startup(sockets)
+            if not self.should_exit:
+                await self.main_loop()
+            await self.shutdown(sockets)
+        finally:
+            self._close_sockets()
+        if self.started:
+            _log.info("Finished server process [%d]", process, extra=_with_colour("Finished server process [%s]"))
+
+    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
+        task = asyncio.ensure_future(work)
+        deadline = None
+        while not task.done():
+            await asyncio.wait([task], timeout=_POLL)
+            if self.should_exit and deadline is None:
+                deadline = self._deadline()
+            if self.force_exit or (deadline is not None and time.monotonic() > deadline):
+                task.cancel()
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    async def _wait_for_requests(self) -> None:
+        """Until every connection is closed and every application has returned, or the time is over."""
+        state = self.server_state
+        deadline = self._deadline()
+        for waited_for, text in ((state.connections, "connections to close"), (state.tasks, "background tasks to complete")):
+            await asyncio.sleep(0)
+            if waited_for and not self.force_exit:
+                _log.info("Waiting for %s. (CTRL+C to force quit)", text)
+            while waited_for and not self.force_exit and time.monotonic() < deadline:
+                await asyncio.sleep(_POLL / 4)
+        if state.tasks and not self.force_exit:
+            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(state.tasks))
+            for task in state.tasks:
+                task.cancel("timeout graceful shutdown exceeded")
+            await asyncio.wait(state.tasks, timeout=1)
+
+    def _deadline(self) -> float:
+        timeout = self.config.timeout_graceful_shutdown
+        return float("inf") if timeout is None else time.monotonic() + timeout
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        unlink(self.config)
+
+    def _protocol_factory(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+        http = self.config.http
+        if isinstance(http, str) and ":" not in http:
+            return functools.partial(HTTPProtocol, self.server_state)
+        protocol: Any = loader.resolve(http) if isinstance(http, str) else http
+        return functools.partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=loop,
+        )
+
+
+def _with_colour(message: str) -> dict[str, str]:
+    return {"color_message": message.replace("%s", f"\x1b[36m{os.getpid()}\x1b[0m")}

@@ -1,0 +1,89 @@
+"""What the connections of one server share: the application, the wire's constants, the sets of what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pronghorn.backend import Wire
+    from pronghorn.config import Config
+    from pronghorn.types import ASGI3App
+
+
+class ServerState:
+    """One server's connections and tasks, and what they need. Made before the application is loaded, ready after `prepare`."""
+
+    app: ASGI3App
+    wire: Wire
+    shared: Any
+    outbox: Any
+    loop: asyncio.AbstractEventLoop
+    context: contextvars.Context
+
+    def __init__(self) -> None:
+        self.connections: set[Any] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.default_headers: list[tuple[bytes, bytes]] = []
+        self.limit_concurrency: int | None = None
+        self.cancel_on_disconnect = "streaming"
+        self.eager = False
+        self._requests = 0
+
+    @property
+    def total_requests(self) -> int:
+        """Requests begun since the start."""
+        return self.shared.total_requests if hasattr(self, "shared") else self._requests
+
+    def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
+        """Derive everything below `Server` from `config`; `state` is the lifespan's."""
+        self.app = config.loaded_app
+        self.wire = wire
+        self.loop = loop
+        self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
+        self.limit_concurrency = config.limit_concurrency
+        self.cancel_on_disconnect = config.cancel_on_disconnect
+        self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
+        self.outbox = wire.Outbox(loop.call_soon)
+        self.shared = wire.Shared(
+            _limits(config, wire),
+            loop.create_future,
+            scheme="https" if config.is_ssl else "http",
+            root_path=config.root_path,
+            state=state,
+            fields=config.encoded_headers,
+            date=config.date_header,
+            server=b"pronghorn" if config.server_header else b"",
+            access_log=_access_log(config, wire, loop),
+        )
+
+
+def _limits(config: Config, wire: Wire) -> Any:
+    return wire.Limits(
+        head_size=config.limit_head_size,
+        head_fields=config.limit_head_fields,
+        target_size=config.limit_target_size,
+        body_size=config.limit_body_size or 0,
+        first_byte=_seconds(config.timeout_first_byte),
+        head=_seconds(config.timeout_head),
+        body=_seconds(config.timeout_body),
+        write=_seconds(config.timeout_write),
+        keep_alive=_seconds(config.timeout_keep_alive),
+    )
+
+
+def _seconds(timeout: float | None) -> int:
+    # The clock ticks once a second: a fraction is a whole second.
+    return 0 if not timeout else max(1, round(timeout))
+
+
+def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> Any:
+    import logging
+
+    from pronghorn.log import AccessLog
+
+    log = AccessLog.create(logging.getLogger("pronghorn.access"))
+    if not config.access_log or not log.enabled():
+        return None
+    return wire.AccessLines(log, loop.call_soon)

@@ -1,0 +1,20 @@
+"""Names for the shapes of ASGI (version 3.0), for the annotations of applications and of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+ASGI3App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGI2Instance: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
+ASGI2App: TypeAlias = Callable[[Scope], ASGI2Instance]
+WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+App: TypeAlias = ASGI3App | ASGI2App | WSGIApp
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]

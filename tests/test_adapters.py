@@ -1,0 +1,169 @@
+"""What an application looks like, and how the other shapes are served."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pronghorn import adapters
+from pronghorn.errors import StartupError
+
+
+async def asgi3_function(scope: Any, receive: Any, send: Any) -> None: ...
+async def with_extra(prefix: str, scope: Any, receive: Any, send: Any) -> None: ...
+def asgi3_plain(scope: Any, receive: Any, send: Any) -> Any: ...
+def asgi2_function(scope: Any) -> Any: ...
+def wsgi_function(environ: Any, start_response: Any) -> Any: ...
+
+
+class ASGI3Object:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+    async def method(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class ASGI2Class:
+    def __init__(self, scope: Any) -> None: ...
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+class ASGI3Class:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None: ...
+    def __await__(self) -> Any: ...
+
+
+class WSGIObject:
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
+class Anything:
+    def __call__(self, *arguments: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "interface"),
+    [
+        (asgi3_function, "asgi3"),
+        (functools.partial(with_extra, "prefix"), "asgi3"),
+        (asgi3_plain, "asgi3"),
+        (ASGI3Object(), "asgi3"),
+        (ASGI3Object().method, "asgi3"),
+        (functools.partial(ASGI3Object()), "asgi3"),
+        (ASGI3Class, "asgi3"),
+        (ASGI2Class, "asgi2"),
+        (asgi2_function, "asgi2"),
+        (Anything(), "asgi2"),
+        (wsgi_function, "wsgi"),
+        (WSGIObject(), "wsgi"),
+    ],
+)
+def test_interface(app: Any, interface: str) -> None:
+    assert adapters.interface_of(app) == interface
+
+
+def test_asgi3_is_served_as_it_is() -> None:
+    assert adapters.adapt(asgi3_function, "asgi3") is asgi3_function
+
+
+def test_asgi2_is_called_twice() -> None:
+    calls: list[Any] = []
+
+    def app(scope: Any) -> Any:
+        async def instance(receive: Any, send: Any) -> None:
+            calls.append((scope, receive, send))
+
+        return instance
+
+    asyncio.run(adapters.adapt(app, "asgi2")("scope", "receive", "send"))  # type: ignore[arg-type]
+    assert calls == [("scope", "receive", "send")]
+
+
+def test_wsgi_needs_its_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "a2wsgi", None)
+    with pytest.raises(StartupError, match=r"pronghorn\[wsgi\]"):
+        adapters.adapt(wsgi_function, "wsgi")
+
+
+def test_wsgi_is_served() -> None:
+    pytest.importorskip("a2wsgi")
+    sent: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [environ["PATH_INFO"].encode()]
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/wsgi",
+        "query_string": b"",
+        "root_path": "",
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
+        "client": ("127.0.0.1", 1),
+        "headers": [],
+    }
+    asyncio.run(asyncio.wait_for(adapters.adapt(app, "wsgi")(scope, receive, send), 10))
+    assert sent[0]["status"] == 200
+    assert b"".join(each.get("body", b"") for each in sent) == b"/wsgi"
+
+
+@pytest.fixture
+def trace() -> Iterator[list[str]]:
+    """The lines that `pronghorn.asgi` logs."""
+    lines: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        lines.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger("pronghorn.asgi")
+    level = logger.level
+    logger.setLevel(5)
+    logger.addFilter(keep)
+    yield lines
+    logger.removeFilter(keep)
+    logger.setLevel(level)
+
+
+def test_messages_are_logged_without_their_content(trace: list[str]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.body", "body": b"secret"})
+
+    async def receive() -> Any:
+        return {"type": "websocket.receive", "text": "secret", "bytes": None}
+
+    async def send(message: Any) -> None:
+        assert message["body"] == b"secret"
+
+    scope: Any = {"type": "http", "client": ("1.2.3.4", 5), "headers": [(b"authorization", b"secret")]}
+    asyncio.run(adapters.MessageLogger(app)(scope, receive, send))
+    assert trace == [
+        "1.2.3.4:5 - ASGI [1] Started scope={'type': 'http', 'client': ('1.2.3.4', 5), 'headers': '<...>'}",
+        "1.2.3.4:5 - ASGI [1] Receive {'type': 'websocket.receive', 'text': '<6 chars>', 'bytes': None}",
+        "1.2.3.4:5 - ASGI [1] Send {'type': 'http.response.body', 'body': '<6 bytes>'}",
+        "1.2.3.4:5 - ASGI [1] Completed",
+    ]
+    assert scope["headers"] == [(b"authorization", b"secret")]
+
+
+def test_exception_is_logged_and_goes_on(trace: list[str]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        asyncio.run(adapters.MessageLogger(app)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    assert trace == ["ASGI [1] Started scope={'type': 'lifespan'}", "ASGI [1] Raised exception"]

@@ -1,0 +1,190 @@
+"""The command line: every parameter has its option, the environment its place, a mistake its code."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import pronghorn
+from pronghorn import cli, config
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Calls the command line and returns the parameters that `run` is given."""
+
+    def parse(*arguments: str, **environment: str) -> dict[str, Any]:
+        calls: list[dict[str, Any]] = []
+        monkeypatch.setattr(cli, "run", lambda app, **parameters: calls.append({"app": app, **parameters}))
+        result = CliRunner().invoke(cli.main, ["main:app", *arguments], env=environment, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return calls[0]
+
+    return parse
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
+    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def invoke(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(cli.main, arguments, env=environment)
+
+
+def test_every_parameter_has_an_option() -> None:
+    options = {option.name for options in cli.TOPICS.values() for option in options}
+    api_only = {"app", "callback_notify", "timeout_notify", "ssl_context_factory"}
+    assert options == set(config.parameters()) - api_only
+
+
+def test_defaults_are_those_of_config(parsed: Run) -> None:
+    given = parsed()
+    expected = {name: value for name, value in config.parameters().items() if name in given}
+    assert given == {**expected, "app": "main:app", "app_dir": "", "headers": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["--host", "::1"], "host", "::1"),
+        (["--port", "0"], "port", 0),
+        (["--fd", "0"], "fd", 0),
+        (["--no-access-log"], "access_log", False),
+        (["--use-colors"], "use_colors", True),
+        (["--factory"], "factory", True),
+        (["--log-level", "TRACE"], "log_level", "trace"),
+        (["--loop", "my.loops:make"], "loop", "my.loops:make"),
+        (["--header", "X-A: 1:2", "--header", "x-b:"], "headers", [["X-A", " 1:2"], ["x-b", ""]]),
+        (["--ws-per-message-deflate", "false"], "ws_per_message_deflate", False),
+        (["--timeout-keep-alive", "0.5"], "timeout_keep_alive", 0.5),
+        (["--reload-include", "*.html", "--reload-include", "*.css"], "reload_includes", ["*.html", "*.css"]),
+        (["--app-dir", "src"], "app_dir", "src"),
+    ],
+    ids=str,
+)
+def test_option(parsed: Run, arguments: list[str], name: str, value: Any) -> None:
+    assert parsed(*arguments)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("PORT", "81", "port", 81),
+        ("ACCESS_LOG", "false", "access_log", False),
+        ("SERVER_HEADER", "0", "server_header", False),
+        ("FACTORY", "true", "factory", True),
+        ("HEADERS", "X-A:1 X-B:2", "headers", [["X-A", "1"], ["X-B", "2"]]),
+        ("LIMIT_HEAD_SIZE", "1000", "limit_head_size", 1000),
+        ("LOOP", "asyncio", "loop", "asyncio"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
+def test_environment(parsed: Run, prefix: str, variable: str, text: str, name: str, value: Any) -> None:
+    assert parsed(**{f"{prefix}_{variable}": text})[name] == value
+
+
+def test_our_environment_comes_before_uvicorns(parsed: Run) -> None:
+    assert parsed(PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 1
+
+
+def test_arguments_come_before_the_environment(parsed: Run) -> None:
+    assert parsed("--port", "3", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 3
+
+
+@pytest.mark.parametrize("variable", ["PRONGHORN_APP", "UVICORN_APP"])
+def test_application_from_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    apps: list[str] = []
+    monkeypatch.setattr(cli, "run", lambda app, **parameters: apps.append(app))
+    assert invoke(**{variable: "shop:app"}).exit_code == 0
+    assert apps == ["shop:app"]
+
+
+@pytest.mark.parametrize("variable", ["PRONGHORN_VERSION", "UVICORN_VERSION", "PRONGHORN_HELP", "UVICORN_HELP"])
+def test_variables_of_images_end_nothing(parsed: Run, variable: str) -> None:
+    assert parsed(**{variable: "1"})["app"] == "main:app"
+
+
+def test_version() -> None:
+    python = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+    assert invoke("--version").output == f"Running pronghorn {pronghorn.__version__} with {python}\n"
+
+
+def test_help_lists_every_option_by_topic() -> None:
+    text = invoke("--help").output
+    for topic, options in cli.TOPICS.items():
+        assert f"\n{topic}:\n" in text
+        for option in options:
+            assert f"  {option.opts[0]} " in text
+    assert "\nOther:\n  --version" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["main:app", "--port", "70000"],
+        ["main:app", "--port", "eighty"],
+        ["main:app", "--timeout-head", "-1"],
+        ["main:app", "--lifespan", "maybe"],
+        ["main:app", "--loop", "quick"],
+        ["main:app", "--header", "no colon"],
+        ["main:app", "--header", "name:a\r\nb: c"],
+        ["main:app", "--log-config", "/does/not/exist"],
+        ["main:app", "--nothing"],
+    ],
+    ids=" ".join,
+)
+def test_mistake_is_a_usage_error(arguments: list[str]) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == click.UsageError.exit_code == 2
+    assert result.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["missing"], 'Import string "missing" must be in format "<module>:<attribute>".'),
+        (["missing:app"], 'Could not import module "missing".'),
+        (["sys:missing"], 'Attribute "missing" not found in module "sys".'),
+    ],
+    ids=str,
+)
+def test_application_that_is_not_there_ends_with_3(arguments: list[str], line: str, loggers: None) -> None:
+    result = invoke("--no-use-colors", *arguments)
+    assert (result.exit_code, result.output) == (3, f"ERROR:    Error loading ASGI app. {line}\n")
+
+
+def test_what_is_not_there_ends_with_3(loggers: None) -> None:
+    result = invoke("--no-use-colors", "--reload", "main:app")
+    assert (result.exit_code, result.output) == (3, "ERROR:    --reload is not available in this version.\n")
+
+
+def test_error_in_the_application_is_shown_from_its_first_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import missing_requirement\n")
+    command = [sys.executable, "-m", "pronghorn", "broken:app", "--app-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [
+        'ERROR:    Error loading ASGI app. Module "broken" raised ModuleNotFoundError when it was imported.',
+        "Traceback (most recent call last):",
+        f'  File "{tmp_path}/broken.py", line 1, in <module>',
+        "    import missing_requirement",
+        "ModuleNotFoundError: No module named 'missing_requirement'",
+    ]

@@ -1,0 +1,259 @@
+"""The parameters, their checks, and what Config makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pronghorn
+from pronghorn import adapters
+from pronghorn.config import LOGGING_CONFIG, Config, ConfigError
+from pronghorn.errors import StartupError
+
+POSITIONAL = """
+app host port uds fd loop http http2 ws ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout
+ws_per_message_deflate lifespan env_file log_config log_level access_log use_colors interface reload reload_dirs
+reload_delay reload_includes reload_excludes workers proxy_headers server_header date_header forwarded_allow_ips
+root_path limit_concurrency limit_max_requests limit_max_requests_jitter backlog timeout_keep_alive timeout_notify
+timeout_graceful_shutdown timeout_worker_healthcheck callback_notify ssl_keyfile ssl_certfile ssl_keyfile_password
+ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory headers factory h11_max_incomplete_event_size
+reset_contextvars
+"""
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """Leaves our loggers as they were."""
+    names = ["pronghorn", *(f"pronghorn.{name}" for name in ("error", "access", "asgi"))]
+    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def make(target: Any = app, **parameters: Any) -> Config:
+    return Config(target, **{"log_config": None, **parameters})
+
+
+def loaded(target: Any, **parameters: Any) -> Config:
+    config = make(target, **parameters)
+    config.load()
+    return config
+
+
+def test_positions_are_uvicorns() -> None:
+    parameters = inspect.signature(Config).parameters.values()
+    assert [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD] == POSITIONAL.split()
+
+
+def test_run_has_the_parameters_of_config() -> None:
+    assert inspect.signature(pronghorn.run) == inspect.signature(Config)
+
+
+def test_defaults_become_attributes() -> None:
+    config = make()
+    shown = [config.host, config.port, config.workers, config.headers, config.forwarded_allow_ips, config.loaded]
+    assert shown == ["127.0.0.1", 8000, 1, [], "127.0.0.1,::1", False]
+
+
+def test_config_survives_pickling() -> None:
+    assert pickle.loads(pickle.dumps(make("main:app", port=1))).port == 1
+
+
+def test_environment_gives_what_parameters_leave_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
+    assert (make().workers, make().forwarded_allow_ips) == (3, "10.0.0.1")
+    assert (make(workers=1).workers, make(forwarded_allow_ips="*").forwarded_allow_ips) == (1, "*")
+
+
+def test_env_file_is_read_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dotenv")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")  # so that what the file sets is undone afterwards
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS")
+    (tmp_path / ".env").write_text("FORWARDED_ALLOW_IPS=10.0.0.2\n")
+    assert make(env_file=tmp_path / ".env").forwarded_allow_ips == "10.0.0.2"
+
+
+def test_env_file_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    with pytest.raises(StartupError, match="python-dotenv"):
+        make(env_file=".env")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"port": 65536},
+        {"port": -1},
+        {"port": "8000"},
+        {"fd": -1},
+        {"workers": 0},
+        {"backlog": -1},
+        {"timeout_keep_alive": -1},
+        {"timeout_head": float("nan")},
+        {"timeout_body": float("inf")},
+        {"limit_head_size": 0},
+        {"limit_body_size": -1},
+        {"lifespan": "maybe"},
+        {"interface": "cgi"},
+        {"cancel_on_disconnect": "sometimes"},
+        {"loop": "quick"},
+        {"http": "quick"},
+        {"ws": "quick"},
+        {"log_level": "loud"},
+        {"headers": [("na me", "value")]},
+        {"headers": [("name", "a\r\nset-cookie: b")]},
+        {"headers": [("name", "€")]},
+    ],
+    ids=str,
+)
+def test_wrong_value(wrong: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigError, match=next(iter(wrong.values()))[0][0] if "headers" in wrong else next(iter(wrong))
+    ):
+        make(**wrong)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_wrong_number_of_workers_in_the_environment(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", value)
+    with pytest.raises(ConfigError, match="WEB_CONCURRENCY"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "name", ["limit_body_size", "timeout_first_byte", "timeout_head", "timeout_body", "timeout_write"]
+)
+def test_zero_is_no_limit(name: str) -> None:
+    assert getattr(make(**{name: 0}), name) is None
+
+
+def test_headers_as_they_go_onto_the_wire() -> None:
+    config = make(headers=[("X-Name", " Zoë "), ["Server", "mine"]])
+    assert config.encoded_headers == [(b"x-name", b"Zo\xeb"), (b"server", b"mine")]
+
+
+def test_limit_of_h11_is_the_limit_of_the_head() -> None:
+    assert make(h11_max_incomplete_event_size=1000).limit_head_size == 1000
+
+
+def test_making_one_sets_up_logging_once(loggers: None) -> None:
+    Config(app, use_colors=False)
+    users = logging.NullHandler()
+    logging.getLogger("pronghorn").handlers = [users]
+    loaded(app)
+    assert logging.getLogger("pronghorn").handlers == [users]
+
+
+def test_default_logging_is_a_dictionary_that_programs_may_change() -> None:
+    assert Config("main:app", log_level="info").log_config is LOGGING_CONFIG
+
+
+def test_load_keeps_an_asgi3_application_as_it_is() -> None:
+    config = loaded(app)
+    assert (config.loaded_app, config.loaded, config.interface) == (app, True, "asgi3")
+
+
+def test_load_calls_a_factory() -> None:
+    assert loaded(lambda: app, factory=True).loaded_app is app
+
+
+def test_load_recognises_a_factory_and_says_so(capsys: pytest.CaptureFixture[str], loggers: None) -> None:
+    assert loaded(lambda: app, log_config=LOGGING_CONFIG, use_colors=False).loaded_app is app
+    assert capsys.readouterr().err == (
+        "WARNING:  ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly.\n"
+    )
+
+
+def test_load_adapts_asgi2() -> None:
+    config = loaded(lambda scope: app)
+    assert (type(config.loaded_app), config.interface, config.asgi_version) == (adapters.ASGI2Adapter, "asgi2", "2.0")
+
+
+def test_load_believes_the_interface_given() -> None:
+    assert loaded(lambda *arguments: None, interface="asgi3").interface == "asgi3"
+
+
+def test_load_logs_messages_at_trace(loggers: None) -> None:
+    assert isinstance(loaded(app, log_level="trace").loaded_app, adapters.MessageLogger)
+
+
+def test_load_refuses_what_cannot_be_called() -> None:
+    with pytest.raises(StartupError, match=r"^Error loading ASGI app\. 'os:name' is not callable\.$"):
+        loaded("os:name")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"reload": True}, {"workers": 2}, {"http2": True}, {"ssl_keyfile": "k"}, {"ssl_certfile": "c"}],
+    ids=str,
+)
+def test_what_is_not_there_is_refused(wanted: dict[str, Any]) -> None:
+    with pytest.raises(StartupError, match="is not available in this version"):
+        loaded(app, **wanted)
+
+
+def test_loop_asyncio() -> None:
+    assert make(loop="asyncio").get_loop_factory() is asyncio.SelectorEventLoop
+
+
+def test_loop_none_leaves_it_to_asyncio() -> None:
+    assert make(loop="none").get_loop_factory() is None
+
+
+def test_loop_auto_is_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("uvloop")
+    module.new_event_loop = lambda: None
+    monkeypatch.setitem(sys.modules, "uvloop", module)
+    assert make(loop="auto").get_loop_factory() is module.new_event_loop
+    assert make(loop="uvloop").get_loop_factory() is module.new_event_loop
+
+
+def test_loop_auto_is_asyncio_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert make(loop="auto").get_loop_factory() is asyncio.SelectorEventLoop
+
+
+def test_loop_from_an_import_string() -> None:
+    assert make(loop="asyncio:new_event_loop").get_loop_factory() is asyncio.new_event_loop
+
+
+def test_loop_that_cannot_be_imported() -> None:
+    with pytest.raises(StartupError, match=r'^Error loading custom loop setup function\. Could not import module "no"'):
+        make(loop="no:loop").get_loop_factory()
+
+
+def test_config_and_run_do_without_click() -> None:
+    text = "import sys, pronghorn; pronghorn.run, pronghorn.Config('a:b'); sys.exit('click' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", text], timeout=60).returncode == 0
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    text = "import sys, pronghorn; sys.exit(any(name.startswith('pronghorn.') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", text], timeout=60).returncode == 0
+
+
+def test_unknown_name_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        pronghorn.nothing  # noqa: B018

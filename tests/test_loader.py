@@ -1,0 +1,141 @@
+"""Import strings, factories, and whose error it was."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pronghorn import loader
+from pronghorn.errors import StartupError
+
+
+@pytest.fixture
+def app_dir(tmp_path: Path) -> Iterator[str]:
+    """A directory for modules; whatever is imported from it is forgotten afterwards."""
+    path, modules = sys.path.copy(), set(sys.modules)
+    yield str(tmp_path)
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+def write(app_dir: str, name: str, text: str) -> None:
+    Path(app_dir, name).parent.mkdir(exist_ok=True)
+    Path(app_dir, name).write_text(text)
+
+
+def test_attribute_of_a_module(app_dir: str) -> None:
+    write(app_dir, "site_a.py", "app = object()")
+    assert loader.load("site_a:app", app_dir) is sys.modules["site_a"].app
+
+
+def test_attribute_of_an_attribute(app_dir: str) -> None:
+    write(app_dir, "site_b.py", "class shop:\n    class api:\n        app = 'found'\n")
+    assert loader.load("site_b:shop.api.app", app_dir) == "found"
+
+
+def test_an_object_is_itself() -> None:
+    app = object()
+    assert loader.load(app) is app
+
+
+def test_app_dir_comes_first_and_is_absolute(app_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(app_dir, "site_c.py", "app = 1")
+    monkeypatch.chdir(app_dir)
+    loader.load("site_c:app", "")
+    assert sys.path[0] == str(Path(app_dir).resolve())
+
+
+@pytest.mark.parametrize("target", ["main", "main:", ":app", ""])
+def test_not_an_import_string(target: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        loader.load(target)
+    assert str(caught.value) == (
+        f'Error loading ASGI app. Import string "{target}" must be in format "<module>:<attribute>".'
+    )
+
+
+@pytest.mark.parametrize("name", ["missing_module", "missing_package.module"])
+def test_missing_module(name: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        loader.load(f"{name}:app")
+    assert str(caught.value) == f'Error loading ASGI app. Could not import module "{name}".'
+    assert caught.value.__cause__ is None
+
+
+def test_missing_attribute(app_dir: str) -> None:
+    write(app_dir, "site_d.py", "app = 1")
+    with pytest.raises(StartupError) as caught:
+        loader.load("site_d:app.inner", app_dir)
+    assert str(caught.value) == 'Error loading ASGI app. Attribute "app.inner" not found in module "site_d".'
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("text", ["import missing_requirement", "from os import missing_name", "1 / 0"])
+def test_error_inside_the_module_is_shown(app_dir: str, text: str) -> None:
+    write(app_dir, "site_e.py", text)
+    with pytest.raises(StartupError) as caught:
+        loader.load("site_e:app", app_dir)
+    cause = caught.value.__cause__
+    assert cause is not None
+    assert Path(traceback.extract_tb(cause.__traceback__)[0].filename).name == "site_e.py"
+
+
+def test_missing_requirement_of_the_same_package_is_the_users_error(app_dir: str) -> None:
+    write(app_dir, "shop_f/__init__.py", "")
+    write(app_dir, "shop_f/main.py", "import shop_f.models")
+    with pytest.raises(StartupError) as caught:
+        loader.load("shop_f.main:app", app_dir)
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_syntax_error_is_the_users_error(app_dir: str) -> None:
+    write(app_dir, "site_g.py", "def\n")
+    with pytest.raises(StartupError) as caught:
+        loader.load("site_g:app", app_dir)
+    assert isinstance(caught.value.__cause__, SyntaxError)
+
+
+class Application:
+    def __init__(self, debug: bool = False) -> None: ...
+    async def __call__(self, scope: object, receive: object, send: object) -> None: ...
+
+
+def no_arguments() -> None: ...
+def only_defaults(debug: bool = False) -> None: ...
+def any_arguments(*arguments: object) -> None: ...
+def asgi2(scope: object) -> None: ...
+
+
+@pytest.mark.parametrize("factory", [no_arguments, only_defaults, Application, lambda: None])
+def test_what_takes_nothing_is_a_factory(factory: object) -> None:
+    assert loader.is_factory(factory)
+
+
+@pytest.mark.parametrize("app", [any_arguments, asgi2, Application(), "text", print])
+def test_what_could_be_an_application_is_not(app: object) -> None:
+    assert not loader.is_factory(app)
+
+
+def test_factory_is_called() -> None:
+    assert loader.call_factory(lambda: no_arguments) is no_arguments
+
+
+def test_factory_that_raises_is_the_users_error() -> None:
+    def create() -> None:
+        raise TypeError("no database")
+
+    with pytest.raises(StartupError, match=r"^Error loading ASGI app factory: no database$") as caught:
+        loader.call_factory(create)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_factory_has_to_be_a_plain_function() -> None:
+    async def create() -> None: ...
+
+    with pytest.raises(StartupError, match="an object of type coroutine"):
+        loader.call_factory(create)

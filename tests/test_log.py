@@ -1,0 +1,320 @@
+"""Formats, colours, set-up, and an access log that is the same whichever way a line takes."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pronghorn import log
+from pronghorn.errors import StartupError
+
+NAMES = ("pronghorn", "pronghorn.error", "pronghorn.access", "pronghorn.asgi")
+REQUEST = ("127.0.0.1:55440", "GET", "/a%20b?q=%41", "1.1", 200)
+LINE = 'INFO:     127.0.0.1:55440 - "GET /a%20b?q=%41 HTTP/1.1" 200 OK'
+
+
+@pytest.fixture(autouse=True)
+def untouched_loggers() -> Iterator[None]:
+    """Every logger of ours begins new, and ends as it was."""
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [(each.handlers.copy(), each.level, each.propagate, each.filters.copy()) for each in loggers]
+    for each in loggers:
+        each.handlers, each.level, each.propagate, each.filters = [], 0, True, []
+        each.disabled = False
+    yield
+    for each, (handlers, level, propagate, filters) in zip(loggers, before, strict=True):
+        each.handlers, each.propagate, each.filters = handlers, propagate, filters
+        each.setLevel(level)
+
+
+def record(level: int = logging.INFO, message: str = "hello", *arguments: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("pronghorn.error", level, __file__, 1, message, arguments, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def access_log(colours: bool = False) -> tuple[log.AccessLog, io.StringIO, logging.Logger]:
+    """An access log set up as by default, that writes to a string."""
+    log.configure(log.LOGGING_CONFIG, None, True, colours)
+    logger = logging.getLogger("pronghorn.access")
+    stream = io.StringIO()
+    handler: Any = logger.handlers[0]
+    handler.setStream(stream)
+    return log.AccessLog.create(logger), stream, logger
+
+
+@pytest.mark.parametrize(
+    ("level", "prefix"),
+    [
+        (log.TRACE_LOG_LEVEL, "TRACE:    "),
+        (logging.DEBUG, "DEBUG:    "),
+        (logging.INFO, "INFO:     "),
+        (logging.WARNING, "WARNING:  "),
+        (logging.ERROR, "ERROR:    "),
+        (logging.CRITICAL, "CRITICAL: "),
+    ],
+)
+def test_message_starts_at_the_eleventh_column(level: int, prefix: str) -> None:
+    log.configure(None, None, True, None)
+    assert log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=False).format(record(level)) == f"{prefix}hello"
+
+
+def test_coloured_level_and_message() -> None:
+    formatter = log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True)
+    made = record(logging.INFO, "process [%d]", 7, color_message="process [\x1b[36m%d\x1b[0m]")
+    assert formatter.format(made) == "\x1b[32mINFO\x1b[0m:     process [\x1b[36m7\x1b[0m]"
+
+
+def test_other_handlers_see_the_record_as_it_was() -> None:
+    made = record(logging.INFO, "plain", color_message="coloured")
+    log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True).format(made)
+    assert (made.getMessage(), hasattr(made, "levelprefix")) == ("plain", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(200, "200 OK"), (404, "404 Not Found"), (599, "599 ")],
+)
+def test_status_has_its_phrase(status: int, text: str) -> None:
+    assert log.AccessFormatter(use_colors=False).get_status_code(status) == text
+
+
+@pytest.mark.parametrize(("status", "colour"), [(101, "97"), (200, "32"), (302, "33"), (404, "31"), (503, "91")])
+def test_status_has_its_colour(status: int, colour: str) -> None:
+    assert log.AccessFormatter(use_colors=True).get_status_code(status).startswith(f"\x1b[{colour}m{status} ")
+
+
+def test_access_record_has_five_arguments() -> None:
+    access, _, logger = access_log()
+    seen: list[logging.LogRecord] = []
+    logger.addFilter(lambda record: bool(seen.append(record)))  # type: ignore[func-returns-value]
+    access.record(*REQUEST)
+    assert (seen[0].msg, seen[0].args) == ('%s - "%s %s HTTP/%s" %d', REQUEST)
+
+
+def test_closed_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not log.DefaultFormatter().use_colors
+    assert not log.AccessFormatter().use_colors
+
+
+@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("status", [101, 200, 204, 301, 404, 418, 500, 599, 799])
+@pytest.mark.parametrize("client", ["127.0.0.1:1", "::1:65535", ""])
+def test_line_is_what_logging_prints(client: str, status: int, colours: bool) -> None:
+    access, stream, _ = access_log(colours)
+    access.record(client, "GET", "/%E2%82%AC?%", "1.0", status)
+    assert stream.getvalue() == access.line(client, "GET", "/%E2%82%AC?%", "1.0", status) + "\n"
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_line_is_the_sum_of_its_parts(colours: bool) -> None:
+    access, _, _ = access_log(colours)
+    parts = [access.level_prefix, "1.2.3.4:5", access.before_request, "GET", " ", "/", " HTTP/", "1.1"]
+    assert "".join([*parts, access.after_request, access.status_text(404)]) == access.line(
+        "1.2.3.4:5", "GET", "/", "1.1", 404
+    )
+
+
+def test_line_as_users_know_it() -> None:
+    access, stream, _ = access_log()
+    access.write([access.line(*REQUEST)])
+    assert stream.getvalue() == LINE + "\n"
+
+
+def test_lines_are_written_in_one_piece() -> None:
+    access, _, logger = access_log()
+    handler: Any = logger.handlers[0]
+    written: list[str] = []
+    handler.stream = type("Stream", (), {"write": written.append, "flush": lambda: written.append("<flush>")})
+    access.write(["a", "b"])
+    assert written == ["a\nb\n", "<flush>"]
+
+
+def test_default_set_up_is_batchable() -> None:
+    assert access_log()[0].batchable()
+
+
+def add_handler(logger: logging.Logger) -> None:
+    logger.addHandler(logging.NullHandler())
+
+
+def add_filter(logger: logging.Logger) -> None:
+    logger.addFilter(lambda record: True)
+
+
+def add_filter_to_handler(logger: logging.Logger) -> None:
+    logger.handlers[0].addFilter(lambda record: True)
+
+
+def propagate(logger: logging.Logger) -> None:
+    logger.propagate = True
+
+
+def raise_level(logger: logging.Logger) -> None:
+    logger.setLevel(logging.WARNING)
+
+
+def raise_level_of_handler(logger: logging.Logger) -> None:
+    logger.handlers[0].setLevel(logging.WARNING)
+
+
+def replace_formatter(logger: logging.Logger) -> None:
+    logger.handlers[0].setFormatter(logging.Formatter())
+
+
+def replace_handler(logger: logging.Logger) -> None:
+    logger.handlers = [logging.StreamHandler()]
+
+
+def remove_handler(logger: logging.Logger) -> None:
+    logger.handlers = []
+
+
+CHANGES = [
+    add_handler,
+    add_filter,
+    add_filter_to_handler,
+    propagate,
+    raise_level,
+    raise_level_of_handler,
+    replace_formatter,
+    replace_handler,
+    remove_handler,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whoever_else_wants_the_records_gets_them(change: Any) -> None:
+    access, _, logger = access_log()
+    change(logger)
+    assert not access.batchable()
+    assert not log.AccessLog.create(logger).batchable()
+
+
+def test_another_record_factory_gets_the_records() -> None:
+    access, _, _ = access_log()
+    logging.setLogRecordFactory(lambda *a, **k: logging.LogRecord(*a, **k))
+    try:
+        assert not access.batchable()
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+
+
+def test_another_format_gets_the_records() -> None:
+    config = copy.deepcopy(log.LOGGING_CONFIG)
+    config["formatters"]["access"]["fmt"] = "%(asctime)s %(client_addr)s %(status_code)s"
+    log.configure(config, None, True, None)
+    assert not log.AccessLog.create(logging.getLogger("pronghorn.access")).batchable()
+
+
+def test_failing_stream_breaks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    access, stream, _ = access_log()
+    stream.close()
+    access.write([LINE])
+    assert "ValueError: I/O operation on closed file" in capsys.readouterr().err
+
+
+def test_disabled_access_log_prints_nothing() -> None:
+    log.configure(log.LOGGING_CONFIG, None, False, None)
+    logger = logging.getLogger("pronghorn.access")
+    access = log.AccessLog.create(logger)
+    assert (logger.handlers, logger.propagate, access.enabled(), access.batchable()) == ([], False, False, False)
+
+
+def test_errors_go_to_stderr_and_requests_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(log.LOGGING_CONFIG, None, True, False)
+    logging.getLogger("pronghorn.error").info("hello")
+    log.AccessLog.create(logging.getLogger("pronghorn.access")).record(*REQUEST)
+    assert capsys.readouterr() == (LINE + "\n", "INFO:     hello\n")
+
+
+@pytest.mark.parametrize(("level", "number"), [("TRACE", 5), ("warning", 30), (35, 35)])
+def test_log_level(level: str | int, number: int) -> None:
+    log.configure(log.LOGGING_CONFIG, level, True, None)
+    assert [logging.getLogger(name).level for name in NAMES] == [logging.INFO, number, number, number]
+
+
+def test_use_colors_leaves_the_users_configuration_alone() -> None:
+    config = copy.deepcopy(log.LOGGING_CONFIG)
+    log.configure(config, None, True, True)
+    assert config == log.LOGGING_CONFIG
+    formatter: Any = logging.getLogger("pronghorn.access").handlers[0].formatter
+    assert formatter.use_colors is True
+
+
+def test_none_leaves_logging_alone() -> None:
+    log.configure(None, None, True, None)
+    assert logging.getLogger("pronghorn").handlers == []
+
+
+YAML = """
+version: 1
+disable_existing_loggers: false
+handlers: {plain: {class: logging.NullHandler}}
+loggers: {pronghorn: {handlers: [plain], level: DEBUG}}
+"""
+INI = """
+[loggers]
+keys=root,pronghorn
+[handlers]
+keys=plain
+[formatters]
+keys=
+[logger_root]
+handlers=
+[logger_pronghorn]
+level=DEBUG
+handlers=plain
+qualname=pronghorn
+[handler_plain]
+class=NullHandler
+args=()
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.yaml", YAML), ("a.yml", YAML), ("a.ini", INI), ("a.json", None)])
+def test_log_config_file(tmp_path: Path, name: str, text: str | None) -> None:
+    if name.endswith(("yaml", "yml")):
+        pytest.importorskip("yaml")
+    root = logging.getLogger().handlers.copy()
+    path = tmp_path / name
+    null = {"version": 1, "handlers": {"plain": {"class": "logging.NullHandler"}}}
+    path.write_text(text or json.dumps({**null, "loggers": {"pronghorn": {"handlers": ["plain"], "level": "DEBUG"}}}))
+    try:
+        log.configure(path, None, True, None)
+    finally:
+        logging.getLogger().handlers[:] = root
+    logger = logging.getLogger("pronghorn")
+    assert (logger.level, [type(each) for each in logger.handlers]) == (logging.DEBUG, [logging.NullHandler])
+
+
+def test_yaml_without_pyyaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    path = tmp_path / "log.yaml"
+    path.write_text(YAML)
+    with pytest.raises(StartupError, match="PyYAML"):
+        log.configure(str(path), None, True, None)
+
+
+def test_reported_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(log.LOGGING_CONFIG, None, True, False)
+    log.report(StartupError("port in use"))
+    assert capsys.readouterr().err == "ERROR:    port in use\n"
+
+
+def test_reported_error_shows_the_users_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(log.LOGGING_CONFIG, None, True, False)
+    error = StartupError("it raised")
+    error.__cause__ = ZeroDivisionError("division by zero")
+    log.report(error)
+    assert capsys.readouterr().err == "ERROR:    it raised\nZeroDivisionError: division by zero\n"

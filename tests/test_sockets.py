@@ -1,0 +1,282 @@
+"""Binding: every address of a host, unix sockets that nobody else serves, inherited descriptors."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pronghorn import sockets
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+
+Bind = Callable[..., list[socket.socket]]
+
+
+def config(**parameters: Any) -> Config:
+    return Config("main:app", log_config=None, **{"port": 0, **parameters})
+
+
+@pytest.fixture
+def bind() -> Iterator[Bind]:
+    bound: list[socket.socket] = []
+
+    def bind(**parameters: Any) -> list[socket.socket]:
+        bound.extend(made := sockets.bind(config(**parameters)))
+        return made
+
+    yield bind
+    for sock in bound:
+        sock.close()
+
+
+@pytest.fixture
+def path() -> Iterator[str]:
+    """A path short enough for a unix socket."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield f"{directory}/s"
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+def test_ipv4(bind: Bind) -> None:
+    (sock,) = bind()
+    assert (sock.family, sock.getsockname()[0]) == (socket.AF_INET, "127.0.0.1")
+
+
+@needs_ipv6
+def test_ipv6_leaves_ipv4_alone(bind: Bind) -> None:
+    (sock,) = bind(host="::1")
+    assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+@needs_ipv6
+def test_empty_host_is_every_interface_on_one_port(bind: Bind) -> None:
+    bound = bind(host="")
+    assert {sock.getsockname()[0] for sock in bound} == {"0.0.0.0", "::"}
+    assert len({sock.getsockname()[1] for sock in bound}) == 1
+
+
+def answers(*addresses: str) -> Any:
+    """A getaddrinfo that finds these IPv4 addresses."""
+    return lambda host, port, *rest, **flags: [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses
+    ]
+
+
+def test_addresses_that_this_machine_lacks_are_left_out(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers("192.0.2.1", "127.0.0.1", "127.0.0.1"))
+    (sock,) = bind(host="example")
+    assert sock.getsockname()[0] == "127.0.0.1"
+
+
+def test_host_with_no_address_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers("192.0.2.1"))
+    with pytest.raises(StartupError, match=r"bind on address \('192\.0\.2\.1', 0\)"):
+        sockets.bind(config(host="example"))
+
+
+def test_second_address_gets_the_port_of_the_first(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
+    first, second = bind(host="example")
+    assert first.getsockname()[1] == second.getsockname()[1]
+
+
+def test_another_port_is_chosen_where_the_second_address_has_it_taken(
+    bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
+    real, refusals = sockets._bind_address, iter([True])
+
+    def refuse_once(address: Any, port: int | None) -> socket.socket:
+        if port is not None and next(refusals, False):
+            raise OSError(98, "taken")
+        return real(address, port)
+
+    monkeypatch.setattr(sockets, "_bind_address", refuse_once)
+    assert len(bind(host="example")) == 2
+
+
+def test_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **flags: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(StartupError, match="Cannot find the address of host 'nowhere'"):
+        sockets.bind(config(host="nowhere"))
+
+
+def test_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartupError) as caught:
+            sockets.bind(config(port=port))
+    assert str(caught.value) == (
+        f"[Errno 98] error while attempting to bind on address ('127.0.0.1', {port}): address already in use"
+    )
+
+
+def test_nothing_listens_yet(bind: Bind) -> None:
+    (sock,) = bind()
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
+
+
+def test_port_is_free_again_at_once(bind: Bind) -> None:
+    (sock,) = bind()
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
+def test_unix_socket_is_for_everyone(bind: Bind, path: str) -> None:
+    bind(uds=path)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+
+
+def leave_stale(path: str, mode: int) -> None:
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(path)
+    os.chmod(path, mode)
+
+
+def test_stale_unix_socket_is_replaced_with_its_mode(bind: Bind, path: str) -> None:
+    leave_stale(path, 0o600)
+    bind(uds=path)[0].listen()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+
+
+@pytest.mark.parametrize("clients", [0, 1, 2], ids="{} waiting".format)
+def test_live_unix_socket_is_not_stolen(path: str, clients: int) -> None:
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(path)
+        live.listen(0)
+        waiting = [socket.socket(socket.AF_UNIX) for _ in range(clients)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(path)
+        inode = os.stat(path).st_ino
+        with pytest.raises(StartupError, match="address already in use"):
+            sockets.bind(config(uds=path))
+        assert os.stat(path).st_ino == inode
+        for client in waiting:
+            client.close()
+
+
+def test_ordinary_file_is_not_replaced(path: str) -> None:
+    Path(path).write_text("precious")
+    with pytest.raises(StartupError, match="address already in use"):
+        sockets.bind(config(uds=path))
+    assert Path(path).read_text() == "precious"
+
+
+def test_unix_socket_in_no_directory(path: str) -> None:
+    with pytest.raises(StartupError, match="no such file or directory"):
+        sockets.bind(config(uds=f"{path}/s"))
+
+
+def test_too_long_a_path() -> None:
+    with pytest.raises(StartupError, match="path too long"):
+        sockets.bind(config(uds="/tmp/" + "x" * 200))
+
+
+def test_unlink_may_be_called_again(bind: Bind, path: str) -> None:
+    bind(uds=path)
+    sockets.unlink(config(uds=path))
+    sockets.unlink(config(uds=path))
+    assert not os.path.exists(path)
+
+
+def test_unlink_leaves_the_file_of_a_successor(bind: Bind, path: str) -> None:
+    (first,) = bind(uds=path)
+    first.close()
+    os.unlink(path)
+    leave_stale(path, 0o666)
+    sockets.unlink(config(uds=path))
+    assert os.path.exists(path)
+
+
+def test_unlink_leaves_what_was_not_bound_here(path: str) -> None:
+    leave_stale(path, 0o666)
+    sockets.unlink(config(uds=path))
+    assert os.path.exists(path)
+
+
+def test_inherited_descriptor(bind: Bind) -> None:
+    given = socket.create_server(("127.0.0.1", 0))
+    name = given.getsockname()
+    (sock,) = bind(fd=given.detach())
+    assert (sock.family, sock.getsockname()) == (socket.AF_INET, name)
+
+
+def test_closed_descriptor() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    os.close(write)
+    with pytest.raises(StartupError, match=rf"^\[Errno 9\] file descriptor {read}: Bad file descriptor"):
+        sockets.bind(config(fd=read))
+
+
+def test_descriptor_of_no_socket() -> None:
+    read, write = os.pipe()
+    try:
+        with pytest.raises(StartupError, match="on non-socket"):
+            sockets.bind(config(fd=read))
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_descriptor_of_a_datagram_socket() -> None:
+    with pytest.raises(StartupError, match="not a stream socket"):
+        sockets.bind(config(fd=socket.socket(type=socket.SOCK_DGRAM).detach()))
+
+
+def test_line_has_the_real_port(bind: Bind) -> None:
+    bound = bind()
+    url = f"http://127.0.0.1:{bound[0].getsockname()[1]}"
+    assert sockets.describe(bound, config()) == [
+        (
+            f"Pronghorn running on {url} (Press CTRL+C to quit)",
+            f"Pronghorn running on \x1b[1m{url}\x1b[0m (Press CTRL+C to quit)",
+        )
+    ]
+
+
+@needs_ipv6
+def test_line_has_brackets_for_ipv6(bind: Bind) -> None:
+    bound = bind(host="::1")
+    line, _ = sockets.describe(bound, config(host="::1"))[0]
+    assert line == f"Pronghorn running on http://[::1]:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
+
+
+def test_line_for_a_unix_socket(bind: Bind, path: str) -> None:
+    line, _ = sockets.describe(bind(uds=path), config(uds=path))[0]
+    assert line == f"Pronghorn running on unix socket {path} (Press CTRL+C to quit)"
+
+
+def test_line_for_a_descriptor(bind: Bind) -> None:
+    given = socket.create_server(("127.0.0.1", 0))
+    name, number = given.getsockname(), given.detach()
+    line, _ = sockets.describe(bind(fd=number), config(fd=number))[0]
+    assert line == f"Pronghorn running on socket {name} (Press CTRL+C to quit)"
+
+
+def test_bind_socket_is_one_that_children_inherit() -> None:
+    with config(host="localhost").bind_socket() as sock:
+        assert (sock.family, sock.get_inheritable()) == (socket.AF_INET, True)
