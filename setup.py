@@ -67,7 +67,7 @@ def extensions():
         modules,
         include_path=[str(DECLARATIONS)],
         build_dir="build/cython",
-        compiler_directives={"language_level": 3},
+        compiler_directives={"language_level": 3, "infer_types": True},
     )
 
 

@@ -2,7 +2,7 @@ from .body cimport Decoder
 from .head cimport Head, parse
 from .request cimport Channel, Request
 from .response cimport Encoder
-from .scan cimport find_head_end, token_end, visible_end
+from .scan cimport find_head_end, method_end, visible_end
 from .shared cimport Limits, Shared
 
 cdef int NO_BODY, LENGTH

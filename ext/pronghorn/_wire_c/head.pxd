@@ -1,9 +1,12 @@
-from .scan cimport decimal, find_byte, is_plain_host, split_fields, token_end, unquote, visible_end
+cimport cython
+
+from .scan cimport cut, decimal, find_byte, is_plain_host, method_end, split_fields, unquote, visible_end
 from .shared cimport Limits
 
 cdef int NO_BODY, LENGTH, CHUNKED
 
 
+@cython.freelist(32)
 cdef class Head:
     cdef readonly str method, path
     cdef readonly bytes raw_path, query, upgrade
@@ -14,6 +17,7 @@ cdef class Head:
 
 
 cpdef Head parse(bytes data, Py_ssize_t start, Py_ssize_t end, Limits limits)
+@cython.locals(name=bytes, value=bytes, host=bytes, connection=bytes)
 cpdef accept(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, Limits limits)
 cdef _read_target(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, bytes host)
 cdef _read_connection(Head head, bytes value)

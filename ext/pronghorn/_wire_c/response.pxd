@@ -17,7 +17,7 @@ cdef class Encoder:
     cdef public bint keep_alive
     # What the application gave.
     cdef int _status
-    cdef bytes _block
+    cdef bytes _line, _block
     cdef list _connection_fields
     cdef bint _own_date, _own_server, _own_transfer_encoding, _with_trailers
     # Where the response stands.
@@ -25,6 +25,7 @@ cdef class Encoder:
     cdef Py_ssize_t _remaining
     cdef bint _head_pending
 
+    @cython.locals(name=bytes, value=bytes)
     cpdef start(self, status, headers, bint trailers)
     cpdef Py_ssize_t head(self, list out) except -1
     cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1

@@ -1,6 +1,7 @@
 cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept
-cpdef Py_ssize_t token_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
+cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef bytes encode_fields(list fields)

@@ -81,9 +81,13 @@ cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) 
     return -1
 
 
-cpdef Py_ssize_t token_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
+cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end):
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start)
+
+
+cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
     cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
-    while start < end and LOWER[text[start]]:
+    while start < end and LOWER[text[start]] and not 97 <= text[start] <= 122:
         start += 1
     return start
 

@@ -5,7 +5,7 @@ import re
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
-from .scan import find_byte, find_head_end, split_fields
+from .scan import cut, find_byte, find_head_end, split_fields
 
 # At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer. Extensions are ignored, not their line's rules.
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
@@ -46,7 +46,7 @@ class Decoder:
         if position == 0 and available <= self.remaining:
             content = data  # the usual piece of a long body: all of it, without a copy
         else:
-            content = data[position : position + min(available, self.remaining)]
+            content = cut(data, position, position + min(available, self.remaining))
         self.remaining -= len(content)
         self.size += len(content)
         self.position = position + len(content)

@@ -13,7 +13,7 @@ from .head import parse
 from .request import Channel, Request
 from .response import Encoder
 from .rules import CONTINUE, LENGTH, NO_BODY, PHRASES
-from .scan import find_head_end, token_end, visible_end
+from .scan import find_head_end, method_end, visible_end
 
 # What is being read.
 HEAD = 0  # a request's head, or nothing yet
@@ -373,10 +373,10 @@ class Connection(Channel):
         limits = self._shared.limits
         if end == -2:
             raise ProtocolError(400, "bare LF in a head")
-        method_end = token_end(buffer, start, len(buffer))
-        if method_end < len(buffer) and (method_end == start or buffer[method_end] != 32):
+        space = method_end(buffer, start, len(buffer))
+        if space < len(buffer) and (space == start or buffer[space] != 32):
             raise ProtocolError(400, "malformed method")
-        if visible_end(buffer, method_end + 1, len(buffer)) - method_end > limits.target_size + 1:
+        if visible_end(buffer, space + 1, len(buffer)) - space > limits.target_size + 1:
             raise ProtocolError(414, "request target too long")
         if len(buffer) - start > limits.head_size:
             raise ProtocolError(431, "head too long")

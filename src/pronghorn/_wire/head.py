@@ -9,10 +9,11 @@ import re
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, LENGTH, NO_BODY
-from .scan import decimal, find_byte, is_plain_host, split_fields, token_end, unquote, visible_end
+from .scan import cut, decimal, find_byte, is_plain_host, method_end, split_fields, unquote, visible_end
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 
 
@@ -53,17 +54,18 @@ class Head:
 
 def parse(data, start, end, limits):
     """The head in `data[start:end]`, `end` being the index after its empty line."""
-    method_end = token_end(data, start, end)
-    if method_end == start or data[method_end] != 32:
+    space = method_end(data, start, end)
+    if space == start or data[space] != 32:
+        # ASGI gives methods in upper case, so that `get` and `GET` would become the same: the former is none.
         raise ProtocolError(400, "malformed method")
-    target = method_end + 1
+    target = space + 1
     target_end = visible_end(data, target, end)
     if target_end - target > limits.target_size:
         raise ProtocolError(414, "request target too long")
     if target_end == target or data[target_end] != 32:
         raise ProtocolError(400, "malformed request target")
     fields = target_end + 11
-    if fields > end or not data.startswith(b" HTTP/1.", target_end) or data[fields - 2] != 13 or data[fields - 1] != 10:
+    if fields > end or not data.startswith(b" HTTP/1.", target_end) or data[fields - 2] != 13:
         raise _bad_version(data, target_end + 1)
     minor = data[fields - 3]
     if minor != 49 and minor != 48:
@@ -71,7 +73,7 @@ def parse(data, start, end, limits):
     headers = split_fields(data, fields, end - 2)
     if headers is None:
         raise ProtocolError(400, _malformed_field(data[fields : end - 2]))
-    head = Head(data[start:method_end].decode("ascii"), minor == 49, headers)
+    head = Head(data[start:space].decode("ascii"), minor == 49, headers)
     accept(head, data, target, target_end, limits)
     return head
 
@@ -81,10 +83,6 @@ def accept(head, data, target, target_end, limits):
     headers = head.headers
     if len(headers) > limits.head_fields:
         raise ProtocolError(431, "too many header fields")
-    method = head.method
-    if not method.isupper():
-        # ASGI gives the method in upper case, so that `get` and `GET` would become the same.
-        raise ProtocolError(400, "method in lower case")
     host = None
     connection = None
     for name, value in headers:
@@ -147,8 +145,8 @@ def _read_target(head, data, target, target_end, host):
         head.query = b""
         mark = target_end
     else:
-        head.query = data[mark + 1 : target_end]
-    head.raw_path = data[target:mark]
+        head.query = cut(data, mark + 1, target_end)
+    head.raw_path = cut(data, target, mark)
     head.path = unquote(data, target, mark)
 
 
@@ -205,7 +203,7 @@ def _malformed_field(section):
         if line[:1] in (b" ", b"\t"):
             return "folded header line"
         name, colon, value = line.partition(b":")
-        if line and (not colon or not name or token_end(name, 0, len(name)) < len(name)):
+        if line and (not colon or not _TOKEN.fullmatch(name)):
             return "malformed header name"
         if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
             return "control character in a header"

@@ -85,7 +85,8 @@ class Step:
                 raise StopIteration
             self._waiting = request.arrival().__await__()
         else:
-            awaited = request.deliver(self._message)
+            message = self._message
+            awaited = request.deliver(message if type(message) is dict else dict(message))
             if awaited is None:
                 self._request = None
                 raise StopIteration
@@ -166,25 +167,7 @@ class Request:
         self.buffered = 0
         self.encoder = encoder
         self.head = head
-        scope = shared.scope.copy()
-        extensions = shared.extensions.copy()
-        if not head.http11:
-            scope["http_version"] = "1.0"
-            del extensions["http.response.trailers"], extensions["http.response.early_hint"]
-        scope["asgi"] = shared.asgi.copy()
-        scope["server"] = server
-        scope["client"] = client
-        scope["method"] = head.method
-        scope["path"] = head.path
-        scope["raw_path"] = head.raw_path
-        scope["query_string"] = head.query
-        scope["headers"] = head.headers
-        scope["state"] = shared.state.copy()
-        scope["extensions"] = extensions
-        if shared.root_path:
-            scope["path"] = shared.root_path + head.path
-            scope["raw_path"] = shared.root_path_bytes + head.raw_path
-        self.scope = scope
+        self.scope = self._make_scope(client, server)
 
     def receive(self):
         """The application's `receive`."""
@@ -278,6 +261,29 @@ class Request:
         if self._disconnected:
             return {"type": "http.disconnect"}
         return None
+
+    def _make_scope(self, client, server):
+        head = self.head
+        shared = self._shared
+        scope = shared.scope.copy()
+        extensions = shared.extensions.copy()
+        if not head.http11:
+            scope["http_version"] = "1.0"
+            del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+        scope["asgi"] = shared.asgi.copy()
+        scope["server"] = server
+        scope["client"] = client
+        scope["method"] = head.method
+        scope["path"] = head.path
+        scope["raw_path"] = head.raw_path
+        scope["query_string"] = head.query
+        scope["headers"] = head.headers
+        scope["state"] = shared.state.copy()
+        scope["extensions"] = extensions
+        if shared.root_path:
+            scope["path"] = shared.root_path + head.path
+            scope["raw_path"] = shared.root_path_bytes + head.raw_path
+        return scope
 
     def _take_body(self):
         parts = self._parts

@@ -32,6 +32,7 @@ class Encoder:
         "_has_body",
         "_head_pending",
         "_http11",
+        "_line",
         "_own_date",
         "_own_server",
         "_own_transfer_encoding",
@@ -48,6 +49,7 @@ class Encoder:
         self._has_body = method != "HEAD"
         self._head_pending = False
         self._status = 0
+        self._line = b""
         self._block = b""
         self._connection_fields = None
         self._framing = UNTIL_CLOSE
@@ -60,7 +62,8 @@ class Encoder:
 
     def start(self, status, headers, trailers):
         """Check and keep the head; `head` frames it, with the first of the body or when the turn ends."""
-        if not isinstance(status, int) or status not in STATUS_LINES:
+        line = STATUS_LINES.get(status)
+        if line is None or not isinstance(status, int):
             raise ValueError(f"not a status for a response: {status!r}")
         fields = headers if type(headers) is list else list(headers)
         block = encode_fields(fields)
@@ -97,6 +100,7 @@ class Encoder:
                     self._own_transfer_encoding = True
         if length >= 0 and self._own_transfer_encoding:
             raise ValueError("content-length together with transfer-encoding")
+        self._line = line
         self._status = status
         self._with_trailers = trailers
         self._decide_framing(length)
@@ -119,7 +123,7 @@ class Encoder:
             return 0
         self._head_pending = False
         shared = self._shared
-        line = STATUS_LINES[self._status]
+        line = self._line
         if not self._own_date and not self._own_server:
             fields = shared.default_fields
         else:

@@ -1,0 +1,1 @@
+"""Benchmarks of pronghorn beside its peers: `python -m bench`."""

@@ -1,0 +1,71 @@
+"""The plain ASGI applications: they do as little as the protocol allows, so that the server is what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CHUNK = b"x" * 65536
+CHUNKS = 64
+
+
+async def plain(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer 13 bytes."""
+    http_only(scope)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"Hello, world!"})
+
+
+async def echo(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer the body that was sent."""
+    http_only(scope)
+    await answer(send, b"".join(await body_parts(receive)))
+
+
+async def length(scope: Message, receive: Receive, send: Send) -> None:
+    """Read the whole body, answer its length in decimal."""
+    http_only(scope)
+    await answer(send, b"%d" % sum(map(len, await body_parts(receive))))
+
+
+async def stream(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer 4 MiB in chunks of 64 KiB, without a content-length."""
+    http_only(scope)
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/octet-stream")]}
+    )
+    for left in range(CHUNKS - 1, -1, -1):
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": left > 0})
+
+
+def http_only(scope: Message) -> None:
+    """Refuse a lifespan, which the servers take as "not supported"."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+
+
+async def body_parts(receive: Receive) -> list[bytes]:
+    """Every part of the request's body."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts
+
+
+async def answer(send: Send, body: bytes) -> None:
+    """Send a 200 with `body` and its length."""
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,102 @@
+"""Where and with what the figures were taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+from .process import TICKS
+from .servers import SERVERS
+
+DISTRIBUTIONS = (
+    *("pronghorn", "uvicorn", "uvloop", "httptools", "peregrine-server", "weft-server", "granian"),
+    *("starlette", "fastapi", "pydantic"),
+)
+
+ASK_PYTHON = """
+import importlib.metadata, importlib.util, json, platform, sys
+modules, distributions = json.load(sys.stdin)
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+def origin(name):
+    try:
+        return (importlib.util.find_spec(name) or sys).origin
+    except (ImportError, AttributeError):
+        return None
+json.dump({
+    "python": platform.python_implementation() + " " + platform.python_version(),
+    "absent": [name for name in modules if importlib.util.find_spec(name) is None],
+    "versions": {name: version(name) for name in distributions},
+    "compiled": (origin("pronghorn._wire_c.head") or "").endswith((".so", ".pyd")),
+}, sys.stdout)
+"""
+
+
+class Interpreter:
+    """The Python that runs the servers: its version and what is installed in it."""
+
+    def __init__(self, python: str) -> None:
+        modules = sorted({module for server in SERVERS.values() for module in server.needs})
+        done = subprocess.run(
+            [python, "-c", ASK_PYTHON],
+            input=json.dumps([modules, DISTRIBUTIONS]),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=SERVERS["floor"].environ(),
+        )
+        answer = json.loads(done.stdout)
+        self.absent: set[str] = set(answer["absent"])
+        self.compiled: bool = answer["compiled"]
+        self.versions: dict[str, str] = {"python": answer["python"]}
+        self.versions |= {name: version for name, version in answer["versions"].items() if version}
+        if "pronghorn" not in self.absent:
+            form = "compiled" if self.compiled else "interpreted"
+            self.versions["pronghorn"] = f"{self.versions.get('pronghorn', 'from source')} ({form})"
+
+    def missing(self) -> dict[str, str]:
+        """The servers that cannot run, each with what is not installed."""
+        lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in SERVERS.items()}
+        return {name: ", ".join(modules) for name, modules in lacking.items() if modules}
+
+
+def describe() -> dict[str, str]:
+    """The machine: processor, cores, memory, kernel."""
+    model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": model[1] if model else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
+
+
+def busy_seconds(cores: Collection[int]) -> float:
+    """Seconds that `cores` have worked since the start of the machine, for whomever (proc(5), /proc/stat)."""
+    names = {f"cpu{core}" for core in cores}
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks / TICKS
+
+
+def wrk_version() -> str | None:
+    """The version of wrk, None if it is not installed."""
+    try:
+        output = subprocess.run(["wrk", "-v"], capture_output=True, text=True, timeout=10).stdout
+    except FileNotFoundError:
+        return None
+    return " ".join(output.split()[1:2]) or "unknown"

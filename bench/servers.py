@@ -1,0 +1,70 @@
+"""How each server is started: one worker, its best settings, in full view.
+
+A server appears in the tables under its name; `{app}` and `{port}` are filled in, and the interpreter comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Server:
+    """A command line after the interpreter, and the modules without which it cannot run."""
+
+    name: str
+    arguments: str
+    needs: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, python: str, app: str, port: int) -> list[str]:
+        """The command line to execute."""
+        return [python, *shlex.split(self.arguments.format(app=app, port=port))]
+
+    def environ(self) -> dict[str, str]:
+        """The environment to run in: what finds the interpreter's modules, and nothing that would tune a server."""
+        inherited = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+        return {name: os.environ[name] for name in inherited if name in os.environ} | dict(self.environment)
+
+
+QUIET = "--no-access-log --log-level warning"
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("pronghorn", f"-m pronghorn {{app}} --port {{port}} {QUIET}", ("pronghorn", "uvloop")),
+        Server(
+            "pronghorn-pure",
+            f"-m pronghorn {{app}} --port {{port}} {QUIET}",
+            ("pronghorn", "uvloop"),
+            {"PRONGHORN_PURE": "1"},
+        ),
+        Server("pronghorn-default", "-m pronghorn {app} --port {port}", ("pronghorn", "uvloop")),
+        Server(
+            "uvicorn",
+            f"-m uvicorn {{app}} --port {{port}} --loop uvloop --http httptools {QUIET}",
+            ("uvicorn", "uvloop", "httptools"),
+        ),
+        Server("uvicorn-default", "-m uvicorn {app} --port {port}", ("uvicorn", "uvloop", "httptools")),
+        Server(
+            "peregrine",
+            "-m peregrine {app} --port {port} --protocol asgi --workers 1 --max-connections 16384 --log-level warning",
+            ("peregrine", "uvloop"),
+        ),
+        Server(
+            "weft",
+            "-m weft {app} --port {port} --protocol asgi --workers 1 --max-connections 16384 --log-level warning",
+            ("weft", "uvloop"),
+        ),
+        Server(
+            "granian",
+            "-m granian {app} --port {port} --interface asgi --workers 1 --loop uvloop --http 1 --no-ws"
+            " --http1-pipeline-flush --backlog 16384 --no-access-log --log-level warning",
+            ("granian", "uvloop"),
+        ),
+        Server("floor", "-m bench.floor --port {port}", ("uvloop",)),
+    )
+}

@@ -1,0 +1,54 @@
+"""Time from the start of the process to its first answer."""
+
+from __future__ import annotations
+
+import time
+
+from .outcome import Column, Outcome, at_most, middle
+from .process import ServerFailed
+from .rest import REQUEST, read_answer
+from .scenarios import PEERS
+from .session import Session
+
+SERVERS = ("pronghorn", *PEERS, "floor")
+ROUNDS, QUICK_ROUNDS = 11, 5
+POLL_SECONDS = 0.0005
+
+
+def milliseconds(value: float) -> str:
+    """Seconds, shown in ms."""
+    return f"{value * 1000:.0f} ms"
+
+
+def measure(session: Session) -> Outcome:
+    """Start every server in turn, several times over; the first time fills the caches and does not count."""
+    columns = (
+        Column("median", "median", milliseconds),
+        Column("fastest", "fastest", milliseconds),
+        Column("slowest", "slowest", milliseconds),
+    )
+    outcome = Outcome("startup", "Time from exec to the first answer, plain application", columns)
+    taken: dict[str, list[float]] = {name: [] for name in session.choose(SERVERS, ("pronghorn", "uvicorn", "floor"))}
+    for _ in range(1 + (QUICK_ROUNDS if session.quick else ROUNDS)):
+        for name in list(taken):
+            try:
+                taken[name].append(first_answer(session, name))
+            except ServerFailed as error:
+                outcome.notes.append(session.say_failed(error))
+                del taken[name]
+    for name, times in taken.items():
+        counted = times[1:]
+        outcome.rows[name] = {"median": middle(counted), "fastest": min(counted), "slowest": max(counted)}
+    session.say("  " + ", ".join(f"{name} {milliseconds(row['median'])}" for name, row in outcome.rows.items()))
+    ours, theirs = (outcome.rows.get(name, {}).get("median") for name in ("pronghorn", "uvicorn"))
+    outcome.verdicts.append(at_most("uvicorn", theirs, ours, milliseconds))
+    return outcome
+
+
+def first_answer(session: Session, name: str) -> float:
+    """Seconds from fork and exec to the last byte of the first answer."""
+    start = time.perf_counter()
+    with session.running(name, "bench.apps:plain") as process, process.connect(POLL_SECONDS) as connection:
+        connection.sendall(REQUEST)
+        read_answer(process, connection)
+        return time.perf_counter() - start
