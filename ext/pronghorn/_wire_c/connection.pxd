@@ -17,7 +17,7 @@ cdef class Connection(Channel):
     cdef object _owner, _write, _writelines
     cdef Outbox _outbox
     cdef Shared _shared
-    cdef readonly tuple _client, _server
+    cdef dict _scope
     cdef readonly str client_text
     # What was read.
     cdef bytes _buffer

@@ -30,6 +30,10 @@ cdef class Step:
     cdef _go_on(self)
 
 
+@cython.locals(step=Step)
+cdef Step _step(Request request, object message)
+
+
 @cython.freelist(32)
 cdef class Request:
     cdef readonly Head head
@@ -66,7 +70,7 @@ cdef class Request:
     cpdef deliver(self, dict message)
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef end_file(self, bint present, bint more)
-    cdef dict _make_scope(self, tuple client, tuple server)
+    cdef dict _make_scope(self, dict connection_scope)
     cdef dict _take_body(self)
     cdef _count_sent(self, Py_ssize_t start)
     cdef _send_body(self, bytes data, bint more)

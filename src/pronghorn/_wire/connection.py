@@ -38,7 +38,6 @@ class Connection(Channel):
         "_advancing",
         "_behind_outbox",
         "_buffer",
-        "_client",
         "_closing",
         "_continue_due",
         "_decoder",
@@ -55,7 +54,7 @@ class Connection(Channel):
         "_quiet",
         "_reading",
         "_resume_at",
-        "_server",
+        "_scope",
         "_shared",
         "_unflushed",
         "_unsent_before",
@@ -79,8 +78,7 @@ class Connection(Channel):
         self._writelines = writelines
         self._outbox = outbox
         self._shared = shared
-        self._client = client
-        self._server = server
+        self._scope = shared.connection_scope(client, server)
         self._buffer = b""
         self._position = 0
         self._resume_at = 0
@@ -391,7 +389,7 @@ class Connection(Channel):
         self.deadline = 0
         self._fresh = False
         encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
-        request = Request(head, encoder, self, shared, self._client, self._server)
+        request = Request(head, encoder, self, shared, self._scope)
         self.request = request
         if head.framing == NO_BODY:
             request.body_done = True

@@ -60,11 +60,6 @@ class Step:
 
     __slots__ = ("_message", "_request", "_waiting")
 
-    def __init__(self, request, message):
-        self._request = request
-        self._message = message
-        self._waiting = None
-
     def __await__(self):
         return self
 
@@ -131,6 +126,15 @@ class Step:
 Coroutine.register(Step)
 
 
+def _step(request, message):
+    # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
+    step = Step.__new__(Step)
+    step._request = request
+    step._message = message
+    step._waiting = None
+    return step
+
+
 class Request:
     """One exchange between a client and an application. Knows framing only through its `Encoder`, and the network not at all."""
 
@@ -152,7 +156,7 @@ class Request:
         "scope",
     )
 
-    def __init__(self, head, encoder, channel, shared, client, server):
+    def __init__(self, head, encoder, channel, shared, scope):
         self._channel = channel
         self._shared = shared
         self._parts = None
@@ -167,15 +171,15 @@ class Request:
         self.buffered = 0
         self.encoder = encoder
         self.head = head
-        self.scope = self._make_scope(client, server)
+        self.scope = self._make_scope(scope)
 
     def receive(self):
         """The application's `receive`."""
-        return Step(self, None)
+        return _step(self, None)
 
     def send(self, message):
         """The application's `send`."""
-        return Step(self, message)
+        return _step(self, message)
 
     def feed(self, data):
         """A part of the body has come."""
@@ -262,21 +266,20 @@ class Request:
             return {"type": "http.disconnect"}
         return None
 
-    def _make_scope(self, client, server):
+    def _make_scope(self, connection_scope):
         head = self.head
         shared = self._shared
-        scope = shared.scope.copy()
+        scope = connection_scope.copy()
         extensions = shared.extensions.copy()
         if not head.http11:
             scope["http_version"] = "1.0"
             del extensions["http.response.trailers"], extensions["http.response.early_hint"]
         scope["asgi"] = shared.asgi.copy()
-        scope["server"] = server
-        scope["client"] = client
         scope["method"] = head.method
         scope["path"] = head.path
         scope["raw_path"] = head.raw_path
-        scope["query_string"] = head.query
+        if head.query:
+            scope["query_string"] = head.query
         scope["headers"] = head.headers
         scope["state"] = shared.state.copy()
         scope["extensions"] = extensions

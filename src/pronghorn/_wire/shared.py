@@ -121,6 +121,13 @@ class Shared:
         self.now = 0
         self.tick(0)
 
+    def connection_scope(self, client, server):
+        """What every scope of one connection has in common."""
+        scope = self.scope.copy()
+        scope["client"] = client
+        scope["server"] = server
+        return scope
+
     def tick(self, now):
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
