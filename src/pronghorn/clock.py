@@ -1,4 +1,4 @@
-"""One tick a second for a whole worker: the Date field, and the deadlines of every connection."""
+"""One tick a second for a whole worker, in place of a timer for each request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Clock:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._state.shared.tick(int(self._state.loop.time()))
+        self._state.tick(int(self._state.loop.time()))
         self._timer = self._state.loop.call_later(1, self._tick)
 
     def stop(self) -> None:
@@ -23,8 +23,5 @@ class Clock:
             self._timer.cancel()
 
     def _tick(self) -> None:
-        state = self._state
-        now = int(state.loop.time())
-        self._timer = state.loop.call_later(1, self._tick)
-        state.shared.tick(now)
-        state.wire.sweep([each.connection for each in state.connections if hasattr(each, "connection")], now)
+        self._timer = self._state.loop.call_later(1, self._tick)
+        self._state.tick(int(self._state.loop.time()))

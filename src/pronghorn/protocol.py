@@ -69,7 +69,7 @@ class HTTPProtocol(asyncio.Protocol):
     def on_request(self, request: Any) -> None:
         state = self._state
         if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
-            _log.warning("Exceeded concurrency limit.")
+            state.warn("Exceeded concurrency limit.")
             self.connection.fail(503)
             return
         run = _run(state.app, request, self.connection)
@@ -83,8 +83,11 @@ class HTTPProtocol(asyncio.Protocol):
         state.tasks.add(task)
         task.add_done_callback(self._forget)
 
+    def on_upgrade(self, request: Any) -> None:
+        self._state.warn("Unsupported upgrade request.")
+
     def on_refused(self, error: ProtocolError) -> None:
-        _log.warning("Invalid HTTP request received. %s: %s", self.connection.client_text or "client", error)
+        self._state.warn("Invalid HTTP request received. %s: %s", self.connection.client_text or "client", error)
 
     def on_stalled(self) -> None:
         if self._task is not None and self._state.cancel_on_disconnect != "never":

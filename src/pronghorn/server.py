@@ -70,11 +70,10 @@ class Server:
             await self._serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, start the lifespan, then accept connections.
+        """Start the lifespan, bind, accept connections.
 
-        Raises StartupError when an address cannot be had; sets `should_exit` when the lifespan fails.
+        Sets `should_exit` when the lifespan fails; raises StartupError when an address cannot be had.
         """
-        self._sockets = bind(self.config) if sockets is None else sockets
         try:
             await self._bounded(self.lifespan.startup())
         except StartupError as error:
@@ -82,6 +81,7 @@ class Server:
             self.should_exit = True
         if self.should_exit:
             return
+        self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
@@ -161,18 +161,17 @@ class Server:
             self.should_exit = True
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
-        process = os.getpid()
-        _log.info("Started server process [%d]", process, extra=_with_colour("Started server process [%s]"))
         if not self.config.loaded:
             self.config.load()
+        process = os.getpid()
+        _log.info("Started server process [%d]", process, extra=_with_colour("Started server process [%s]"))
         self.lifespan = Lifespan(self.config.loaded_app, self.config.lifespan, _log)
         try:
             await self.startup(sockets)
             if not self.should_exit:
                 await self.main_loop()
-            await self.shutdown(sockets)
         finally:
-            self._close_sockets()
+            await self.shutdown(sockets)
         if self.started:
             _log.info("Finished server process [%d]", process, extra=_with_colour("Finished server process [%s]"))
 

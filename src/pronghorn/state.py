@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from typing import TYPE_CHECKING, Any
+
+from pronghorn.log import AccessLog
 
 if TYPE_CHECKING:
     from pronghorn.backend import Wire
     from pronghorn.config import Config
     from pronghorn.types import ASGI3App
+
+WARNINGS_A_SECOND = 10
+
+_log = logging.getLogger("pronghorn.error")
 
 
 class ServerState:
@@ -29,12 +36,27 @@ class ServerState:
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.eager = False
-        self._requests = 0
+        self._warnings = 0
 
     @property
     def total_requests(self) -> int:
         """Requests begun since the start."""
-        return self.shared.total_requests if hasattr(self, "shared") else self._requests
+        return self.shared.total_requests if hasattr(self, "shared") else 0
+
+    def warn(self, message: str, *arguments: object) -> None:
+        """Log what a client did wrong; clients cannot flood the log with it."""
+        self._warnings += 1
+        if self._warnings <= WARNINGS_A_SECOND:
+            _log.warning(message, *arguments)
+
+    def tick(self, now: int) -> None:
+        """A second has passed: renew the clock, look at every connection's deadlines."""
+        unsaid = self._warnings - WARNINGS_A_SECOND
+        self._warnings = 0
+        if unsaid > 0:
+            _log.warning("%d more warnings about clients in the last second.", unsaid)
+        self.shared.tick(now)
+        self.wire.sweep([each.connection for each in self.connections if hasattr(each, "connection")], now)
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
@@ -79,10 +101,6 @@ def _seconds(timeout: float | None) -> int:
 
 
 def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> Any:
-    import logging
-
-    from pronghorn.log import AccessLog
-
     log = AccessLog.create(logging.getLogger("pronghorn.access"))
     if not config.access_log or not log.enabled():
         return None

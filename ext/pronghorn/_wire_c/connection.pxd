@@ -1,8 +1,10 @@
+cimport cython
+
 from .body cimport Decoder
 from .head cimport Head, parse
 from .request cimport Channel, Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, visible_end
+from .scan cimport find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 
 cdef int NO_BODY, LENGTH
@@ -10,6 +12,7 @@ cdef bytes CONTINUE
 cdef int HEAD, BODY, BEHIND, NOTHING
 cdef Py_ssize_t FULL, SMALL
 cdef long FRESH_GRACE
+cdef double PATIENCE
 
 
 cdef class Connection(Channel):
@@ -60,11 +63,15 @@ cdef class Connection(Channel):
 
 
 cdef class Outbox:
-    cdef object _call_soon
+    cdef object _call_soon, _run
     cdef list _connections
     cdef bint _scheduled
+    cdef double _since
 
     cpdef add(self, Connection connection)
+    @cython.locals(connection=Connection)
+    cdef _flush(self)
 
 
+@cython.locals(connection=Connection)
 cpdef sweep(connections, long now)

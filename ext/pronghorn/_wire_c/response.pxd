@@ -1,8 +1,9 @@
 cimport cython
 
-from .scan cimport decimal, encode_fields, same_name
+from .scan cimport decimal, encode_fields, glue, same_name
 from .shared cimport Shared
 
+cdef Py_ssize_t COPIED
 cdef int NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE
 cdef dict STATUS_LINES
 cdef bytes CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED, CRLF
@@ -35,6 +36,7 @@ cdef class Encoder:
     cpdef file_end(self, list out)
     cpdef bint head_is_pending(self)
     cpdef bint ends_with_connection(self)
+    cdef bytes _frame_head(self, bytes body)
     cdef _decide_framing(self, Py_ssize_t length)
 
 

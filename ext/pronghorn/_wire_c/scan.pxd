@@ -1,6 +1,7 @@
 cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept
 cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef bytes glue(bytes line, bytes fields, bytes block, bytes end, bytes body)
 cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end)
@@ -10,4 +11,5 @@ cpdef bint is_plain_host(bytes value) noexcept
 cpdef bint is_plain_path(str path) noexcept
 cpdef long long decimal(bytes value) noexcept
 cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef double monotonic() noexcept
 cpdef void stop_with(object value) noexcept

@@ -7,6 +7,7 @@ Every loop is bounded by `end` or by the CRLF that the caller found before it; `
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.time cimport monotonic as read_monotonic
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.stdlib cimport free, malloc
@@ -83,6 +84,18 @@ cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) 
 
 cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end):
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start)
+
+
+cdef inline char* put(char* target, bytes part) noexcept:
+    memcpy(target, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
+    return target + PyBytes_GET_SIZE(part)
+
+
+cpdef bytes glue(bytes line, bytes fields, bytes block, bytes end, bytes body):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(line) + PyBytes_GET_SIZE(fields) + PyBytes_GET_SIZE(block)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(end) + PyBytes_GET_SIZE(body))
+    put(put(put(put(put(PyBytes_AS_STRING(whole), line), fields), block), end), body)
+    return whole
 
 
 cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
@@ -297,6 +310,10 @@ cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end):
         return PyUnicode_DecodeUTF8(target, length, "replace")
     finally:
         free(target)
+
+
+cpdef double monotonic() noexcept:
+    return read_monotonic()
 
 
 cpdef void stop_with(object value) noexcept:

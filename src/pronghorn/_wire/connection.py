@@ -1,7 +1,7 @@
 """An HTTP/1.1 connection: what was read in, exchanges and bytes to write out (RFC 9112 section 9).
 
 The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything through them:
-`on_request(request)`, `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after
+`on_request(request)`, `on_upgrade(request)` (before that, for a head that asks for one), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after
 what was written), `close()` (after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `has_left()` (whether the client is known to be gone),
 `on_stalled()` (the client has ended its stream and the response does not go on), `send_file(request, message)`.
 """
@@ -13,7 +13,7 @@ from .head import parse
 from .request import Channel, Request
 from .response import Encoder
 from .rules import CONTINUE, LENGTH, NO_BODY, PHRASES
-from .scan import find_head_end, method_end, visible_end
+from .scan import find_head_end, method_end, monotonic, visible_end
 
 # What is being read.
 HEAD = 0  # a request's head, or nothing yet
@@ -27,6 +27,8 @@ FULL = 65536
 SMALL = 32768
 
 
+# Seconds that a finished response waits for its neighbours when they take long.
+PATIENCE = 0.001
 # A connection whose first request may be on its way when the server stops gets this many seconds for it.
 FRESH_GRACE = 1
 
@@ -404,6 +406,8 @@ class Connection(Channel):
                 self._set_deadline(shared.limits.body)
         if self._input_ended:
             request.disconnect()
+        if head.upgrade is not None:
+            self._owner.on_upgrade(request)
         self._owner.on_request(request)
 
     def _read_body(self):
@@ -564,25 +568,34 @@ class Connection(Channel):
 class Outbox:
     """The connections of one loop that have something to write, flushed once a turn, so that what belongs together leaves together."""
 
-    __slots__ = ("_call_soon", "_connections", "_scheduled")
+    __slots__ = ("_call_soon", "_connections", "_run", "_scheduled", "_since")
 
     def __init__(self, call_soon):
         self._call_soon = call_soon
         self._connections = []
+        self._run = self.run
         self._scheduled = False
+        self._since = 0.0
 
     def add(self, connection):
-        """`connection` has output."""
-        self._connections.append(connection)
+        """`connection` has output, or will have in a moment."""
         if not self._scheduled:
             self._scheduled = True
-            self._call_soon(self.run)
+            self._since = monotonic()
+            self._call_soon(self._run)
+        elif monotonic() - self._since > PATIENCE:
+            self._flush()
+        self._connections.append(connection)
 
     def run(self):
         """Flush every connection that has output."""
         self._scheduled = False
+        self._flush()
+
+    def _flush(self):
         connections = self._connections
         self._connections = []
+        self._since = monotonic()
         for connection in connections:
             connection.leave_outbox()
 

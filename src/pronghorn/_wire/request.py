@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine
 
+from pronghorn.coroutines import mark_coroutine_function
 from pronghorn.errors import ClientDisconnected
 
 from .scan import stop_with
@@ -388,6 +389,10 @@ class Request:
         else:
             raise RuntimeError(f"{kind!r} is not expected {_PHASES[phase]}")
         return None
+
+
+mark_coroutine_function(Request.receive)
+mark_coroutine_function(Request.send)
 
 
 _PHASES = (

@@ -19,7 +19,10 @@ from .rules import (
     TRANSFER_ENCODING_CHUNKED,
     UNTIL_CLOSE,
 )
-from .scan import decimal, encode_fields, same_name
+from .scan import decimal, encode_fields, glue, same_name
+
+# A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
+COPIED = 16384
 
 
 class Encoder:
@@ -121,58 +124,41 @@ class Encoder:
         """Frame the head if it has not been; return the number of bytes."""
         if not self._head_pending:
             return 0
-        self._head_pending = False
-        shared = self._shared
-        line = self._line
-        if not self._own_date and not self._own_server:
-            fields = shared.default_fields
-        else:
-            fields = b"" if self._own_date or shared.date is None else shared.date
-            if not self._own_server:
-                fields += shared.server
-            fields += shared.extra_fields
-        if self._framing == UNTIL_CLOSE or shared.draining:
-            self.keep_alive = False
-        end = CRLF
-        if self._framing == CHUNKED and not self._own_transfer_encoding:
-            end = TRANSFER_ENCODING_CHUNKED + CRLF
-        if not self.keep_alive:
-            if self._connection_fields is not None:
-                self._block = encode_fields(_without(self._connection_fields, b"connection"))
-            end = CONNECTION_CLOSE + end
-        elif not self._http11 and self._connection_fields is None:
-            end = CONNECTION_KEEP_ALIVE + end
-        out.append(line)
-        out.append(fields)
-        out.append(self._block)
-        out.append(end)
-        return len(line) + len(fields) + len(self._block) + len(end)
+        head = self._frame_head(b"")
+        out.append(head)
+        return len(head)
 
     def body(self, data, more, out):
         """Frame a part of the body, the head before it if need be; return the number of bytes."""
         count = len(data)
-        if self._framing == LENGTH:
+        framing = self._framing
+        if framing == LENGTH:
             if count > self._remaining:
                 raise ValueError("body longer than its content-length")
             if not more and count < self._remaining:
                 raise ValueError("body shorter than its content-length")
             self._remaining -= count
-        size = self.head(out) if self._head_pending else 0
-        if self._framing == NO_BODY:
-            return size
-        if self._framing == CHUNKED:
-            if count:
-                line = b"%x\r\n" % count
-                out.append(line)
+        elif framing == NO_BODY:
+            return self.head(out)
+        if framing != CHUNKED:
+            if self._head_pending and count <= COPIED:
+                data = self._frame_head(data)
                 out.append(data)
-                out.append(CRLF)
-                size += len(line) + count + 2
-            if not more and not self._with_trailers:
-                out.append(LAST_CHUNK)
-                size += 5
-        elif count:
+                return len(data)
+            size = self.head(out)
+            if count:
+                out.append(data)
+            return size + count
+        size = self.head(out)
+        if count:
+            line = b"%x\r\n" % count
+            out.append(line)
             out.append(data)
-            size += count
+            out.append(CRLF)
+            size += len(line) + count + 2
+        if not more and not self._with_trailers:
+            out.append(LAST_CHUNK)
+            size += 5
         return size
 
     def trailers(self, headers, out):
@@ -218,6 +204,30 @@ class Encoder:
     def ends_with_connection(self):
         """Whether only the end of the stream ends the body."""
         return self._framing == UNTIL_CLOSE
+
+    def _frame_head(self, body):
+        """The head with `body` behind it. What becomes of the connection is decided by now."""
+        self._head_pending = False
+        shared = self._shared
+        if not self._own_date and not self._own_server:
+            fields = shared.default_fields
+        else:
+            fields = b"" if self._own_date or shared.date is None else shared.date
+            if not self._own_server:
+                fields += shared.server
+            fields += shared.extra_fields
+        if self._framing == UNTIL_CLOSE or shared.draining:
+            self.keep_alive = False
+        end = CRLF
+        if self._framing == CHUNKED and not self._own_transfer_encoding:
+            end = TRANSFER_ENCODING_CHUNKED + CRLF
+        if not self.keep_alive:
+            if self._connection_fields is not None:
+                self._block = encode_fields(_without(self._connection_fields, b"connection"))
+            end = CONNECTION_CLOSE + end
+        elif not self._http11 and self._connection_fields is None:
+            end = CONNECTION_KEEP_ALIVE + end
+        return glue(self._line, fields, self._block, end, body)
 
     def _decide_framing(self, length):
         status = self._status

@@ -5,6 +5,7 @@ before it.
 """
 
 import re
+from time import monotonic as _monotonic
 from urllib.parse import unquote_to_bytes
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -41,6 +42,11 @@ def find_head_end(data, start, resume):
 def cut(data, start, end):
     """`data[start:end]`, for `0 <= start <= end <= len(data)`. Compiled, a slice of bytes costs 60 ns, this 15."""
     return data[start:end]
+
+
+def glue(line, fields, block, end, body):
+    """A response's five parts in one piece: one allocation instead of a list, its growth and a join."""
+    return b"".join((line, fields, block, end, body))
 
 
 def method_end(data, start, end):
@@ -105,6 +111,11 @@ def unquote(data, start, end):
     if b"%" not in part:
         return part.decode("ascii")
     return unquote_to_bytes(part).decode("utf-8", "replace")
+
+
+def monotonic():
+    """`time.monotonic`, compiled without a call into Python."""
+    return _monotonic()
 
 
 def stop_with(value):

@@ -1,6 +1,7 @@
 """What the connections of one worker share: bounds, and the parts of a request and a response that do not change with it."""
 
 from email.utils import formatdate
+from urllib.parse import quote
 
 
 class Limits:
@@ -86,7 +87,7 @@ class Shared:
         self.create_future = create_future
         self.access_log = access_log
         self.root_path = root_path
-        self.root_path_bytes = root_path.encode("ascii", "replace")
+        self.root_path_bytes = quote(root_path).encode("ascii")
         self.state = {} if state is None else state
         self.asgi = {"version": "3.0", "spec_version": "2.5"}
         self.extensions = {
