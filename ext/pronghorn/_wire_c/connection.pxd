@@ -27,7 +27,7 @@ cdef class Connection(Channel):
     cdef Py_ssize_t _position, _resume_at, _discarded
     cdef int _reading
     cdef Decoder _decoder
-    cdef bint _advancing, _deferred, _fresh, _paused, _input_ended, _continue_due
+    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due
     # What is to be written.
     cdef Py_ssize_t _unflushed, _unsent_before
     cdef list _drains
@@ -44,6 +44,7 @@ cdef class Connection(Channel):
     cdef _advance(self)
     cdef bint _read_head(self) except -1
     cdef Head _parse(self, bytes buffer, Py_ssize_t start, Py_ssize_t end)
+    cdef _wait_for_request(self)
     cdef _wait_for_head(self, Py_ssize_t end, Py_ssize_t start)
     cdef _open(self, Head head)
     cdef bint _read_body(self) except -1

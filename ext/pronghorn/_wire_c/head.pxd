@@ -17,10 +17,9 @@ cdef class Head:
 
 
 cpdef Head parse(bytes data, Py_ssize_t start, Py_ssize_t end, Limits limits)
-@cython.locals(name=bytes, value=bytes, host=bytes, connection=bytes)
+@cython.locals(name=bytes, value=bytes, host=bytes, length=bytes, coding=bytes, connection=bytes)
 cpdef accept(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, Limits limits)
 cdef _read_target(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, bytes host)
 cdef _read_connection(Head head, bytes value)
-cdef _read_length(Head head, bytes value)
-cdef _read_transfer_encoding(Head head, bytes value)
+cdef _read_framing(Head head, bytes length, bytes coding)
 cdef list _tokens(bytes value)

@@ -5,6 +5,7 @@ from .response cimport Encoder
 from .scan cimport stop_with
 from .shared cimport Shared
 
+cdef object RECEIVE
 cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
 
 

@@ -46,6 +46,7 @@ class Connection(Channel):
         "_deferred",
         "_discarded",
         "_drains",
+        "_forgiven",
         "_fresh",
         "_input_ended",
         "_lingering",
@@ -95,6 +96,7 @@ class Connection(Channel):
         self._closing = False
         self._continue_due = False
         self._deferred = False
+        self._forgiven = False
         self._fresh = True
         self._input_ended = False
         self._lingering = False
@@ -127,6 +129,8 @@ class Connection(Channel):
         """
         self._input_ended = True
         request = self.request
+        if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
+            return
         if request is None or request.is_complete() or self._closing:
             self._close()
             return
@@ -214,11 +218,12 @@ class Connection(Channel):
     # What a request needs
 
     def wanted(self):
-        if self._continue_due:
+        # Not behind a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
+        if self._continue_due and not self.request.is_started():
             self._continue_due = False
-            if self.request is not None and not self.request.is_started():
-                self.out.append(CONTINUE)
-                self.sent(len(CONTINUE))
+            self._set_deadline(self._shared.limits.body)
+            self.out.append(CONTINUE)
+            self.sent(len(CONTINUE))
         self._resume_if_room()
 
     def can_outlive(self):
@@ -343,20 +348,26 @@ class Connection(Channel):
         buffer = self._buffer
         limits = self._shared.limits
         start = self._position
-        if buffer[start] == 13 and self._resume_at <= start:
+        if buffer[start] == 13:
             # One empty line before a request is forgiven (RFC 9112 section 2.2).
+            if self._forgiven:
+                raise ProtocolError(400, "malformed method")
             if start + 2 > len(buffer):
+                self._wait_for_request()
                 return False
             if buffer[start + 1] != 10:
                 raise ProtocolError(400, "bare CR before the request")
+            self._forgiven = True
             self._position = start = start + 2
             self._resume_at = start
             if start == len(buffer):
+                self._wait_for_request()
                 return False
         end = find_head_end(buffer, start, max(start, self._resume_at))
         if end < 0 or end - start > limits.head_size:
             self._wait_for_head(end, start)
             return False
+        self._forgiven = False
         head = self._parse(buffer, start, end)
         self._position = end
         self._resume_at = end
@@ -366,6 +377,11 @@ class Connection(Channel):
     def _parse(self, buffer, start, end):
         """The one step that another head parser takes over."""
         return parse(buffer, start, end, self._shared.limits)
+
+    def _wait_for_request(self):
+        """Nothing has come of the next request."""
+        if not self.deadline:
+            self._set_deadline(self._shared.limits.keep_alive)
 
     def _wait_for_head(self, end, start):
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
@@ -402,7 +418,7 @@ class Connection(Channel):
             self._reading = BODY
             if self._position < len(self._buffer) or self._decoder.done:
                 self._read_body()
-            if self._reading == BODY:
+            if self._reading == BODY and not self._continue_due:
                 self._set_deadline(shared.limits.body)
         if self._input_ended:
             request.disconnect()
@@ -446,7 +462,7 @@ class Connection(Channel):
         elif self._input_ended:
             self._close()
         else:
-            self._set_deadline(self._shared.limits.keep_alive)
+            self._wait_for_request()
             self._resume_if_room()
 
     def _refuse(self, error):

@@ -65,7 +65,7 @@ def parse(data, start, end, limits):
     if target_end == target or data[target_end] != 32:
         raise ProtocolError(400, "malformed request target")
     fields = target_end + 11
-    if fields > end or not data.startswith(b" HTTP/1.", target_end) or data[fields - 2] != 13:
+    if fields > end or not data.startswith(b" HTTP/1.", target_end) or data[fields - 2] != 13 or data[fields - 1] != 10:
         raise _bad_version(data, target_end + 1)
     minor = data[fields - 3]
     if minor != 49 and minor != 48:
@@ -84,6 +84,8 @@ def accept(head, data, target, target_end, limits):
     if len(headers) > limits.head_fields:
         raise ProtocolError(431, "too many header fields")
     host = None
+    length = None
+    coding = None
     connection = None
     for name, value in headers:
         size = len(name)
@@ -97,10 +99,14 @@ def accept(head, data, target, target_end, limits):
                 connection = value if connection is None else connection + b"," + value
         elif size == 14:
             if name == b"content-length":
-                _read_length(head, value)
+                if length is not None:
+                    raise ProtocolError(400, "more than one body length")
+                length = value
         elif size == 17:
             if name == b"transfer-encoding":
-                _read_transfer_encoding(head, value)
+                if coding is not None:
+                    raise ProtocolError(400, "more than one body length")
+                coding = value
         elif size == 6:
             if name == b"expect" and head.http11 and value.lower() == b"100-continue":
                 head.expects_continue = True
@@ -113,13 +119,17 @@ def accept(head, data, target, target_end, limits):
         raise ProtocolError(400, "malformed Host")
     if connection is not None:
         _read_connection(head, connection)
-    if head.framing == NO_BODY:
+    if length is not None or coding is not None:
+        _read_framing(head, length, coding)
+    else:
         head.expects_continue = False
     _read_target(head, data, target, target_end, host)
 
 
 def _read_target(head, data, target, target_end, host):
     """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2)."""
+    if head.method == "CONNECT":
+        raise ProtocolError(400, "malformed request target")
     if data[target] != 47:
         rest = data[target:target_end]
         if rest == b"*" and head.method == "OPTIONS":
@@ -128,7 +138,7 @@ def _read_target(head, data, target, target_end, host):
             head.query = b""
             return
         match = _ABSOLUTE.fullmatch(rest)
-        if match is None or head.method == "CONNECT":
+        if match is None:
             raise ProtocolError(400, "malformed request target")
         authority, rest = match.groups()
         if not _HOST.fullmatch(authority) or authority.startswith(b":"):
@@ -159,22 +169,19 @@ def _read_connection(head, value):
         head.upgrade = b", ".join(upgrades) if upgrades else None
 
 
-def _read_length(head, value):
-    if head.framing != NO_BODY:
+def _read_framing(head, length, coding):
+    """How the body ends (RFC 9112 section 6.3), where only one reading is left."""
+    if coding is None:
+        head.framing = LENGTH
+        head.length = decimal(length)
+        if head.length < 0:
+            raise ProtocolError(400, "malformed Content-Length")
+        return
+    if length is not None:
         raise ProtocolError(400, "more than one body length")
-    length = decimal(value)
-    if length < 0:
-        raise ProtocolError(400, "malformed Content-Length")
-    head.framing = LENGTH
-    head.length = length
-
-
-def _read_transfer_encoding(head, value):
     if not head.http11:
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
-    if head.framing != NO_BODY:
-        raise ProtocolError(400, "more than one body length")
-    codings = _tokens(value)
+    codings = _tokens(coding)
     if not codings or codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         raise ProtocolError(400, "body not ended by chunked")
     if len(codings) > 1:

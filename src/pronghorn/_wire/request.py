@@ -14,6 +14,9 @@ SENDING_FILE = 2  # a file is on its way, nothing may come between
 TRAILERS = 3  # the body is complete, trailers are due
 COMPLETE = 4
 
+# What a step has in place of a message when it is to bring one.
+RECEIVE = object()
+
 
 class Channel:
     """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2.
@@ -73,10 +76,10 @@ class Step:
             raise RuntimeError("cannot reuse already awaited coroutine")
         if self._waiting is not None:
             return self._go_on()
-        if self._message is None:
+        self._request = None
+        if self._message is RECEIVE:
             message = request.take()
             if message is not None:
-                self._request = None
                 stop_with(message)
                 raise StopIteration
             self._waiting = request.arrival().__await__()
@@ -84,9 +87,9 @@ class Step:
             message = self._message
             awaited = request.deliver(message if type(message) is dict else dict(message))
             if awaited is None:
-                self._request = None
                 raise StopIteration
             self._waiting = awaited.__await__()
+        self._request = request
         return self._go_on()
 
     def send(self, value):
@@ -118,7 +121,7 @@ class Step:
         except BaseException:
             self._request = None
             raise
-        if self._message is None:
+        if self._message is RECEIVE:
             return self.__next__()
         self._request = None
         raise StopIteration
@@ -176,7 +179,7 @@ class Request:
 
     def receive(self):
         """The application's `receive`."""
-        return _step(self, None)
+        return _step(self, RECEIVE)
 
     def send(self, message):
         """The application's `send`."""

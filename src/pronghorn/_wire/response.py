@@ -74,7 +74,11 @@ class Encoder:
             fields = checked_fields(fields)
             block = encode_fields(fields)
         length = -1
+        closes = False
         own_connection = False
+        own_date = False
+        own_server = False
+        own_transfer_encoding = False
         for field in fields:
             name, value = field
             size = len(name)
@@ -87,30 +91,35 @@ class Encoder:
                         raise ValueError(f"malformed content-length: {value!r}")
             elif size == 4:
                 if same_name(name, b"date"):
-                    self._own_date = True
+                    own_date = True
             elif size == 6:
                 if same_name(name, b"server"):
-                    self._own_server = True
+                    own_server = True
             elif size == 10:
                 if same_name(name, b"connection"):
                     own_connection = True
-                    if b"close" in value.lower():
-                        self.keep_alive = False
+                    closes = closes or b"close" in [option.strip() for option in value.lower().split(b",")]
             elif size == 17:
                 if same_name(name, b"transfer-encoding"):
-                    if value.strip().lower() != b"chunked":
+                    if value.strip().lower() != b"chunked" or own_transfer_encoding:
                         raise ValueError(f"transfer-encoding the server cannot frame: {value!r}")
-                    self._own_transfer_encoding = True
-        if length >= 0 and self._own_transfer_encoding:
+                    own_transfer_encoding = True
+        if length >= 0 and own_transfer_encoding:
             raise ValueError("content-length together with transfer-encoding")
+        # Nothing is kept of a head that is refused: the application may send another.
         self._line = line
         self._status = status
+        self._own_date = own_date
+        self._own_server = own_server
         self._with_trailers = trailers
         self._decide_framing(length)
+        if closes:
+            self.keep_alive = False
+        self._own_transfer_encoding = own_transfer_encoding and self._framing == CHUNKED
         unwanted = b""
         if status == 204 and length >= 0:
             unwanted = b"content-length"
-        elif self._own_transfer_encoding and self._framing != CHUNKED:
+        elif own_transfer_encoding and self._framing != CHUNKED:
             unwanted = b"transfer-encoding"
         if unwanted:
             fields = _without(fields, unwanted)

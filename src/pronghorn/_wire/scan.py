@@ -34,7 +34,7 @@ def find_head_end(data, start, resume):
     """
     index = data.find(b"\r\n\r\n", max(start, resume - 3))
     end = index + 4 if index >= 0 else len(data)
-    if _BARE_LF.search(data, resume, end):
+    if _BARE_LF.search(data, resume, end) or (resume <= start and data.startswith(b"\n", start)):
         return -2
     return end if index >= 0 else -1
 
