@@ -1,10 +1,13 @@
 """The compiled form of the hot path, and the one switch over it.
 
-`PRONGHORN_BUILD=required` fails without it, `skip` leaves it out, and without the variable a failed try is said loudly and the server runs interpreted.
+`PRONGHORN_BUILD=required` fails without it, `skip` leaves it out; without the variable a failed try is said loudly, and
+the server runs interpreted.
 """
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -14,61 +17,84 @@ MODE = os.environ.get("PRONGHORN_BUILD", "")
 SOURCES = Path("src/pronghorn/_wire")
 DECLARATIONS = Path("ext")
 KERNELS = DECLARATIONS / "pronghorn" / "_wire_c"
+TRANSLATED = Path("build/cython")
+# Debugging information would make the modules four times as large, and name the folder that they were built in.
+OPTIMISED = {"msvc": ["/O2"], "unix": ["-O3", "-g0"], "mingw32": ["-O3", "-g0"]}
 
 BANNER = """
-********************************************************************
-  pronghorn: the compiled form was NOT built; the server will work,
-  interpreted and several times slower.
+************************************************************************
+  pronghorn: the compiled form was NOT built.
+  The server works, but interpreted and several times slower.
   Reason: {reason}
-  A C compiler is all it needs; PRONGHORN_BUILD=required makes this
-  an error, PRONGHORN_BUILD=skip silences it.
-********************************************************************
+  To build it, a C compiler and Python's headers are all it takes.
+  PRONGHORN_BUILD=required makes this an error, =skip silences it.
+************************************************************************
 """
 
 
-def warn(reason):
-    print(BANNER.format(reason=reason), file=sys.stderr, flush=True)
+class BuildWire(build_ext):
+    """Translates and compiles every module, or says why not and leaves none."""
 
-
-class BuildOptional(build_ext):
-    """Build the extensions, or say why not."""
-
-    def run(self):
+    def run(self) -> None:
+        inplace = self.inplace
         try:
+            for extension, translated in zip(self.extensions, translate(self.extensions), strict=True):
+                extension.sources, extension.depends = translated.sources, translated.depends
             super().run()
         except Exception as error:
             if MODE == "required":
                 raise
-            self.extensions.clear()
+            for folder in (self.build_lib, "src") if inplace else (self.build_lib,):
+                for extension in self.extensions:
+                    Path(folder, self.get_ext_filename(extension.name)).unlink(missing_ok=True)
+            self.extensions = []
             warn(error)
 
+    def build_extensions(self) -> None:
+        for extension in self.extensions:
+            extension.extra_compile_args = OPTIMISED.get(self.compiler.compiler_type, [])
+        super().build_extensions()
 
-def extensions():
-    if MODE == "skip":
-        return []
-    try:
-        from Cython.Build import cythonize
-        from Cython.Compiler import Options
-    except ImportError as error:
-        if MODE == "required":
-            raise
-        warn(error)
-        return []
+
+def modules() -> Iterator[Extension]:
+    """One extension for each module of the hot path; its kernels are written by hand."""
+    for source in sorted(SOURCES.glob("[!_]*.py")):
+        kernel = KERNELS / f"{source.stem}.pyx"
+        yield Extension(f"pronghorn._wire_c.{source.stem}", [str(kernel if kernel.exists() else source)])
+
+
+def translate(extensions: list[Extension]) -> list[Extension]:
+    """The extensions with C for sources. Whatever Cython warns of is an error."""
+    from Cython.Build import cythonize
+    from Cython.Compiler import Options
+
     Options.error_on_unknown_names = True
     Options.warning_errors = True
-    modules = []
-    for source in sorted(SOURCES.glob("[!_]*.py")):
-        name = source.stem
-        kernel = KERNELS / f"{name}.pyx"
-        if kernel.exists():
-            source = kernel
-        modules.append(Extension(f"pronghorn._wire_c.{name}", [str(source)], extra_compile_args=[] if os.name == "nt" else ["-O3", "-g0"]))
     return cythonize(
-        modules,
+        extensions,
+        force=declarations_changed(),
         include_path=[str(DECLARATIONS)],
-        build_dir="build/cython",
+        build_dir=str(TRANSLATED),
         compiler_directives={"language_level": 3, "infer_types": True},
     )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildOptional})
+def declarations_changed() -> bool:
+    """Whether one is newer than a translation: Cython looks only for those that lie beside their module."""
+    declared = [path.stat().st_mtime for path in DECLARATIONS.rglob("*.pxd")]
+    translated = [path.stat().st_mtime for path in TRANSLATED.rglob("*.c")]
+    return max(declared) > min(translated, default=0)
+
+
+def warn(reason: object) -> None:
+    """Say it on stderr, and to whoever sits at the terminal: pip shows the output of a build only when asked to."""
+    banner = BANNER.format(reason=reason)
+    print(banner, file=sys.stderr, flush=True)
+    if not sys.stderr.isatty():
+        with contextlib.suppress(OSError), open("/dev/tty", "w", encoding="ascii", errors="replace") as terminal:
+            terminal.write(banner)
+
+
+if MODE not in ("", "required", "skip"):
+    sys.exit(f"PRONGHORN_BUILD is {MODE!r}: it may be required, skip, or not set")
+setup(ext_modules=[] if MODE == "skip" else list(modules()), cmdclass={"build_ext": BuildWire})

@@ -1,4 +1,4 @@
-"""The one switch between the forms of the hot path: compiled, interpreted, and llhttp's head parser in place of ours."""
+"""The one switch between the forms of the hot path: compiled, interpreted, interpreted with llhttp's head parser."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def compiled_is_available() -> bool:
 def load(http: str = "auto") -> Wire:
     """The wire for `--http auto|httptools|h11`.
 
-    `auto` is the compiled form, else the interpreted one with llhttp's head parser if httptools is installed; `httptools` insists on that, `h11` on our
-    own parser interpreted.
+    `auto` is the compiled form, else the interpreted one with llhttp's head parser if httptools is installed;
+    `httptools` insists on that, `h11` on our own parser interpreted.
     """
     if http == "auto" and compiled_is_available():
         return _form("_wire_c", "compiled")
@@ -44,6 +44,7 @@ def load(http: str = "auto") -> Wire:
 
 def _form(package: str, name: str) -> Wire:
     shared = importlib.import_module(f"pronghorn.{package}.shared")
+    channel = importlib.import_module(f"pronghorn.{package}.channel")
     connection = importlib.import_module(f"pronghorn.{package}.connection")
     access = importlib.import_module(f"pronghorn.{package}.access")
     return Wire(
@@ -51,7 +52,7 @@ def _form(package: str, name: str) -> Wire:
         shared.Limits,
         shared.Shared,
         connection.Connection,
-        connection.Outbox,
+        channel.Outbox,
         access.AccessLines,
         connection.sweep,
     )

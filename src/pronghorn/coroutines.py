@@ -8,7 +8,9 @@ from typing import Any
 
 
 def mark_coroutine_function(function: Any) -> None:
-    """Make `inspect.iscoroutinefunction` true of `function` and its bound methods; before CPython 3.12, asyncio's only."""
+    """Make `inspect.iscoroutinefunction` true of `function` and its bound methods; before CPython 3.12, asyncio's
+    only.
+    """
     if hasattr(inspect, "markcoroutinefunction"):
         inspect.markcoroutinefunction(function)
     else:

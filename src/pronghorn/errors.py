@@ -18,6 +18,8 @@ class ClientDisconnected(OSError):
 
 
 class StartupError(Exception):
-    """The server cannot start. The message is the one line to log; `__cause__` is set when the user's own code raised."""
+    """The server cannot start. The message is the one line to log; `__cause__` is set when the user's own code
+    raised.
+    """
 
     code = 3

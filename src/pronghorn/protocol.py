@@ -1,10 +1,13 @@
-"""HTTP/1.1 on a transport of asyncio's: callbacks, the applications' tasks, flow control. Parses nothing, formats nothing."""
+"""HTTP/1.1 on a transport of asyncio's: callbacks, the applications' tasks, flow control. Parses nothing, formats
+nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import select
+import sys
 from typing import Any
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
@@ -14,7 +17,9 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """One connection: what its transport says goes to `connection`, what that asks goes to the transport (see `_wire.connection`)."""
+    """One connection: what its transport says goes to `connection`, what that asks goes to the transport (see
+    `_wire.connection`).
+    """
 
     __slots__ = ("_state", "_task", "_transport", "connection")
 
@@ -73,7 +78,7 @@ class HTTPProtocol(asyncio.Protocol):
             self.connection.fail(503)
             return
         run = _run(state.app, request, self.connection)
-        if state.eager:
+        if sys.version_info >= (3, 12) and state.eager:
             task = asyncio.Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
             if task.done():
                 return
@@ -173,7 +178,9 @@ def _is_disconnect(error: BaseException) -> bool:
 
 
 def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:
-    """The client's and the server's address as ASGI gives them: (host, port), None and (path, None) for a Unix socket."""
+    """The client's and the server's address as ASGI gives them: (host, port), None and (path, None) for a Unix
+    socket.
+    """
     peer = transport.get_extra_info("peername")
     name = transport.get_extra_info("sockname")
     client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None

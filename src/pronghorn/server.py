@@ -26,12 +26,15 @@ from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, describe, unlink
 from pronghorn.state import ServerState
 
-_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    _SIGNALS.append(signal.SIGBREAK)
 
 # How soon a change of `should_exit`, made anywhere, is seen.
 _POLL = 0.1
 
-# Turns of the loop that take in connections which the system has accepted: one to be told, one to accept, one to connect.
+# Turns of the loop that take in connections which the system has accepted: one to be told, one to accept, one to
+# connect.
 _TURNS_TO_ACCEPT = 3
 
 _log = logging.getLogger("pronghorn.error")
@@ -116,7 +119,9 @@ class Server:
         return self.should_exit
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain: accept no more, answer what is under way, stop the lifespan; each within `timeout_graceful_shutdown`."""
+        """Drain: accept no more, answer what is under way, stop the lifespan; each within
+        `timeout_graceful_shutdown`.
+        """
         self.should_exit = True
         state = self.server_state
         if self.servers:
@@ -149,8 +154,8 @@ class Server:
         finally:
             for number, handler in originals.items():
                 signal.signal(number, handler)
-        for number in reversed(self._captured_signals):
-            signal.raise_signal(number)
+        for captured in reversed(self._captured_signals):
+            signal.raise_signal(captured)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second SIGINT does so without waiting."""
@@ -193,7 +198,10 @@ class Server:
         """Until every connection is closed and every application has returned, or the time is over."""
         state = self.server_state
         deadline = self._deadline()
-        for waited_for, text in ((state.connections, "connections to close"), (state.tasks, "background tasks to complete")):
+        for waited_for, text in (
+            (state.connections, "connections to close"),
+            (state.tasks, "background tasks to complete"),
+        ):
             await asyncio.sleep(0)
             if waited_for and not self.force_exit:
                 _log.info("Waiting for %s. (CTRL+C to force quit)", text)

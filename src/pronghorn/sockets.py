@@ -167,6 +167,7 @@ def _inherit(descriptor: int) -> socket.socket:
     except OSError as error:
         raise StartupError(f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}") from None
     if sock.type != socket.SOCK_STREAM:
+        sock.close()
         raise StartupError(f"File descriptor {descriptor} is not a stream socket.")
     return sock
 

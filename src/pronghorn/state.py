@@ -20,7 +20,9 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class ServerState:
-    """One server's connections and tasks, and what they need. Made before the application is loaded, ready after `prepare`."""
+    """One server's connections and tasks, and what they need. Made before the application is loaded, ready after
+    `prepare`.
+    """
 
     app: ASGI3App
     wire: Wire

@@ -6,7 +6,6 @@ from .shared cimport Limits
 cdef int NO_BODY, LENGTH, CHUNKED
 
 
-@cython.freelist(32)
 cdef class Head:
     cdef readonly str method, path
     cdef readonly bytes raw_path, query, upgrade

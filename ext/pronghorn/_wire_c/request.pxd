@@ -1,5 +1,6 @@
 cimport cython
 
+from .channel cimport Channel
 from .head cimport Head
 from .response cimport Encoder
 from .scan cimport stop_with
@@ -9,20 +10,6 @@ cdef object RECEIVE
 cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
 
 
-cdef class Channel:
-    cdef readonly list out
-    cdef readonly bint writable
-
-    cpdef sent(self, Py_ssize_t size)
-    cpdef ended(self)
-    cpdef wanted(self)
-    cpdef bint can_outlive(self) except -1
-    cpdef drained(self)
-    cpdef send_file(self, Request request, message)
-    cpdef answered(self, Request request, status)
-
-
-@cython.freelist(64)
 cdef class Step:
     cdef Request _request
     cdef object _message
@@ -35,7 +22,6 @@ cdef class Step:
 cdef Step _step(Request request, object message)
 
 
-@cython.freelist(32)
 cdef class Request:
     cdef readonly Head head
     cdef readonly Encoder encoder
@@ -50,7 +36,7 @@ cdef class Request:
     # The response.
     cdef int _phase
     cdef list _trailers
-    cdef bint _with_trailers
+    cdef bint _with_trailers, _announced
     # The client.
     cdef bint _disconnected, _lost
 
@@ -65,13 +51,14 @@ cdef class Request:
     cpdef bint is_lost(self)
     cpdef bint is_refusable(self)
     cpdef replace(self, Encoder encoder)
+    cpdef announce(self)
     cpdef wake(self)
     cpdef arrival(self)
     cpdef dict take(self)
     cpdef deliver(self, dict message)
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef end_file(self, bint present, bint more)
-    cdef dict _make_scope(self, dict connection_scope)
+    cpdef dict make_scope(self, dict connection_scope)
     cdef dict _take_body(self)
     cdef _count_sent(self, Py_ssize_t start)
     cdef _send_body(self, bytes data, bint more)

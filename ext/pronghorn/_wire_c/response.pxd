@@ -10,14 +10,13 @@ cdef bytes CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED, C
 cdef bytes EARLY_HINTS, LAST_CHUNK, LAST_CHUNK_BEFORE_TRAILERS
 
 
-@cython.freelist(32)
 cdef class Encoder:
     cdef Shared _shared
     # What the request allows.
     cdef bint _http11, _has_body
     cdef public bint keep_alive
     # What the application gave.
-    cdef int _status
+    cdef readonly int status
     cdef bytes _line, _block
     cdef list _connection_fields
     cdef bint _own_date, _own_server, _own_transfer_encoding, _with_trailers

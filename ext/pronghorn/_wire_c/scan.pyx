@@ -1,7 +1,8 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The compiled kernels of `pronghorn._wire.scan`, where the contracts are.
 
-Every loop is bounded by `end` or by the CRLF that the caller found before it; `bytes` end with a NUL that no table takes.
+Every loop is bounded by `end` or by the CRLF that the caller found before it; `bytes` end with a NUL that no table
+takes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -146,6 +147,7 @@ cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
     cdef Py_ssize_t at = start, name, value, size
     cdef unsigned char character
     cdef Bytes stop
+    cdef bytes content
     while at < end:
         name = at
         while True:
@@ -170,7 +172,8 @@ cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
             return None
         while at > value and (text[at - 1] == 32 or text[at - 1] == 9):
             at -= 1
-        fields.append((lower_name(text + name, size, lower), <bytes>PyBytes_FromStringAndSize(<const char*>text + value, at - value)))
+        content = <bytes>PyBytes_FromStringAndSize(<const char*>text + value, at - value)
+        fields.append((lower_name(text + name, size, lower), content))
         at = stop - text + 2
     return fields
 

@@ -1,4 +1,6 @@
-"""The access log's lines, formatted here and written once a turn of the loop when nobody but our own handler would have seen them."""
+"""The access log's lines, formatted here and written once a turn of the loop when nobody but our own handler would
+have seen them.
+"""
 
 from urllib.parse import quote
 
@@ -22,8 +24,12 @@ class AccessLines:
         self._after = log.after_request
 
     def add(self, client, scope, status):
-        """A response with `status` starts, to `client` (`host:port` or empty)."""
+        """A response with `status` starts, to `client` (`host:port` or empty). Raises when `scope` has not what it
+        was given.
+        """
         path = scope["path"]
+        if not isinstance(path, str):
+            raise TypeError(f"a path is text, not {type(path).__name__}")
         if not is_plain_path(path):
             path = quote(path)
         query = scope["query_string"]
@@ -34,9 +40,9 @@ class AccessLines:
                 self._log.record(client, scope["method"], path, scope["http_version"], status)
                 return
             self._call_soon(self.flush)
-        self._lines.append(
-            f"{self._prefix}{client}{self._before}{scope['method']} {path} HTTP/{scope['http_version']}{self._after}{self._log.status_text(status)}"
-        )
+        request_line = f"{scope['method']} {path} HTTP/{scope['http_version']}"
+        status_text = self._log.status_text(status)
+        self._lines.append(f"{self._prefix}{client}{self._before}{request_line}{self._after}{status_text}")
         if len(self._lines) >= LINES_AT_ONCE:
             self.flush()
 

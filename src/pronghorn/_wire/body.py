@@ -7,7 +7,8 @@ from pronghorn.errors import ProtocolError
 from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from .scan import cut, find_byte, find_head_end, split_fields
 
-# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer. Extensions are ignored, not their line's rules.
+# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer. Extensions are ignored, not their
+# line's rules.
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
 # What a chunked body goes on with.
@@ -18,7 +19,9 @@ TRAILERS = 3
 
 
 class Decoder:
-    """Decodes one body. `remaining` is what the declared length, or the chunk at hand, still lacks; `size` the content seen so far."""
+    """Decodes one body. `remaining` is what the declared length, or the chunk at hand, still lacks; `size` the
+    content seen so far.
+    """
 
     __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
 
@@ -34,7 +37,9 @@ class Decoder:
             raise ProtocolError(413, "body too long")
 
     def feed(self, data, position):
-        """Content found in `data[position:]`. `self.position` is then where to go on: an unfinished line is left for the next call with more data."""
+        """Content found in `data[position:]`. `self.position` is then where to go on: an unfinished line is left for
+        the next call with more data.
+        """
         if self._chunked:
             return self._feed_chunked(data, position)
         content = self._take(data, position)

@@ -1,19 +1,22 @@
 """An HTTP/1.1 connection: what was read in, exchanges and bytes to write out (RFC 9112 section 9).
 
-The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything through them:
-`on_request(request)`, `on_upgrade(request)` (before that, for a head that asks for one), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after
-what was written), `close()` (after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `has_left()` (whether the client is known to be gone),
-`on_stalled()` (the client has ended its stream and the response does not go on), `send_file(request, message)`.
+The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything
+through them: `on_request(request)`, `on_upgrade(request)` (before that, for a head that asks for one),
+`on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()`
+(the stream's end, after what was written), `close()` (after what was written), `abort()`, `unsent()` (bytes that wait
+in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()` (the client has ended its
+stream and the response does not go on), `send_file(request, message)`.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
 
 from .body import Decoder
 from .head import parse
-from .request import Channel, Request
+from .output import Output
+from .request import Request
 from .response import Encoder
-from .rules import CONTINUE, LENGTH, NO_BODY, PHRASES
-from .scan import find_head_end, method_end, monotonic, visible_end
+from .rules import CONTINUE, NO_BODY, PHRASES
+from .scan import find_head_end, method_end, visible_end
 
 # What is being read.
 HEAD = 0  # a request's head, or nothing yet
@@ -21,79 +24,47 @@ BODY = 1  # the body of the request at hand
 BEHIND = 2  # nothing: the request is read, its response is due; what follows is kept
 NOTHING = 3  # the connection is to be closed: what comes is dropped
 
-# Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
-FULL = 65536
-# Above this, pieces are handed over as they are: copying them together costs more than a system call's vector.
-SMALL = 32768
-
-
-# Seconds that a finished response waits for its neighbours when they take long.
-PATIENCE = 0.001
 # A connection whose first request may be on its way when the server stops gets this many seconds for it.
 FRESH_GRACE = 1
 
 
-class Connection(Channel):
-    """One connection's state. `deadline` and `write_deadline` are seconds of `Shared.now`, 0 for none; `check` looks at them."""
+class Connection(Output):
+    """One connection's state. `deadline` and `write_deadline` are seconds of `Shared.now`, 0 for none; `check` looks
+    at them.
+    """
 
     __slots__ = (
         "_advancing",
-        "_behind_outbox",
         "_buffer",
-        "_closing",
         "_continue_due",
         "_decoder",
         "_deferred",
         "_discarded",
-        "_drains",
         "_forgiven",
         "_fresh",
         "_input_ended",
         "_lingering",
-        "_outbox",
-        "_owner",
         "_paused",
         "_position",
-        "_quiet",
         "_reading",
         "_resume_at",
         "_scope",
-        "_shared",
-        "_unflushed",
-        "_unsent_before",
-        "_write",
-        "_writelines",
         "client_text",
         "deadline",
-        "request",
-        "write_deadline",
     )
 
     def __init__(self, owner, write, writelines, outbox, shared, client, server):
-        self.out = []
-        self.writable = True
-        self.request = None
+        Output.__init__(self, owner, write, writelines, outbox, shared)
         self.deadline = 0
-        self.write_deadline = 0
         self.client_text = "%s:%d" % client if client else ""
-        self._owner = owner
-        self._write = write
-        self._writelines = writelines
-        self._outbox = outbox
-        self._shared = shared
         self._scope = shared.connection_scope(client, server)
         self._buffer = b""
         self._position = 0
         self._resume_at = 0
         self._reading = HEAD
         self._decoder = None
-        self._drains = None
         self._discarded = 0
-        self._unflushed = 0
-        self._unsent_before = 0
         self._advancing = False
-        self._behind_outbox = False
-        self._closing = False
         self._continue_due = False
         self._deferred = False
         self._forgiven = False
@@ -101,7 +72,6 @@ class Connection(Channel):
         self._input_ended = False
         self._lingering = False
         self._paused = False
-        self._quiet = False
         self._set_deadline(shared.limits.first_byte)
 
     # Input
@@ -125,7 +95,8 @@ class Connection(Channel):
     def end_input(self):
         """The client has ended its stream. The connection goes on for the answers that are due.
 
-        A client that closes and one that only half-closes look alike: `receive()` says that it left, `send()` works until it is known to be gone.
+        A client that closes and one that only half-closes look alike: `receive()` says that it left, `send()` works
+        until it is known to be gone.
         """
         self._input_ended = True
         request = self.request
@@ -151,7 +122,7 @@ class Connection(Channel):
         if self.request is not None:
             self.request.lose()
             self.request = None
-        self._release(ClientDisconnected("the client has left"))
+        self.release(ClientDisconnected("the client has left"))
         self._owner = None
         self._write = None
         self._writelines = None
@@ -165,53 +136,14 @@ class Connection(Channel):
 
     # Output
 
-    def sent(self, size):
-        self._unflushed += size
-        self._quiet = False
-        if not self._behind_outbox:
-            self._behind_outbox = True
-            self._outbox.add(self)
-        if self._unflushed > FULL:
-            self.flush()
-
-    def flush(self):
-        """Write what was gathered; a head that waits for its body does not wait longer."""
-        request = self.request
-        if request is not None and request.encoder.head_is_pending():
-            self._unflushed += request.encoder.head(self.out)
-        if self.out and self._write is not None:
-            out = self.out
-            self.out = []
-            size = self._unflushed
-            self._unflushed = 0
-            if len(out) == 1:
-                self._write(out[0])
-            elif size <= SMALL:
-                self._write(b"".join(out))
-            else:
-                self._writelines(out)
-        if self._closing and self._owner is not None:
-            self._finish()
-
-    def leave_outbox(self):
-        """The outbox has come to this connection."""
-        self._behind_outbox = False
-        self.flush()
-
-    def pause_writing(self):
-        """The transport holds more than its high-water mark."""
-        self.writable = False
-        if self._owner is not None:
-            self._unsent_before = self._owner.unsent()
-            self._set_write_deadline()
-
     def resume_writing(self):
         """The transport has room again."""
         self.writable = True
         if not self._closing:
             self.write_deadline = 0
-        self._release(None)
+        self.release(None)
         if self._reading == HEAD and not self._advancing:
+            self._wait_for_request()
             self._advance()
             self._resume_if_room()
 
@@ -231,19 +163,17 @@ class Connection(Channel):
             return False
         return self._decoder.remaining <= self._shared.limits.discard
 
-    def drained(self):
-        future = self._shared.create_future()
-        if self._drains is None:
-            self._drains = []
-        self._drains.append(future)
-        return future
-
     def send_file(self, request, message):
         return self._owner.send_file(request, message)
 
     def answered(self, request, status):
-        if self._shared.access_log is not None:
-            self._shared.access_log.add(self.client_text, request.scope, status)
+        log = self._shared.access_log
+        if log is not None:
+            try:
+                log.add(self.client_text, request.scope, status)
+            except (AttributeError, LookupError, TypeError, ValueError):
+                # The application has spoilt its scope; what it was given still tells what was asked.
+                log.add(self.client_text, request.make_scope(self._scope), status)
 
     def ended(self):
         """The one place that decides whether the connection is used again."""
@@ -263,14 +193,7 @@ class Connection(Channel):
         if self.deadline and now >= self.deadline:
             self.deadline = 0
             self._expire()
-        if self.write_deadline and now >= self.write_deadline:
-            unsent = self._owner.unsent()
-            if unsent and unsent < self._unsent_before:
-                self._unsent_before = unsent
-                self._set_write_deadline()
-            else:
-                self.write_deadline = 0
-                self._owner.abort()
+        self.check_unsent(now)
         if self._paused and self._owner.has_left():
             # Bytes that nobody reads hide the end of the stream.
             self._reading = NOTHING
@@ -282,10 +205,6 @@ class Connection(Channel):
                 self.request.lose()
                 self._owner.on_stalled()
             self._quiet = True
-
-    def is_stalled(self):
-        """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
-        return self.request is not None and self.request.is_streaming() and not self.request.is_waiting() and not self._drains
 
     def fail(self, status):
         """The application has not answered: do it in its stead, or break off a response that has begun."""
@@ -363,6 +282,8 @@ class Connection(Channel):
             if start == len(buffer):
                 self._wait_for_request()
                 return False
+            if buffer[start] == 13:
+                raise ProtocolError(400, "malformed method")
         end = find_head_end(buffer, start, max(start, self._resume_at))
         if end < 0 or end - start > limits.head_size:
             self._wait_for_head(end, start)
@@ -380,7 +301,7 @@ class Connection(Channel):
 
     def _wait_for_request(self):
         """Nothing has come of the next request."""
-        if not self.deadline:
+        if not self.deadline and self.writable:
             self._set_deadline(self._shared.limits.keep_alive)
 
     def _wait_for_head(self, end, start):
@@ -478,7 +399,9 @@ class Connection(Channel):
         self._answer(error.status)
 
     def _break_off(self):
-        """Leave a response without its end, so that the client knows: where only the stream's end would mark it, by a reset."""
+        """Leave a response without its end, so that the client knows: where only the stream's end would mark it, by a
+        reset.
+        """
         self.flush()
         if self.request.encoder.ends_with_connection():
             self._owner.abort()
@@ -511,13 +434,13 @@ class Connection(Channel):
         self._resume_if_room()
         self.sent(0)
 
-    def _finish(self):
+    def finish(self):
         """Everything is handed to the transport: end the stream.
 
-        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop (RFC 9112 section 9.6).
+        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop (RFC
+        9112 section 9.6).
         """
-        self._unsent_before = self._owner.unsent()
-        self._set_write_deadline()
+        self.watch_unsent()
         if self._lingering:
             if not self.deadline:
                 self._owner.finish_writing()
@@ -560,60 +483,9 @@ class Connection(Channel):
         self._paused = False
         self._owner.resume()
 
-    def _release(self, error):
-        """Let every `send()` that waits for the client go on, or fail with `error`."""
-        drains = self._drains
-        if drains:
-            self._drains = None
-            for future in drains:
-                if not future.done():
-                    if error is None:
-                        future.set_result(None)
-                    else:
-                        future.set_exception(error)
-
     def _set_deadline(self, seconds):
         # One more, since the clock's second may be nearly over.
         self.deadline = self._shared.now + seconds + 1 if seconds else 0
-
-    def _set_write_deadline(self):
-        seconds = self._shared.limits.write
-        self.write_deadline = self._shared.now + seconds + 1 if seconds else 0
-
-
-class Outbox:
-    """The connections of one loop that have something to write, flushed once a turn, so that what belongs together leaves together."""
-
-    __slots__ = ("_call_soon", "_connections", "_run", "_scheduled", "_since")
-
-    def __init__(self, call_soon):
-        self._call_soon = call_soon
-        self._connections = []
-        self._run = self.run
-        self._scheduled = False
-        self._since = 0.0
-
-    def add(self, connection):
-        """`connection` has output, or will have in a moment."""
-        if not self._scheduled:
-            self._scheduled = True
-            self._since = monotonic()
-            self._call_soon(self._run)
-        elif monotonic() - self._since > PATIENCE:
-            self._flush()
-        self._connections.append(connection)
-
-    def run(self):
-        """Flush every connection that has output."""
-        self._scheduled = False
-        self._flush()
-
-    def _flush(self):
-        connections = self._connections
-        self._connections = []
-        self._since = monotonic()
-        for connection in connections:
-            connection.leave_outbox()
 
 
 def sweep(connections, now):

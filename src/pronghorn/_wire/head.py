@@ -1,7 +1,7 @@
 """Request heads: bytes in, a `Head` with every decision made out.
 
-`parse` takes a complete head and returns it or raises `ProtocolError`; `accept` decides on a head that was split already, whoever split it.
-What could be read in two ways is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
+`parse` takes a complete head and returns it or raises `ProtocolError`; `accept` decides on a head that was split
+already, whoever split it. What could be read in two ways is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
 """
 
 import re
@@ -20,9 +20,9 @@ _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 class Head:
     """One request's head.
 
-    `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of (lower-case name, value) in order,
-    `framing` one of `rules.NO_BODY`, `LENGTH` and `CHUNKED`, `length` the declared length (0 unless LENGTH). `upgrade` is the Upgrade field's value
-    where `Connection` names it, else None.
+    `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of
+    (lower-case name, value) in order, `framing` one of `rules.NO_BODY`, `LENGTH` and `CHUNKED`, `length` the declared
+    length (0 unless LENGTH). `upgrade` is the Upgrade field's value where `Connection` names it, else None.
     """
 
     __slots__ = (

@@ -18,48 +18,11 @@ COMPLETE = 4
 RECEIVE = object()
 
 
-class Channel:
-    """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2.
-
-    `out` takes framed bytes; `writable` is false above the transport's high-water mark.
-    """
-
-    __slots__ = ("out", "writable")
-
-    def sent(self, size):
-        """`size` bytes were added to `out`, or a head is waiting to be."""
-        raise NotImplementedError
-
-    def ended(self):
-        """The response is complete."""
-        raise NotImplementedError
-
-    def wanted(self):
-        """The application asks for more of the body."""
-        raise NotImplementedError
-
-    def can_outlive(self):
-        """Whether the connection can be used again although part of the body was not read."""
-        raise NotImplementedError
-
-    def drained(self):
-        """A future that is done when the client has read enough; raises `ClientDisconnected` if it leaves."""
-        raise NotImplementedError
-
-    def send_file(self, request, message):
-        """A coroutine that sends the file which a pathsend or zerocopysend message names."""
-        raise NotImplementedError
-
-    def answered(self, request, status):
-        """The response starts: the moment of the access log."""
-        raise NotImplementedError
-
-
 class Step:
     """`receive()` or `send(message)` under way: nothing happens before it is first driven, as with any coroutine.
 
-    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no message: one is taken only when
-    it is returned.
+    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no
+    message: one is taken only when it is returned.
     """
 
     __slots__ = ("_message", "_request", "_waiting")
@@ -140,9 +103,12 @@ def _step(request, message):
 
 
 class Request:
-    """One exchange between a client and an application. Knows framing only through its `Encoder`, and the network not at all."""
+    """One exchange between a client and an application. Knows framing only through its `Encoder`, and the network not
+    at all.
+    """
 
     __slots__ = (
+        "_announced",
         "_arrivals",
         "_channel",
         "_disconnected",
@@ -165,6 +131,7 @@ class Request:
         self._shared = shared
         self._parts = None
         self._arrivals = None
+        self._announced = False
         self._trailers = None
         self._phase = WAITING
         self._taken = False
@@ -175,7 +142,7 @@ class Request:
         self.buffered = 0
         self.encoder = encoder
         self.head = head
-        self.scope = self._make_scope(scope)
+        self.scope = self.make_scope(scope)
 
     def receive(self):
         """The application's `receive`."""
@@ -238,6 +205,12 @@ class Request:
         self._phase = COMPLETE
         self.wake()
 
+    def announce(self):
+        """The head is framed, so that no other response can take this one's place."""
+        if not self._announced:
+            self._announced = True
+            self._channel.answered(self, self.encoder.status)
+
     def wake(self):
         """Let every pending `receive()` look again."""
         arrivals = self._arrivals
@@ -270,7 +243,8 @@ class Request:
             return {"type": "http.disconnect"}
         return None
 
-    def _make_scope(self, connection_scope):
+    def make_scope(self, connection_scope):
+        """A scope as the application gets it."""
         head = self.head
         shared = self._shared
         scope = connection_scope.copy()
@@ -309,7 +283,8 @@ class Request:
     def deliver(self, message):
         """Act on one message from the application; return what must be awaited before it is done, or None.
 
-        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong, `ClientDisconnected` when the client is gone.
+        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong,
+        `ClientDisconnected` when the client is gone.
         """
         kind = message["type"]
         phase = self._phase
@@ -326,15 +301,15 @@ class Request:
             self.encoder.start(status, message.get("headers", ()), trailers)
             self._with_trailers = trailers
             self._phase = STARTED
-            self._channel.answered(self, status)
             self._channel.sent(0)
             return None
         return self._deliver_other(kind, message)
 
     def begin_file(self, size):
-        """A file's `size` bytes are to follow as part of the body; false if they may not go on the wire, as for HEAD."""
+        """A file's `size` bytes are to follow as part of the body; false if they may not go on the wire (HEAD)."""
         start = len(self._channel.out)
         present = self.encoder.file(size, self._channel.out)
+        self.announce()
         self._count_sent(start)
         self._phase = SENDING_FILE
         return present
@@ -357,6 +332,8 @@ class Request:
         if not more and not self.body_done and not channel.can_outlive():
             encoder.keep_alive = False
         size = encoder.body(data, more, channel.out)
+        if not self._announced:
+            self.announce()
         if more:
             channel.sent(size)
             return None if channel.writable else channel.drained()

@@ -1,7 +1,7 @@
 """Response framing for HTTP/1.1: what an application says in, bytes out (RFC 9112 sections 6 and 7).
 
-Every method appends finished pieces to `out`, a list of bytes that the connection joins and writes, and raises `ValueError` or `TypeError` on what must
-not go on the wire. An encoder serves one response.
+Every method appends finished pieces to `out`, a list of bytes that the connection joins and writes, and raises
+`ValueError` or `TypeError` on what must not go on the wire. An encoder serves one response.
 """
 
 from .rules import (
@@ -26,7 +26,9 @@ COPIED = 16384
 
 
 class Encoder:
-    """Frames one response. `keep_alive` is the connection's wish before `start` and the decision once the head is framed."""
+    """Frames one response. `keep_alive` is the connection's wish before `start` and the decision once the head is
+    framed.
+    """
 
     __slots__ = (
         "_block",
@@ -41,9 +43,9 @@ class Encoder:
         "_own_transfer_encoding",
         "_remaining",
         "_shared",
-        "_status",
         "_with_trailers",
         "keep_alive",
+        "status",
     )
 
     def __init__(self, shared, method, http11, keep_alive):
@@ -51,7 +53,7 @@ class Encoder:
         self._http11 = http11
         self._has_body = method != "HEAD"
         self._head_pending = False
-        self._status = 0
+        self.status = 0
         self._line = b""
         self._block = b""
         self._connection_fields = None
@@ -108,7 +110,7 @@ class Encoder:
             raise ValueError("content-length together with transfer-encoding")
         # Nothing is kept of a head that is refused: the application may send another.
         self._line = line
-        self._status = status
+        self.status = status
         self._own_date = own_date
         self._own_server = own_server
         self._with_trailers = trailers
@@ -171,7 +173,9 @@ class Encoder:
         return size
 
     def trailers(self, headers, out):
-        """Frame the trailer section, which ends the response (RFC 9112 section 7.1.2); without chunks there is nowhere for it to go."""
+        """Frame the trailer section, which ends the response (RFC 9112 section 7.1.2); without chunks there is
+        nowhere for it to go.
+        """
         fields = checked_fields(headers)
         for name, _ in fields:
             if name.lower() in FORBIDDEN_TRAILERS:
@@ -184,7 +188,7 @@ class Encoder:
 
     def early_hints(self, links, out):
         """Frame an interim response (RFC 8297); after the head there is no place for one."""
-        if not self._http11 or (self._status and not self._head_pending):
+        if not self._http11 or (self.status and not self._head_pending):
             return 0
         block = EARLY_HINTS + encode_fields(checked_fields([(b"link", link) for link in links])) + CRLF
         out.append(block)
@@ -239,7 +243,7 @@ class Encoder:
         return glue(self._line, fields, self._block, end, body)
 
     def _decide_framing(self, length):
-        status = self._status
+        status = self.status
         if not self._has_body or status == 204 or status == 304:
             self._framing = NO_BODY
         elif length >= 0:
@@ -252,7 +256,9 @@ class Encoder:
 
 
 def checked_fields(headers):
-    """Fields as a list of pairs of bytes. Raises `TypeError` or `ValueError` naming the one that may not be sent (RFC 9110 section 5.5)."""
+    """Fields as a list of pairs of bytes. Raises `TypeError` or `ValueError` naming the one that may not be sent (RFC
+    9110 section 5.5).
+    """
     fields = []
     for pair in headers:
         name, value = pair

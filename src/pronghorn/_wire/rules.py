@@ -12,13 +12,12 @@ UNTIL_CLOSE = 3
 MAX_DECIMAL_DIGITS = 18
 MAX_HEX_DIGITS = 15
 
-# A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section 7.1.1).
+# A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section
+# 7.1.1).
 MAX_CHUNK_LINE = 4096
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
-STATUS_LINES = {
-    code: b"HTTP/1.1 %d %s\r\n" % (code, PHRASES.get(code, "").encode("ascii")) for code in range(200, 600)
-}
+STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, PHRASES.get(code, "").encode("ascii")) for code in range(200, 600)}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"

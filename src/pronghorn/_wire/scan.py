@@ -1,7 +1,7 @@
 """Leaf kernels over bytes: pure functions without decisions.
 
-The compiled form has its own `scan`; both are held to the same results by the tests. Callers bound every scan by `end`, and lines by the CRLF
-before it.
+The compiled form has its own `scan`; both are held to the same results by the tests. Callers bound every scan by
+`end`, and lines by the CRLF before it.
 """
 
 import re
@@ -17,7 +17,8 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/\-]*")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")
 _FIELD_LINE = re.compile(
-    rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?)[ \t]*\r\n",
+    rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*+"
+    rb"((?:[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?)[ \t]*\r\n",
     re.MULTILINE,
 )
 
@@ -28,7 +29,8 @@ def find_byte(data, byte, start, end):
 
 
 def find_head_end(data, start, resume):
-    """The index after the empty line that ends the head at `start`; -1 if it is not here yet, -2 at a line feed without its carriage return.
+    """The index after the empty line that ends the head at `start`; -1 if it is not here yet, -2 at a line feed
+    without its carriage return.
 
     `resume` is where an earlier search for the same head stopped.
     """
@@ -50,7 +52,9 @@ def glue(line, fields, block, end, body):
 
 
 def method_end(data, start, end):
-    """The end of the token without lower-case letters at `start` (RFC 9110 section 9.1); `start` itself if there is none."""
+    """The end of the token without lower-case letters at `start` (RFC 9110 section 9.1); `start` itself if there is
+    none.
+    """
     match = _METHOD.match(data, start, end)
     return match.end() if match else start
 
@@ -62,7 +66,9 @@ def visible_end(data, start, end):
 
 
 def split_fields(data, start, end):
-    """Field lines in `data[start:end]`, each ended by CRLF, as a list of (lower-case name, value); None if one is malformed."""
+    """Field lines in `data[start:end]`, each ended by CRLF, as a list of (lower-case name, value); None if one is
+    malformed.
+    """
     section = data[start:end]
     pairs = _FIELD_LINE.findall(section)
     if len(pairs) != section.count(b"\n"):
@@ -119,5 +125,7 @@ def monotonic():
 
 
 def stop_with(value):
-    """End an iterator with `value` as its result. The compiled form does so without a traceback, at a third of the cost."""
+    """End an iterator with `value` as its result. The compiled form does so without a traceback, at a third of the
+    cost.
+    """
     raise StopIteration(value)

@@ -1,11 +1,15 @@
-"""What the connections of one worker share: bounds, and the parts of a request and a response that do not change with it."""
+"""What the connections of one worker share: bounds, and the parts of a request and a response that do not change with
+it.
+"""
 
 from email.utils import formatdate
 from urllib.parse import quote
 
 
 class Limits:
-    """Bounds on what a client may cost. Sizes in bytes, times in whole seconds; 0 means no bound, except for `keep_alive`, where it means no reuse."""
+    """Bounds on what a client may cost. Sizes in bytes, times in whole seconds; 0 means no bound, except for
+    `keep_alive`, where it means no reuse.
+    """
 
     __slots__ = (
         "body",
@@ -35,7 +39,8 @@ class Limits:
         write=30,
         keep_alive=5,
     ):
-        # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the client.
+        # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the
+        # client.
         self.head_size = head_size
         self.head_fields = head_fields
         self.target_size = target_size
@@ -59,8 +64,9 @@ class Limits:
 class Shared:
     """One worker's constants, clock and counters.
 
-    `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the server's own default header
-    fields, lower-case, framed before the application's. `tick` is to be called once a second.
+    `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
+    server's own default header fields, lower-case, framed before the application's. `tick` is to be called once a
+    second.
     """
 
     __slots__ = (
@@ -82,7 +88,18 @@ class Shared:
         "total_requests",
     )
 
-    def __init__(self, limits, create_future, scheme="http", root_path="", state=None, fields=(), date=True, server=b"pronghorn", access_log=None):
+    def __init__(
+        self,
+        limits,
+        create_future,
+        scheme="http",
+        root_path="",
+        state=None,
+        fields=(),
+        date=True,
+        server=b"pronghorn",
+        access_log=None,
+    ):
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log

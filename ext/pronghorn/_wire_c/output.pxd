@@ -1,0 +1,26 @@
+from .channel cimport Channel, Outbox
+from .request cimport Request
+from .shared cimport Shared
+
+cdef Py_ssize_t FULL, SMALL
+
+
+cdef class Output(Channel):
+    # What it belongs to.
+    cdef object _owner, _write, _writelines
+    cdef Outbox _outbox
+    cdef Shared _shared
+    # What is under way.
+    cdef readonly Request request
+    # What is gathered, and what the transport still has.
+    cdef Py_ssize_t _unflushed, _unsent_before
+    cdef list _drains
+    cdef bint _behind_outbox, _closing, _quiet
+    cdef readonly long write_deadline
+
+    cpdef flush(self)
+    cpdef finish(self)
+    cpdef bint is_stalled(self)
+    cdef release(self, error)
+    cdef watch_unsent(self)
+    cdef check_unsent(self, long now)

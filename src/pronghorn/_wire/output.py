@@ -1,0 +1,136 @@
+"""The writing half of a connection: what was framed is gathered, written once a turn, and waits for a client that
+does not read.
+"""
+
+from .channel import Channel
+
+# Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
+FULL = 65536
+# Above this, pieces are handed over as they are: copying them together costs more than a system call's vector.
+SMALL = 32768
+
+
+class Output(Channel):
+    """Output on its way to a transport. `write_deadline` is a second of `Shared.now`, 0 for none.
+
+    The owner, the transport's side of it (see `connection`), is None once the connection is lost.
+    """
+
+    __slots__ = (
+        "_behind_outbox",
+        "_closing",
+        "_drains",
+        "_outbox",
+        "_owner",
+        "_quiet",
+        "_shared",
+        "_unflushed",
+        "_unsent_before",
+        "_write",
+        "_writelines",
+        "request",
+        "write_deadline",
+    )
+
+    def __init__(self, owner, write, writelines, outbox, shared):
+        Channel.__init__(self)
+        self.request = None
+        self.write_deadline = 0
+        self._owner = owner
+        self._write = write
+        self._writelines = writelines
+        self._outbox = outbox
+        self._shared = shared
+        self._drains = None
+        self._unflushed = 0
+        self._unsent_before = 0
+        self._behind_outbox = False
+        self._closing = False
+        self._quiet = False
+
+    def sent(self, size):
+        self._unflushed += size
+        self._quiet = False
+        if not self._behind_outbox:
+            self._behind_outbox = True
+            self._outbox.add(self)
+        if self._unflushed > FULL:
+            self.flush()
+
+    def leave_outbox(self):
+        self._behind_outbox = False
+        self.flush()
+
+    def flush(self):
+        """Write what was gathered; a head that waits for its body does not wait longer."""
+        request = self.request
+        if request is not None and request.encoder.head_is_pending():
+            self._unflushed += request.encoder.head(self.out)
+            request.announce()
+        if self.out and self._owner is not None:
+            out = self.out
+            self.out = []
+            size = self._unflushed
+            self._unflushed = 0
+            if len(out) == 1:
+                self._write(out[0])
+            elif size <= SMALL:
+                self._write(b"".join(out))
+            else:
+                self._writelines(out)
+        if self._closing and self._owner is not None:
+            self.finish()
+
+    def finish(self):
+        """Everything is handed to the transport and nothing is to follow."""
+        raise NotImplementedError
+
+    def pause_writing(self):
+        """The transport holds more than its high-water mark."""
+        self.writable = False
+        if self._owner is not None:
+            self.watch_unsent()
+
+    def drained(self):
+        future = self._shared.create_future()
+        if self._drains is None:
+            self._drains = []
+        self._drains.append(future)
+        return future
+
+    def is_stalled(self):
+        """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
+        return (
+            self.request is not None
+            and self.request.is_streaming()
+            and not self.request.is_waiting()
+            and not self._drains
+        )
+
+    def release(self, error):
+        """Let every `send()` that waits for the client go on, or fail with `error`."""
+        drains = self._drains
+        if drains:
+            self._drains = None
+            for future in drains:
+                if not future.done():
+                    if error is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(error)
+
+    def watch_unsent(self):
+        """The client has to read on: something, within each `Limits.write`."""
+        seconds = self._shared.limits.write
+        self._unsent_before = self._owner.unsent()
+        self.write_deadline = self._shared.now + seconds + 1 if seconds else 0
+
+    def check_unsent(self, now):
+        """Give up on a client that has not read anything in time."""
+        if self.write_deadline and now >= self.write_deadline:
+            unsent = self._owner.unsent()
+            if unsent and unsent < self._unsent_before:
+                self.watch_unsent()
+            else:
+                self.write_deadline = 0
+                self._owner.abort()

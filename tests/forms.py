@@ -1,0 +1,33 @@
+"""The two forms of the hot path, as tests see them."""
+
+import importlib
+import os
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import pytest
+
+MODULES = (
+    "access",
+    "body",
+    "channel",
+    "connection",
+    "head",
+    "output",
+    "request",
+    "response",
+    "rules",
+    "scan",
+    "shared",
+)
+FORMS = {"compiled": "pronghorn._wire_c", "interpreted": "pronghorn._wire"}
+
+
+def load_form(form):
+    """The modules of one form; skips when it was not built, unless it is required."""
+    package = FORMS[form]
+    if form == "compiled" and find_spec(f"{package}.connection") is None:
+        if os.environ.get("PRONGHORN_BUILD") == "required":
+            pytest.fail("the compiled form is required and was not built")
+        pytest.skip("the compiled form was not built")
+    return SimpleNamespace(form=form, **{name: importlib.import_module(f"{package}.{name}") for name in MODULES})

@@ -1,0 +1,196 @@
+"""What an installation contains, with a compiler and without one, and that it serves.
+
+Everything is built from a copy of the source, and run from an unpacked wheel.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 300
+WIRE = sorted(path.stem for path in (ROOT / "src/pronghorn/_wire").glob("[!_]*.py"))
+
+MISSING = [name for name in ("pip", "setuptools", "Cython") if find_spec(name) is None]
+pytestmark = [
+    pytest.mark.build,
+    pytest.mark.skipif(bool(MISSING), reason=f"cannot build without {', '.join(MISSING)}"),
+]
+
+SERVE = """
+import http.client, socket, threading
+import hello, pronghorn, pronghorn.backend
+listening = socket.create_server(("127.0.0.1", 0))
+client = http.client.HTTPConnection(*listening.getsockname(), timeout=30)
+server = pronghorn.Server(pronghorn.Config(hello.app, log_level="error"))
+thread = threading.Thread(target=server.run, args=([listening],))
+thread.start()
+try:
+    client.request("GET", "/")
+    print(client.getresponse().read().decode(), end="")
+finally:
+    client.close()
+    server.should_exit = True
+    thread.join(30)
+print(pronghorn.backend.load().name)
+print(pronghorn.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def uncompiled(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Built with no compiler on the PATH."""
+    return build(copy(ROOT, tmp_path_factory.mktemp("uncompiled")), PATH=os.devnull)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory, uncompiled: Built) -> Built:
+    """Built with the compiler that is required."""
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None and os.environ.get("PRONGHORN_BUILD") != "required":
+        pytest.skip(f"there is no {compiler}")
+    return build(copy(uncompiled.source, tmp_path_factory.mktemp("compiled")), PRONGHORN_BUILD="required")
+
+
+def test_every_module_of_the_hot_path_is_compiled(compiled: Built) -> None:
+    assert extensions(compiled.site) == WIRE
+
+
+def test_wheel_holds_neither_translations_nor_declarations(compiled: Built) -> None:
+    files = [path for path in (compiled.site / "pronghorn").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".py", sysconfig.get_config_var("EXT_SUFFIX")[-3:], ".typed"}
+    assert sorted(path.name for path in compiled.site.iterdir() if path.suffix != ".dist-info") == ["pronghorn"]
+
+
+def test_compiled_form_serves(compiled: Built) -> None:
+    assert serve(compiled.site) == ("Hello from pronghorn", "compiled")
+
+
+def test_pure_at_run_time_serves_interpreted(compiled: Built) -> None:
+    answer, form = serve(compiled.site, PRONGHORN_PURE="1")
+    assert answer == "Hello from pronghorn"
+    assert form.startswith("interpreted")
+
+
+def test_without_a_compiler_the_installation_says_so(uncompiled: Built) -> None:
+    assert "the compiled form was NOT built" in uncompiled.output
+
+
+def test_without_a_compiler_no_part_is_compiled(uncompiled: Built) -> None:
+    assert extensions(uncompiled.site) == []
+
+
+def test_without_a_compiler_the_interpreted_form_serves(uncompiled: Built) -> None:
+    answer, form = serve(uncompiled.site)
+    assert answer == "Hello from pronghorn"
+    assert form.startswith("interpreted")
+
+
+def test_required_fails_without_a_compiler(uncompiled: Built, tmp_path: Path) -> None:
+    with pytest.raises(Failed):
+        build(copy(uncompiled.source, tmp_path), PATH=os.devnull, PRONGHORN_BUILD="required")
+
+
+def test_skip_builds_a_wheel_for_every_python(tmp_path: Path) -> None:
+    skipped = build(copy(ROOT, tmp_path), PRONGHORN_BUILD="skip")
+    assert skipped.wheel.name.endswith("-py3-none-any.whl")
+    assert "NOT built" not in skipped.output
+    assert extensions(skipped.site) == []
+
+
+def test_unknown_mode_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="PRONGHORN_BUILD is 'yes'"):
+        build(copy(ROOT, tmp_path), PRONGHORN_BUILD="yes")
+
+
+def test_source_distribution_builds_and_tests_itself(tmp_path: Path) -> None:
+    source = copy(ROOT, tmp_path)
+    run("setup.py", "-q", "sdist", cwd=source)
+    (archive,) = (source / "dist").iterdir()
+    with tarfile.open(archive) as distribution:
+        names = {name.partition("/")[2] for name in distribution.getnames()}
+    wanted = {"setup.py", "LICENSE", "src/pronghorn/py.typed", "tests/test_build.py", "examples/hello.py"}
+    assert wanted | {f"ext/pronghorn/_wire_c/{name}" for name in ("scan.pyx", "scan.pxd")} <= names
+    assert not [name for name in names if name.endswith((".c", ".so", ".pyc"))]
+
+
+class Failed(Exception):
+    """A command failed; the text is what it said."""
+
+
+class Built(NamedTuple):
+    """A wheel, what building it said, and where it was unpacked."""
+
+    source: Path
+    output: str
+    wheel: Path
+    site: Path
+
+
+def copy(original: Path, folder: Path) -> Path:
+    """Copy what a build reads, and what `original` was translated to, if it is itself a copy."""
+    source = folder / "source"
+    kept = {"src", "ext", "tests", "bench", "examples", *(() if original == ROOT else ("build",))}
+    built = shutil.ignore_patterns("*.so", "*.pyd", "*.egg-info", "__pycache__", "lib.*", "temp.*", "bdist.*")
+
+    def unwanted(directory: str, names: list[str]) -> set[str]:
+        if Path(directory) != original:
+            return set(built(directory, names))
+        return {name for name in names if (original / name).is_dir() and name not in kept}
+
+    shutil.copytree(original, source, ignore=unwanted)
+    return source
+
+
+def build(source: Path, **environment: str) -> Built:
+    """Build a wheel with what is installed here. Raises Failed."""
+    options = ("-v", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", "dist")
+    output = run("-m", "pip", "wheel", *options, ".", cwd=source, **environment)
+    (wheel,) = (source / "dist").iterdir()
+    site = source / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    return Built(source, output, wheel, site)
+
+
+def extensions(site: Path) -> list[str]:
+    """The names of the compiled modules."""
+    return sorted(path.name.partition(".")[0] for path in site.rglob("*") if path.suffix in (".so", ".pyd"))
+
+
+def serve(site: Path, **environment: str) -> tuple[str, str]:
+    """Serve the example once: what it answered, and the form of the hot path that did."""
+    path = os.pathsep.join([str(site), str(ROOT / "examples")])
+    answer, form, origin = run("-c", SERVE, cwd=site, PYTHONPATH=path, **environment).splitlines()
+    assert Path(origin).is_relative_to(site)
+    return answer, form
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> str:
+    """Run Python, return what it says. Raises Failed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PRONGHORN_", "PIP_"))}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=inherited | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        start_new_session=True,
+    )
+    if done.returncode:
+        raise Failed(done.stdout)
+    return done.stdout

@@ -1,0 +1,147 @@
+"""One tick a second: the clock of the wire, the Date field and the connections' deadlines."""
+
+import asyncio
+import email.utils
+import time
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+
+import pytest
+
+from pronghorn.clock import Clock
+
+
+class Loop:
+    """A loop whose time is set by hand."""
+
+    def __init__(self):
+        self.now = 100.9
+        self.timers = []
+
+    def time(self):
+        return self.now
+
+    def call_later(self, delay, callback):
+        timer = SimpleNamespace(at=self.now + delay, callback=callback, cancelled=False)
+        timer.cancel = lambda: setattr(timer, "cancelled", True)
+        self.timers.append(timer)
+        return timer
+
+    def run_due(self):
+        """What is due runs, in order."""
+        while due := [timer for timer in self.timers if timer.at <= self.now and not timer.cancelled]:
+            timer = min(due, key=lambda each: each.at)
+            self.timers.remove(timer)
+            timer.callback()
+
+    def advance(self, seconds):
+        """Seconds pass, one by one."""
+        for _ in range(seconds):
+            self.now += 1
+            self.run_due()
+
+
+class State:
+    """Records the ticks."""
+
+    def __init__(self):
+        self.loop = Loop()
+        self.ticks = []
+
+    def tick(self, now):
+        self.ticks.append(now)
+
+
+@pytest.fixture
+def state():
+    return State()
+
+
+def date_of(shared):
+    return parsedate_to_datetime(shared.default_fields.split(b"\r\n")[0].partition(b": ")[2].decode())
+
+
+def test_start_sets_the_clock_at_once(state):
+    Clock(state).start()
+    assert state.ticks == [100]
+
+
+def test_clock_goes_on_every_second(state):
+    Clock(state).start()
+    state.loop.advance(3)
+    assert state.ticks == [100, 101, 102, 103]
+
+
+def test_clock_that_was_held_up_ticks_once_for_what_it_missed(state):
+    Clock(state).start()
+    state.loop.now += 50
+    state.loop.run_due()
+    assert state.ticks == [100, 150]
+    assert len(state.loop.timers) == 1
+
+
+def test_tick_that_fails_does_not_end_the_clock(state):
+    Clock(state).start()
+    state.tick = None
+    with pytest.raises(TypeError):
+        state.loop.advance(1)
+    assert len(state.loop.timers) == 1
+
+
+def test_stop_ends_the_ticks(state):
+    clock = Clock(state)
+    clock.start()
+    state.loop.advance(1)
+    clock.stop()
+    state.loop.advance(10)
+    assert state.ticks == [100, 101]
+
+
+def test_stop_before_the_start_is_nothing(state):
+    Clock(state).stop()
+    assert state.loop.timers == []
+
+
+def test_date_is_that_of_the_tick(wire, monkeypatch):
+    module = wire.shared
+    shared = module.Shared(module.Limits(), object)
+    before = date_of(shared)
+    assert before.tzinfo is not None
+    later = time.time() + 3600
+    monkeypatch.setattr(email.utils.time, "time", lambda: later)
+    shared.tick(1)
+    assert 3590 <= (date_of(shared) - before).total_seconds() <= 3660
+
+
+def test_date_has_the_form_of_rfc9110(wire):
+    shared = wire.shared.Shared(wire.shared.Limits(), object)
+    text = shared.default_fields.split(b"\r\n")[0].decode()
+    name, _, value = text.partition(": ")
+    assert name == "date"
+    assert value.endswith(" GMT")
+    assert len(value) == len("Sun, 06 Nov 1994 08:49:37 GMT")
+
+
+def test_no_date_stays_no_date(wire):
+    shared = wire.shared.Shared(wire.shared.Limits(), object, date=False)
+    shared.tick(5)
+    assert b"date" not in shared.default_fields
+
+
+def test_date_and_server_of_the_user_win(wire):
+    fields = [(b"date", b"mine"), (b"server", b"other"), (b"x-a", b"1")]
+    shared = wire.shared.Shared(wire.shared.Limits(), object, fields=fields)
+    shared.tick(5)
+    assert shared.default_fields == b"date: mine\r\nserver: other\r\nx-a: 1\r\n"
+
+
+def test_clock_on_a_real_loop():
+    async def main():
+        ticked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        clock = Clock(SimpleNamespace(loop=loop, tick=lambda now: ticked.set()))
+        clock.start()
+        clock.stop()
+        return ticked.is_set()
+
+    assert asyncio.run(main())

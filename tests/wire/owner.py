@@ -1,0 +1,262 @@
+"""A connection without sockets and without a loop: what it asks of its owner is recorded, turns are taken by hand."""
+
+from types import SimpleNamespace
+
+CLIENT = ("127.0.0.1", 50000)
+SERVER = ("127.0.0.1", 8000)
+WAITING = SimpleNamespace(name="waiting")
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+OK_CLOSE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def refusal(status, phrase, text=None):
+    """The server's own answer, which closes the connection."""
+    body = (text or phrase).encode()
+    fields = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close" % len(body)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n%b" % (status, phrase.encode(), fields, body)
+
+
+BAD_REQUEST = refusal(400, "Bad Request", "Invalid HTTP request received.")
+
+
+def post(length, *fields):
+    """The head of a POST that declares `length`."""
+    return b"".join([b"POST / HTTP/1.1\r\nhost: a\r\n", b"content-length: %d\r\n" % length, *fields, b"\r\n"])
+
+
+class Future:
+    """As much of `asyncio.Future` as the wire uses."""
+
+    def __init__(self):
+        self._done = False
+        self._error = None
+        self._callbacks = []
+
+    def done(self):
+        return self._done
+
+    def set_result(self, result):
+        self._finish(None)
+
+    def set_exception(self, error):
+        self._finish(error)
+
+    def add_done_callback(self, callback):
+        self._callbacks.append(callback)
+
+    def __await__(self):
+        if not self._done:
+            yield self
+        if self._error is not None:
+            raise self._error
+
+    def _finish(self, error):
+        assert not self._done
+        self._done = True
+        self._error = error
+        for callback in self._callbacks:
+            callback()
+
+
+class Rig:
+    """A connection, its owner and its loop. Named arguments that `Limits` knows go there, others to `Shared`.
+
+    `application(request)` is called for every request; if that gives a coroutine, it is driven, and `running` counts
+    those under way.
+    """
+
+    LIMITS = (
+        "head_size",
+        "head_fields",
+        "target_size",
+        "body_size",
+        "first_byte",
+        "head",
+        "body",
+        "write",
+        "keep_alive",
+    )
+
+    def __init__(
+        self,
+        wire,
+        application=None,
+        *,
+        kind=None,
+        call_soon=None,
+        create_future=Future,
+        client=("127.0.0.1", 50000),
+        **options,
+    ):
+        self.wire = wire
+        self.application = application
+        self.requests = []
+        self.refused = []
+        self.calls = []
+        self.writes = []
+        self.running = 0
+        self.waiting_bytes = 0
+        self.left = False
+        self._soon = []
+        limits = wire.shared.Limits(**{name: options.pop(name) for name in self.LIMITS if name in options})
+        options.setdefault("date", False)
+        options.setdefault("server", b"")
+        self.shared = wire.shared.Shared(limits, create_future, **options)
+        self.limits = limits
+        outbox = wire.channel.Outbox(call_soon or self._soon.append)
+        kind = kind or wire.connection.Connection
+        self.connection = kind(
+            self, self.writes.append, self._writelines, outbox, self.shared, client, ("127.0.0.1", 8000)
+        )
+
+    # What the test does
+
+    @property
+    def request(self):
+        return self.requests[-1]
+
+    @property
+    def written(self):
+        return b"".join(self.writes)
+
+    def take(self):
+        """What was written since the last call, the turn having ended."""
+        self.turn()
+        written = self.written
+        self.writes.clear()
+        return written
+
+    def receive(self, data):
+        """Bytes come, if reading is not paused; the turn is not over."""
+        self.connection.receive(data)
+
+    def turn(self):
+        """End this turn of the loop, and those that it asks for."""
+        while self._soon:
+            soon = self._soon.copy()
+            self._soon.clear()
+            for callback in soon:
+                callback()
+
+    def one_turn(self):
+        """End this turn of the loop only."""
+        soon = self._soon.copy()
+        self._soon.clear()
+        for callback in soon:
+            callback()
+
+    def tick(self, now):
+        """The clock shows `now`; what that causes is carried out."""
+        self.shared.tick(now)
+        self.wire.connection.sweep([self.connection], now)
+        self.turn()
+
+    def is_paused(self):
+        reading = [call for call in self.calls if call in ("pause", "resume")]
+        return bool(reading) and reading[-1] == "pause"
+
+    # What the owner is asked
+
+    def on_request(self, request):
+        self.requests.append(request)
+        if self.application is not None:
+            result = self.application(request)
+            if result is not None:
+                self.running += 1
+                self._drive(result)
+
+    def on_upgrade(self, request):
+        self.calls.append("upgrade")
+
+    def on_refused(self, error):
+        self.refused.append(error)
+
+    def on_stalled(self):
+        self.calls.append("stalled")
+
+    def defer(self):
+        self.calls.append("defer")
+        self._soon.append(self.connection.proceed)
+
+    def unsent(self):
+        return self.waiting_bytes
+
+    def has_left(self):
+        return self.left
+
+    def send_file(self, request, message):
+        self.calls.append("send_file")
+        future = Future()
+        future.set_result(None)
+        return future
+
+    def pause(self):
+        self.calls.append("pause")
+
+    def resume(self):
+        self.calls.append("resume")
+
+    def finish_writing(self):
+        self.calls.append("finish_writing")
+
+    def close(self):
+        self.calls.append("close")
+
+    def abort(self):
+        self.calls.append("abort")
+
+    # Private
+
+    def _writelines(self, pieces):
+        self.writes.append(b"".join(pieces))
+
+    def _drive(self, coroutine):
+        """Run an application up to where it waits, and on in the turn after."""
+        try:
+            future = coroutine.send(None)
+        except StopIteration:
+            self.running -= 1
+            return
+        future.add_done_callback(lambda: self._soon.append(lambda: self._drive(coroutine)))
+
+
+def drive(step):
+    """What a `receive()` or `send()` gives at once, or WAITING."""
+    try:
+        step.send(None)
+    except StopIteration as end:
+        return end.value
+    return WAITING
+
+
+def start(request, *headers, status=200, **more):
+    drive(request.send({"type": "http.response.start", "status": status, "headers": list(headers), **more}))
+
+
+def body(request, data=b"", more=False):
+    return drive(request.send({"type": "http.response.body", "body": data, "more_body": more}))
+
+
+def ok(request):
+    """Answer with OK."""
+    start(request, (b"content-length", b"2"))
+    body(request, b"ok")
+
+
+async def echo(request):
+    """Answer with the request's body, once it is all there."""
+    content = b""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
+        content += message["body"]
+        more = message["more_body"]
+    await request.send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]}
+    )
+    await request.send({"type": "http.response.body", "body": content})

@@ -1,0 +1,267 @@
+"""The access log: its lines are byte for byte what `logging` would print, whichever way they take."""
+
+import io
+import logging
+
+import pytest
+from owner import GET, Rig, body, ok, start
+
+from pronghorn.log import ACCESS_FORMAT, AccessFormatter, AccessLog
+
+
+class Printed:
+    """A rig whose requests are logged to a string, batched or through `logging`."""
+
+    def __init__(self, wire, batched=True, colours=False, **options):
+        self.stream = io.StringIO()
+        self.records = []
+        self.logger = logging.Logger("pronghorn.access", logging.INFO)  # noqa: LOG001, one that no other test knows
+        self.logger.propagate = False
+        self.handler = logging.StreamHandler(self.stream)
+        self.handler.setFormatter(AccessFormatter(ACCESS_FORMAT, use_colors=colours))
+        self.logger.addHandler(self.handler)
+        if not batched:
+            self.logger.addFilter(self._keep)
+        soon = []
+        self.log = AccessLog.create(self.logger)
+        self.lines = wire.access.AccessLines(self.log, soon.append)
+        self.rig = Rig(wire, access_log=self.lines, **options)
+        self._soon = soon
+
+    def _keep(self, record):
+        self.records.append(record)
+        return True
+
+    @property
+    def text(self):
+        return self.stream.getvalue()
+
+    def turn(self):
+        self.rig.turn()
+        for callback in self._soon:
+            callback()
+        self._soon.clear()
+
+    def add(self, client="127.0.0.1:50000", path="/", query=b"", method="GET", version="1.1", status=200):
+        scope = {"path": path, "query_string": query, "method": method, "http_version": version}
+        self.lines.add(client, scope, status)
+
+
+CASES = [
+    ({}, '127.0.0.1:50000 - "GET / HTTP/1.1" 200 OK'),
+    ({"client": ""}, ' - "GET / HTTP/1.1" 200 OK'),
+    ({"method": "POST", "version": "1.0", "status": 404}, '127.0.0.1:50000 - "POST / HTTP/1.0" 404 Not Found'),
+    ({"status": 599}, '127.0.0.1:50000 - "GET / HTTP/1.1" 599 '),
+    ({"path": "/a", "query": b"q=%41&r=%20"}, '127.0.0.1:50000 - "GET /a?q=%41&r=%20 HTTP/1.1" 200 OK'),
+    ({"path": "/a b"}, '127.0.0.1:50000 - "GET /a%20b HTTP/1.1" 200 OK'),
+    ({"path": "/a%2Fb"}, '127.0.0.1:50000 - "GET /a%252Fb HTTP/1.1" 200 OK'),
+    ({"path": "*", "method": "OPTIONS"}, '127.0.0.1:50000 - "OPTIONS %2A HTTP/1.1" 200 OK'),
+    ({"path": "/é€\U0001f600"}, '127.0.0.1:50000 - "GET /%C3%A9%E2%82%AC%F0%9F%98%80 HTTP/1.1" 200 OK'),
+    ({"path": "/\ufffd"}, '127.0.0.1:50000 - "GET /%EF%BF%BD HTTP/1.1" 200 OK'),
+    ({"path": '/\r\nINFO: "forged"'}, '127.0.0.1:50000 - "GET /%0D%0AINFO%3A%20%22forged%22 HTTP/1.1" 200 OK'),
+    ({"path": "/\x00\x1b[31m\x7f\x85"}, '127.0.0.1:50000 - "GET /%00%1B%5B31m%7F%C2%85 HTTP/1.1" 200 OK'),
+    ({"path": "/AZaz09_.~-/"}, '127.0.0.1:50000 - "GET /AZaz09_.~-/ HTTP/1.1" 200 OK'),
+    (
+        {"path": "/a+b&c=d;e:f@g,h!$'()"},
+        '127.0.0.1:50000 - "GET /a%2Bb%26c%3Dd%3Be%3Af%40g%2Ch%21%24%27%28%29 HTTP/1.1" 200 OK',
+    ),
+]
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batched", "logging"])
+@pytest.mark.parametrize(("parts", "line"), CASES)
+def test_line(wire, parts, line, batched):
+    printed = Printed(wire, batched)
+    printed.add(**parts)
+    printed.turn()
+    assert printed.text == f"INFO:     {line}\n"
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 404, 500, 599, 299])
+def test_coloured_lines_are_those_of_logging(wire, status):
+    batched, logged = (Printed(wire, way, colours=True) for way in (True, False))
+    for printed in (batched, logged):
+        printed.add(status=status, path="/é", query=b"q")
+        printed.turn()
+    assert "\x1b[" in batched.text
+    assert batched.text == logged.text
+
+
+def test_every_character_is_quoted_as_logging_would(wire):
+    batched, logged = (Printed(wire, way) for way in (True, False))
+    for printed in (batched, logged):
+        for code in [*range(0x250), 0x20AC, 0xFFFD, 0x1F600]:
+            printed.add(path=f"/{chr(code)}")
+        printed.turn()
+    assert batched.text == logged.text
+    assert batched.text.isascii()
+    assert batched.text.count("\n") == 0x250 + 3
+
+
+def test_record_has_the_five_arguments_of_uvicorn(wire):
+    printed = Printed(wire, batched=False)
+    printed.add(path="/a b", query=b"q", status=404)
+    record = printed.records[0]
+    assert record.msg == '%s - "%s %s HTTP/%s" %d'
+    assert record.args == ("127.0.0.1:50000", "GET", "/a%20b?q", "1.1", 404)
+    assert record.name == "pronghorn.access"
+    assert record.levelno == logging.INFO
+
+
+# Batches
+
+
+def test_lines_of_a_turn_are_written_together(wire):
+    printed = Printed(wire)
+    for number in range(3):
+        printed.add(path=f"/{number}")
+    assert printed.text == ""
+    printed.turn()
+    assert [line.split()[4] for line in printed.text.splitlines()] == ["/0", "/1", "/2"]
+
+
+def test_next_turn_is_another_batch(wire):
+    printed = Printed(wire)
+    for number in range(3):
+        printed.add(path=f"/{number}")
+        printed.turn()
+    assert printed.text.count("\n") == 3
+
+
+def test_many_lines_do_not_wait_for_the_turn(wire):
+    printed = Printed(wire)
+    for _ in range(wire.access.LINES_AT_ONCE if wire.form == "interpreted" else 256):
+        printed.add()
+    assert printed.text.count("\n") == 256
+    printed.add()
+    printed.turn()
+    assert printed.text.count("\n") == 257
+
+
+def test_flush_without_lines_writes_nothing(wire):
+    printed = Printed(wire)
+    printed.lines.flush()
+    assert printed.text == ""
+
+
+def test_another_handler_ends_the_batches(wire):
+    printed = Printed(wire)
+    printed.add(path="/first")
+    printed.turn()
+    seen = []
+    handler = logging.Handler()
+    handler.emit = seen.append
+    printed.logger.addHandler(handler)
+    printed.add(path="/second")
+    assert printed.text.count("\n") == 2
+    assert [record.args[2] for record in seen] == ["/second"]
+
+
+def test_changed_formatter_ends_the_batches(wire):
+    printed = Printed(wire)
+    printed.handler.setFormatter(logging.Formatter("%(message)s"))
+    printed.add()
+    assert printed.text == '127.0.0.1:50000 - "GET / HTTP/1.1" 200\n'
+
+
+def test_order_is_kept_when_the_way_changes_within_a_turn(wire):
+    printed = Printed(wire)
+    printed.add(path="/first")
+    printed.logger.addFilter(lambda record: True)
+    printed.add(path="/second")
+    printed.turn()
+    assert [line.split()[4] for line in printed.text.splitlines()] == ["/first", "/second"]
+
+
+# What is logged, and when
+
+
+def test_request_is_logged_when_its_response_starts(wire):
+    printed = Printed(wire)
+    printed.rig.receive(GET)
+    printed.turn()
+    assert printed.text == ""
+    start(printed.rig.request, status=201)
+    printed.turn()
+    assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 201 Created\n'
+
+
+def test_request_is_logged_once(wire):
+    printed = Printed(wire, application=ok)
+    printed.rig.receive(GET)
+    printed.turn()
+    printed.turn()
+    assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 200 OK\n'
+
+
+def test_pipelined_requests_are_logged_in_order(wire):
+    printed = Printed(wire, application=ok)
+    printed.rig.receive(b"".join(b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n" % number for number in range(5)))
+    printed.turn()
+    assert [line.split()[4] for line in printed.text.splitlines()] == ["/0", "/1", "/2", "/3", "/4"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_request_answered_in_the_applications_stead_is_logged(wire, status):
+    printed = Printed(wire)
+    printed.rig.receive(GET)
+    printed.rig.connection.fail(status)
+    printed.turn()
+    assert f'"GET / HTTP/1.1" {status} ' in printed.text
+    assert printed.text.count("\n") == 1
+
+
+def test_response_broken_off_is_logged_once(wire):
+    printed = Printed(wire)
+    printed.rig.receive(GET)
+    start(printed.rig.request)
+    body(printed.rig.request, b"a", more=True)
+    printed.turn()
+    printed.rig.connection.fail(500)
+    printed.turn()
+    assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 200 OK\n'
+
+
+def test_refused_bytes_are_no_request(wire):
+    printed = Printed(wire)
+    printed.rig.receive(b"bad\r\n\r\n")
+    printed.turn()
+    assert printed.text == ""
+
+
+def test_path_in_the_line_has_the_root_path(wire):
+    printed = Printed(wire, application=ok, root_path="/root")
+    printed.rig.receive(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n")
+    printed.turn()
+    assert '"GET /root/a HTTP/1.1"' in printed.text
+
+
+def test_client_on_a_unix_socket_has_no_name(wire):
+    printed = Printed(wire, application=ok, client=None)
+    printed.rig.receive(GET)
+    printed.turn()
+    assert printed.text == 'INFO:      - "GET / HTTP/1.1" 200 OK\n'
+
+
+def test_request_cannot_forge_lines(wire):
+    printed = Printed(wire, application=ok)
+    printed.rig.receive(b"GET /%0d%0aINFO:%20forged?a=%0d%0ab HTTP/1.1\r\nhost: a\r\n\r\n")
+    printed.turn()
+    assert printed.text == 'INFO:     127.0.0.1:50000 - "GET /%0D%0AINFO%3A%20forged?a=%0d%0ab HTTP/1.1" 200 OK\n'
+
+
+def test_scope_that_the_application_changed_is_what_is_logged(wire):
+    """Middleware that sets the path for a mounted application is seen, as by uvicorn."""
+    printed = Printed(wire)
+    printed.rig.receive(GET)
+    printed.rig.request.scope["path"] = "/changed"
+    ok(printed.rig.request)
+    printed.turn()
+    assert '"GET /changed HTTP/1.1"' in printed.text
+
+
+@pytest.mark.parametrize("path", [None, 5, b"/"])
+def test_path_that_is_no_text_is_an_error_on_both_forms(wire, path):
+    printed = Printed(wire)
+    with pytest.raises(TypeError):
+        printed.add(path=path)

@@ -1,0 +1,1183 @@
+"""The connection's state machine: what it answers, when it writes, what it keeps, when it ends."""
+
+import time
+
+import pytest
+from owner import (
+    BAD_REQUEST,
+    CONTINUE,
+    GET,
+    OK,
+    OK_CLOSE,
+    WAITING,
+    Future,
+    Rig,
+    body,
+    drive,
+    echo,
+    ok,
+    post,
+    refusal,
+    start,
+)
+
+from pronghorn.errors import ClientDisconnected
+
+TIMEOUT = refusal(408, "Request Timeout")
+DISCONNECT = {"type": "http.disconnect"}
+KIB = 1024
+
+
+def get(*fields, version=b"1.1", method=b"GET", path=b"/"):
+    lines = [b"%b %b HTTP/%b\r\nhost: a\r\n" % (method, path, version), *(field + b"\r\n" for field in fields), b"\r\n"]
+    return b"".join(lines)
+
+
+def paths(rig):
+    return [request.scope["path"] for request in rig.requests]
+
+
+def answer_with_path(request):
+    path = request.scope["raw_path"]
+    start(request, (b"content-length", b"%d" % len(path)))
+    body(request, path)
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"),
+    [(b"connection: upgrade", True), (b"connection: keep-alive, Upgrade", True), (b"connection: close", False)],
+)
+def test_upgrade_that_is_not_taken_is_an_ordinary_request(wire, field, asked):
+    rig = Rig(wire, echo)
+    rig.receive(post(2, field + b"\r\nupgrade: foo\r\n") + b"ok")
+    assert rig.take() == (OK if asked else OK_CLOSE)
+    assert (rig.calls[:1] == ["upgrade"]) is asked
+
+
+# Keep-alive
+
+
+def test_http11_connection_is_used_again(wire):
+    rig = Rig(wire, ok)
+    for _ in range(3):
+        rig.receive(GET)
+        assert rig.take() == OK
+    assert rig.calls == []
+
+
+def test_http10_connection_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(get(version=b"1.0"))
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_http10_keep_alive_is_confirmed(wire):
+    rig = Rig(wire, ok)
+    for _ in range(2):
+        rig.receive(get(b"connection: keep-alive", version=b"1.0"))
+        assert rig.take() == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok"
+    assert rig.calls == []
+
+
+def test_http10_keep_alive_without_a_length_ends_with_the_connection(wire):
+    def application(request):
+        start(request)
+        body(request, b"ok")
+
+    rig = Rig(wire, application)
+    rig.receive(get(b"connection: keep-alive", version=b"1.0"))
+    assert rig.take() == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nok"
+    assert rig.calls == ["close"]
+
+
+@pytest.mark.parametrize("field", [b"connection: close", b"Connection: Keep-Alive, Close", b"connection: x,close"])
+def test_client_asks_to_close(wire, field):
+    rig = Rig(wire, ok)
+    rig.receive(get(field) + GET)
+    assert rig.take() == OK_CLOSE
+    assert len(rig.requests) == 1
+    assert rig.calls[-1] in ("close", "finish_writing")
+
+
+def test_application_asks_to_close(wire):
+    def application(request):
+        start(request, (b"content-length", b"2"), (b"Connection", b"Close"))
+        body(request, b"ok")
+
+    rig = Rig(wire, application)
+    rig.receive(GET)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_no_keep_alive_time_means_no_reuse(wire):
+    rig = Rig(wire, ok, keep_alive=0)
+    rig.receive(GET)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_requests_are_counted(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET * 3)
+    assert rig.shared.total_requests == 3
+
+
+# Pipelining
+
+
+def test_pipelined_answers_leave_in_order_and_in_one_write(wire):
+    rig = Rig(wire, answer_with_path)
+    rig.receive(get(path=b"/1") + get(path=b"/2") + get(path=b"/3"))
+    assert rig.writes == []
+    rig.turn()
+    starts = [line[:2] for line in rig.written.split(b"\r\n") if line.startswith(b"/")]
+    assert starts == [b"/1", b"/2", b"/3"]
+    assert len(rig.writes) == 1
+
+
+def test_next_request_waits_for_the_answer_before_it(wire):
+    rig = Rig(wire)
+    rig.receive(get(path=b"/1") + get(path=b"/2"))
+    rig.turn()
+    assert paths(rig) == ["/1"]
+    answer_with_path(rig.request)
+    rig.turn()
+    assert paths(rig) == ["/1", "/2"]
+
+
+def test_next_request_is_not_started_inside_the_send_before_it(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.receive(GET)
+    ok(rig.request)
+    assert len(rig.requests) == 1
+    rig.turn()
+    assert len(rig.requests) == 2
+
+
+def test_next_request_is_served_while_the_application_still_runs(wire):
+    async def application(request):
+        await request.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await request.send({"type": "http.response.body", "body": b"ok"})
+        await background
+
+    background = Future()
+    rig = Rig(wire, application)
+    rig.receive(GET)
+    rig.receive(GET)
+    assert rig.take() == OK * 2
+    assert rig.running == 2
+
+
+def test_requests_in_one_turn_are_bounded(wire):
+    rig = Rig(wire, ok)
+    bound = rig.limits.pipelined
+    rig.receive(GET * (bound + 1))
+    assert len(rig.requests) == bound
+    assert rig.calls == ["defer"]
+    rig.one_turn()
+    assert len(rig.requests) == bound + 1
+
+
+def test_neighbours_have_their_turn_between_many_requests(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET * (rig.limits.pipelined * 3))
+    assert rig.take() == OK * (rig.limits.pipelined * 3)
+    assert rig.calls == ["defer"] * 2
+
+
+def test_bytes_that_come_while_deferred_keep_their_order(wire):
+    rig = Rig(wire, answer_with_path)
+    bound = rig.limits.pipelined
+    rig.receive(get(path=b"/a") * (bound + 1))
+    rig.receive(get(path=b"/b"))
+    rig.turn()
+    assert paths(rig) == ["/a"] * (bound + 1) + ["/b"]
+
+
+def test_malformed_request_behind_a_running_one_is_refused_after_its_answer(wire):
+    rig = Rig(wire)
+    rig.receive(GET + b"get / HTTP/1.1\r\n\r\n")
+    assert rig.take() == b""
+    assert rig.refused == []
+    ok(rig.request)
+    assert rig.take() == OK + BAD_REQUEST
+    assert len(rig.refused) == 1
+
+
+def test_malformed_request_behind_an_answered_one(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET + b"\x00")
+    assert rig.take() == OK + BAD_REQUEST
+
+
+def test_nothing_is_read_behind_a_malformed_request(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + GET)
+    rig.receive(GET)
+    assert rig.take() == BAD_REQUEST
+    assert rig.requests == []
+
+
+def test_pipelined_bytes_are_bounded(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.receive(GET * 3000)
+    assert rig.is_paused()
+
+
+def test_reading_goes_on_when_pipelined_requests_are_served(wire):
+    rig = Rig(wire)
+    rig.receive(GET + GET * 3000)
+    rig.application = ok
+    ok(rig.request)
+    assert rig.take() == OK * 3001
+    assert not rig.is_paused()
+
+
+# Output
+
+
+def test_head_and_body_leave_together(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.turn()
+    assert rig.writes == [OK]
+
+
+def test_head_is_written_when_the_turn_ends_without_a_body(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request, (b"content-type", b"text/event-stream"))
+    assert rig.writes == []
+    rig.turn()
+    assert rig.writes == [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"]
+
+
+def test_parts_of_one_turn_leave_in_one_write(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    body(rig.request, b"b")
+    assert rig.writes == []
+    rig.turn()
+    assert rig.writes == [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n"]
+
+
+def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):
+    """A turn that takes more than about a millisecond writes in between."""
+    first = Rig(wire)
+    outbox = wire.channel.Outbox([].append)
+    pieces = []
+    connections = [
+        wire.connection.Connection(first, pieces.append, pieces.extend, outbox, first.shared, None, None)
+        for _ in range(2)
+    ]
+    connections[0].receive(GET)
+    ok(first.requests[0])
+    connections[1].receive(GET)
+    assert pieces == []
+    end = time.monotonic() + 0.005
+    while time.monotonic() < end:
+        pass
+    ok(first.requests[1])
+    assert b"".join(pieces) == OK
+
+
+def test_much_output_does_not_wait_for_the_end_of_the_turn(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, bytes(60 * KIB), more=True)
+    assert rig.writes == []
+    body(rig.request, bytes(5 * KIB), more=True)
+    assert len(rig.writes) == 1
+
+
+def test_every_response_of_a_turn_is_written_once(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.turn()
+    rig.turn()
+    assert rig.written == OK
+
+
+def test_large_body_is_not_copied(wire):
+    rig = Rig(wire)
+    pieces = []
+    rig.connection = wire.connection.Connection(
+        rig, pieces.append, pieces.extend, wire.channel.Outbox(rig._soon.append), rig.shared, None, None
+    )
+    rig.receive(GET)
+    content = bytes(100 * KIB)
+    start(rig.request, (b"content-length", b"%d" % len(content)))
+    body(rig.request, content)
+    assert any(piece is content for piece in pieces)
+
+
+# Backpressure
+
+
+def test_unread_body_is_bounded(wire):
+    rig = Rig(wire)
+    rig.receive(post(200 * KIB))
+    rig.receive(bytes(64 * KIB))
+    assert not rig.is_paused()
+    rig.receive(bytes(KIB))
+    assert rig.is_paused()
+
+
+def test_reading_goes_on_when_the_body_is_taken(wire):
+    rig = Rig(wire)
+    rig.receive(post(200 * KIB))
+    rig.receive(bytes(100 * KIB))
+    message = drive(rig.request.receive())
+    assert (len(message["body"]), message["more_body"]) == (100 * KIB, True)
+    assert not rig.is_paused()
+
+
+def test_whole_body_does_not_pause(wire):
+    rig = Rig(wire)
+    rig.receive(post(100 * KIB) + bytes(100 * KIB))
+    assert not rig.is_paused()
+
+
+def test_answer_before_a_paused_body_ends_goes_on_reading(wire):
+    rig = Rig(wire)
+    rig.receive(post(100 * KIB))
+    rig.receive(bytes(80 * KIB))
+    ok(rig.request)
+    assert not rig.is_paused()
+    rig.receive(bytes(20 * KIB) + GET)
+    assert rig.take() == OK
+    assert len(rig.requests) == 2
+
+
+def test_requests_are_not_read_while_the_client_reads_nothing(wire):
+    rig = Rig(wire, ok)
+    rig.connection.pause_writing()
+    rig.receive(GET * 2)
+    assert rig.requests == []
+    rig.connection.resume_writing()
+    assert rig.take() == OK * 2
+
+
+def test_requests_of_a_client_that_reads_nothing_are_bounded(wire):
+    rig = Rig(wire, ok)
+    rig.connection.pause_writing()
+    rig.receive(GET * 3000)
+    assert rig.is_paused()
+    rig.connection.resume_writing()
+    rig.turn()
+    assert not rig.is_paused()
+
+
+def test_send_waits_while_the_client_reads_nothing(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    rig.connection.pause_writing()
+    step = rig.request.send({"type": "http.response.body", "body": b"a", "more_body": True})
+    assert drive(step) is WAITING
+    rig.connection.resume_writing()
+    assert drive(step) is None
+
+
+def test_last_send_does_not_wait(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    rig.connection.pause_writing()
+    assert body(rig.request, b"a") is None
+
+
+# Expect: 100-continue
+
+
+EXPECT = post(2, b"expect: 100-continue\r\n")
+
+
+def test_continue_is_sent_when_the_application_first_receives(wire):
+    rig = Rig(wire)
+    rig.receive(EXPECT)
+    assert rig.take() == b""
+    assert drive(rig.request.receive()) is WAITING
+    assert rig.take() == CONTINUE
+
+
+def test_continue_is_sent_once(wire):
+    rig = Rig(wire)
+    rig.receive(EXPECT)
+    drive(rig.request.receive())
+    drive(rig.request.receive())
+    assert rig.take() == CONTINUE
+
+
+def test_continue_leaves_before_the_answer(wire):
+    rig = Rig(wire, echo)
+    rig.receive(EXPECT)
+    assert rig.take() == CONTINUE
+    rig.receive(b"ok")
+    assert rig.take() == OK
+
+
+def test_no_continue_once_the_body_has_begun(wire):
+    rig = Rig(wire, echo)
+    rig.receive(EXPECT + b"o")
+    rig.receive(b"k")
+    assert rig.take() == OK
+
+
+def test_no_continue_without_receive_and_the_connection_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(EXPECT)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls[-1] in ("close", "finish_writing")
+
+
+def test_no_continue_after_the_response_has_started(wire):
+    rig = Rig(wire)
+    rig.receive(EXPECT)
+    start(rig.request)
+    drive(rig.request.receive())
+    assert CONTINUE not in rig.take()
+
+
+def test_unread_body_without_continue_closes_even_when_received_after_the_start(wire):
+    """The client may leave the body out after a final status, so what follows could be taken for it."""
+    rig = Rig(wire)
+    rig.receive(EXPECT)
+    start(rig.request, (b"content-length", b"2"))
+    drive(rig.request.receive())
+    body(rig.request, b"ok")
+    rig.receive(GET)
+    rig.turn()
+    assert rig.calls[-1] in ("close", "finish_writing")
+    assert len(rig.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "head", [get(b"expect: 100-continue"), post(2, b"expect: 100-continue\r\n").replace(b"1.1", b"1.0")]
+)
+def test_no_continue_where_none_may_be(wire, head):
+    rig = Rig(wire)
+    rig.receive(head)
+    drive(rig.request.receive())
+    assert rig.take() == b""
+
+
+def test_client_that_awaits_continue_is_not_timed_out(wire):
+    """It is the server that has not asked yet."""
+    rig = Rig(wire, body=5)
+    rig.receive(EXPECT)
+    rig.tick(100)
+    assert rig.take() == b""
+    drive(rig.request.receive())
+    assert rig.take() == CONTINUE
+
+
+def test_body_after_continue_has_its_time(wire):
+    rig = Rig(wire, body=5)
+    rig.receive(EXPECT)
+    rig.tick(3)
+    drive(rig.request.receive())
+    rig.turn()
+    rig.tick(9)
+    assert rig.take() == CONTINUE + TIMEOUT
+
+
+# A body that nobody reads
+
+
+def test_small_unread_body_that_is_here_is_discarded(wire):
+    rig = Rig(wire, ok)
+    rig.receive(post(3) + b"abc" + GET)
+    assert rig.take() == OK * 2
+
+
+def test_rest_of_a_small_unread_body_is_discarded(wire):
+    rig = Rig(wire, ok)
+    rig.receive(post(1000) + bytes(500))
+    assert rig.take() == OK
+    rig.receive(bytes(500) + GET)
+    assert rig.take() == OK
+    assert rig.calls == []
+
+
+def test_rest_of_a_small_unread_chunked_body_is_discarded(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nab")
+    assert rig.take() == OK
+    rig.receive(b"c\r\n0\r\n\r\n" + GET)
+    assert rig.take() == OK
+    assert rig.calls == []
+
+
+def test_large_unread_body_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(post(10 * KIB * KIB) + bytes(KIB))
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["finish_writing"]
+
+
+def test_unread_chunked_body_that_proves_large_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert rig.take() == OK
+    piece = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    for _ in range(9):
+        rig.receive(piece)
+    rig.turn()
+    assert rig.calls == ["finish_writing"]
+
+
+def test_malformed_rest_of_an_answered_body_closes_without_another_answer(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert rig.take() == OK
+    rig.receive(b"x\r\n" + GET)
+    assert rig.take() == b""
+    assert rig.calls[-1] in ("close", "finish_writing")
+    assert len(rig.requests) == 1
+
+
+# Half-close
+
+
+def test_half_closed_client_is_answered(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.connection.end_input()
+    ok(rig.request)
+    assert rig.take() in (OK, OK_CLOSE)
+    assert rig.calls == ["close"]
+
+
+def test_half_closed_client_has_its_pipelined_requests_answered(wire):
+    rig = Rig(wire)
+    rig.receive(GET + GET)
+    rig.connection.end_input()
+    ok(rig.request)
+    rig.turn()
+    ok(rig.request)
+    assert rig.take() in (OK + OK, OK + OK_CLOSE)
+    assert rig.calls[-1] == "close"
+
+
+def test_half_closed_client_has_more_requests_than_one_turn_answered(wire):
+    rig = Rig(wire, ok)
+    count = rig.limits.pipelined + 5
+    rig.receive(GET * count)
+    rig.connection.end_input()
+    assert rig.take().count(b"HTTP/1.1 200 OK") == count
+    assert rig.calls[-1] == "close"
+
+
+def test_half_close_within_a_head_behind_many_requests(wire):
+    rig = Rig(wire, ok)
+    count = rig.limits.pipelined + 1
+    rig.receive(GET * count + GET[:5])
+    rig.connection.end_input()
+    assert rig.take().count(b"HTTP/1.1 200 OK") == count
+    assert rig.calls[-1] == "close"
+
+
+def test_half_closed_client_that_reads_slowly_has_its_requests_answered(wire):
+    rig = Rig(wire, ok)
+    rig.connection.pause_writing()
+    rig.receive(GET * 2)
+    rig.connection.end_input()
+    rig.turn()
+    rig.connection.resume_writing()
+    assert rig.take() == OK * 2
+    assert rig.calls[-1] == "close"
+
+
+def test_half_close_is_told_by_receive(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    drive(rig.request.receive())
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.connection.end_input()
+    assert drive(step) == DISCONNECT
+
+
+def test_half_close_within_a_body_gives_the_part_then_disconnect(wire):
+    rig = Rig(wire)
+    rig.receive(post(10) + b"part")
+    rig.connection.end_input()
+    assert drive(rig.request.receive()) == {"type": "http.request", "body": b"part", "more_body": True}
+    assert drive(rig.request.receive()) == DISCONNECT
+    ok(rig.request)
+    assert rig.take() in (OK, OK_CLOSE)
+    assert rig.calls == ["close"]
+
+
+def test_half_closed_idle_connection_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.turn()
+    rig.connection.end_input()
+    rig.turn()
+    assert rig.calls == ["close"]
+
+
+def test_half_close_within_a_head_closes(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET[:10])
+    rig.connection.end_input()
+    rig.turn()
+    assert rig.calls == ["close"]
+    assert rig.requests == []
+
+
+def test_half_closed_stream_that_stalls_is_reported(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    rig.turn()
+    rig.connection.end_input()
+    rig.tick(1)
+    rig.tick(2)
+    assert rig.calls == ["stalled"]
+
+
+def test_half_closed_stream_that_goes_on_is_not_reported(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    rig.connection.end_input()
+    for now in range(1, 6):
+        body(rig.request, b"a", more=True)
+        rig.tick(now)
+    assert rig.calls == []
+
+
+def test_end_behind_unread_bytes_is_noticed(wire):
+    rig = Rig(wire)
+    rig.receive(post(200 * KIB))
+    rig.receive(bytes(100 * KIB))
+    rig.tick(1)
+    rig.left = True
+    rig.tick(2)
+    assert drive(rig.request.receive())["more_body"] is True
+    assert drive(rig.request.receive()) == DISCONNECT
+
+
+def test_end_behind_pipelined_bytes_is_noticed(wire):
+    rig = Rig(wire)
+    rig.receive(GET + GET * 3000)
+    drive(rig.request.receive())
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.left = True
+    rig.tick(1)
+    assert drive(step) == DISCONNECT
+
+
+# A lost connection
+
+
+def test_send_raises_when_the_connection_is_lost(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.connection.lose()
+    with pytest.raises(ClientDisconnected) as caught:
+        start(rig.request)
+    assert isinstance(caught.value, OSError)
+
+
+def test_pending_sends_raise_when_the_connection_is_lost(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    rig.connection.pause_writing()
+    steps = [rig.request.send({"type": "http.response.body", "body": b"a", "more_body": True}) for _ in range(2)]
+    for step in steps:
+        assert drive(step) is WAITING
+    rig.connection.lose()
+    for step in steps:
+        with pytest.raises(ClientDisconnected):
+            drive(step)
+
+
+def test_pending_receive_gets_disconnect_when_the_connection_is_lost(wire):
+    rig = Rig(wire)
+    rig.receive(post(2))
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.connection.lose()
+    assert drive(step) == DISCONNECT
+
+
+def test_nothing_is_written_to_a_lost_connection(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    rig.connection.lose()
+    rig.turn()
+    rig.tick(100)
+    assert (rig.writes, rig.calls) == ([], [])
+
+
+def test_failing_on_a_lost_connection_is_nothing(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.connection.lose()
+    rig.connection.fail(500)
+    rig.turn()
+    assert (rig.writes, rig.calls) == ([], [])
+
+
+def test_requests_behind_a_lost_connection_are_not_started(wire):
+    rig = Rig(wire)
+    rig.receive(GET * 2)
+    ok(rig.request)
+    rig.connection.lose()
+    rig.turn()
+    assert len(rig.requests) == 1
+
+
+# Deadlines
+
+
+def test_client_that_sends_nothing_is_closed_silently(wire):
+    rig = Rig(wire, first_byte=5)
+    rig.tick(5)
+    assert rig.calls == []
+    rig.tick(6)
+    assert (rig.written, rig.calls) == (b"", ["close"])
+
+
+def test_half_a_head_is_answered_408(wire):
+    rig = Rig(wire, head=5)
+    rig.receive(GET[:10])
+    rig.tick(5)
+    assert rig.take() == b""
+    rig.tick(6)
+    assert rig.take() == TIMEOUT
+
+
+def test_dripping_head_gets_no_more_time(wire):
+    rig = Rig(wire, head=5)
+    for now in range(6):
+        rig.receive(GET[now : now + 1])
+        rig.tick(now)
+    assert rig.take() == b""
+    rig.tick(6)
+    assert rig.take() == TIMEOUT
+
+
+def test_stalled_body_is_answered_408(wire):
+    rig = Rig(wire, body=5)
+    rig.receive(post(10) + b"part")
+    step = rig.request.receive()
+    drive(step)
+    rig.tick(6)
+    assert rig.take() == TIMEOUT
+    assert drive(rig.request.receive()) == DISCONNECT
+
+
+def test_body_that_goes_on_has_time(wire):
+    rig = Rig(wire, body=5)
+    rig.receive(post(10))
+    for now in range(4, 28, 4):
+        rig.tick(now)
+        rig.receive(b"a")
+    assert rig.take() == b""
+    rig.tick(24 + 6)
+    assert rig.take() == TIMEOUT
+
+
+def test_body_has_time_while_the_application_does_not_read(wire):
+    rig = Rig(wire, body=5)
+    rig.receive(post(200 * KIB))
+    rig.receive(bytes(100 * KIB))
+    rig.tick(100)
+    assert rig.take() == b""
+    drive(rig.request.receive())
+    rig.tick(105)
+    assert rig.take() == b""
+    rig.tick(106)
+    assert rig.take() == TIMEOUT
+
+
+def test_stalled_body_behind_a_response_under_way_breaks_it_off(wire):
+    rig = Rig(wire, body=5)
+    rig.receive(post(10))
+    start(rig.request)
+    head = rig.take()
+    assert head.startswith(b"HTTP/1.1 200")
+    rig.tick(6)
+    assert rig.take() == b""
+    assert rig.calls[-1] in ("close", "finish_writing", "abort")
+    with pytest.raises(ClientDisconnected):
+        body(rig.request, b"more", more=True)
+
+
+def test_idle_connection_is_closed_silently(wire):
+    rig = Rig(wire, ok, keep_alive=5)
+    rig.receive(GET)
+    assert rig.take() == OK
+    rig.tick(5)
+    assert rig.calls == []
+    rig.tick(6)
+    assert (rig.take(), rig.calls) == (b"", ["close"])
+
+
+@pytest.mark.parametrize("rest", [b"\r", b"\r\n"])
+def test_empty_line_behind_a_request_does_not_keep_the_connection(wire, rest):
+    rig = Rig(wire, ok)
+    rig.receive(GET + rest)
+    assert rig.take() == OK
+    rig.tick(100)
+    assert rig.calls[-1:] in (["close"], ["finish_writing"])
+
+
+def test_running_request_has_no_deadline(wire):
+    rig = Rig(wire, first_byte=1, head=1, body=1, keep_alive=1, write=1)
+    rig.receive(GET)
+    rig.tick(1000)
+    ok(rig.request)
+    assert rig.take() == OK
+
+
+def test_requests_of_a_slow_reader_outlast_the_keep_alive_time(wire):
+    rig = Rig(wire, keep_alive=5, write=100)
+    rig.receive(GET + GET)
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    rig.application = ok
+    ok(rig.request)
+    assert rig.take() == OK
+    rig.tick(50)
+    assert rig.calls in ([], ["defer"])
+    rig.connection.resume_writing()
+    assert rig.take() == OK
+
+
+def test_zero_means_no_deadline(wire):
+    rig = Rig(wire, first_byte=0, head=0, body=0, write=0)
+    rig.tick(1000)
+    rig.receive(GET[:10])
+    rig.tick(2000)
+    rig.receive(GET[10:])
+    rig.connection.pause_writing()
+    rig.waiting_bytes = 10
+    rig.tick(3000)
+    assert rig.calls == []
+
+
+def test_reader_that_makes_no_progress_is_reset(wire):
+    rig = Rig(wire, write=5)
+    rig.receive(GET)
+    start(rig.request)
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    rig.tick(5)
+    assert rig.calls == []
+    rig.tick(6)
+    assert rig.calls == ["abort"]
+
+
+def test_reader_that_makes_progress_has_time(wire):
+    rig = Rig(wire, write=5)
+    rig.receive(GET)
+    start(rig.request)
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    for now in range(6, 60, 6):
+        rig.waiting_bytes -= 10
+        rig.tick(now)
+    assert rig.calls == []
+    rig.tick(100)
+    assert rig.calls == ["abort"]
+
+
+def test_closed_connection_whose_client_does_not_read_is_reset(wire):
+    rig = Rig(wire, ok, write=5)
+    rig.waiting_bytes = 1000
+    rig.receive(get(b"connection: close"))
+    rig.turn()
+    assert rig.calls == ["close"]
+    rig.tick(6)
+    assert rig.calls == ["close", "abort"]
+
+
+# Lingering close
+
+
+def test_refused_client_that_still_sends_gets_a_moment(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + bytes(100))
+    assert rig.take() == BAD_REQUEST
+    assert rig.calls == ["finish_writing"]
+    rig.receive(bytes(100))
+    rig.tick(rig.limits.linger + 1)
+    assert rig.calls == ["finish_writing", "close"]
+
+
+def test_lingering_connection_closes_when_the_client_has_ended(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + bytes(100))
+    rig.turn()
+    rig.connection.end_input()
+    rig.turn()
+    assert rig.calls[-1] == "close"
+
+
+def test_lingering_connection_reads_on(wire):
+    rig = Rig(wire, ok)
+    rig.receive(post(10 * KIB * KIB) + bytes(100 * KIB))
+    rig.turn()
+    assert not rig.is_paused()
+
+
+# Drain
+
+
+def test_answers_while_draining_announce_the_close(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.shared.draining = True
+    rig.connection.drain()
+    ok(rig.request)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_idle_connection_closes_at_drain(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.turn()
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.turn()
+    assert rig.calls == ["close"]
+
+
+def test_fresh_connection_has_its_request_answered_at_drain(wire):
+    rig = Rig(wire, ok)
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.turn()
+    assert rig.calls == []
+    rig.receive(GET)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_fresh_connection_that_stays_silent_closes_after_the_drain(wire):
+    rig = Rig(wire, ok)
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.tick(2)
+    assert rig.calls == ["close"]
+
+
+def test_open_stream_is_told_of_the_drain(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    drive(rig.request.receive())
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.turn()
+    rig.shared.draining = True
+    rig.connection.drain()
+    assert drive(step) == DISCONNECT
+    body(rig.request, b"end")
+    rig.turn()
+    assert rig.written.endswith(b"3\r\nend\r\n0\r\n\r\n")
+    assert rig.calls == ["close"]
+
+
+def test_request_that_has_not_answered_is_not_told_of_the_drain(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    drive(rig.request.receive())
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.turn()
+    assert rig.calls == []
+    ok(rig.request)
+    assert rig.take() == OK_CLOSE
+
+
+# Failures
+
+
+def test_application_that_fails_before_the_head(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.connection.fail(500)
+    assert rig.take() == refusal(500, "Internal Server Error")
+    assert rig.calls == ["close"]
+
+
+def test_application_that_fails_with_the_head_only_said(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request, (b"x-secret", b"1"))
+    rig.connection.fail(500)
+    assert rig.take() == refusal(500, "Internal Server Error")
+    assert rig.calls == ["close"]
+
+
+def test_application_that_fails_within_a_chunked_body(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    rig.connection.fail(500)
+    assert rig.take() == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+    assert rig.calls == ["close"]
+
+
+def test_application_that_fails_within_a_declared_length(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request, (b"content-length", b"5"))
+    body(rig.request, b"a", more=True)
+    rig.connection.fail(500)
+    assert rig.take().endswith(b"content-length: 5\r\n\r\na")
+    assert rig.calls == ["close"]
+
+
+def test_application_that_fails_within_a_body_that_the_close_would_end(wire):
+    rig = Rig(wire)
+    rig.receive(get(version=b"1.0"))
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    rig.connection.fail(500)
+    rig.turn()
+    assert "abort" in rig.calls
+    assert "close" not in rig.calls[: rig.calls.index("abort")]
+
+
+def test_failure_behind_other_answers_leaves_after_them(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.application = None
+    rig.receive(GET + GET)
+    rig.connection.fail(500)
+    assert rig.take() == OK + refusal(500, "Internal Server Error")
+    assert len(rig.requests) == 2
+
+
+def test_failure_of_a_head_request_has_no_body(wire):
+    rig = Rig(wire)
+    rig.receive(get(method=b"HEAD"))
+    rig.connection.fail(500)
+    full = refusal(500, "Internal Server Error")
+    assert rig.take() == full[: full.index(b"\r\n\r\n") + 4]
+
+
+def test_refused_for_want_of_room(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.connection.fail(503)
+    assert rig.take() == refusal(503, "Service Unavailable")
+
+
+def test_failure_while_the_body_still_comes_lingers(wire):
+    rig = Rig(wire)
+    rig.receive(post(1000))
+    rig.connection.fail(500)
+    assert rig.take() == refusal(500, "Internal Server Error")
+    assert rig.calls == ["finish_writing"]
+
+
+def test_malformed_body_before_an_answer(wire):
+    rig = Rig(wire)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    step = rig.request.receive()
+    assert drive(step) is WAITING
+    rig.receive(b"x\r\n")
+    assert drive(step) == DISCONNECT
+    with pytest.raises(ClientDisconnected):
+        start(rig.request)
+    assert rig.take() == BAD_REQUEST
+    assert [error.status for error in rig.refused] == [400]
+
+
+def test_malformed_body_behind_a_response_under_way(wire):
+    rig = Rig(wire)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    start(rig.request)
+    body(rig.request, b"a", more=True)
+    rig.turn()
+    rig.receive(b"x\r\n")
+    rig.turn()
+    assert rig.written.endswith(b"1\r\na\r\n")
+    assert rig.calls[-1] in ("close", "finish_writing")
+
+
+def test_declared_body_above_the_limit_is_refused_without_the_application(wire):
+    rig = Rig(wire, ok, body_size=10)
+    rig.receive(post(11))
+    answer = rig.take()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert rig.requests == []
+
+
+def test_chunked_body_that_passes_the_limit_is_refused(wire):
+    rig = Rig(wire, body_size=10)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n9\r\n123456789\r\n")
+    rig.receive(b"2\r\n12\r\n")
+    assert rig.take().startswith(b"HTTP/1.1 413 ")
+
+
+def test_body_of_the_limit_is_taken(wire):
+    rig = Rig(wire, echo, body_size=2)
+    rig.receive(post(2) + b"ok")
+    assert rig.take() == OK
+
+
+def test_refusals_carry_their_status(wire):
+    rig = Rig(wire, head_fields=2)
+    rig.receive(get(b"a: 1", b"b: 2"))
+    assert rig.take().startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /" + b"a" * 20, b"414"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 100, b"431"),
+        (b"get", b"400"),
+        (b"GET / HTTP/1.1\r\nhost: a\n", b"400"),
+        (b"\x16\x03\x01\x02\x00", b"400"),
+        (b"\rx", b"400"),
+    ],
+    ids=["target", "head", "method", "bare LF", "TLS", "bare CR"],
+)
+def test_head_that_can_only_be_refused_is_not_waited_for(wire, data, status):
+    rig = Rig(wire, ok, target_size=10, head_size=100)
+    rig.receive(data)
+    assert rig.take().startswith(b"HTTP/1.1 " + status)
+
+
+def test_every_answer_of_the_server_has_its_default_fields(wire):
+    rig = Rig(wire, date=True, server=b"pronghorn", fields=[(b"x-extra", b"1")])
+    rig.receive(b"bad\r\n\r\n")
+    lines = rig.take().split(b"\r\n")
+    assert [line.partition(b":")[0] for line in lines[1:4]] == [b"date", b"server", b"x-extra"]
+
+
+def test_idleness_is_that_of_the_exchange(wire):
+    rig = Rig(wire)
+    assert rig.connection.is_idle()
+    rig.receive(GET)
+    assert not rig.connection.is_idle()
+    ok(rig.request)
+    assert rig.connection.is_idle()

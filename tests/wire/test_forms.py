@@ -1,0 +1,135 @@
+"""The compiled form is there, really compiled, and declares what the source has."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import pytest
+from fakes import make_connection
+
+import pronghorn._wire
+
+ROOT = Path(__file__).parent.parent.parent
+SOURCES = Path(pronghorn._wire.__file__).parent
+DECLARATIONS = ROOT / "ext" / "pronghorn" / "_wire_c"
+MODULES = sorted(path.stem for path in SOURCES.glob("[!_]*.py"))
+CLASSES = [
+    (module, name)
+    for module in MODULES
+    for name in re.findall(r"^class (\w+)", (SOURCES / f"{module}.py").read_text(), re.MULTILINE)
+]
+KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "scan.py").read_text(), re.MULTILINE)
+
+# The fixture in one form only: its absence is a skip or, where it is required, a failure.
+compiled_only = pytest.mark.parametrize("wire", ["compiled"], indirect=True)
+
+
+def declared_attributes(module: str, name: str) -> set[str]:
+    """The attributes that the `.pxd` gives a class."""
+    text = (DECLARATIONS / f"{module}.pxd").read_text()
+    block = re.search(rf"^cdef class {name}\b.*:\n((?:(?:    .*)?\n)*)", text, re.MULTILINE)
+    assert block, f"{module}.pxd does not declare {name}"
+    names: set[str] = set()
+    for line in block[1].splitlines():
+        attributes = re.fullmatch(
+            r"    cdef (?:(?:readonly|public) )?\w+(?: \w+)*? (\w+(?:, \w+)*)", line.split("#")[0].rstrip()
+        )
+        if attributes:
+            names.update(attributes[1].split(", "))
+    return names
+
+
+def declared_parameters(text: str, name: str) -> list[str]:
+    """The names of a kernel's parameters in Cython text."""
+    found = re.search(rf"^cpdef .*?\b{name}\((.*)\)", text, re.MULTILINE)
+    assert found, f"{name} is not declared"
+    return [parameter.split()[-1] for parameter in found[1].split(",") if parameter]
+
+
+@compiled_only
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_is_compiled(wire: Any, module: str) -> None:
+    twin = importlib.import_module(f"pronghorn._wire_c.{module}")
+    assert twin.__file__ is not None
+    assert twin.__file__.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+@compiled_only
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_every_class_is_an_extension_type(wire: Any, module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(f"pronghorn._wire_c.{module}"), name)
+    assert not any(isinstance(member, FunctionType) for member in vars(kind).values())
+    assert "__dict__" not in dir(kind)
+    with pytest.raises(TypeError):
+        kind.added = None
+
+
+@compiled_only
+@pytest.mark.parametrize("module", MODULES)
+def test_no_function_is_interpreted(wire: Any, module: str) -> None:
+    twin = importlib.import_module(f"pronghorn._wire_c.{module}")
+    functions = [
+        member
+        for member in vars(twin).values()
+        if callable(member) and getattr(member, "__module__", "") == twin.__name__
+    ]
+    assert not any(isinstance(member, FunctionType) for member in functions)
+
+
+@compiled_only
+def test_siblings_are_the_compiled_ones(wire: Any) -> None:
+    conn, owner = make_connection(wire)
+    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    request = owner.requests[0]
+    assert type(request) is wire.request.Request
+    assert type(request.head) is wire.head.Head
+    assert type(request.encoder) is wire.response.Encoder
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_slots_are_the_declared_attributes(module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(f"pronghorn._wire.{module}"), name)
+    assert set(kind.__slots__) == declared_attributes(module, name)
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_slots_are_sorted_and_used(module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(f"pronghorn._wire.{module}"), name)
+    assert list(kind.__slots__) == sorted(kind.__slots__)
+    text = (SOURCES / f"{module}.py").read_text()
+    assert [slot for slot in kind.__slots__ if f".{slot}" not in text] == []
+
+
+def test_every_declaration_has_a_source() -> None:
+    assert {path.stem for path in DECLARATIONS.glob("[!_]*.pxd")} <= set(MODULES)
+
+
+def test_every_kernel_has_a_twin() -> None:
+    text = (DECLARATIONS / "scan.pyx").read_text()
+    assert sorted(re.findall(r"^cpdef .*?\b(\w+)\(", text, re.MULTILINE)) == sorted(KERNELS)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_have_the_same_parameters(name: str) -> None:
+    function = getattr(importlib.import_module("pronghorn._wire.scan"), name)
+    parameters = list(inspect.signature(function).parameters)
+    for suffix in ("pxd", "pyx"):
+        assert declared_parameters((DECLARATIONS / f"scan.{suffix}").read_text(), name) == parameters
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_source_is_plain(module: str) -> None:
+    """No Cython, nothing asynchronous, no generators, no logging: what would not compile as it stands, or be slow."""
+    tree = ast.parse((SOURCES / f"{module}.py").read_text())
+    nodes = list(ast.walk(tree))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert not imported & {"cython", "logging"}
+    assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.Yield | ast.YieldFrom) for node in nodes)

@@ -1,0 +1,206 @@
+"""Heads: the corpus three ways on every form, the bounds by default, and the parser on its own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from corpus import Case, load
+from fakes import make_connection, read_body, three_ways
+
+from pronghorn._wire import channel, connection, rules, shared
+from pronghorn.errors import ProtocolError
+
+VALID = load("heads/valid")
+REFUSED = load("heads/refused")
+WAYS = ("whole", "byte by byte", "with a tail")
+TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
+INTERPRETED = SimpleNamespace(channel=channel, connection=connection, rules=rules, shared=shared)
+
+# Where llhttp splits a head otherwise than we do: the status it ends in (0: it is served) and why that is as well.
+LLHTTP_DIFFERS = {
+    "valid/method-unknown": (400, "llhttp knows a list of methods; ours leaves them to the application"),
+    "valid/method-symbols": (400, "as above"),
+    "valid/chunked-empty-elements": (400, "llhttp takes no empty elements in Transfer-Encoding; nobody sends them"),
+    "refused/line-two-spaces": (
+        0,
+        "llhttp skips spaces before the target, as RFC 9112 section 3 lets it; no other reading is left",
+    ),
+    "refused/line-two-spaces-before-version": (0, "as above, before the version"),
+    "refused/version-12": (400, "llhttp has a list of versions and says only that it failed"),
+    "refused/version-missing": (505, "llhttp reads HTTP/0.9, whose version we refuse"),
+}
+
+
+def every_way(cases: list[Case]) -> pytest.MarkDecorator:
+    """Each case each way; the tail, a request of its own size, only under the usual bounds."""
+    pairs = [(case, way) for case in cases for way in WAYS if way != "with a tail" or not case.limits]
+    return pytest.mark.parametrize(("case", "way"), pairs, ids=str)
+
+
+def serve(wire: Any, case: Case, way: str, connection_class: Any = None) -> tuple[Any, list[bytes]]:
+    """Feed `case` to a connection whose application reads the body and answers; return the owner and the bodies."""
+    bodies: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bodies.append(await read_body(receive))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    conn, owner = make_connection(wire, limits=case.limits, app=app, connection_class=connection_class)
+    for piece in three_ways(case.data, TAIL)[way]:
+        conn.receive(piece)
+        owner.loop.run()
+    return owner, bodies
+
+
+def is_over(owner: Any) -> bool:
+    return bool(owner.closed or owner.finished)
+
+
+def check_valid(wire: Any, case: Case, way: str, owner: Any, bodies: list[bytes]) -> None:
+    outcome = case.outcome
+    assert owner.refused == []
+    request = owner.requests[0]
+    scope, head = request.scope, request.head
+    kind, _, length = outcome["framing"].partition(" ")
+    framings = {"none": wire.rules.NO_BODY, "length": wire.rules.LENGTH, "chunked": wire.rules.CHUNKED}
+    assert scope["method"] == outcome["method"]
+    assert scope["path"] == outcome["path"]
+    assert scope["raw_path"] == outcome.get("raw-path", outcome["path"]).encode("ascii")
+    assert scope["query_string"] == outcome.get("query", "").encode("ascii")
+    assert scope["http_version"] == outcome.get("version", "1.1")
+    assert scope["headers"] == case.headers
+    assert head.framing == framings[kind]
+    assert head.length == int(length or 0)
+    assert head.keep_alive is (outcome["keep-alive"] == "yes")
+    assert head.upgrade == (outcome["upgrade"].encode() if "upgrade" in outcome else None)
+    assert head.expects_continue is (outcome.get("expect") == "yes")
+    assert head.accepts_trailers is (outcome.get("trailers") == "yes")
+    assert bodies[0] == outcome.get("body", "").encode("latin-1")
+    assert b"HTTP/1.1 200 OK\r\n" in owner.written
+    assert (b"connection: close\r\n" in owner.written) is is_over(owner) is (not head.keep_alive)
+    served = [request.head.path for request in owner.requests[1:]]
+    assert served == (["/tail"] if way == "with a tail" and head.keep_alive else [])
+
+
+def check_refused(case: Case, owner: Any, status: int) -> None:
+    assert owner.requests == []
+    assert [error.status for error in owner.refused] == [status]
+    assert owner.written.startswith(b"HTTP/1.1 %d " % status)
+    assert owner.written.count(b"HTTP/1.1") == 1
+    assert b"\r\nconnection: close\r\n" in owner.written
+    assert is_over(owner)
+
+
+@every_way(VALID)
+def test_valid(wire: Any, case: Case, way: str) -> None:
+    check_valid(wire, case, way, *serve(wire, case, way))
+
+
+@every_way(REFUSED)
+def test_refused(wire: Any, case: Case, way: str) -> None:
+    owner, _ = serve(wire, case, way)
+    check_refused(case, owner, int(case.outcome["status"]))
+    assert owner.refused[0].reason == case.outcome["reason"]
+
+
+@every_way(VALID)
+def test_valid_by_llhttp(case: Case, way: str) -> None:
+    llhttp = pytest.importorskip("pronghorn.llhttp", reason="httptools is not installed", exc_type=ImportError)
+    owner, bodies = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
+    differs = LLHTTP_DIFFERS.get(f"valid/{case.name}")
+    if differs:
+        check_refused(case, owner, differs[0])
+    else:
+        check_valid(INTERPRETED, case, way, owner, bodies)
+
+
+@every_way(REFUSED)
+def test_refused_by_llhttp(case: Case, way: str) -> None:
+    llhttp = pytest.importorskip("pronghorn.llhttp", reason="httptools is not installed", exc_type=ImportError)
+    owner, _ = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
+    status, _why = LLHTTP_DIFFERS.get(f"refused/{case.name}", (int(case.outcome["status"]), ""))
+    if status:
+        check_refused(case, owner, status)
+    else:
+        assert owner.refused == []
+
+
+def test_every_difference_of_llhttp_is_a_case() -> None:
+    names = {f"valid/{case.name}" for case in VALID} | {f"refused/{case.name}" for case in REFUSED}
+    assert set(LLHTTP_DIFFERS) <= names
+
+
+def parse(wire: Any, data: bytes) -> Any:
+    return wire.head.parse(data, 0, len(data), wire.shared.Limits())
+
+
+def refusal(wire: Any, data: bytes) -> tuple[int, str]:
+    with pytest.raises(ProtocolError) as caught:
+        parse(wire, data)
+    return caught.value.status, caught.value.reason
+
+
+def test_a_head_in_the_middle_of_a_buffer(wire: Any) -> None:
+    before, head, after = b"xyz\r\n\r\n", b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /c HTTP/1.1\r\nX: y\r\n\r\n"
+    found = wire.head.parse(before + head + after, len(before), len(before) + len(head), wire.shared.Limits())
+    assert (found.path, found.raw_path, found.query, found.headers) == ("/a", b"/a", b"b", [(b"host", b"a")])
+
+
+def test_a_length_of_eighteen_digits(wire: Any) -> None:
+    head = parse(wire, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999999999\r\n\r\n")
+    assert head.length == 999999999999999999
+
+
+def test_the_target_is_bounded_at_16_kib(wire: Any) -> None:
+    line = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert len(parse(wire, line % (b"a" * 16383)).raw_path) == 16384
+    assert refusal(wire, line % (b"a" * 16384)) == (414, "request target too long")
+
+
+def test_the_fields_are_bounded_at_100(wire: Any) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n"
+    assert len(parse(wire, head + b"X: 1\r\n" * 99 + b"\r\n").headers) == 100
+    assert refusal(wire, head + b"X: 1\r\n" * 100 + b"\r\n") == (431, "too many header fields")
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_the_head_is_bounded_at_64_kib(wire: Any, spare: int) -> None:
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    data = start + b"a" * (65536 + spare - len(start) - 4) + b"\r\n\r\n"
+    conn, owner = make_connection(wire)
+    conn.receive(data)
+    assert [error.status for error in owner.refused] == [431] * spare
+    assert len(owner.requests) == 1 - spare
+
+
+def test_every_byte_in_a_target(wire: Any) -> None:
+    for byte in range(256):
+        data = b"GET /" + bytes([byte]) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+        if 33 <= byte <= 126 and byte not in b"#?":
+            assert parse(wire, data).raw_path == b"/" + bytes([byte])
+        elif byte == 63:
+            assert parse(wire, data).raw_path == b"/"
+        else:
+            assert refusal(wire, data)[0] == 400, byte
+
+
+def test_every_byte_after_the_version(wire: Any) -> None:
+    for byte in range(256):
+        if byte != 10:
+            data = b"GET / HTTP/1.1\r" + bytes([byte]) + b"Host: a\r\n\r\n"
+            assert refusal(wire, data) == (400, "malformed request line"), byte
+
+
+def test_a_path_is_decoded_as_urllib_does(wire: Any) -> None:
+    from urllib.parse import unquote
+
+    for raw in ("/%41%zz%", "/%e2%82%ac%E2", "/%25%32%35", "/%F0%9F%90%8E+%2B", "/%c0%80"):
+        assert parse(wire, f"GET {raw} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).path == unquote(raw)
+
+
+def test_every_head_has_its_own_headers(wire: Any) -> None:
+    data = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert parse(wire, data).headers is not parse(wire, data).headers

@@ -1,0 +1,356 @@
+"""The same bytes give the same calls, answers and errors on every form, however they are split."""
+
+import importlib
+import itertools
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from owner import CONTINUE, GET, WAITING, Rig, drive, echo
+
+from tests.forms import load_form
+
+METHODS = [b"GET", b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH"]
+TARGETS = [
+    b"/",
+    b"/",
+    b"/a%20b?q=%41&r=%",
+    b"//a",
+    b"/%ff%E2%82%AC",
+    b"http://a/b?c",
+    b"http://a?d",
+    b"http://b/",
+    b"/a#b",
+    b"*",
+]
+FIELDS = [
+    b"x-a: \xe9",
+    b"X-A:\t 2 \t",
+    b"x-empty:",
+    b"accept: */*",
+    b"connection: close",
+    b"connection: keep-alive",
+    b"Connection: x, Upgrade",
+    b"upgrade: foo",
+    b"expect: 100-continue",
+    b"te: trailers",
+    b"host: a",
+    b"content-length: +3",
+    b"transfer-encoding: gzip, chunked",
+    b"transfer-encoding: chunked, gzip",
+]
+CHUNKS = [
+    b"3\r\nabc\r\n0\r\n\r\n",
+    b"3;a=b\r\nabc\r\n00002\r\nde\r\n0;x\r\nx-trailer: 1\r\n\r\n",
+    b"0\r\n\r\n",
+    b"A\r\n0123456789\r\n0\r\n\r\n",
+    b"3\r\nabcd\r\n0\r\n\r\n",
+    b"3\r\nabc0\r\n\r\n",
+    b"0x3\r\nabc\r\n0\r\n\r\n",
+    b"\r\nabc\r\n0\r\n\r\n",
+    b"3 \r\nabc\r\n0\r\n\r\n",
+    b"3\nabc\r\n0\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nx trailer\r\n\r\n",
+    b"fffffffffffffffff\r\n",
+]
+ODD_METHODS = [b"get", b"FOO-BAR", b"G(T", b"", b"CONNECT"]
+ODD_TARGETS = [b"", b"a", b"/\xc3\xa9", b"ftp://a/", b"http:///a", b"http://u@a/", b"* "]
+ODD_FIELDS = [
+    b"content-length: 3",
+    b"x a: 1",
+    b"x-a : 1",
+    b" folded",
+    b"x-a: \x00",
+    b"x-a: a\rb",
+    b"x-a: a\nb",
+    b"no colon",
+    b": empty",
+]
+ODD_VERSIONS = [b"HTTP/1.2", b"HTTP/2.0", b"http/1.1", b"HTTP/1.", b"HTTP/11", b""]
+
+
+def mostly(common, rare):
+    """Of `common` nearly always."""
+    return st.integers(0, 19).flatmap(lambda number: st.sampled_from(rare) if number == 0 else st.sampled_from(common))
+
+
+@st.composite
+def requests(draw, odd):
+    """One request: valid, or nearly; with `odd` heads that another parser may refuse for another reason."""
+    method = draw(mostly(METHODS, ODD_METHODS if odd else METHODS))
+    target = draw(mostly(TARGETS, ODD_TARGETS if odd else TARGETS))
+    version = draw(mostly([b"HTTP/1.1"] * 4 + [b"HTTP/1.0"], ODD_VERSIONS if odd else [b"HTTP/1.1"]))
+    fields = draw(st.lists(mostly(FIELDS[:10], FIELDS[10:] + (ODD_FIELDS if odd else [])), max_size=3))
+    if draw(st.integers(0, 19)):
+        fields.insert(draw(st.integers(0, len(fields))), b"Host: a")
+    body = draw(st.sampled_from([None, None, "length", "chunked"]))
+    content = b""
+    if body == "length":
+        content = draw(st.binary(max_size=8))
+        fields.append(b"Content-Length: %d" % len(content))
+    elif body == "chunked":
+        content = draw(mostly(CHUNKS[:4], CHUNKS[4:]))
+        fields.append(b"Transfer-Encoding: chunked")
+    head = b"\r\n".join([b" ".join([method, target, version]), *fields, b"", b""])
+    if odd and not draw(st.integers(0, 9)):
+        at = draw(st.integers(0, len(head)))
+        piece = draw(st.sampled_from([b"", b"\r", b"\n", b"\x00", b" ", b":", b"\x80", b"\r\n"]))
+        head = head[:at] + piece + head[at + draw(st.integers(0, 1)) :]
+    return draw(mostly([b""], [b"\r\n", b"\r\n\r\n", b"\n", b"\r"])) + head + content
+
+
+@st.composite
+def conversations(draw, odd=True):
+    """Pipelined requests, and where to cut them."""
+    data = b"".join(draw(st.lists(requests(odd), min_size=1, max_size=5)))
+    if not draw(st.integers(0, 4)):
+        data = data[: draw(st.integers(0, len(data)))]
+    cuts = draw(st.one_of(st.just(None), st.lists(st.integers(0, len(data)), max_size=8)))
+    return data, cuts, draw(st.booleans())
+
+
+def pieces_of(data, cuts):
+    """`data` cut at `cuts`; None means everywhere."""
+    edges = range(len(data) + 1) if cuts is None else sorted({0, *cuts, len(data)})
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
+
+
+class Seen:
+    """What is seen of a conversation: the calls, what they received, the answers, the refusals, the end."""
+
+    def __init__(self, wire, kind, pieces, turn_each):
+        self.calls = []
+        rig = Rig(wire, self._application, kind=kind)
+        for piece in pieces:
+            rig.receive(piece)
+            if turn_each:
+                rig.turn()
+        rig.turn()
+        rig.connection.end_input()
+        rig.turn()
+        self.written = rig.written
+        self.statuses = [error.status for error in rig.refused]
+        self.owner_calls = rig.calls
+        self.requests = rig.shared.total_requests
+
+    def exactly(self):
+        return self.calls, self.written, self.statuses, self.owner_calls, self.requests
+
+    def whichever_fault(self):
+        """All but the status of a refusal: of two faults in one head, another parser may name the other."""
+        written = self.written.rpartition(b"HTTP/1.1 ")[0] if self.statuses else self.written
+        return self.calls, written, len(self.statuses), self.owner_calls, self.requests
+
+    def however_split(self):
+        """What does not depend on where the bytes were cut.
+
+        Whether a request whose body is malformed was begun does, and so does a 100, which is due until its body comes.
+        """
+        complete = [call for call in self.calls if call[1] and call[1][-1].get("more_body") is False]
+        received = [(scope, b"".join(message["body"] for message in messages)) for scope, messages in complete]
+        return received, self.written.replace(CONTINUE, b""), self.statuses
+
+    async def _application(self, request):
+        messages = []
+        self.calls.append((request.scope, messages))
+
+        class Recorder:
+            send = request.send
+
+            @staticmethod
+            async def receive():
+                message = await request.receive()
+                messages.append(message)
+                return message
+
+        await echo(Recorder)
+
+
+def connection_kind(form):
+    """The modules and the connection class of a form."""
+    if form != "httptools":
+        return load_form(form), None
+    if find_spec("httptools") is None:
+        pytest.skip("httptools is not installed")
+    return load_form("interpreted"), importlib.import_module("pronghorn.llhttp").LLHTTPConnection
+
+
+@settings(max_examples=400)
+@given(conversations())
+def test_compiled_and_interpreted_are_one(conversation):
+    data, cuts, turn_each = conversation
+    pieces = pieces_of(data, cuts)
+    compiled, interpreted = (Seen(*connection_kind(form), pieces, turn_each) for form in ("compiled", "interpreted"))
+    assert compiled.exactly() == interpreted.exactly()
+
+
+@settings(max_examples=200)
+@given(conversations(odd=False))
+def test_heads_by_httptools_are_the_same(conversation):
+    data, cuts, turn_each = conversation
+    pieces = pieces_of(data, cuts)
+    ours, theirs = (Seen(*connection_kind(form), pieces, turn_each) for form in ("interpreted", "httptools"))
+    assert ours.whichever_fault() == theirs.whichever_fault()
+
+
+@pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
+@settings(max_examples=200)
+@given(conversation=conversations())
+def test_split_anywhere_is_as_unsplit(form, conversation):
+    data, cuts, turn_each = conversation
+    whole = Seen(*connection_kind(form), pieces_of(data, ()), True)
+    split = Seen(*connection_kind(form), pieces_of(data, cuts), turn_each)
+    assert split.however_split() == whole.however_split()
+
+
+@pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
+@pytest.mark.parametrize("before", [b"", GET], ids=["at first", "behind a request"])
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n\r\n", b"\r\n\r", b"\r", b"\n"], ids=repr)
+def test_empty_lines_count_however_they_come(form, before, lines):
+    data = before + lines + GET
+    whole, split = (Seen(*connection_kind(form), pieces, True) for pieces in ([data], pieces_of(data, None)))
+    assert split.however_split() == whole.however_split()
+    assert whole.statuses == ([] if lines == b"\r\n" else [400])
+
+
+class Played:
+    """What comes of a list of events, chosen by both ends: everything that can be seen, in order."""
+
+    def __init__(self, form, events):
+        self.trace = []
+        self.rig = Rig(load_form(form), body_size=500)
+        self._steps = []
+        self._lost = False
+        for event, *arguments in events:
+            getattr(self, event)(*arguments)
+            self._look()
+        self.lose()
+        for step in self._steps:
+            self._drive(step)
+            assert self.trace[-1] is not WAITING
+
+    # The client and the loop
+
+    def receive(self, data):
+        if self._is_reading():
+            self.rig.receive(data)
+
+    def end_input(self):
+        if self._is_reading():
+            self.rig.connection.end_input()
+
+    def pause_writing(self):
+        if not self._lost and self.rig.connection.writable:
+            self.rig.waiting_bytes = 1000
+            self.rig.connection.pause_writing()
+
+    def resume_writing(self):
+        if not self._lost and not self.rig.connection.writable:
+            self.rig.waiting_bytes = 0
+            self.rig.connection.resume_writing()
+
+    def turn(self):
+        self.rig.one_turn()
+
+    def wait(self, seconds):
+        if not self._lost:
+            self.rig.tick(self.rig.shared.now + seconds)
+
+    def drain(self):
+        self.rig.shared.draining = True
+        if not self._lost:
+            self.rig.connection.drain()
+
+    def lose(self):
+        if not self._lost:
+            self._lost = True
+            self.rig.connection.lose()
+
+    # The application
+
+    def ask(self):
+        if self.rig.requests:
+            self._steps.append(self.rig.request.receive())
+            self._drive(self._steps[-1])
+
+    def send(self, message):
+        if self.rig.requests:
+            self._steps.append(self.rig.request.send(message))
+            self._drive(self._steps[-1])
+
+    def go_on(self, index):
+        if self._steps:
+            self._drive(self._steps[index % len(self._steps)])
+
+    def cancel(self, index):
+        if self._steps:
+            self._steps[index % len(self._steps)].close()
+
+    def fail(self, status):
+        if self.rig.requests and not self.rig.request.is_complete():
+            self.rig.connection.fail(status)
+
+    # Private
+
+    def _is_reading(self):
+        ended = {"close", "abort"} & {*self.rig.calls}
+        return not (self._lost or ended or self.rig.is_paused())
+
+    def _drive(self, step):
+        try:
+            self.trace.append(drive(step))
+        except Exception as error:
+            self.trace.append((type(error), str(error)))
+
+    def _look(self):
+        rig = self.rig
+        connection = rig.connection
+        self.trace.append((connection.deadline, connection.write_deadline, connection.is_idle(), len(rig.requests)))
+        self.trace.append((rig.writes.copy(), rig.calls.copy(), [str(error) for error in rig.refused]))
+
+
+PIECES = [
+    GET,
+    GET + GET,
+    GET[:9],
+    b"\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 501\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+    b"HEAD / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"4\r\nabcd\r\n",
+    b"0\r\n\r\n",
+    b"ab",
+    b"bad\r\n\r\n",
+]
+MESSAGES = [
+    {"type": "http.response.start", "status": 200},
+    {"type": "http.response.start", "status": 200, "headers": [(b"Content-Length", b"2")]},
+    {"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0"), (b"connection", b"close")]},
+    {"type": "http.response.start", "status": 200, "trailers": True},
+    {"type": "http.response.start", "status": 200, "headers": [(b"a b", b"")]},
+    {"type": "http.response.body", "body": b"ok"},
+    {"type": "http.response.body", "body": b"o", "more_body": True},
+    {"type": "http.response.body", "body": bytes(70000), "more_body": True},
+    {"type": "http.response.body"},
+    {"type": "http.response.trailers", "headers": [(b"x-a", b"1")]},
+    {"type": "http.response.early_hint", "links": [b"<a>"]},
+]
+EVENTS = st.one_of(
+    st.tuples(st.just("receive"), st.sampled_from(PIECES)),
+    st.tuples(st.just("send"), st.sampled_from(MESSAGES)),
+    st.tuples(st.just("wait"), st.sampled_from([1, 6, 40])),
+    st.tuples(st.just("fail"), st.sampled_from([500, 503])),
+    st.tuples(st.sampled_from(["go_on", "cancel"]), st.integers(0, 5)),
+    st.tuples(st.sampled_from(["ask", "turn", "turn", "turn", "pause_writing", "resume_writing"])),
+    st.tuples(st.sampled_from(["end_input", "drain", "lose"])),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(EVENTS, max_size=30))
+def test_forms_act_alike_whatever_happens(events):
+    assert Played("compiled", events).trace == Played("interpreted", events).trace

@@ -1,0 +1,623 @@
+"""Response framing: what an application says in, bytes out; and everything that must not go on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+LENGTH_5 = (b"content-length", b"5")
+CHUNKED = (b"transfer-encoding", b"chunked")
+CRLF_AND_FRIENDS = [b"\r", b"\n", b"\r\n", b"\0", b"\x7f", b"\x01", b"\x0b", b"\x1f"]
+
+with_both_forms = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def make_shared(wire: Any, **options: Any) -> Any:
+    options.setdefault("date", False)
+    options.setdefault("server", b"")
+    return wire.shared.Shared(wire.shared.Limits(), None, **options)
+
+
+def make_encoder(wire: Any, method: str = "GET", http11: bool = True, keep_alive: bool = True, **options: Any) -> Any:
+    return wire.response.Encoder(make_shared(wire, **options), method, http11, keep_alive)
+
+
+def respond(encoder: Any, status: Any = 200, headers: Any = (), *parts: bytes, trailers: Any = None) -> bytes:
+    """A whole response; `parts` are the body, the last of them its end."""
+    out: list[bytes] = []
+    encoder.start(status, headers, trailers is not None)
+    size = 0
+    for index, part in enumerate(parts or (b"",)):
+        size += encoder.body(part, index < len(parts) - 1, out)
+    if trailers is not None:
+        size += encoder.trailers(trailers, out)
+    data = b"".join(out)
+    assert size == len(data), "the number of bytes is what the connection counts"
+    return data
+
+
+# Framing
+
+
+def test_a_declared_length(wire: Any) -> None:
+    data = respond(make_encoder(wire), 200, [LENGTH_5], b"hello")
+    assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+
+def test_a_declared_length_in_parts(wire: Any) -> None:
+    data = respond(make_encoder(wire), 200, [LENGTH_5], b"he", b"", b"llo", b"")
+    assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+
+def test_chunks_without_a_length(wire: Any) -> None:
+    data = respond(make_encoder(wire), 200, [], b"he", b"l" * 20, b"")
+    assert (
+        data == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n14\r\n" + b"l" * 20 + b"\r\n0\r\n\r\n"
+    )
+
+
+def test_an_empty_part_is_no_chunk(wire: Any) -> None:
+    """A chunk of size 0 would end the body (RFC 9112 section 7.1)."""
+    data = respond(make_encoder(wire), 200, [], b"a", b"", b"b")
+    assert data.endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+
+
+def test_an_empty_body(wire: Any) -> None:
+    assert respond(make_encoder(wire), 200, [(b"content-length", b"0")]).endswith(b"content-length: 0\r\n\r\n")
+    assert respond(make_encoder(wire), 200, []).endswith(b"\r\n\r\n0\r\n\r\n")
+
+
+def test_the_application_may_say_chunked(wire: Any) -> None:
+    data = respond(make_encoder(wire), 200, [(b"Transfer-Encoding", b"Chunked")], b"a")
+    assert data == b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+
+
+def test_http10_without_a_length_ends_with_the_connection(wire: Any) -> None:
+    """No chunks to a client that does not know them (RFC 9112 section 6.1)."""
+    encoder = make_encoder(wire, http11=False)
+    assert respond(encoder, 200, [], b"a", b"b") == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nab"
+    assert encoder.ends_with_connection()
+    assert not encoder.keep_alive
+
+
+def test_http10_drops_the_applications_chunked(wire: Any) -> None:
+    data = respond(make_encoder(wire, http11=False), 200, [CHUNKED, (b"x", b"y")], b"a")
+    assert data == b"HTTP/1.1 200 OK\r\nx: y\r\nconnection: close\r\n\r\na"
+
+
+def test_http10_with_a_length_is_told_that_the_connection_stays(wire: Any) -> None:
+    encoder = make_encoder(wire, http11=False)
+    assert respond(encoder, 200, [LENGTH_5], b"hello") == (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\nhello"
+    )
+    assert encoder.keep_alive
+    assert not encoder.ends_with_connection()
+
+
+def test_head_keeps_the_length_and_drops_the_body(wire: Any) -> None:
+    encoder = make_encoder(wire, "HEAD")
+    assert respond(encoder, 200, [LENGTH_5], b"hello") == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
+
+
+def test_head_needs_no_body_of_the_declared_length(wire: Any) -> None:
+    assert respond(make_encoder(wire, "HEAD"), 200, [LENGTH_5], b"").endswith(b"content-length: 5\r\n\r\n")
+
+
+def test_head_drops_a_body_in_chunks(wire: Any) -> None:
+    assert respond(make_encoder(wire, "HEAD"), 200, [], b"a", b"b") == b"HTTP/1.1 200 OK\r\n\r\n"
+    assert respond(make_encoder(wire, "HEAD"), 200, [CHUNKED], b"a", b"b").endswith(b"\r\n\r\n")
+
+
+def test_head_leaves_the_connection_open(wire: Any) -> None:
+    for http11 in (True, False):
+        encoder = make_encoder(wire, "HEAD", http11)
+        respond(encoder, 200, [], b"a")
+        assert encoder.keep_alive
+
+
+def test_204_has_neither_length_nor_body(wire: Any) -> None:
+    """RFC 9110 section 8.6, RFC 9112 section 6.1."""
+    for fields in ([], [LENGTH_5], [(b"Content-Length", b"0")], [CHUNKED]):
+        encoder = make_encoder(wire)
+        assert respond(encoder, 204, fields, b"hello") == b"HTTP/1.1 204 No Content\r\n\r\n"
+        assert encoder.keep_alive
+
+
+def test_204_that_closes_has_no_length_either(wire: Any) -> None:
+    data = respond(make_encoder(wire), 204, [LENGTH_5, (b"connection", b"close")], b"hello")
+    assert data == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+
+
+def test_304_keeps_the_length_and_has_no_body(wire: Any) -> None:
+    data = respond(make_encoder(wire), 304, [LENGTH_5], b"hello")
+    assert data == b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n"
+    assert respond(make_encoder(wire), 304, [], b"hello") == b"HTTP/1.1 304 Not Modified\r\n\r\n"
+
+
+def test_the_head_goes_out_once(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    out: list[bytes] = []
+    assert not encoder.head_is_pending()
+    assert encoder.head(out) == 0
+    encoder.start(200, [LENGTH_5], False)
+    assert encoder.head_is_pending()
+    assert encoder.head(out) == len(b"".join(out)) > 0
+    assert not encoder.head_is_pending()
+    assert encoder.head(out) == 0
+    encoder.body(b"hello", False, out)
+    assert b"".join(out) == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+
+# Declared lengths
+
+
+@pytest.mark.parametrize("parts", [[b"hell"], [b"he", b"ll"], [b""], [b"he", b""]])
+def test_a_body_shorter_than_declared(wire: Any, parts: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        respond(make_encoder(wire), 200, [LENGTH_5], *parts)
+
+
+@pytest.mark.parametrize("parts", [[b"hello!"], [b"hello", b"!"], [b"hello!", b""], [b"he", b"llo!"]])
+def test_a_body_longer_than_declared(wire: Any, parts: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="longer"):
+        respond(make_encoder(wire), 200, [LENGTH_5], *parts)
+
+
+def test_nothing_of_a_wrong_body_goes_out(wire: Any) -> None:
+    """The head still waits, so that 500 can take its place."""
+    for body in (b"hell", b"hello!"):
+        encoder = make_encoder(wire)
+        encoder.start(200, [LENGTH_5], False)
+        out: list[bytes] = []
+        with pytest.raises(ValueError, match="content-length"):
+            encoder.body(body, False, out)
+        assert out == []
+        assert encoder.head_is_pending()
+
+
+@pytest.mark.parametrize("value", [b"", b"+5", b"-5", b"0x5", b" 5", b"5 ", b"5,5", b"5.0", b"9" * 19, b"five", b"1_0"])
+def test_a_malformed_length(wire: Any, value: bytes) -> None:
+    with pytest.raises(ValueError, match="content-length"):
+        make_encoder(wire).start(200, [(b"Content-Length", value)], False)
+
+
+@pytest.mark.parametrize("second", [b"5", b"6"])
+def test_two_lengths(wire: Any, second: bytes) -> None:
+    with pytest.raises(ValueError, match="more than one content-length"):
+        make_encoder(wire).start(200, [LENGTH_5, (b"Content-Length", second)], False)
+
+
+@pytest.mark.parametrize("fields", [[LENGTH_5, CHUNKED], [CHUNKED, LENGTH_5]])
+def test_a_length_and_chunked(wire: Any, fields: Any) -> None:
+    with pytest.raises(ValueError, match="together"):
+        make_encoder(wire).start(200, fields, False)
+
+
+@pytest.mark.parametrize("value", [b"gzip", b"gzip, chunked", b"identity", b"", b"chunked, chunked"])
+def test_a_transfer_coding_that_is_not_chunked(wire: Any, value: bytes) -> None:
+    with pytest.raises(ValueError, match="transfer-encoding"):
+        make_encoder(wire).start(200, [(b"transfer-encoding", value)], False)
+
+
+def test_a_refused_start_leaves_no_trace(wire: Any) -> None:
+    """The application may catch the error and start another response."""
+    fields = [(b"date", b"d"), (b"server", b"s"), (b"connection", b"close"), CHUNKED, (b"content-length", b"x")]
+    encoder = make_encoder(wire, server=b"pronghorn")
+    with pytest.raises(ValueError, match="content-length"):
+        encoder.start(200, fields, True)
+    assert not encoder.head_is_pending()
+    assert respond(encoder, 200, [LENGTH_5], b"hello") == (
+        b"HTTP/1.1 200 OK\r\nserver: pronghorn\r\ncontent-length: 5\r\n\r\nhello"
+    )
+
+
+# Statuses
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 299, 304, 404, 418, 499, 500, 599])
+def test_statuses_for_a_response(wire: Any, status: int) -> None:
+    line = respond(make_encoder(wire), status, [(b"content-length", b"0")]).split(b"\r\n")[0]
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    assert line == f"HTTP/1.1 {status} {phrase}".encode()
+
+
+def test_a_status_of_http(wire: Any) -> None:
+    data = respond(make_encoder(wire), HTTPStatus.NOT_FOUND, [(b"content-length", b"0")])
+    assert data.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert respond(make_encoder(wire), HTTPStatus.NO_CONTENT, [LENGTH_5]) == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "status", [-1, 0, 1, 99, 100, 101, 103, 199, 600, 999, 1000, 2**64, "200", b"200", None, True, 200.0, 200.5]
+)
+def test_what_is_no_status_for_a_response(wire: Any, status: Any) -> None:
+    encoder = make_encoder(wire)
+    with pytest.raises(ValueError, match="not a status"):
+        encoder.start(status, [], False)
+    assert not encoder.head_is_pending()
+
+
+# Fields of the application and of the server
+
+
+def test_the_order_of_the_head(wire: Any) -> None:
+    encoder = make_encoder(wire, keep_alive=False, server=b"pronghorn", fields=[(b"x-default", b"1")])
+    assert respond(encoder, 200, [(b"X-App", b"2")], b"") == (
+        b"HTTP/1.1 200 OK\r\nserver: pronghorn\r\nx-default: 1\r\nx-app: 2\r\n"
+        b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+
+
+def test_the_date_is_gmt(wire: Any) -> None:
+    from email.utils import parsedate_to_datetime
+
+    line = respond(make_encoder(wire, date=True), 200, [LENGTH_5], b"hello").split(b"\r\n")[1].decode()
+    assert line.startswith("date: ")
+    assert line.endswith(" GMT")
+    assert parsedate_to_datetime(line[6:]).tzinfo is not None
+
+
+def test_the_applications_date_and_server_win(wire: Any) -> None:
+    options: dict[str, Any] = {"date": True, "server": b"pronghorn", "fields": [(b"x", b"y")]}
+    date = make_shared(wire, **options).date
+    both = [(b"Date", b"d"), (b"SERVER", b"s"), LENGTH_5]
+    assert respond(make_encoder(wire, **options), 200, both, b"hello") == (
+        b"HTTP/1.1 200 OK\r\nx: y\r\ndate: d\r\nserver: s\r\ncontent-length: 5\r\n\r\nhello"
+    )
+    assert respond(make_encoder(wire, **options), 200, both[:1], b"").startswith(
+        b"HTTP/1.1 200 OK\r\nserver: pronghorn\r\nx: y\r\ndate: d\r\n"
+    )
+    data = respond(make_encoder(wire, **options), 200, both[1:2], b"")
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n" + date + b"x: y\r\nserver: s\r\n")
+
+
+def test_names_are_in_lower_case_and_fields_stay_apart(wire: Any) -> None:
+    fields = [(b"Set-Cookie", b"a=B"), (b"SET-COOKIE", b"c"), LENGTH_5]
+    assert respond(make_encoder(wire), 200, fields, b"hello").startswith(
+        b"HTTP/1.1 200 OK\r\nset-cookie: a=B\r\nset-cookie: c\r\ncontent-length: 5\r\n"
+    )
+
+
+def test_headers_as_any_iterable(wire: Any) -> None:
+    def generator() -> Iterator[Any]:
+        yield [b"A", b"b"]
+        yield LENGTH_5
+
+    expected = b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 5\r\n\r\nhello"
+    for headers in (
+        ((b"A", b"b"), LENGTH_5),
+        [[b"A", b"b"], list(LENGTH_5)],
+        generator(),
+        iter([[b"A", b"b"], LENGTH_5]),
+        {b"A": b"b", b"content-length": b"5"}.items(),
+    ):
+        assert respond(make_encoder(wire), 200, headers, b"hello") == expected
+
+
+def test_subclasses_of_bytes_and_tuples(wire: Any) -> None:
+    class Name(bytes):
+        pass
+
+    class Pair(NamedTuple):
+        name: bytes
+        value: bytes
+
+    headers = [Pair(b"A", b"b"), (Name(b"Content-Length"), Name(b"5"))]
+    expected = b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 5\r\n\r\nhello"
+    assert respond(make_encoder(wire), 200, headers, b"hello") == expected
+
+
+def test_the_applications_headers_are_not_changed(wire: Any) -> None:
+    headers = [(b"Content-Length", b"5"), (b"Connection", b"close")]
+    respond(make_encoder(wire), 204, headers, b"")
+    assert headers == [(b"Content-Length", b"5"), (b"Connection", b"close")]
+
+
+# The connection field
+
+
+def test_the_application_closes(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    data = respond(encoder, 200, [(b"Connection", b"Close"), LENGTH_5], b"hello")
+    assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+    assert not encoder.keep_alive
+
+
+def test_the_applications_keep_alive_stays(wire: Any) -> None:
+    for http11 in (True, False):
+        data = respond(make_encoder(wire, http11=http11), 200, [(b"Connection", b"keep-alive"), LENGTH_5], b"hello")
+        assert data == b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello"
+
+
+def test_the_applications_keep_alive_does_not_keep_what_closes(wire: Any) -> None:
+    data = respond(make_encoder(wire, keep_alive=False), 200, [(b"Connection", b"keep-alive"), LENGTH_5], b"hello")
+    assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+
+
+def test_close_is_an_option_of_its_own(wire: Any) -> None:
+    """Not a part of another's name (RFC 9110 section 7.6.1)."""
+    encoder = make_encoder(wire)
+    data = respond(encoder, 200, [(b"connection", b"x-close"), LENGTH_5], b"hello")
+    assert b"connection: x-close\r\n" in data
+    assert encoder.keep_alive
+
+
+def test_close_among_other_options(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    data = respond(encoder, 200, [(b"connection", b"x ,\tCLOSE"), LENGTH_5], b"hello")
+    assert data.count(b"connection: ") == 1
+    assert b"connection: close\r\n" in data
+    assert not encoder.keep_alive
+
+
+def test_close_in_one_of_two_fields(wire: Any) -> None:
+    for fields in ([b"close", b"keep-alive"], [b"keep-alive", b"close"]):
+        encoder = make_encoder(wire)
+        data = respond(encoder, 200, [*((b"connection", value) for value in fields), LENGTH_5], b"hello")
+        assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+        assert not encoder.keep_alive
+
+
+def test_two_transfer_encodings(wire: Any) -> None:
+    """The recipient would read them as chunked twice (RFC 9112 section 6.1)."""
+    with pytest.raises(ValueError, match="transfer-encoding"):
+        make_encoder(wire).start(200, [CHUNKED, CHUNKED], False)
+
+
+def test_the_request_closes(wire: Any) -> None:
+    for http11 in (True, False):
+        encoder = make_encoder(wire, http11=http11, keep_alive=False)
+        data = respond(encoder, 200, [LENGTH_5], b"hello")
+        assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+
+
+def test_draining_closes(wire: Any) -> None:
+    shared = make_shared(wire)
+    encoder = wire.response.Encoder(shared, "GET", True, True)
+    encoder.start(200, [LENGTH_5], False)
+    shared.draining = True
+    out: list[bytes] = []
+    encoder.body(b"hello", False, out)
+    assert b"".join(out) == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
+    assert not encoder.keep_alive
+
+
+# Header injection
+
+
+@pytest.mark.parametrize("bad", CRLF_AND_FRIENDS)
+@pytest.mark.parametrize("around", [(b"", b"x"), (b"a", b"b"), (b"a", b"")])
+def test_no_control_character_in_a_value(wire: Any, bad: bytes, around: tuple[bytes, bytes]) -> None:
+    encoder = make_encoder(wire)
+    with pytest.raises(ValueError, match="malformed header"):
+        encoder.start(200, [(b"x", around[0] + bad + around[1])], False)
+    assert not encoder.head_is_pending()
+
+
+@pytest.mark.parametrize("bad", [*CRLF_AND_FRIENDS, b" ", b"\t", b":", b"(", b"/", b"@", b"\x80", b"\xff", b'"'])
+def test_a_name_is_a_token(wire: Any, bad: bytes) -> None:
+    for name in (bad, b"a" + bad, bad + b"a", b"a" + bad + b"b"):
+        with pytest.raises(ValueError, match="malformed header"):
+            make_encoder(wire).start(200, [(name, b"v")], False)
+
+
+def test_a_name_is_not_empty(wire: Any) -> None:
+    with pytest.raises(ValueError, match="malformed header"):
+        make_encoder(wire).start(200, [(b"", b"v")], False)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("x", b"v"),
+        (b"x", "v"),
+        (b"x", 1),
+        (b"x", None),
+        (None, b"v"),
+        (b"x", bytearray(b"v")),
+        (b"x", memoryview(b"v")),
+        (bytearray(b"x"), b"v"),
+        "xv",
+        b"xv",
+    ],
+)
+def test_names_and_values_are_bytes(wire: Any, pair: Any) -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        make_encoder(wire).start(200, [(b"good", b"v"), pair], False)
+
+
+@pytest.mark.parametrize("pair", [(), (b"x",), (b"x", b"v", b"w"), b"xyz", None, 5])
+def test_a_header_is_a_pair(wire: Any, pair: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        make_encoder(wire).start(200, [pair], False)
+
+
+def test_headers_are_iterable(wire: Any) -> None:
+    for headers in (None, 5):
+        with pytest.raises(TypeError):
+            make_encoder(wire).start(200, headers, False)
+
+
+def test_values_may_have_bytes_above_127_and_tabs(wire: Any) -> None:
+    assert b"x: \tcaf\xe9 \r\n" in respond(make_encoder(wire), 200, [(b"x", b"\tcaf\xe9 ")], b"")
+
+
+@given(st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=6)), max_size=3))
+@with_both_forms
+def test_a_head_has_one_line_a_field(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
+    """Whatever the application gives: the head that goes out splits into the very fields, or nothing goes out."""
+    encoder = make_encoder(wire, "HEAD")
+    try:
+        data = respond(encoder, 200, fields)
+    except ValueError:
+        return
+    lines = data.removeprefix(b"HTTP/1.1 200 OK\r\n").removesuffix(b"\r\n")
+    expected = [(name.lower(), value.strip(b" \t")) for name, value in fields]
+    assert wire.scan.split_fields(data, len(data) - len(lines) - 2, len(data) - 2) == expected
+
+
+# Trailers
+
+
+def test_trailers(wire: Any) -> None:
+    data = respond(make_encoder(wire), 200, [], b"a", trailers=[(b"X-Sum", b"1"), [b"y", b""]])
+    assert data.endswith(b"\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\ny: \r\n\r\n")
+
+
+def test_empty_trailers(wire: Any) -> None:
+    assert respond(make_encoder(wire), 200, [], b"a", trailers=()).endswith(b"1\r\na\r\n0\r\n\r\n")
+
+
+def test_trailers_have_no_place_without_chunks(wire: Any) -> None:
+    fields = [(b"x", b"y")]
+    assert respond(make_encoder(wire), 200, [LENGTH_5], b"hello", trailers=fields).endswith(b"\r\n\r\nhello")
+    assert respond(make_encoder(wire, http11=False), 200, [], b"hello", trailers=fields).endswith(b"\r\n\r\nhello")
+    assert respond(make_encoder(wire, "HEAD"), 200, [], b"hello", trailers=fields).endswith(b"200 OK\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"content-length",
+        b"Transfer-Encoding",
+        b"host",
+        b"trailer",
+        b"te",
+        b"connection",
+        b"set-cookie",
+        b"authorization",
+        b"content-type",
+        b"content-encoding",
+        b"content-range",
+        b"cache-control",
+        b"expect",
+        b"max-forwards",
+        b"WWW-Authenticate",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+    ],
+)
+def test_fields_that_may_not_be_trailers(wire: Any, name: bytes) -> None:
+    """They frame, route or authenticate, which is done by then (RFC 9110 section 6.5.1)."""
+    with pytest.raises(ValueError, match="trailer"):
+        respond(make_encoder(wire), 200, [], b"a", trailers=[(name, b"1")])
+
+
+@pytest.mark.parametrize("field", [(b"x", b"a\r\nb"), (b"x\n", b"a"), (b"", b"a"), (b"x", b"\0")])
+def test_malformed_trailers(wire: Any, field: Any) -> None:
+    with pytest.raises(ValueError, match="malformed header"):
+        respond(make_encoder(wire), 200, [], b"a", trailers=[field])
+    with pytest.raises(TypeError):
+        respond(make_encoder(wire), 200, [], b"a", trailers=[(b"x", "str")])
+
+
+# Early hints
+
+
+def hint(encoder: Any, links: Any) -> bytes:
+    out: list[bytes] = []
+    size = encoder.early_hints(links, out)
+    assert size == len(b"".join(out))
+    return b"".join(out)
+
+
+def test_early_hints(wire: Any) -> None:
+    encoder = make_encoder(wire, server=b"pronghorn")
+    expected = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nlink: </b>\r\n\r\n"
+    assert hint(encoder, [b"</a>", b"</b>"]) == expected
+    encoder.start(200, [LENGTH_5], False)
+    assert hint(encoder, (b"</a>", b"</b>")) == expected
+    assert encoder.head_is_pending()
+
+
+def test_early_hints_come_before_the_head_or_not_at_all(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    encoder.start(200, [], False)
+    encoder.head([])
+    assert hint(encoder, [b"</a>"]) == b""
+
+
+def test_http10_has_no_interim_responses(wire: Any) -> None:
+    """RFC 9110 section 15.2."""
+    assert hint(make_encoder(wire, http11=False), [b"</a>"]) == b""
+
+
+@pytest.mark.parametrize("link", [*(b"</a>" + bad for bad in CRLF_AND_FRIENDS), "</a>", None, memoryview(b"</a>")])
+def test_malformed_early_hints(wire: Any, link: Any) -> None:
+    encoder = make_encoder(wire)
+    with pytest.raises((ValueError, TypeError)):
+        hint(encoder, [b"</a>", link])
+
+
+# Files
+
+
+def send_file(encoder: Any, size: int, more: bool = False) -> tuple[bool, bytes]:
+    out: list[bytes] = []
+    present = encoder.file(size, out)
+    if present:
+        out.append(b"F" * size)
+        encoder.file_end(out)
+    encoder.body(b"", more, out)
+    return present, b"".join(out)
+
+
+def test_a_file_of_the_declared_length(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    encoder.start(200, [LENGTH_5], False)
+    assert send_file(encoder, 5) == (True, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nFFFFF")
+
+
+def test_a_file_is_a_chunk(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    encoder.start(200, [], False)
+    present, data = send_file(encoder, 17)
+    assert present
+    assert data.endswith(b"\r\n\r\n11\r\n" + b"F" * 17 + b"\r\n0\r\n\r\n")
+
+
+def test_an_empty_file(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    encoder.start(200, [], False)
+    present, data = send_file(encoder, 0)
+    assert not present
+    assert data.endswith(b"\r\n\r\n0\r\n\r\n")
+
+
+def test_a_file_for_head(wire: Any) -> None:
+    encoder = make_encoder(wire, "HEAD")
+    encoder.start(200, [LENGTH_5], False)
+    assert send_file(encoder, 5) == (False, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+
+
+@pytest.mark.parametrize(("size", "error"), [(6, "longer"), (4, "shorter")])
+def test_a_file_of_another_length(wire: Any, size: int, error: str) -> None:
+    encoder = make_encoder(wire)
+    encoder.start(200, [LENGTH_5], False)
+    with pytest.raises(ValueError, match=error):
+        send_file(encoder, size)
+
+
+# Round trip
+
+
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=6), st.booleans(), st.booleans())
+@with_both_forms
+def test_the_decoder_reads_what_the_encoder_frames(wire: Any, parts: list[bytes], declared: bool, http11: bool) -> None:
+    content = b"".join(parts)
+    encoder = make_encoder(wire, http11=http11)
+    fields = [(b"content-length", b"%d" % len(content))] if declared else []
+    head, _, body = respond(encoder, 200, fields, *parts).partition(b"\r\n\r\n")
+    if b"chunked" in head:
+        decoder = wire.body.Decoder(wire.rules.CHUNKED, 0, wire.shared.Limits())
+        decoded = decoder.feed(body, 0)
+        assert decoder.done
+        assert decoder.position == len(body)
+        assert decoded == content
+    else:
+        assert body == content

@@ -1,0 +1,469 @@
+"""The leaf kernels: what each returns, and that both forms return the same for anything a caller may give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import make_connection
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pronghorn._wire import scan as interpreted
+from pronghorn._wire.rules import COMMON_FIELD_NAMES
+
+TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+FIELD_VALUE = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+EVERY_BYTE = [bytes([byte]) for byte in range(256)]
+
+# Pieces that kernels look at, among any others.
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b"\r\n\r\n",
+            b": ",
+            b":",
+            b" ",
+            b"\t",
+            b"Host",
+            b"X-A",
+            b"%41",
+            b"%",
+            b"\0",
+            b"\x7f",
+            b"\x80",
+            b"\xff",
+            b"a",
+            b"9",
+            b"/",
+        ]
+    ),
+    st.binary(max_size=4),
+)
+TEXT = st.lists(PIECES, max_size=12).map(b"".join)
+SPANS = TEXT.flatmap(lambda data: st.tuples(st.just(data), *[st.integers(0, len(data))] * 2)).map(
+    lambda it: (it[0], min(it[1:]), max(it[1:]))
+)
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [b"", b"Host", b"x" * 63, b"x" * 64, b"X" * 65, b"Content-Length", b" A", b"A ", b"\x80", b"\0"]
+        ),
+        st.sampled_from([b":", b": ", b"", b" :", b":\t "]),
+        TEXT,
+    ),
+    max_size=4,
+)
+SECTIONS = LINES.map(lambda lines: b"".join(b"".join(line) + b"\r\n" for line in lines))
+TARGETS = st.lists(
+    st.sampled_from([b"%", b"%4", b"%C3%A9", b"%ff", b"%F0%9F%90%8E", b"%e2%82", b"%00", b"a", b"~", b"F"]), max_size=8
+).map(b"".join)
+TOKENS = st.binary(min_size=1, max_size=70).map(lambda data: bytes(TOKEN[byte % len(TOKEN)] for byte in data))
+
+
+def same_on_both_forms(*strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A test given the compiled form, once, and arguments for its kernels to be called with."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+        drawn: Callable[..., None] = once(given(*strategies)(test))
+        return pytest.mark.parametrize("wire", ["compiled"], indirect=True)(drawn)
+
+    return decorate
+
+
+# find_byte
+
+
+def test_find_byte(wire: Any) -> None:
+    find = wire.scan.find_byte
+    assert find(b"a:b:c", b":", 0, 5) == 1
+    assert find(b"a:b:c", b":", 2, 5) == 3
+    assert find(b"a:b:c", b":", 2, 3) == -1
+    assert find(b"", b":", 0, 0) == -1
+    assert find(b"a\0b", b"\0", 0, 3) == 1
+    assert find(b"ab", b"\0", 0, 2) == -1
+
+
+# find_head_end
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "resume", "end"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 0, 0, 18),
+        (b"GET / HTTP/1.1\r\n\r\nGET", 0, 0, 18),
+        (b"GET / HTTP/1.1\r\n\r", 0, 0, -1),
+        (b"", 0, 0, -1),
+        (b"a\r\nb\r\n\r\n", 0, 3, 8),
+        (b"a\r\nb\r\n\r\n", 0, 5, 8),
+        (b"a\r\nb\r\n\r\n", 0, 6, 8),
+        (b"a\r\nb\r\n\r\n", 0, 7, 8),
+        (b"a\nb\r\n\r\n", 0, 0, -2),
+        (b"a\n", 0, 0, -2),
+        (b"a\r\n\n", 0, 0, -2),
+        (b"a\r\n\r\n\n", 0, 0, 5),
+        (b"\n", 0, 0, -2),
+        (b"body\r\n", 5, 5, -2),
+        (b"body\r\n\r\n", 5, 5, -2),
+        (b"\r\n\r\na", 2, 2, -1),
+        (b"\r\n\r\na\r\n\r\n", 2, 2, 9),
+        (b"xy\r\n\r\n", 2, 2, 6),
+    ],
+)
+def test_find_head_end(wire: Any, data: bytes, start: int, resume: int, end: int) -> None:
+    assert wire.scan.find_head_end(data, start, resume) == end
+
+
+def test_find_head_end_is_the_same_however_often_it_was_looked_for(wire: Any) -> None:
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nGET"
+    for resume in range(data.index(b"\r\n\r\n") + 3):
+        assert wire.scan.find_head_end(data[:resume], 0, 0) == -1
+        assert wire.scan.find_head_end(data, 0, resume) == len(data) - 3
+
+
+# cut, glue, method_end, visible_end
+
+
+def test_cut(wire: Any) -> None:
+    assert wire.scan.cut(b"abc", 1, 2) == b"b"
+    assert wire.scan.cut(b"abc", 0, 3) == b"abc"
+    assert wire.scan.cut(b"abc", 3, 3) == b""
+    assert wire.scan.cut(b"a\0\xffc", 1, 3) == b"\0\xff"
+
+
+def test_glue(wire: Any) -> None:
+    assert wire.scan.glue(b"a", b"", b"b\0", b"\xff", b"cd") == b"ab\0\xffcd"
+    assert wire.scan.glue(b"", b"", b"", b"", b"") == b""
+
+
+def test_method_end_takes_tokens_without_lower_case(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        taken = byte in TOKEN and not byte.islower()
+        assert wire.scan.method_end(byte, 0, 1) == taken, byte
+
+
+def test_method_end_is_bounded(wire: Any) -> None:
+    assert wire.scan.method_end(b"GET /", 0, 5) == 3
+    assert wire.scan.method_end(b"GET /", 0, 2) == 2
+    assert wire.scan.method_end(b"GET", 0, 3) == 3
+    assert wire.scan.method_end(b" GET", 0, 4) == 0
+    assert wire.scan.method_end(b"GET", 3, 3) == 3
+
+
+def test_visible_end_takes_visible_ascii(wire: Any) -> None:
+    for code, byte in enumerate(EVERY_BYTE):
+        assert wire.scan.visible_end(byte, 0, 1) == (33 <= code <= 126), byte
+
+
+def test_visible_end_is_bounded(wire: Any) -> None:
+    assert wire.scan.visible_end(b"/a b", 0, 4) == 2
+    assert wire.scan.visible_end(b"/abc", 1, 3) == 3
+    assert wire.scan.visible_end(b"/abc", 4, 4) == 4
+
+
+# split_fields
+
+
+def split(wire: Any, data: bytes) -> Any:
+    return wire.scan.split_fields(data, 0, len(data))
+
+
+def test_split_fields(wire: Any) -> None:
+    assert split(wire, b"") == []
+    assert split(wire, b"Host: a\r\nX-B:c\r\n") == [(b"host", b"a"), (b"x-b", b"c")]
+    assert wire.scan.split_fields(b"zzA: b\r\n\r\n", 2, 8) == [(b"a", b"b")]
+
+
+def test_split_fields_trims_white_space(wire: Any) -> None:
+    assert split(wire, b"A: \t b \t c\t \r\nB:\t\r\nC: \r\nD:\r\n") == [
+        (b"a", b"b \t c"),
+        (b"b", b""),
+        (b"c", b""),
+        (b"d", b""),
+    ]
+
+
+def test_split_fields_takes_tokens_as_names(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        expected = [(b"a" + byte.lower(), b"v")] if byte in TOKEN else [(b"a", b": v")] if byte == b":" else None
+        assert split(wire, b"A" + byte + b": v\r\n") == expected, byte
+
+
+def test_split_fields_takes_what_a_value_may_have(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        assert split(wire, b"A: x" + byte + b"y\r\n") == (
+            [(b"a", b"x" + byte + b"y")] if byte in FIELD_VALUE else None
+        ), byte
+
+
+@pytest.mark.parametrize("size", [1, 62, 63, 64, 65, 66, 127, 128, 1000])
+def test_split_fields_takes_names_of_any_length(wire: Any, size: int) -> None:
+    assert split(wire, b"N" * size + b": v\r\n") == [(b"n" * size, b"v")]
+
+
+def test_split_fields_tells_names_apart_that_share_a_slot(wire: Any) -> None:
+    for name in COMMON_FIELD_NAMES:
+        for index in range(len(name)):
+            other = name[:index] + b"z" + name[index + 1 :]
+            assert split(wire, name + b":\r\n" + other.upper() + b":\r\n") == [(name, b""), (other, b"")]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        b": v\r\n",
+        b"A\r\n",
+        b"A : v\r\n",
+        b"A: v\r\n B: w\r\n",
+        b"A: v\r\n\tw\r\n",
+        b" A: v\r\n",
+        b"A: v\rB: w\r\n",
+        b"A: v\r\r\n",
+        b"A:\r\r\n",
+        b"A: \0\r\n",
+        b"\r\n",
+        b"A: v\r\n\r\n",
+    ],
+)
+def test_split_fields_refuses(wire: Any, section: bytes) -> None:
+    assert split(wire, section) is None
+
+
+def test_split_fields_reads_a_long_run_of_spaces_once(wire: Any) -> None:
+    """As long as a head may be: going back over it for each of its characters would block the loop for seconds."""
+    assert split(wire, b"A:" + b" " * 65536 + b"\0\r\n") is None
+    assert split(wire, b"A: x" + b" " * 65536 + b"\0\r\n") is None
+    assert split(wire, b"A: " + b"x " * 32768 + b"\0\r\n") is None
+
+
+# encode_fields
+
+
+def test_encode_fields(wire: Any) -> None:
+    assert wire.scan.encode_fields([]) == b""
+    assert wire.scan.encode_fields([(b"X-A", b"b"), [b"c", b""]]) == b"x-a: b\r\nc: \r\n"
+
+
+def test_encode_fields_takes_tokens_as_names(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        expected = b"a" + byte.lower() + b": v\r\n" if byte in TOKEN else None
+        assert wire.scan.encode_fields([(b"A" + byte, b"v")]) == expected, byte
+
+
+def test_encode_fields_takes_what_a_value_may_have(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        expected = b"a: x" + byte + b"y\r\n" if byte in FIELD_VALUE else None
+        assert wire.scan.encode_fields([(b"a", b"x" + byte + b"y")]) == expected, byte
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (b"", b"v"),
+        ("a", b"v"),
+        (b"a", "v"),
+        (b"a", None),
+        (b"a",),
+        (b"a", b"v", b"w"),
+        b"ab",
+        "ab",
+        None,
+        {b"a": b"v"},
+        (bytearray(b"a"), b"v"),
+        (b"a", memoryview(b"v")),
+    ],
+)
+def test_encode_fields_refuses(wire: Any, pair: object) -> None:
+    assert wire.scan.encode_fields([(b"good", b"v"), pair]) is None
+
+
+# same_name, is_plain_host, is_plain_path, decimal
+
+
+def test_same_name(wire: Any) -> None:
+    assert wire.scan.same_name(b"Content-LENGTH", b"content-length")
+    assert wire.scan.same_name(b"", b"")
+    assert not wire.scan.same_name(b"content-lengt", b"content-length")
+    assert not wire.scan.same_name(b"content_length", b"content-length")
+    assert not wire.scan.same_name(b"\x64ate\xe0", b"date`")
+
+
+def test_is_plain_host_by_character(wire: Any) -> None:
+    for byte in EVERY_BYTE:
+        assert wire.scan.is_plain_host(b"a" + byte + b"a") == (byte.isalnum() or byte in b".-"), byte
+        assert wire.scan.is_plain_host(b"a:1" + byte) == byte.isdigit(), byte
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (b"a", True),
+        (b"a.b-c:80", True),
+        (b"a:", True),
+        (b"", False),
+        (b":80", False),
+        (b"a:80:", False),
+        (b"a\0", False),
+        (b"[::1]", False),
+    ],
+)
+def test_is_plain_host(wire: Any, value: bytes, plain: bool) -> None:
+    assert wire.scan.is_plain_host(value) == plain
+
+
+def test_is_plain_path_is_what_quote_leaves_alone(wire: Any) -> None:
+    from urllib.parse import quote
+
+    for code in [*range(0x180), 0x20AC, 0x10000]:
+        assert wire.scan.is_plain_path("/" + chr(code)) == (quote("/" + chr(code)) == "/" + chr(code)), code
+    assert wire.scan.is_plain_path("")
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"0", 0),
+        (b"007", 7),
+        (b"9" * 18, 10**18 - 1),
+        (b"0" * 18, 0),
+        (b"9" * 19, -1),
+        (b"0" * 19, -1),
+        (b"", -1),
+        (b"+1", -1),
+        (b"-1", -1),
+        (b" 1", -1),
+        (b"1 ", -1),
+        (b"1\n", -1),
+        (b"1_0", -1),
+        (b"0x1", -1),
+        (b"1\0", -1),
+        ("\u0663".encode(), -1),
+    ],
+)
+def test_decimal(wire: Any, value: bytes, number: int) -> None:
+    assert wire.scan.decimal(value) == number
+
+
+# unquote
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"", ""),
+        (b"/a", "/a"),
+        (b"%41%62", "Ab"),
+        (b"%2525", "%25"),
+        (b"%", "%"),
+        (b"%4", "%4"),
+        (b"%zz", "%zz"),
+        (b"%%41", "%A"),
+        (b"%4%41", "%4A"),
+        (b"%00", "\0"),
+        (b"%C3%A9", "\xe9"),
+        (b"%c3%a9", "\xe9"),
+        (b"%ff", "\ufffd"),
+        (b"%C3", "\ufffd"),
+        (b"%C3x", "\ufffdx"),
+        (b"%ED%A0%80", "\ufffd" * 3),
+        (b"+", "+"),
+    ],
+)
+def test_unquote(wire: Any, raw: bytes, text: str) -> None:
+    assert wire.scan.unquote(raw, 0, len(raw)) == text
+
+
+def test_unquote_does_not_look_past_its_end(wire: Any) -> None:
+    assert wire.scan.unquote(b"/%41", 0, 3) == "/%4"
+    assert wire.scan.unquote(b"/%41", 0, 2) == "/%"
+    assert wire.scan.unquote(b"%41/a%41", 3, 5) == "/a"
+
+
+# monotonic, stop_with
+
+
+def test_monotonic_is_the_clock_of_time(wire: Any) -> None:
+    from time import monotonic
+
+    assert monotonic() <= wire.scan.monotonic() <= monotonic()
+
+
+def test_stop_with_ends_an_iterator(wire: Any) -> None:
+    """Seen through `receive()`, since only compiled code can call the compiled one."""
+    conn, owner = make_connection(wire)
+    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    with pytest.raises(StopIteration) as caught:
+        next(owner.requests[0].receive())
+    assert caught.value.value == {"type": "http.request", "body": b"", "more_body": False}
+
+
+# Both forms
+
+
+@same_on_both_forms(SPANS, st.sampled_from([b":", b"\n", b"\0", b"\xff", b"%"]))
+def test_find_byte_is_one(wire: Any, span: tuple[bytes, int, int], byte: bytes) -> None:
+    data, start, end = span
+    assert wire.scan.find_byte(data, byte, start, end) == interpreted.find_byte(data, byte, start, end)
+
+
+@same_on_both_forms(SPANS)
+@example((b"\r\n", 1, 1))
+@example((b"a\r\n\r\n", 2, 2))
+def test_find_head_end_is_one(wire: Any, span: tuple[bytes, int, int]) -> None:
+    data, start, resume = span
+    assert wire.scan.find_head_end(data, start, resume) == interpreted.find_head_end(data, start, resume)
+
+
+@same_on_both_forms(SPANS)
+def test_spans_are_one(wire: Any, span: tuple[bytes, int, int]) -> None:
+    for name in ("cut", "method_end", "visible_end"):
+        assert getattr(wire.scan, name)(*span) == getattr(interpreted, name)(*span), name
+
+
+@same_on_both_forms(TEXT, TEXT, TEXT, TEXT, TEXT)
+def test_glue_is_one(wire: Any, line: bytes, fields: bytes, block: bytes, end: bytes, body: bytes) -> None:
+    assert wire.scan.glue(line, fields, block, end, body) == interpreted.glue(line, fields, block, end, body)
+
+
+@same_on_both_forms(SECTIONS, st.binary(max_size=3))
+def test_split_fields_is_one(wire: Any, section: bytes, before: bytes) -> None:
+    data, end = before + section + b"\r\n", len(before) + len(section)
+    assert wire.scan.split_fields(data, len(before), end) == interpreted.split_fields(data, len(before), end)
+
+
+@same_on_both_forms(st.lists(st.tuples(st.one_of(TOKENS, st.sampled_from(COMMON_FIELD_NAMES)), TEXT), max_size=4))
+def test_encode_fields_is_one(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
+    assert wire.scan.encode_fields(fields) == interpreted.encode_fields(fields)
+
+
+@same_on_both_forms(st.one_of(TOKENS, TEXT), TOKENS.map(bytes.lower))
+def test_same_name_is_one(wire: Any, name: bytes, lower: bytes) -> None:
+    assert wire.scan.same_name(name, lower) == interpreted.same_name(name, lower)
+    assert wire.scan.same_name(lower.upper(), lower)
+
+
+@same_on_both_forms(st.one_of(TEXT, st.from_regex(rb"[a-z.\-]*:?[0-9]*.?", fullmatch=True)))
+def test_is_plain_host_is_one(wire: Any, value: bytes) -> None:
+    assert wire.scan.is_plain_host(value) == interpreted.is_plain_host(value)
+
+
+@same_on_both_forms(st.text(max_size=8))
+def test_is_plain_path_is_one(wire: Any, path: str) -> None:
+    assert wire.scan.is_plain_path(path) == interpreted.is_plain_path(path)
+
+
+@same_on_both_forms(st.one_of(TEXT, st.integers(0, 10**20).map(lambda number: b"%d" % number)))
+def test_decimal_is_one(wire: Any, value: bytes) -> None:
+    assert wire.scan.decimal(value) == interpreted.decimal(value)
+
+
+@same_on_both_forms(TARGETS, st.integers(0, 3), st.integers(0, 3))
+def test_unquote_is_one(wire: Any, data: bytes, before: int, behind: int) -> None:
+    start = min(before, len(data))
+    end = max(start, len(data) - behind)
+    assert wire.scan.unquote(data, start, end) == interpreted.unquote(data, start, end)
