@@ -7,13 +7,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-import sys
 from typing import Any
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
 from pronghorn.state import ServerState
 
 _log = logging.getLogger("pronghorn.error")
+
+# Has `eager_start` from CPython 3.12 on, where `ServerState.eager` allows it.
+_Task: Any = asyncio.Task
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -78,8 +80,8 @@ class HTTPProtocol(asyncio.Protocol):
             self.connection.fail(503)
             return
         run = _run(state.app, request, self.connection)
-        if sys.version_info >= (3, 12) and state.eager:
-            task = asyncio.Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
+        if state.eager:
+            task = _Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
             if task.done():
                 return
         else:
