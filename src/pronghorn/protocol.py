@@ -37,7 +37,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport = transport
         client, server = _addresses(transport)
         self.connection = state.wire.Connection(
-            self, self._transport.write, self._transport.writelines, state.outbox, state.shared, client, server
+            self, self._transport.write, self._writelines(), state.outbox, state.shared, client, server
         )
         state.connections.add(self)
 
@@ -54,7 +54,8 @@ class HTTPProtocol(asyncio.Protocol):
         if self._task is not None:
             policy = state.cancel_on_disconnect
             if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
-                self._task.cancel()
+                # One that has just been let go on hears it from its next `send`, which comes before this.
+                state.loop.call_soon(_cancel_unless_told, self._task, self.connection.request)
         self.connection.lose()
         self._task = None
 
@@ -136,6 +137,13 @@ class HTTPProtocol(asyncio.Protocol):
 
         return send_file(self._state.loop, self._transport, self.connection, request, message)
 
+    def _writelines(self) -> Any:
+        """What writes several pieces and says when the transport is full; asyncio's own `writelines` does not."""
+        transport = self._transport
+        if type(transport).__module__.startswith("asyncio."):
+            return lambda pieces: transport.write(b"".join(pieces))
+        return transport.writelines
+
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if self._task is task:
@@ -143,6 +151,11 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _is_crowded(self, limit: int) -> bool:
         return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
+
+
+def _cancel_unless_told(task: asyncio.Task[None], request: Any) -> None:
+    if request is None or not request.was_told():
+        task.cancel()
 
 
 async def _run(app: Any, request: Any, connection: Any) -> None:

@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import random
+import selectors
 import signal
 import socket
 import sys
@@ -33,9 +34,8 @@ if sys.platform == "win32":
 # How soon a change of `should_exit`, made anywhere, is seen.
 _POLL = 0.1
 
-# Turns of the loop that take in connections which the system has accepted: one to be told, one to accept, one to
-# connect.
-_TURNS_TO_ACCEPT = 3
+# Turns of the loop from a connection that is no longer queued to one that has its protocol.
+_TURNS_TO_CONNECT = 3
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -126,8 +126,7 @@ class Server:
         state = self.server_state
         if self.servers:
             _log.info("Shutting down")
-            for _ in range(_TURNS_TO_ACCEPT):
-                await asyncio.sleep(0)
+            await self._accept_queued()
             state.shared.draining = True
             for server in self.servers:
                 server.close()
@@ -193,6 +192,18 @@ class Server:
                 await asyncio.wait([task])
         if not task.cancelled():
             task.result()
+
+    async def _accept_queued(self) -> None:
+        """Take in the connections that the system has accepted already: they belong to us."""
+        with selectors.DefaultSelector() as selector:
+            for sock in self._sockets:
+                selector.register(sock, selectors.EVENT_READ)
+            for _ in range(self.config.backlog):
+                if not selector.select(0):
+                    break
+                await asyncio.sleep(0)
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
 
     async def _wait_for_requests(self) -> None:
         """Until every connection is closed and every application has returned, or the time is over."""

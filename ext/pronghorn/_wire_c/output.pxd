@@ -2,7 +2,7 @@ from .channel cimport Channel, Outbox
 from .request cimport Request
 from .shared cimport Shared
 
-cdef Py_ssize_t FULL, SMALL
+cdef Py_ssize_t FULL, SHARE, SMALL
 
 
 cdef class Output(Channel):
@@ -13,14 +13,16 @@ cdef class Output(Channel):
     # What is under way.
     cdef readonly Request request
     # What is gathered, and what the transport still has.
-    cdef Py_ssize_t _unflushed, _unsent_before
+    cdef Py_ssize_t _turn_size, _unflushed, _unsent_before
     cdef list _drains
-    cdef bint _behind_outbox, _closing, _quiet
+    cdef bint _behind_outbox, _closing, _full, _greedy, _quiet
     cdef readonly long write_deadline
 
     cpdef flush(self)
     cpdef finish(self)
     cpdef bint is_stalled(self)
+    cpdef went_writable(self)
     cdef release(self, error)
+    cdef _write_on(self)
     cdef watch_unsent(self)
     cdef check_unsent(self, long now)

@@ -38,7 +38,7 @@ cdef class Request:
     cdef list _trailers
     cdef bint _with_trailers, _announced
     # The client.
-    cdef bint _disconnected, _lost
+    cdef bint _disconnected, _lost, _told
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
@@ -49,6 +49,7 @@ cdef class Request:
     cpdef bint is_streaming(self)
     cpdef bint is_complete(self)
     cpdef bint is_lost(self)
+    cpdef bint was_told(self)
     cpdef bint is_refusable(self)
     cpdef replace(self, Encoder encoder)
     cpdef announce(self)

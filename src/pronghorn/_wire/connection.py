@@ -134,14 +134,7 @@ class Connection(Output):
             self._advance()
             self._resume_if_room()
 
-    # Output
-
-    def resume_writing(self):
-        """The transport has room again."""
-        self.writable = True
-        if not self._closing:
-            self.write_deadline = 0
-        self.release(None)
+    def went_writable(self):
         if self._reading == HEAD and not self._advancing:
             self._wait_for_request()
             self._advance()

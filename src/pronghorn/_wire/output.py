@@ -6,6 +6,9 @@ from .channel import Channel
 
 # Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
 FULL = 65536
+# What one response may write in a turn of the loop before its neighbours, and the news that its client has left, have
+# theirs.
+SHARE = 1048576
 # Above this, pieces are handed over as they are: copying them together costs more than a system call's vector.
 SMALL = 32768
 
@@ -20,10 +23,13 @@ class Output(Channel):
         "_behind_outbox",
         "_closing",
         "_drains",
+        "_full",
+        "_greedy",
         "_outbox",
         "_owner",
         "_quiet",
         "_shared",
+        "_turn_size",
         "_unflushed",
         "_unsent_before",
         "_write",
@@ -42,10 +48,13 @@ class Output(Channel):
         self._outbox = outbox
         self._shared = shared
         self._drains = None
+        self._turn_size = 0
         self._unflushed = 0
         self._unsent_before = 0
         self._behind_outbox = False
         self._closing = False
+        self._full = False
+        self._greedy = False
         self._quiet = False
 
     def sent(self, size):
@@ -55,11 +64,19 @@ class Output(Channel):
             self._behind_outbox = True
             self._outbox.add(self)
         if self._unflushed > FULL:
+            self._turn_size += self._unflushed
             self.flush()
+            if self._turn_size > SHARE:
+                self._greedy = True
+                self.writable = False
 
     def leave_outbox(self):
         self._behind_outbox = False
+        self._turn_size = 0
         self.flush()
+        if self._greedy:
+            self._greedy = False
+            self._write_on()
 
     def flush(self):
         """Write what was gathered; a head that waits for its body does not wait longer."""
@@ -87,9 +104,21 @@ class Output(Channel):
 
     def pause_writing(self):
         """The transport holds more than its high-water mark."""
+        self._full = True
         self.writable = False
         if self._owner is not None:
             self.watch_unsent()
+
+    def resume_writing(self):
+        """The transport has room again."""
+        self._full = False
+        if not self._closing:
+            self.write_deadline = 0
+        self._write_on()
+
+    def went_writable(self):
+        """Responses that are read again may follow."""
+        raise NotImplementedError
 
     def drained(self):
         future = self._shared.create_future()
@@ -118,6 +147,12 @@ class Output(Channel):
                         future.set_result(None)
                     else:
                         future.set_exception(error)
+
+    def _write_on(self):
+        if not self._full and not self._greedy:
+            self.writable = True
+            self.release(None)
+            self.went_writable()
 
     def watch_unsent(self):
         """The client has to read on: something, within each `Limits.write`."""

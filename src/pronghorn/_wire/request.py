@@ -117,6 +117,7 @@ class Request:
         "_phase",
         "_shared",
         "_taken",
+        "_told",
         "_trailers",
         "_with_trailers",
         "body_done",
@@ -137,6 +138,7 @@ class Request:
         self._taken = False
         self._disconnected = False
         self._lost = False
+        self._told = False
         self._with_trailers = False
         self.body_done = False
         self.buffered = 0
@@ -194,6 +196,10 @@ class Request:
     def is_lost(self):
         """Whether the client is gone for good."""
         return self._lost
+
+    def was_told(self):
+        """Whether a `send()` has said that the client is gone."""
+        return self._told
 
     def is_refusable(self):
         """Whether another response can still take this one's place: nothing of it has been framed."""
@@ -289,6 +295,7 @@ class Request:
         kind = message["type"]
         phase = self._phase
         if self._lost:
+            self._told = True
             raise ClientDisconnected("the client has left")
         if kind == "http.response.body" and phase == STARTED:
             data = message.get("body", b"")

@@ -1,0 +1,139 @@
+"""Files as parts of a response's body: ASGI's `http.response.pathsend` and `http.response.zerocopysend`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from pronghorn.errors import ClientDisconnected
+
+# Sent between two looks at the client: a slow one, if it reads, takes this much in the time that a write may stall.
+_SLICE = 262144
+
+T = TypeVar("T")
+
+
+async def send_file(
+    loop: asyncio.AbstractEventLoop, transport: Any, connection: Any, request: Any, message: dict[str, Any]
+) -> None:
+    """Send the file that `message` names behind all that was framed before it.
+
+    Raises before anything is framed when there is no such file or part of it, `ClientDisconnected` when the client
+    leaves, `OSError` when the file becomes shorter meanwhile.
+    """
+    # Nothing is awaited before the head is framed: no other message may come between.
+    sender = _Sender(loop, transport, connection, request)
+    if message["type"] == "http.response.pathsend":
+        with _open(message["path"]) as file:
+            await sender.send(file, *_part(file, 0, None), more=False)
+    else:
+        file = message["file"]
+        if isinstance(file, io.TextIOBase):
+            raise TypeError("a file to send is opened in binary mode")
+        part = _part(file, message.get("offset"), message.get("count"))
+        await sender.send(file, *part, more=bool(message.get("more_body", False)))
+
+
+def _open(path: str) -> io.FileIO:
+    if not os.path.isabs(path):
+        raise ValueError(f"a path to send is absolute, not {path!r}")
+    return open(path, "rb", buffering=0)
+
+
+def _part(file: Any, offset: int | None, count: int | None) -> tuple[int, int]:
+    """Where the part begins, by default where the file stands, and its size: `count` bytes, or as many as there are."""
+    start = file.tell() if offset is None else offset
+    if start < 0 or (count is not None and count < 0):
+        raise ValueError(f"not a part of a file: {count} bytes from {start}")
+    rest = max(0, os.fstat(file.fileno()).st_size - start)
+    return start, rest if count is None else min(count, rest)
+
+
+class _Sender:
+    """Sends parts of files, by the system where loop and transport allow, else through reads in a thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, connection: Any, request: Any) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._connection = connection
+        self._request = request
+
+    async def send(self, file: Any, start: int, size: int, more: bool) -> None:
+        present = self._request.begin_file(size)
+        if present:
+            self._connection.flush()
+            await self._send_present(file, start, start + size)
+        self._request.end_file(present, more)
+
+    async def _send_present(self, file: Any, start: int, end: int) -> None:
+        way = self._by_system
+        while start < end:
+            await self._room()
+            try:
+                sent = await way(file, start, min(end - start, _SLICE))
+            except RuntimeError:  # not on this loop (NotImplementedError), by this transport, from this file
+                if way == self._by_hand:
+                    raise
+                way = self._by_hand
+                continue
+            if not sent:
+                raise OSError("the file became shorter while it was sent")
+            start += sent
+        await self._room()
+        file.seek(end)
+
+    async def _by_system(self, file: Any, start: int, size: int) -> int:
+        """Send through `loop.sendfile`; return the number of bytes, 0 at the end of the file."""
+        # A `sendfile` that is cancelled before the transport has emptied its buffer leaves it unusable.
+        self._transport.set_write_buffer_limits(0)
+        try:
+            await self._room()
+        finally:
+            self._transport.set_write_buffer_limits()
+        try:
+            return await self._held(self._loop.sendfile(self._transport, file, start, size, fallback=False))
+        except (ConnectionError, TimeoutError) as error:
+            self._request.lose()
+            self._transport.abort()
+            raise ClientDisconnected("the client has left") from error
+
+    async def _by_hand(self, file: Any, start: int, size: int) -> int:
+        """Read in a thread, and write; as `_by_system`."""
+        data = await self._held(self._loop.run_in_executor(None, _read, file, start, size))
+        self._transport.write(data)
+        return len(data)
+
+    async def _held(self, work: Awaitable[T]) -> T:
+        """Await `work`, unless the client leaves.
+
+        To the connection its transport is full meanwhile, and has the deadline of a full one.
+        """
+        self._connection.pause_writing()
+        gone = self._connection.drained()
+        working = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if working.cancel():
+                await asyncio.wait((working,))
+            self._connection.resume_writing()
+            lost = gone.exception()
+        if lost or working.cancelled():
+            raise ClientDisconnected("the client has left") from lost
+        return working.result()
+
+    async def _room(self) -> None:
+        """Wait until the transport takes more."""
+        while not self._connection.writable and not self._request.is_lost():
+            await self._connection.drained()
+        if self._request.is_lost():
+            raise ClientDisconnected("the client has left")
+
+
+def _read(file: Any, start: int, size: int) -> bytes:
+    file.seek(start)
+    data: bytes = file.read(size)
+    return data

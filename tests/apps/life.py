@@ -1,0 +1,91 @@
+"""Lifespans and requests that begin and end in every way. What tests wait for is written to stderr."""
+
+import asyncio
+import sys
+import time
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+async def serve(scope, receive, send):
+    """Answer: at /slow when the body is complete, at /never never, at /stream until told to stop."""
+    match scope["path"]:
+        case "/slow":
+            say("slow begins")
+            while (await receive()).get("more_body"):
+                pass
+        case "/block":
+            say("block begins")
+            time.sleep(0.5)  # noqa: ASYNC251 - as an application does that should not
+        case "/never":
+            say("never begins")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                say("never was cancelled")
+        case "/stream":
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+            say("stream begins")
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            say("stream was told")
+            await send({"type": "http.response.body", "body": b"ended"})
+            return
+        case "/background":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
+            say("background begins")
+            await asyncio.sleep(0.3)
+            say("background ends")
+            return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def messages(receive, send):
+    """The lifespan as it should be."""
+    await receive()
+    say("starting")
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    say("stopping")
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def whole(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await messages(receive, send)
+    else:
+        await serve(scope, receive, send)
+
+
+async def says_no(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+async def raises(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("no lifespan here")
+    await serve(scope, receive, send)
+
+
+async def hangs_at_startup(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    say("hanging")
+    await asyncio.Event().wait()
+
+
+async def hangs_at_shutdown(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        say("hanging")
+        await asyncio.Event().wait()
+    else:
+        await serve(scope, receive, send)

@@ -1,0 +1,128 @@
+"""Real clients: httpx, aiohttp and curl."""
+
+import asyncio
+import hashlib
+import io
+import shutil
+import subprocess
+
+import pytest
+
+PIECE = bytes(range(256)) * 256
+LARGE = PIECE * 160  # 10 MiB
+
+
+def told(body):
+    """What /digest says of a body."""
+    return b"%d %s" % (len(body), hashlib.sha256(body).hexdigest().encode())
+
+
+@pytest.fixture
+def curl(tmp_path):
+    """A function that runs curl and returns what it printed."""
+    command = shutil.which("curl")
+    if command is None:
+        pytest.skip("curl is not installed")
+
+    def curl(*arguments):
+        run = subprocess.run([command, "--silent", "--show-error", "--max-time", "10", *arguments], capture_output=True)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    return curl
+
+
+def test_httpx_large_bodies_both_ways(bare):
+    httpx = pytest.importorskip("httpx")
+    with httpx.Client(timeout=10) as client:
+        assert client.post(f"{bare.url}/digest", content=LARGE).content == told(LARGE)
+        assert client.get(f"{bare.url}/stream?count=160").content == LARGE
+        assert client.get(f"{bare.url}/stream?count=160&length=1").content == LARGE
+
+
+def test_httpx_chunked_body(bare):
+    httpx = pytest.importorskip("httpx")
+    parts = [PIECE[:size] for size in (1, 100, 65536, 3)]
+    with httpx.Client(timeout=10) as client:
+        assert client.post(f"{bare.url}/digest", content=iter(parts)).content == told(b"".join(parts))
+
+
+def test_httpx_many_connections_at_once(bare):
+    httpx = pytest.importorskip("httpx")
+
+    async def main():
+        async with httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=30)) as client:
+            return await asyncio.gather(*(client.get(f"{bare.url}/echo") for _ in range(100)))
+
+    assert [answer.status_code for answer in asyncio.run(main())] == [200] * 100
+
+
+def test_aiohttp_large_bodies_both_ways(bare):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def main():
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client:
+            async with client.post(f"{bare.url}/digest", data=io.BytesIO(LARGE)) as answer:
+                assert await answer.read() == told(LARGE)
+            async with client.get(f"{bare.url}/stream?count=160") as answer:
+                assert await answer.read() == LARGE
+            async with client.get(f"{bare.url}/file?size={len(LARGE)}&length=1") as answer:
+                assert await answer.read() == LARGE
+
+    asyncio.run(main())
+
+
+def test_aiohttp_talks_both_ways_at_once(bare):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def main():
+        more = asyncio.Queue()
+
+        async def parts():
+            while part := await more.get():
+                yield part
+
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client:
+            await more.put(b"first")
+            async with client.post(f"{bare.url}/echo-parts", data=parts()) as answer:
+                assert await answer.content.readany() == b"first"
+                await more.put(b"second")
+                assert await answer.content.readany() == b"second"
+                await more.put(None)
+                assert await answer.content.readany() == b""
+
+    asyncio.run(main())
+
+
+def test_curl_get(bare, curl):
+    assert curl(f"{bare.url}/") == b"hello"
+
+
+def test_curl_http10(bare, curl):
+    assert curl("--http1.0", f"{bare.url}/stream?count=2") == PIECE * 2
+
+
+def test_curl_head(bare, curl):
+    assert b"content-length: 5\r\n" in curl("--head", f"{bare.url}/")
+
+
+def test_curl_waits_for_100_continue(bare, curl, tmp_path):
+    sent = tmp_path / "body"
+    sent.write_bytes(LARGE)
+    # Without the interim answer curl would wait longer than it may take.
+    flags = ("--include", "--expect100-timeout", "60", "-H", "Expect: 100-continue")
+    out = curl(*flags, "-T", str(sent), f"{bare.url}/digest")
+    assert out.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert out.endswith(told(LARGE))
+
+
+def test_curl_uploads_in_chunks(bare, curl, tmp_path):
+    sent = tmp_path / "body"
+    sent.write_bytes(LARGE)
+    assert curl("-H", "Transfer-Encoding: chunked", "-T", str(sent), f"{bare.url}/digest") == told(LARGE)
+
+
+def test_curl_two_requests_on_one_connection(bare, curl):
+    each = ("--write-out", " %{num_connects} ", f"{bare.url}/")
+    out = curl(*each, "--next", *each)
+    assert out == b"hello 1 hello 0 "

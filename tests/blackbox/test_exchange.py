@@ -1,0 +1,350 @@
+"""Single exchanges on a connection of raw bytes: what CONTRACT says of the wire and of `receive` and `send`."""
+
+import email.utils
+import json
+
+import pytest
+
+
+def exchange(connect, server, target, *fields, **how):
+    client = connect(server)
+    client.get(target, *fields, **how)
+    return client.read(without_body=how.get("method") == "HEAD")
+
+
+def wait(connect, server, name):
+    return json.loads(exchange(connect, server, f"/wait?name={name}").body)
+
+
+def test_the_variant_is_what_its_name_says(bare, variant, connect):
+    form, loop = variant
+    told = json.loads(exchange(connect, bare, "/form").body)
+    assert told["form"] == ("pronghorn._wire_c.request" if form == "compiled" else "pronghorn._wire.request")
+    assert told["loop"].split(".")[0] == loop
+
+
+def test_an_application_runs_in_a_real_task_with_a_name(bare, connect):
+    told = json.loads(exchange(connect, bare, "/form").body)
+    assert told["task"] is True
+    assert told["name"]
+
+
+def test_a_response_has_date_server_and_the_lower_cased_fields(bare, connect):
+    answer = exchange(connect, bare, "/")
+    assert answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert email.utils.parsedate(answer.field("date"))
+    assert answer.field("server") == "pronghorn"
+    assert answer.field("connection") is None
+    assert answer.body == b"hello"
+
+
+@pytest.mark.parametrize("code", [204, 304, 404, 500])
+def test_every_status_has_a_date(bare, connect, code):
+    assert exchange(connect, bare, f"/status?code={code}").field("date")
+
+
+@pytest.mark.parametrize("code", [204, 304])
+def test_no_framing_where_there_is_no_body(bare, connect, code):
+    client = connect(bare)
+    client.get(f"/status?code={code}")
+    answer = client.read()
+    assert "content-length" not in answer.fields
+    assert "transfer-encoding" not in answer.fields
+    client.get("/")
+    assert client.read().body == b"hello"
+
+
+def test_a_refused_request_has_a_date_and_closes(bare, connect):
+    client = connect(bare)
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    answer = client.read()
+    assert answer.status == 400
+    assert answer.body == b"Invalid HTTP request received."
+    assert answer.field("content-type") == "text/plain; charset=utf-8"
+    assert answer.field("connection") == "close"
+    assert answer.field("date")
+    assert client.rest() == b""
+
+
+def test_head_keeps_the_length_and_has_no_body(bare, connect):
+    client = connect(bare)
+    client.get("/", method="HEAD")
+    assert client.read(without_body=True).field("content-length") == "5"
+    client.get("/")
+    assert client.read().body == b"hello"
+
+
+def test_head_of_a_stream_has_no_body(bare, connect):
+    client = connect(bare)
+    client.get("/stream?count=3", method="HEAD")
+    assert client.read(without_body=True).status == 200
+    client.get("/")
+    assert client.read().body == b"hello"
+
+
+def test_no_length_is_chunked_for_http11(bare, connect):
+    answer = exchange(connect, bare, "/stream?count=2")
+    assert answer.field("transfer-encoding") == "chunked"
+    assert len(answer.body) == 131072
+
+
+def test_no_length_ends_with_the_connection_for_http10(bare, connect):
+    client = connect(bare)
+    client.get("/stream?count=2", version="1.0")
+    answer = client.read()
+    assert answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert "transfer-encoding" not in answer.fields
+    assert answer.field("connection") == "close"
+    assert len(answer.body) == 131072
+
+
+def test_http10_keeps_alive_when_asked_to(bare, connect):
+    client = connect(bare)
+    client.get("/", "connection: keep-alive", version="1.0")
+    assert client.read().field("connection") == "keep-alive"
+    client.get("/", version="1.0")
+    assert client.read().field("connection") == "close"
+    assert client.rest() == b""
+
+
+def test_the_scope_has_every_key(bare, connect):
+    client = connect(bare)
+    client.get("/some%20where/%2F?q=%41", "X-Twice: 1", "x-twice: 2")
+    scope = json.loads(client.read().body)
+    host, port = client.socket.getsockname()
+    assert scope["type"] == "http"
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["http_version"] == "1.1"
+    assert scope["method"] == "GET"
+    assert scope["scheme"] == "http"
+    assert scope["path"] == "/some where//"
+    assert scope["raw_path"] == repr(b"/some%20where/%2F")
+    assert scope["query_string"] == repr(b"q=%41")
+    assert scope["root_path"] == ""
+    assert scope["headers"] == [["host", "test"], ["x-twice", "1"], ["x-twice", "2"]]
+    assert scope["client"] == [host, port]
+    assert scope["server"] == ["127.0.0.1", bare.port]
+    assert scope["state"] == {}
+    assert set(scope["extensions"]) == {
+        "http.response.debug",
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.trailers",
+        "http.response.zerocopysend",
+    }
+
+
+@pytest.mark.parametrize(("target", "path"), [("*", "*"), ("http://test/absolute?x", "/absolute")])
+def test_the_other_forms_of_target(bare, connect, target, path):
+    answer = exchange(connect, bare, target, method="OPTIONS" if target == "*" else "GET")
+    assert json.loads(answer.body)["path"] == path
+
+
+def test_an_absolute_target_without_a_path_is_the_root(bare, connect):
+    assert exchange(connect, bare, "http://test").body == b"hello"
+
+
+def test_pipelined_requests_are_answered_in_order(bare, connect):
+    client = connect(bare)
+    targets = ["/", "/stream?count=1", "/echo", "/nothing"] * 20
+    client.send(b"".join(b"GET %b HTTP/1.1\r\nhost: test\r\n\r\n" % target.encode() for target in targets))
+    lengths = [len(client.read().body) for _ in range(4)]
+    for _ in range(19):
+        assert [len(client.read().body) for _ in range(4)] == lengths
+    assert lengths[:3] == [5, 65536, 0]
+
+
+def test_a_malformed_request_is_refused_behind_the_answer_before_it(bare, connect):
+    client = connect(bare)
+    client.get("/head-first?name=malformed-behind")
+    assert client.read_head().status == 200
+    client.send(b"BAD\r\n\r\n")
+    assert exchange(connect, bare, "/set?name=malformed-behind").status == 200
+    rest = client.rest()
+    assert rest.startswith(b"9\r\nlate body\r\n0\r\n\r\nHTTP/1.1 400 ")
+
+
+def test_the_head_does_not_wait_for_the_body(bare, connect):
+    client = connect(bare)
+    client.get("/head-first?name=head-first")
+    assert client.read_head().field("transfer-encoding") == "chunked"
+    assert exchange(connect, bare, "/set?name=head-first").status == 200
+    assert client.rest_until(b"0\r\n\r\n") == b"9\r\nlate body\r\n0\r\n\r\n"
+
+
+def test_the_next_request_is_served_while_the_last_one_works_on(bare, connect):
+    client = connect(bare)
+    client.get("/background?name=works-on")
+    assert client.read().body == b"answered"
+    client.get("/")
+    assert client.read().body == b"hello"
+    client.get("/set?name=works-on")
+    assert client.read().body == b"set"
+    client.get("/wait?name=works-on-done")
+    client.read()
+
+
+def test_receive_says_disconnect_each_time_after_the_response(bare, connect):
+    client = connect(bare)
+    client.get("/background?name=after-response")
+    assert client.read().body == b"answered"
+    exchange(connect, bare, "/set?name=after-response")
+    wait(connect, bare, "after-response-done")
+    assert wait(connect, bare, "after-response") == ["http.disconnect", "http.disconnect"]
+
+
+def test_no_second_request_message_before_the_disconnect(bare, connect):
+    client = connect(bare)
+    client.get("/listen?name=listen")
+    assert client.read_head().status == 200
+    client.close()
+    request, disconnect = wait(connect, bare, "listen")
+    assert request == {"type": "http.request", "body": 0, "more_body": False}
+    assert disconnect == {"type": "http.disconnect"}
+
+
+def test_a_client_that_leaves_behind_pipelined_bytes_is_noticed(bare, connect):
+    client = connect(bare)
+    client.get("/listen?name=pipelined-and-left")
+    assert client.read_head().status == 200
+    client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n" * 100)
+    client.close()
+    assert wait(connect, bare, "pipelined-and-left")[-1] == {"type": "http.disconnect"}
+
+
+def test_a_client_that_leaves_behind_an_unread_body_is_noticed(bare, connect):
+    client = connect(bare)
+    client.get("/background?name=unread-and-left", "content-length: 5000000", method="POST")
+    client.send(bytes(1_000_000))
+    assert client.read().body == b"answered"
+    client.close()
+    exchange(connect, bare, "/set?name=unread-and-left")
+    assert wait(connect, bare, "unread-and-left-done") is None
+
+
+def test_a_body_that_breaks_off_gives_its_part_and_then_the_disconnect(bare, connect):
+    client = connect(bare)
+    client.get("/left?name=partial", "content-length: 10", method="POST")
+    client.send(b"12345")
+    client.end()
+    assert wait(connect, bare, "partial") == [True, "disconnect"]
+
+
+def test_a_half_closed_client_is_answered(bare, connect):
+    client = connect(bare)
+    client.get("/left?name=half-closed")
+    client.end()
+    answer = client.read()
+    assert answer.body == b"answered all the same"
+    assert client.rest() == b""
+
+
+def test_pipelined_requests_of_a_half_closed_client_are_answered(bare, connect):
+    client = connect(bare)
+    for _ in range(50):
+        client.get("/")
+    client.end()
+    for _ in range(50):
+        assert client.read().body == b"hello"
+    assert client.rest() == b""
+
+
+def test_send_fails_once_the_client_has_left(start, variant, connect):
+    server = start("bare:app", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/endless?name=endless")
+    assert client.read_head().status == 200
+    client.close()
+    assert wait(connect, server, "endless") == ["ClientDisconnected"]
+
+
+def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(bare, connect):
+    client = connect(bare)
+    client.get("/idle?name=idle")
+    assert client.read_head().status == 200
+    client.close()
+    assert wait(connect, bare, "idle-done") == "CancelledError"
+
+
+def test_a_stream_that_stalls_is_not_cancelled_where_that_is_not_wanted(start, connect):
+    server = start("bare:app", "--cancel-on-disconnect", "never")
+    client = connect(server)
+    client.get("/idle?name=idle")
+    assert client.read_head().status == 200
+    client.close()
+    exchange(connect, server, "/set?name=idle")
+    assert wait(connect, server, "idle-done") == "ClientDisconnected"
+
+
+@pytest.mark.parametrize("how", ["silently", "before", "quit"])
+def test_a_failure_before_the_head_is_a_500(bare, connect, how):
+    target = {"silently": "/leave?how=silently", "before": "/fail?when=before", "quit": "/quit"}[how]
+    client = connect(bare)
+    client.get(target)
+    answer = client.read()
+    assert answer.status == 500
+    assert answer.body == b"Internal Server Error"
+    assert answer.field("content-type") == "text/plain; charset=utf-8"
+    assert answer.field("connection") == "close"
+    assert client.rest() == b""
+
+
+@pytest.mark.parametrize("target", ["/leave?how=midway", "/fail?when=after"])
+def test_a_failure_behind_the_head_leaves_the_answer_without_its_end(bare, connect, target):
+    client = connect(bare)
+    client.get(target)
+    assert client.read_head().status == 200
+    assert client.rest() == b"7\r\npartial\r\n"
+
+
+def test_what_an_application_leaves_undone_is_logged(start, connect):
+    server = start("bare:app")
+    for target in ("/fail?when=before", "/leave?how=silently", "/leave?how=midway", "/leave?how=value"):
+        connect(server).get(target)
+    server.log.wait_for("ValueError: the application's own fault")
+    server.log.wait_for("^ERROR:    Exception in ASGI application$")
+    server.log.wait_for("^ERROR:    ASGI callable returned without starting response.$")
+    server.log.wait_for("^ERROR:    ASGI callable returned without completing response.$")
+    server.log.wait_for("^ERROR:    ASGI callable should return None, but returned '5'.$")
+
+
+def test_a_client_that_leaves_is_not_logged_as_an_error(start, connect):
+    server = start("bare:app")
+    client = connect(server)
+    client.get("/endless?name=left")
+    assert client.read_head().status == 200
+    client.close()
+    assert wait(connect, server, "left") == ["ClientDisconnected"]
+    server.signal()
+    server.wait()
+    assert "ERROR" not in server.log.text()
+
+
+def test_100_continue_comes_with_the_first_receive(bare, connect):
+    client = connect(bare)
+    client.get("/hold?name=continue", "expect: 100-continue", "content-length: 4", method="POST")
+    assert exchange(connect, bare, "/wait?name=continue-runs").status == 200
+    assert client.is_silent()
+    exchange(connect, bare, "/set?name=continue")
+    assert client.read().head == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.send(b"body")
+    assert client.read().body.startswith(b"4 ")
+
+
+def test_no_100_continue_where_nobody_receives(bare, connect):
+    client = connect(bare)
+    client.get("/", "expect: 100-continue", "content-length: 4", method="POST")
+    answer = client.read()
+    assert answer.status == 200
+    assert answer.field("connection") == "close"
+    assert client.rest() == b""
+
+
+def test_an_upgrade_that_is_not_taken_is_an_ordinary_request(bare, connect):
+    client = connect(bare)
+    client.post("/echo", b"body", "connection: upgrade", "upgrade: h2c")
+    assert client.read().body == b"body"
+
+
+def test_a_path_is_never_anything_but_text(bare, connect):
+    assert json.loads(exchange(connect, bare, "/%ff%C3%A4").body)["path"] == "/\ufffdä"

@@ -1,0 +1,169 @@
+"""Flags whose effect only a real server shows."""
+
+import json
+import os
+import socket
+import stat
+import tempfile
+
+import pytest
+from served import Process
+
+
+def ask(client, target="/"):
+    client.get(target)
+    return client.read()
+
+
+def test_access_lines_go_to_stdout(start, connect, form):
+    server = start("bare:app", form=form)
+    client = connect(server)
+    host, port = client.socket.getsockname()
+    ask(client, "/echo")
+    ask(client, "/a%20b/%2F?q=%41")
+    ask(client, "/status?code=404")
+    server.access.wait_for("404")
+    assert list(server.access) == [
+        f'INFO:     {host}:{port} - "GET /echo HTTP/1.1" 200 OK',
+        f'INFO:     {host}:{port} - "GET /a%20b//?q=%41 HTTP/1.1" 200 OK',
+        f'INFO:     {host}:{port} - "GET /status?code=404 HTTP/1.1" 404 Not Found',
+    ]
+
+
+def test_an_application_that_fails_has_its_access_line(start, connect, form):
+    server = start("bare:app", form=form)
+    ask(connect(server), "/fail?when=before")
+    server.access.wait_for('"GET /fail[?]when=before HTTP/1.1" 500 Internal Server Error$')
+
+
+def test_access_lines_can_be_left_out(start, connect):
+    server = start("bare:app", "--no-access-log")
+    ask(connect(server))
+    server.signal()
+    server.wait()
+    assert server.access.text() == ""
+
+
+def test_every_access_line_is_written_before_the_end(start, connect):
+    server = start("bare:app")
+    client = connect(server)
+    for _ in range(100):
+        ask(client)
+    server.signal()
+    server.wait()
+    assert len(list(server.access)) == 100
+
+
+def test_header_fields_of_ones_own(start, connect, form):
+    server = start("bare:app", "--header", "X-One: 1", "--header", "Server:other", "--header", "X-Two:a:b", form=form)
+    answer = ask(connect(server))
+    assert answer.field("x-one") == "1"
+    assert answer.field("x-two") == "a:b"
+    assert answer.field("server") == "other"
+
+
+def test_no_server_header(start, connect, form):
+    assert "server" not in ask(connect(start("bare:app", "--no-server-header", form=form))).fields
+
+
+def test_no_date_header(start, connect, form):
+    assert "date" not in ask(connect(start("bare:app", "--no-date-header", form=form))).fields
+
+
+def test_limit_concurrency(start, connect, form):
+    server = start("bare:app", "--limit-concurrency", "2", form=form)
+    first = connect(server)
+    assert ask(first).status == 200
+    second = connect(server)
+    answer = ask(second)
+    assert answer.status == 503
+    assert answer.body == b"Service Unavailable"
+    assert answer.field("content-length") == "19"
+    assert answer.field("connection") == "close"
+    assert second.rest() == b""
+    assert ask(first).status == 200
+    server.log.wait_for("^WARNING:  Exceeded concurrency limit.$")
+
+
+def test_a_limited_body(start, connect, form):
+    server = start("bare:app", "--limit-body-size", "10", form=form)
+    client = connect(server)
+    client.post("/echo", b"0123456789")
+    assert client.read().body == b"0123456789"
+    client.get("/echo", "content-length: 11", method="POST")
+    assert client.read().status == 413
+
+
+def test_clients_that_are_too_slow(start, connect, form):
+    flags = [f"--timeout-{what}=1" for what in ("first-byte", "head", "body", "keep-alive")]
+    server = start("bare:app", *flags, form=form)
+    silent, in_head, in_body, idle = (connect(server) for _ in range(4))
+    in_head.send(b"GET / HTTP/1.1\r\n")
+    in_body.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\nbody")
+    assert ask(idle).field("connection") is None
+    assert in_head.read().status == 408
+    assert in_body.read().status == 408
+    assert [client.rest() for client in (silent, in_head, in_body, idle)] == [b""] * 4
+
+
+def test_a_refused_request_is_logged_with_its_client(start, connect, form):
+    server = start("bare:app", form=form)
+    client = connect(server)
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert client.read().status == 400
+    host, port = client.socket.getsockname()
+    server.log.wait_for(f"^WARNING:  Invalid HTTP request received. {host}:{port}: ")
+
+
+@pytest.fixture
+def path():
+    """Of a socket: shorter than pytest's own folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "s")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+def test_a_unix_socket(start, connect, variant, path):
+    server = start("bare:app", "--uds", path, "--loop", variant[1], form=variant[0])
+    server.log.wait_for(rf"running on unix socket {path} \(Press CTRL\+C to quit\)")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+    scope = json.loads(ask(connect(path), "/scope").body)
+    assert scope["client"] is None
+    assert scope["server"] == [path, None]
+    assert len(ask(connect(path), "/file?size=300000").body) == 300000
+    server.access.wait_for(r'^INFO:      - "GET /scope HTTP/1.1" 200 OK$')
+    server.signal()
+    server.wait()
+    assert not os.path.exists(path)
+
+
+def test_an_inherited_descriptor(connect):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        server = Process("bare:app", "--fd", str(sock.fileno()), pass_fds=[sock.fileno()])
+        try:
+            server.log.wait_for("running on socket")
+            assert ask(connect(sock.getsockname())).body == b"hello"
+        finally:
+            server.end()
+
+
+def test_ipv6(start, connect):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = start("bare:app", "--host", "::1")
+    server.log.wait_for(r"running on http://\[::1\]:\d+ ")
+    scope = json.loads(ask(connect(("::1", server.port)), "/scope").body)
+    assert scope["client"][0] == scope["server"][0] == "::1"
+
+
+def test_trace_shows_the_messages(start, connect):
+    server = start("bare:app", "--log-level", "trace")
+    ask(connect(server))
+    server.log.wait_for("http.response.start")
+
+
+def test_a_factory(start, connect, form):
+    server = start("made:make", "--factory", form=form)
+    assert ask(connect(server)).body == b"made"

@@ -1,0 +1,96 @@
+"""Many requests over keep-alive leave nothing behind: a hundred thousand, interpreted only where PRONGHORN_LONG=1."""
+
+import json
+import os
+
+import pytest
+
+LONG = os.environ.get("PRONGHORN_LONG") == "1"
+REQUESTS = {"compiled": 100_000, "interpreted": 100_000 if LONG else 20_000}
+
+GET = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"
+POST = b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nhello"
+CHUNKED = b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+BATCH = (GET + POST + CHUNKED) * 8
+
+
+def counts(connect, server):
+    client = connect(server)
+    client.get("/counts")
+    told = json.loads(client.read().body)
+    client.close()
+    return told
+
+
+def drive(connect, server, requests):
+    """That many requests over one connection, a few at a time, each answered with five bytes."""
+    client = connect(server)
+    size = None
+    for _ in range(requests // 24):
+        client.send(BATCH)
+        if size is None:
+            for _ in range(24):
+                assert client.read().body == b"hello"
+            client.get("/")
+            size = 24 * len(client.read().head + b"hello")
+        else:
+            client.skip(size)
+    client.close()
+
+
+def test_requests_leave_nothing_behind(start, connect, form):
+    requests = REQUESTS[form]
+    server = start("bare:app", "--no-access-log", form=form)
+    if not server.has_memory():
+        pytest.skip("needs /proc")
+    drive(connect, server, requests // 4)
+    before, memory = counts(connect, server), server.memory()
+    drive(connect, server, requests)
+    after = counts(connect, server)
+    assert after["objects"] - before["objects"] < 50
+    assert after["blocks"] - before["blocks"] < 200
+    assert after["tasks"] == before["tasks"]
+    assert server.memory() - memory < 1 << 20
+
+
+@pytest.mark.parametrize("how", ["leaves", "refused", "fails", "half"])
+def test_connections_leave_nothing_behind(start, connect, form, how):
+    server = start("bare:app", "--no-access-log", form=form)
+
+    def once():
+        client = connect(server)
+        match how:
+            case "leaves":
+                client.get("/listen?name=leak")
+                client.read_head()
+            case "refused":
+                client.send(b"BAD\r\n\r\n")
+                assert client.read().status == 400
+            case "fails":
+                client.get("/fail?when=after")
+                client.rest()
+            case "half":
+                client.send(b"POST /digest HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nhalf")
+        client.close()
+
+    def many(count):
+        for _ in range(count):
+            once()
+
+    many(20)
+    before = settled(connect, server)
+    many(200)
+    after = settled(connect, server)
+    assert after["tasks"] == before["tasks"]
+    # The list of what the application notes grows by itself.
+    assert after["objects"] - before["objects"] < (200 * 3 if how == "leaves" else 50)
+
+
+def settled(connect, server):
+    """The counts once the tasks of the connections before have ended."""
+    told = counts(connect, server)
+    for _ in range(100):
+        last, told = told, counts(connect, server)
+        if told["tasks"] == last["tasks"]:
+            break
+    return told

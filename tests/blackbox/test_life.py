@@ -1,0 +1,267 @@
+"""From start to end of the process: lifespan, signals, drain and exit codes."""
+
+import signal
+import socket
+
+import pytest
+from served import Process
+
+
+@pytest.fixture
+def launch():
+    """A function that launches a server which need not come up."""
+    launched = []
+
+    def launch(app, *flags):
+        launched.append(Process(app, *flags))
+        return launched[-1]
+
+    yield launch
+    for process in launched:
+        process.end()
+
+
+def lines_in_order(server, *patterns):
+    """Whether a line of each pattern is there, in this order."""
+    text = server.log.text()
+    places = [text.find(pattern) for pattern in patterns]
+    assert -1 not in places, text
+    assert places == sorted(places), text
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_ends_it(start, variant, number, code):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server.signal(number)
+    assert server.wait() == code
+    lines_in_order(
+        server,
+        f"INFO:     Started server process [{server.pid}]",
+        "INFO:     Waiting for application startup.",
+        "starting",
+        "INFO:     Application startup complete.",
+        f"INFO:     Pronghorn running on http://127.0.0.1:{server.port} (Press CTRL+C to quit)",
+        "INFO:     Shutting down",
+        "INFO:     Waiting for application shutdown.",
+        "stopping",
+        "INFO:     Application shutdown complete.",
+        f"INFO:     Finished server process [{server.pid}]",
+    )
+    assert "Traceback" not in server.log.text()
+
+
+def test_a_second_sigint_does_not_wait(start, connect):
+    server = start("life:whole")
+    connect(server).get("/never")
+    server.log.wait_for("never begins")
+    server.signal(signal.SIGINT)
+    server.log.wait_for("Waiting for connections")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+    assert "stopping" not in server.log.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_under_way_is_answered(start, connect, variant, number):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/slow", "content-length: 4", method="POST")
+    server.log.wait_for("slow begins")
+    server.signal(number)
+    server.log.wait_for(r"Waiting for connections to close. \(CTRL\+C to force quit\)")
+    client.send(b"body")
+    answer = client.read()
+    assert answer.body == b"ok"
+    assert answer.field("connection") == "close"
+    assert client.rest() == b""
+    server.wait()
+    lines_in_order(server, "Waiting for connections", "Waiting for application shutdown.", "stopping")
+
+
+def test_an_idle_connection_is_closed(start, connect, variant):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/")
+    assert client.read().field("connection") is None
+    server.signal()
+    assert client.rest() == b""
+    server.wait()
+
+
+def test_a_stream_is_told(start, connect, variant):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/stream")
+    server.log.wait_for("stream begins")
+    server.signal()
+    server.log.wait_for("stream was told")
+    assert client.read().body == b"begunended"
+    assert server.wait() == -signal.SIGTERM
+
+
+def test_background_work_is_waited_for(start, connect):
+    server = start("life:whole")
+    client = connect(server)
+    client.get("/background")
+    assert client.read().status == 200
+    server.log.wait_for("background begins")
+    server.signal()
+    server.wait()
+    lines_in_order(server, "Waiting for background tasks to complete. (CTRL+C to", "background ends", "stopping")
+
+
+def test_what_does_not_end_in_time_is_cancelled(start, connect):
+    server = start("life:whole", "--timeout-graceful-shutdown", "1")
+    client = connect(server)
+    client.get("/never")
+    server.log.wait_for("never begins")
+    server.signal()
+    assert server.wait() == -signal.SIGTERM
+    lines_in_order(
+        server,
+        "ERROR:    Cancel 1 running task(s), timeout graceful shutdown exceeded",
+        "never was cancelled",
+        "Waiting for application shutdown.",
+        "stopping",
+    )
+
+
+def test_a_cancelled_request_is_answered_if_it_can_be(start, connect):
+    server = start("life:whole", "--timeout-graceful-shutdown", "1")
+    client = connect(server)
+    client.get("/never")
+    server.log.wait_for("never begins")
+    server.signal()
+    assert client.read().status == 500
+    server.wait()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_connections_that_were_accepted_or_queued_are_answered(start, connect, loop):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = start("life:whole", "--loop", loop)
+    blocking = connect(server)
+    blocking.get("/block")
+    server.log.wait_for("block begins")
+    clients = [connect(server) for _ in range(20)]
+    for client in clients:
+        client.get("/")
+    server.signal()
+    assert blocking.read().body == b"ok"
+    for client in clients:
+        answer = client.read()
+        assert answer.body == b"ok"
+        assert client.rest() == b""
+    assert server.wait() == -signal.SIGTERM
+
+
+def test_a_connection_that_was_accepted_and_not_yet_read_is_answered(start, connect):
+    server = start("life:whole")
+    client = connect(server)
+    other = connect(server)
+    other.get("/slow", "content-length: 4", method="POST")
+    server.log.wait_for("slow begins")
+    server.signal()
+    server.log.wait_for("Waiting for connections")
+    client.get("/")
+    answer = client.read()
+    assert answer.body == b"ok"
+    assert answer.field("connection") == "close"
+    other.send(b"body")
+    assert other.read().body == b"ok"
+
+
+def test_no_more_connections_are_accepted_during_the_drain(start, connect):
+    server = start("life:whole")
+    client = connect(server)
+    client.get("/slow", "content-length: 4", method="POST")
+    server.log.wait_for("slow begins")
+    server.signal()
+    server.log.wait_for("Waiting for connections")
+    with pytest.raises(ConnectionRefusedError):
+        connect(server)
+    client.send(b"body")
+    assert client.read().body == b"ok"
+
+
+def test_a_lifespan_that_says_no(launch):
+    server = launch("life:says_no")
+    assert server.wait() == 3
+    lines_in_order(server, "ERROR:    no database", "ERROR:    Application startup failed. Exiting.")
+    assert "running on" not in server.log.text()
+
+
+def test_a_lifespan_that_raises_where_one_is_wanted(launch):
+    server = launch("life:raises", "--lifespan", "on")
+    assert server.wait() == 3
+    lines_in_order(
+        server,
+        "ERROR:    Exception in 'lifespan' protocol",
+        "ValueError: no lifespan here",
+        "ERROR:    Application startup failed. Exiting.",
+    )
+
+
+def test_a_lifespan_that_raises_where_none_is_needed(start, connect):
+    server = start("life:raises")
+    assert "INFO:     ASGI 'lifespan' protocol appears unsupported." in server.log.text()
+    client = connect(server)
+    client.get("/")
+    assert client.read().body == b"ok"
+
+
+def test_no_lifespan_where_none_is_wanted(start):
+    server = start("life:whole", "--lifespan", "off")
+    server.signal()
+    server.wait()
+    assert "starting" not in server.log.text()
+    assert "Waiting for application" not in server.log.text()
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("no_such_module:app", 'Error loading ASGI app. Could not import module "no_such_module".'),
+        ("life:nothing", 'Error loading ASGI app. Attribute "nothing" not found in module "life".'),
+        ("life", 'Error loading ASGI app. Import string "life" must be in format "<module>:<attribute>".'),
+    ],
+)
+def test_an_application_that_cannot_be_loaded(launch, target, line):
+    server = launch(target)
+    assert server.wait() == 3
+    assert f"ERROR:    {line}" in server.log.text()
+    assert "Traceback" not in server.log.text()
+
+
+def test_a_port_that_is_in_use(launch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = launch("life:whole", "--port", str(taken.getsockname()[1]))
+        assert server.wait() == 3
+    assert "address already in use" in server.log.text()
+    assert "running on" not in server.log.text()
+
+
+def test_a_lifespan_that_hangs_at_startup_can_be_ended(launch):
+    server = launch("life:hangs_at_startup", "--port", "0", "--timeout-graceful-shutdown", "1")
+    server.log.wait_for("hanging")
+    server.signal()
+    assert server.wait() == -signal.SIGTERM
+    assert "running on" not in server.log.text()
+
+
+def test_a_lifespan_that_hangs_at_shutdown_can_be_ended(start):
+    server = start("life:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
+    server.signal()
+    server.log.wait_for("hanging")
+    assert server.wait() == -signal.SIGTERM
+
+
+def test_the_maximum_of_requests_ends_it(start, connect):
+    server = start("life:whole", "--limit-max-requests", "2")
+    for _ in range(2):
+        client = connect(server)
+        client.get("/")
+        assert client.read().body == b"ok"
+    assert server.wait() == 0
+    assert "INFO:     Maximum request limit of 2 exceeded. Terminating process." in server.log.text()
