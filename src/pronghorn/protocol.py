@@ -126,7 +126,7 @@ class HTTPProtocol(asyncio.Protocol):
     def has_left(self) -> bool:
         """Whether the client has ended its stream behind bytes that were not read yet."""
         sock = self._transport.get_extra_info("socket")
-        if sock is None or not hasattr(select, "POLLRDHUP"):
+        if sock is None or self._transport.is_closing() or not hasattr(select, "POLLRDHUP"):
             return False
         poll = select.poll()
         poll.register(sock.fileno(), select.POLLRDHUP)

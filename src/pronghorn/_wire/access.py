@@ -1,6 +1,4 @@
-"""The access log's lines, formatted here and written once a turn of the loop when nobody but our own handler would
-have seen them.
-"""
+"""The access log: lines formatted here and written once a turn, where nobody but our own handler would see them."""
 
 from urllib.parse import quote
 
@@ -24,9 +22,7 @@ class AccessLines:
         self._after = log.after_request
 
     def add(self, client, scope, status):
-        """A response with `status` starts, to `client` (`host:port` or empty). Raises when `scope` has not what it
-        was given.
-        """
+        """A response with `status` starts, to `client` (`host:port` or empty). Raises where `scope` was spoilt."""
         path = scope["path"]
         if not isinstance(path, str):
             raise TypeError(f"a path is text, not {type(path).__name__}")

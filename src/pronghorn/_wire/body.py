@@ -19,9 +19,7 @@ TRAILERS = 3
 
 
 class Decoder:
-    """Decodes one body. `remaining` is what the declared length, or the chunk at hand, still lacks; `size` the
-    content seen so far.
-    """
+    """Decodes one body. `remaining` is what the length or the chunk at hand still lacks, `size` the content so far."""
 
     __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
 
@@ -37,9 +35,7 @@ class Decoder:
             raise ProtocolError(413, "body too long")
 
     def feed(self, data, position):
-        """Content found in `data[position:]`. `self.position` is then where to go on: an unfinished line is left for
-        the next call with more data.
-        """
+        """Content found in `data[position:]`. `self.position` is then where to go on, before an unfinished line."""
         if self._chunked:
             return self._feed_chunked(data, position)
         content = self._take(data, position)

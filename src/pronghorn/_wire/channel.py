@@ -52,9 +52,7 @@ class Channel:
 
 
 class Outbox:
-    """The channels of one loop that have something to write, flushed once a turn, so that what belongs together
-    leaves together.
-    """
+    """The channels of one loop that have something to write, flushed once a turn: what belongs together leaves so."""
 
     __slots__ = ("_call_soon", "_channels", "_run", "_scheduled", "_since")
 

@@ -29,9 +29,7 @@ FRESH_GRACE = 1
 
 
 class Connection(Output):
-    """One connection's state. `deadline` and `write_deadline` are seconds of `Shared.now`, 0 for none; `check` looks
-    at them.
-    """
+    """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `check` looks at it."""
 
     __slots__ = (
         "_advancing",
@@ -187,13 +185,11 @@ class Connection(Output):
             self.deadline = 0
             self._expire()
         self.check_unsent(now)
-        if self._paused and self._owner.has_left():
-            # Bytes that nobody reads hide the end of the stream.
-            self._reading = NOTHING
-            self._input_ended = True
-            if self.request is not None:
-                self.request.disconnect()
-        if self._input_ended and self.is_stalled():
+        # Bytes that nobody reads hide the end of the stream.
+        left = self._input_ended or (self._paused and self._owner.has_left())
+        if left and self._reading == BEHIND:
+            self.request.disconnect()
+        if left and self.is_stalled():
             if self._quiet:
                 self.request.lose()
                 self._owner.on_stalled()
@@ -392,9 +388,7 @@ class Connection(Output):
         self._answer(error.status)
 
     def _break_off(self):
-        """Leave a response without its end, so that the client knows: where only the stream's end would mark it, by a
-        reset.
-        """
+        """Leave a response without its end; where only the stream's end would mark that, by a reset."""
         self.flush()
         if self.request.encoder.ends_with_connection():
             self._owner.abort()
@@ -430,8 +424,8 @@ class Connection(Output):
     def finish(self):
         """Everything is handed to the transport: end the stream.
 
-        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop (RFC
-        9112 section 9.6).
+        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop
+        (RFC 9112 section 9.6).
         """
         self.watch_unsent()
         if self._lingering:

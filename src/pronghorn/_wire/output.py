@@ -1,6 +1,4 @@
-"""The writing half of a connection: what was framed is gathered, written once a turn, and waits for a client that
-does not read.
-"""
+"""The writing half of a connection: gathers what was framed, writes once a turn, waits for a client that is slow."""
 
 from .channel import Channel
 

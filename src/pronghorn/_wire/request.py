@@ -103,9 +103,7 @@ def _step(request, message):
 
 
 class Request:
-    """One exchange between a client and an application. Knows framing only through its `Encoder`, and the network not
-    at all.
-    """
+    """One exchange of a client and an application. Knows framing only through its `Encoder`, the network not at all."""
 
     __slots__ = (
         "_announced",

@@ -26,9 +26,7 @@ COPIED = 16384
 
 
 class Encoder:
-    """Frames one response. `keep_alive` is the connection's wish before `start` and the decision once the head is
-    framed.
-    """
+    """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision."""
 
     __slots__ = (
         "_block",
@@ -173,9 +171,7 @@ class Encoder:
         return size
 
     def trailers(self, headers, out):
-        """Frame the trailer section, which ends the response (RFC 9112 section 7.1.2); without chunks there is
-        nowhere for it to go.
-        """
+        """Frame the trailer section, which ends a chunked response (RFC 9112 section 7.1.2); others have none."""
         fields = checked_fields(headers)
         for name, _ in fields:
             if name.lower() in FORBIDDEN_TRAILERS:
@@ -256,9 +252,7 @@ class Encoder:
 
 
 def checked_fields(headers):
-    """Fields as a list of pairs of bytes. Raises `TypeError` or `ValueError` naming the one that may not be sent (RFC
-    9110 section 5.5).
-    """
+    """Fields as pairs of bytes; `TypeError` or `ValueError` names one that may not be sent (RFC 9110 section 5.5)."""
     fields = []
     for pair in headers:
         name, value = pair

@@ -52,9 +52,7 @@ def glue(line, fields, block, end, body):
 
 
 def method_end(data, start, end):
-    """The end of the token without lower-case letters at `start` (RFC 9110 section 9.1); `start` itself if there is
-    none.
-    """
+    """The end of the method at `start`, a token without lower-case letters; `start` itself if there is none."""
     match = _METHOD.match(data, start, end)
     return match.end() if match else start
 
@@ -66,9 +64,7 @@ def visible_end(data, start, end):
 
 
 def split_fields(data, start, end):
-    """Field lines in `data[start:end]`, each ended by CRLF, as a list of (lower-case name, value); None if one is
-    malformed.
-    """
+    """The field lines in `data[start:end]`, all with CRLF, as (lower-case name, value); None if one is malformed."""
     section = data[start:end]
     pairs = _FIELD_LINE.findall(section)
     if len(pairs) != section.count(b"\n"):
@@ -125,7 +121,5 @@ def monotonic():
 
 
 def stop_with(value):
-    """End an iterator with `value` as its result. The compiled form does so without a traceback, at a third of the
-    cost.
-    """
+    """End an iterator with `value` as its result; compiled, without a traceback, at half the cost."""
     raise StopIteration(value)

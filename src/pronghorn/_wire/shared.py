@@ -1,15 +1,11 @@
-"""What the connections of one worker share: bounds, and the parts of a request and a response that do not change with
-it.
-"""
+"""What the connections of one worker share: bounds, a clock, the parts of a scope and a head that stay the same."""
 
 from email.utils import formatdate
 from urllib.parse import quote
 
 
 class Limits:
-    """Bounds on what a client may cost. Sizes in bytes, times in whole seconds; 0 means no bound, except for
-    `keep_alive`, where it means no reuse.
-    """
+    """Bounds on what a client may cost, in bytes and whole seconds; 0 is no bound, and for `keep_alive` no reuse."""
 
     __slots__ = (
         "body",
