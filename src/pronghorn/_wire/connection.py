@@ -349,8 +349,11 @@ class Connection(Output):
                 self._close()
                 return False
         elif content:
+            # An application that waits for this takes it before more can come: to pause now would only close the
+            # client's window.
+            awaited = request.is_waiting()
             request.feed(content)
-            if request.buffered > self._shared.limits.body_buffer and not decoder.done:
+            if not awaited and request.buffered > self._shared.limits.body_buffer and not decoder.done:
                 self._pause()
         if not decoder.done:
             return False
