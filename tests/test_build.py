@@ -97,6 +97,14 @@ def test_without_a_compiler_the_interpreted_form_serves(uncompiled: Built) -> No
     assert form.startswith("interpreted")
 
 
+def test_interpreted_for_want_of_a_build_is_said_at_the_start(uncompiled: Built) -> None:
+    assert "the compiled form was not built" in warnings_of(uncompiled.site)
+
+
+def test_interpreted_by_choice_needs_no_warning(uncompiled: Built) -> None:
+    assert "the compiled form was not built" not in warnings_of(uncompiled.site, PRONGHORN_PURE="1")
+
+
 def test_required_fails_without_a_compiler(uncompiled: Built, tmp_path: Path) -> None:
     with pytest.raises(Failed):
         build(copy(uncompiled.source, tmp_path), PATH=os.devnull, PRONGHORN_BUILD="required")
@@ -171,10 +179,19 @@ def extensions(site: Path) -> list[str]:
 
 def serve(site: Path, **environment: str) -> tuple[str, str]:
     """Serve the example once: what it answered, and the form of the hot path that did."""
-    path = os.pathsep.join([str(site), str(ROOT / "examples")])
-    answer, form, origin = run("-c", SERVE, cwd=site, PYTHONPATH=path, **environment).splitlines()
+    answer, form, origin = run("-c", SERVE, cwd=site, PYTHONPATH=modules(site), **environment).splitlines()
     assert Path(origin).is_relative_to(site)
     return answer, form
+
+
+def warnings_of(site: Path, **environment: str) -> str:
+    """What the server says, at level WARNING, while it serves the example once."""
+    program = SERVE.replace('log_level="error"', 'log_level="warning"')
+    return run("-c", program, cwd=site, PYTHONPATH=modules(site), **environment)
+
+
+def modules(site: Path) -> str:
+    return os.pathsep.join([str(site), str(ROOT / "examples")])
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> str:

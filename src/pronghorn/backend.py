@@ -22,9 +22,12 @@ class Wire(NamedTuple):
 
 def compiled_is_available() -> bool:
     """Whether the extension was built and may be used."""
-    if os.environ.get("PRONGHORN_PURE", "") not in ("", "0"):
-        return False
-    return find_spec("pronghorn._wire_c.connection") is not None
+    return not pure_is_wanted() and find_spec("pronghorn._wire_c.connection") is not None
+
+
+def pure_is_wanted() -> bool:
+    """Whether the environment asks for the interpreted form."""
+    return os.environ.get("PRONGHORN_PURE", "") not in ("", "0")
 
 
 def load(http: str = "auto") -> Wire:

@@ -87,6 +87,8 @@ class Server:
         self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
+        if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
+            _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
         self._clock = Clock(self.server_state)
         self._clock.start()
