@@ -1009,6 +1009,8 @@ def test_end_of_a_client_behind_bytes_that_are_not_read_is_noticed(wire, run):
             protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 3000)
             assert transport.calls == ["pause_reading"]
+            while not seen:
+                await asyncio.sleep(0)
             service.tick()
             assert len(seen) == 1
             theirs.close()
