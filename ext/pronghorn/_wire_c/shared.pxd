@@ -21,3 +21,5 @@ cdef class Shared:
     cdef public bint draining
     cdef public Py_ssize_t total_requests
     cdef readonly long now
+
+    cpdef long deadline(self, long seconds) except -1

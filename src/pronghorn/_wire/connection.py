@@ -208,7 +208,7 @@ class Connection(Output):
 
     def drain(self):
         """The server is stopping: an idle connection closes, a busy one after its response."""
-        if self.request is None:
+        if self.is_idle():
             if self._fresh and not self._closing:
                 self._set_deadline(FRESH_GRACE)
             else:
@@ -474,8 +474,7 @@ class Connection(Output):
         self._owner.resume()
 
     def _set_deadline(self, seconds):
-        # One more, since the clock's second may be nearly over.
-        self.deadline = self._shared.now + seconds + 1 if seconds else 0
+        self.deadline = self._shared.deadline(seconds)
 
 
 def sweep(connections, now):

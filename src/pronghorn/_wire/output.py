@@ -154,9 +154,8 @@ class Output(Channel):
 
     def watch_unsent(self):
         """The client has to read on: something, within each `Limits.write`."""
-        seconds = self._shared.limits.write
         self._unsent_before = self._owner.unsent()
-        self.write_deadline = self._shared.now + seconds + 1 if seconds else 0
+        self.write_deadline = self._shared.deadline(self._shared.limits.write)
 
     def check_unsent(self, now):
         """Give up on a client that has not read anything in time."""

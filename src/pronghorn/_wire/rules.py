@@ -8,10 +8,6 @@ LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
 
-# Digits are counted before they are summed, so that the sum fits a C 64-bit integer.
-MAX_DECIMAL_DIGITS = 18
-MAX_HEX_DIGITS = 15
-
 # A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section
 # 7.1.1).
 MAX_CHUNK_LINE = 4096

@@ -103,7 +103,7 @@ def is_plain_path(path):
 
 
 def decimal(value):
-    """The number that one to eighteen decimal digits spell, or -1."""
+    """The number that one to eighteen decimal digits spell, which fits a C 64-bit integer, or -1."""
     return int(value) if _DECIMAL.fullmatch(value) else -1
 
 

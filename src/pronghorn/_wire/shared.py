@@ -142,6 +142,11 @@ class Shared:
         scope["server"] = server
         return scope
 
+    def deadline(self, seconds):
+        """The second of `now` at which `seconds` will have passed; 0, for none, if they are 0."""
+        # One more, since the clock's second may be nearly over.
+        return self.now + seconds + 1 if seconds else 0
+
     def tick(self, now):
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
