@@ -1,35 +1,19 @@
-cimport cython
-
 from .channel cimport Channel
+from .exchange cimport Exchange, as_bytes
 from .head cimport Head
 from .response cimport Encoder
-from .scan cimport stop_with
 from .shared cimport Shared
 
-cdef object RECEIVE
 cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
 
 
-cdef class Step:
-    cdef Request _request
-    cdef object _message
-    cdef object _waiting
-
-    cdef _go_on(self)
-
-
-@cython.locals(step=Step)
-cdef Step _step(Request request, object message)
-
-
-cdef class Request:
+cdef class Request(Exchange):
     cdef readonly Head head
     cdef readonly Encoder encoder
     cdef readonly dict scope
     cdef Channel _channel
-    cdef Shared _shared
     # The request's body on its way to the application.
-    cdef list _parts, _arrivals
+    cdef list _parts
     cdef readonly Py_ssize_t buffered
     cdef public bint body_done
     cdef bint _taken
@@ -44,7 +28,6 @@ cdef class Request:
     cpdef finish_body(self)
     cpdef disconnect(self)
     cpdef lose(self)
-    cpdef bint is_waiting(self)
     cpdef bint is_started(self)
     cpdef bint is_streaming(self)
     cpdef bint is_complete(self)
@@ -53,10 +36,6 @@ cdef class Request:
     cpdef bint is_refusable(self)
     cpdef replace(self, Encoder encoder)
     cpdef announce(self)
-    cpdef wake(self)
-    cpdef arrival(self)
-    cpdef dict take(self)
-    cpdef deliver(self, dict message)
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef end_file(self, bint present, bint more)
     cpdef dict make_scope(self, dict connection_scope)

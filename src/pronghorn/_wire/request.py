@@ -1,11 +1,8 @@
 """One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.5)."""
 
-from collections.abc import Coroutine
-
-from pronghorn.coroutines import mark_coroutine_function
 from pronghorn.errors import ClientDisconnected
 
-from .scan import stop_with
+from .exchange import Exchange, as_bytes
 
 # How far the response is.
 WAITING = 0  # nothing said
@@ -14,106 +11,17 @@ SENDING_FILE = 2  # a file is on its way, nothing may come between
 TRAILERS = 3  # the body is complete, trailers are due
 COMPLETE = 4
 
-# What a step has in place of a message when it is to bring one.
-RECEIVE = object()
 
-
-class Step:
-    """`receive()` or `send(message)` under way: nothing happens before it is first driven, as with any coroutine.
-
-    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no
-    message: one is taken only when it is returned.
-    """
-
-    __slots__ = ("_message", "_request", "_waiting")
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        request = self._request
-        if request is None:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        if self._waiting is not None:
-            return self._go_on()
-        self._request = None
-        if self._message is RECEIVE:
-            message = request.take()
-            if message is not None:
-                stop_with(message)
-                raise StopIteration
-            self._waiting = request.arrival().__await__()
-        else:
-            message = self._message
-            awaited = request.deliver(message if type(message) is dict else dict(message))
-            if awaited is None:
-                raise StopIteration
-            self._waiting = awaited.__await__()
-        self._request = request
-        return self._go_on()
-
-    def send(self, value):
-        return self.__next__()
-
-    def throw(self, kind, value=None, traceback=None):
-        error = kind if value is None else value
-        try:
-            if self._waiting is None:
-                raise error
-            return self._waiting.throw(error)
-        except BaseException:
-            self._request = None
-            raise
-
-    def close(self):
-        waiting = self._waiting
-        self._request = None
-        self._waiting = None
-        if waiting is not None:
-            waiting.close()
-
-    def _go_on(self):
-        """Wait for what `__next__` met: a message, a drained transport, a file."""
-        try:
-            return next(self._waiting)
-        except StopIteration:
-            self._waiting = None
-        except BaseException:
-            self._request = None
-            raise
-        if self._message is RECEIVE:
-            return self.__next__()
-        self._request = None
-        raise StopIteration
-
-
-Coroutine.register(Step)
-
-
-def _step(request, message):
-    # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
-    step = Step.__new__(Step)
-    step._request = request
-    step._message = message
-    step._waiting = None
-    return step
-
-
-class Request:
-    """One exchange of a client and an application. Knows framing only through its `Encoder`, the network not at all."""
+class Request(Exchange):
+    """An HTTP exchange. Knows framing only through its `Encoder`, the network only through its `Channel`."""
 
     __slots__ = (
         "_announced",
-        "_arrivals",
         "_channel",
         "_disconnected",
         "_lost",
         "_parts",
         "_phase",
-        "_shared",
         "_taken",
         "_told",
         "_trailers",
@@ -126,10 +34,9 @@ class Request:
     )
 
     def __init__(self, head, encoder, channel, shared, scope):
+        Exchange.__init__(self, shared)
         self._channel = channel
-        self._shared = shared
         self._parts = None
-        self._arrivals = None
         self._announced = False
         self._trailers = None
         self._phase = WAITING
@@ -143,14 +50,6 @@ class Request:
         self.encoder = encoder
         self.head = head
         self.scope = self.make_scope(scope)
-
-    def receive(self):
-        """The application's `receive`."""
-        return _step(self, RECEIVE)
-
-    def send(self, message):
-        """The application's `send`."""
-        return _step(self, message)
 
     def feed(self, data):
         """A part of the body has come."""
@@ -174,10 +73,6 @@ class Request:
         """The connection is gone: `send()` says so too."""
         self._lost = True
         self.disconnect()
-
-    def is_waiting(self):
-        """Whether somebody is in `receive()`."""
-        return bool(self._arrivals)
 
     def is_started(self):
         """Whether the response head was given, so that only its end is open."""
@@ -215,27 +110,7 @@ class Request:
             self._announced = True
             self._channel.answered(self, self.encoder.status)
 
-    def wake(self):
-        """Let every pending `receive()` look again."""
-        arrivals = self._arrivals
-        if arrivals:
-            self._arrivals = None
-            for arrival in arrivals:
-                if not arrival.done():
-                    arrival.set_result(None)
-
-    def arrival(self):
-        """A future that is done when `take` may have something."""
-        future = self._shared.create_future()
-        if self._arrivals is None:
-            self._arrivals = []
-        else:
-            self._arrivals = [arrival for arrival in self._arrivals if not arrival.done()]
-        self._arrivals.append(future)
-        return future
-
     def take(self):
-        """The next message for the application, or None if there is none yet."""
         if self._phase == COMPLETE:
             return {"type": "http.disconnect"}
         if not self._taken:
@@ -285,11 +160,6 @@ class Request:
         return {"type": "http.request", "body": body, "more_body": not self._taken}
 
     def deliver(self, message):
-        """Act on one message from the application; return what must be awaited before it is done, or None.
-
-        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong,
-        `ClientDisconnected` when the client is gone.
-        """
         kind = message["type"]
         phase = self._phase
         if self._lost:
@@ -298,7 +168,7 @@ class Request:
         if kind == "http.response.body" and phase == STARTED:
             data = message.get("body", b"")
             if type(data) is not bytes:
-                data = _as_bytes(data)
+                data = as_bytes(data)
             return self._send_body(data, bool(message.get("more_body", False)))
         if kind == "http.response.start" and phase == WAITING:
             status = message["status"]
@@ -376,10 +246,6 @@ class Request:
         return None
 
 
-mark_coroutine_function(Request.receive)
-mark_coroutine_function(Request.send)
-
-
 _PHASES = (
     "before 'http.response.start'",
     "after 'http.response.start'",
@@ -387,10 +253,3 @@ _PHASES = (
     "while 'http.response.trailers' is due",
     "after the response is complete",
 )
-
-
-def _as_bytes(data):
-    """A body of another buffer type, copied: the application may change it once `send()` returns."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError(f"a body is bytes, not {type(data).__name__}")

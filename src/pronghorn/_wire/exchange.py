@@ -1,0 +1,158 @@
+"""What an application talks to: the awaitables that `receive()` and `send()` return, and what they ask for."""
+
+from collections.abc import Coroutine
+
+from pronghorn.coroutines import mark_coroutine_function
+
+from .scan import stop_with
+
+# What a step has in place of a message when it is to bring one.
+RECEIVE = object()
+
+
+class Step:
+    """`receive()` or `send(message)` under way: nothing happens before it is first driven, as with any coroutine.
+
+    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no
+    message: one is taken only when it is returned.
+    """
+
+    __slots__ = ("_exchange", "_message", "_waiting")
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        exchange = self._exchange
+        if exchange is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        if self._waiting is not None:
+            return self._go_on()
+        self._exchange = None
+        if self._message is RECEIVE:
+            message = exchange.take()
+            if message is not None:
+                stop_with(message)
+                raise StopIteration
+            self._waiting = exchange.arrival().__await__()
+        else:
+            message = self._message
+            awaited = exchange.deliver(message if type(message) is dict else dict(message))
+            if awaited is None:
+                raise StopIteration
+            self._waiting = awaited.__await__()
+        self._exchange = exchange
+        return self._go_on()
+
+    def send(self, value):
+        return self.__next__()
+
+    def throw(self, kind, value=None, traceback=None):
+        error = kind if value is None else value
+        try:
+            if self._waiting is None:
+                raise error
+            return self._waiting.throw(error)
+        except BaseException:
+            self._exchange = None
+            raise
+
+    def close(self):
+        waiting = self._waiting
+        self._exchange = None
+        self._waiting = None
+        if waiting is not None:
+            waiting.close()
+
+    def _go_on(self):
+        """Wait for what `__next__` met: a message, a drained transport, a file."""
+        try:
+            return next(self._waiting)
+        except StopIteration:
+            self._waiting = None
+        except BaseException:
+            self._exchange = None
+            raise
+        if self._message is RECEIVE:
+            return self.__next__()
+        self._exchange = None
+        raise StopIteration
+
+
+Coroutine.register(Step)
+
+
+def _step(exchange, message):
+    # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
+    step = Step.__new__(Step)
+    step._exchange = exchange
+    step._message = message
+    step._waiting = None
+    return step
+
+
+class Exchange:
+    """One call of an application, with messages both ways. Knows the network only through its channel."""
+
+    __slots__ = ("_arrivals", "_shared")
+
+    def __init__(self, shared):
+        self._shared = shared
+        self._arrivals = None
+
+    def receive(self):
+        """The application's `receive`."""
+        return _step(self, RECEIVE)
+
+    def send(self, message):
+        """The application's `send`."""
+        return _step(self, message)
+
+    def take(self):
+        """The next message for the application, or None if there is none yet."""
+        raise NotImplementedError
+
+    def deliver(self, message):
+        """Act on one message from the application; return what must be awaited before it is done, or None.
+
+        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong,
+        `ClientDisconnected` when the client is gone.
+        """
+        raise NotImplementedError
+
+    def is_waiting(self):
+        """Whether somebody is in `receive()`."""
+        return bool(self._arrivals)
+
+    def wake(self):
+        """Let every pending `receive()` look again."""
+        arrivals = self._arrivals
+        if arrivals:
+            self._arrivals = None
+            for arrival in arrivals:
+                if not arrival.done():
+                    arrival.set_result(None)
+
+    def arrival(self):
+        """A future that is done when `take` may have something."""
+        future = self._shared.create_future()
+        if self._arrivals is None:
+            self._arrivals = []
+        else:
+            self._arrivals = [arrival for arrival in self._arrivals if not arrival.done()]
+        self._arrivals.append(future)
+        return future
+
+
+mark_coroutine_function(Exchange.receive)
+mark_coroutine_function(Exchange.send)
+
+
+def as_bytes(data):
+    """Content of another buffer type, copied: the application may change it once `send()` returns."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"content is bytes, not {type(data).__name__}")
