@@ -1,5 +1,7 @@
 """Errors that cross a room's border. Each carries what becomes of it: a status, a code, an OSError."""
 
+from asyncio import CancelledError
+
 
 class ProtocolError(Exception):
     """A request that is refused: answered with `status`, then the connection closes (RFC 9112)."""
@@ -13,8 +15,22 @@ class ProtocolError(Exception):
         return f"{self.reason} ({self.status})"
 
 
+class FrameError(Exception):
+    """A WebSocket that is failed: told `code` and `reason` in a close frame, then the connection closes (RFC 6455
+    section 7.1.7).
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
 class ClientDisconnected(OSError):
-    """Raised by `send()` once the client is gone (ASGI HTTP 2.4)."""
+    """Raised by `send()` once the client is gone (ASGI 2.4)."""
 
 
 class StartupError(Exception):
@@ -23,3 +39,15 @@ class StartupError(Exception):
     """
 
     code = 3
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether an application's error only says that its client has left, however its framework wraps that."""
+    if isinstance(error, (ClientDisconnected, CancelledError)):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_disconnect(each) for each in error.exceptions)
+    inner = error.__cause__
+    if inner is None and "Disconnect" in type(error).__name__:
+        inner = error.__context__
+    return inner is not None and is_disconnect(inner)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+from collections.abc import Coroutine
 from typing import Any
 
-from pronghorn.errors import ClientDisconnected, ProtocolError
+from pronghorn import websocket
+from pronghorn.errors import ProtocolError, is_disconnect
 from pronghorn.state import ServerState
 
 _log = logging.getLogger("pronghorn.error")
@@ -23,7 +25,7 @@ class HTTPProtocol(asyncio.Protocol):
     `_wire.connection`).
     """
 
-    __slots__ = ("_state", "_task", "_transport", "connection")
+    __slots__ = ("_state", "_task", "_transport", "_websocket", "connection")
 
     connection: Any
     _transport: Any
@@ -31,6 +33,7 @@ class HTTPProtocol(asyncio.Protocol):
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self._task: asyncio.Task[None] | None = None
+        self._websocket: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
@@ -58,6 +61,9 @@ class HTTPProtocol(asyncio.Protocol):
                 state.loop.call_soon(_cancel_unless_told, self._task, self.connection.request)
         self.connection.lose()
         self._task = None
+        if self._websocket is not None:
+            websocket.log_closed()
+            self._websocket = None
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()
@@ -75,24 +81,20 @@ class HTTPProtocol(asyncio.Protocol):
     # What the connection asks
 
     def on_request(self, request: Any) -> None:
-        state = self._state
-        if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
-            state.warn("Exceeded concurrency limit.")
-            self.connection.fail(503)
-            return
-        run = _run(state.app, request, self.connection)
-        if state.eager:
-            task = _Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
-            if task.done():
-                return
-        else:
-            task = state.loop.create_task(run, context=state.context.copy())
-        self._task = task
-        state.tasks.add(task)
-        task.add_done_callback(self._forget)
+        self._start(_run(self._state.app, request, self.connection))
 
     def on_upgrade(self, request: Any) -> None:
         self._state.warn("Unsupported upgrade request.")
+
+    def on_websocket(self, session: Any) -> None:
+        self._start(websocket.run(self._state.app, session, self.connection))
+
+    def on_accepted(self, session: Any) -> None:
+        self._websocket = session
+        websocket.log_accepted(self.connection.client_text, session)
+
+    def on_denied(self, session: Any, status: int) -> None:
+        websocket.log_denied(self.connection.client_text, session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.client_text or "client", error)
@@ -144,6 +146,24 @@ class HTTPProtocol(asyncio.Protocol):
             return lambda pieces: transport.write(b"".join(pieces))
         return transport.writelines
 
+    def _start(self, run: Coroutine[Any, Any, None]) -> None:
+        """Run an application in a task of its own."""
+        state = self._state
+        if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
+            run.close()
+            state.warn("Exceeded concurrency limit.")
+            self.connection.fail(503)
+            return
+        if state.eager:
+            task = _Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
+            if task.done():
+                return
+        else:
+            task = state.loop.create_task(run, context=state.context.copy())
+        self._task = task
+        state.tasks.add(task)
+        task.add_done_callback(self._forget)
+
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if self._task is task:
@@ -163,7 +183,7 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
     try:
         result = await app(request.scope, request.receive, request.send)
     except BaseException as error:
-        if not (request.is_lost() and _is_disconnect(error)):
+        if not (request.is_lost() and is_disconnect(error)):
             _log.error("Exception in ASGI application\n", exc_info=error)
     else:
         if result is None and request.is_complete():
@@ -178,18 +198,6 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
             _log.error("ASGI callable returned without completing response.")
     if not request.is_complete():
         connection.fail(500)
-
-
-def _is_disconnect(error: BaseException) -> bool:
-    """Whether an application's error only says that its client has left, however its framework wraps that."""
-    if isinstance(error, (ClientDisconnected, asyncio.CancelledError)):
-        return True
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_disconnect(each) for each in error.exceptions)
-    inner = error.__cause__
-    if inner is None and "Disconnect" in type(error).__name__:
-        inner = error.__context__
-    return inner is not None and _is_disconnect(inner)
 
 
 def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from pronghorn.log import AccessLog
@@ -80,6 +81,8 @@ class ServerState:
             date=config.date_header,
             server=b"pronghorn" if config.server_header else b"",
             access_log=_access_log(config, wire, loop),
+            websockets=config.ws != "none" and config.interface != "wsgi",
+            zlib=zlib if config.ws_per_message_deflate else None,
         )
 
 
@@ -94,6 +97,10 @@ def _limits(config: Config, wire: Wire) -> Any:
         body=_seconds(config.timeout_body),
         write=_seconds(config.timeout_write),
         keep_alive=_seconds(config.timeout_keep_alive),
+        message_size=config.ws_max_size,
+        messages=max(1, config.ws_max_queue),
+        ping_interval=_seconds(config.ws_ping_interval),
+        ping_timeout=_seconds(config.ws_ping_timeout),
     )
 
 

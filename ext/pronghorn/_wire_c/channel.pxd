@@ -12,6 +12,8 @@ cdef class Channel:
     cpdef sent(self, Py_ssize_t size)
     cpdef ended(self)
     cpdef wanted(self)
+    cpdef hold(self)
+    cpdef accept(self, session, list fields)
     cpdef bint can_outlive(self) except -1
     cpdef drained(self)
     cpdef send_file(self, request, message)

@@ -1,16 +1,19 @@
 cimport cython
 
 from .body cimport Decoder
+from .handshake cimport is_asked_for, switch
+from .handshake cimport read as read_handshake
 from .head cimport Head, parse
 from .output cimport Output
 from .request cimport Request
 from .response cimport Encoder
 from .scan cimport find_head_end, method_end, visible_end
 from .shared cimport Limits, Shared
+from .websocket cimport WebSocket
 
 cdef int NO_BODY
 cdef bytes CONTINUE
-cdef int HEAD, BODY, BEHIND, NOTHING
+cdef int HEAD, BODY, BEHIND, NOTHING, FRAMES
 cdef long FRESH_GRACE
 
 
@@ -22,17 +25,20 @@ cdef class Connection(Output):
     cdef Py_ssize_t _position, _resume_at, _discarded
     cdef int _reading
     cdef Decoder _decoder
+    cdef WebSocket _session
     cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingering
     cdef readonly long deadline
 
     cpdef receive(self, bytes data)
     cpdef check(self, long now)
     cdef _advance(self)
+    cdef _forget_read(self)
     cdef bint _read_head(self) except -1
     cdef Head _parse(self, bytes buffer, Py_ssize_t start, Py_ssize_t end)
     cdef _wait_for_request(self)
     cdef _wait_for_head(self, Py_ssize_t end, Py_ssize_t start)
     cdef _open(self, Head head)
+    cdef _open_websocket(self, Head head)
     cdef bint _read_body(self) except -1
     cdef _next(self)
     cdef _refuse(self, error)

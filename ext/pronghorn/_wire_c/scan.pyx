@@ -11,6 +11,7 @@ from cpython.object cimport PyObject
 from cpython.time cimport monotonic as read_monotonic
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
@@ -20,6 +21,7 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
     unsigned char* PyUnicode_1BYTE_DATA(str text)
     Py_ssize_t PyUnicode_GET_LENGTH(str text)
+    str PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
     void PyErr_SetObject(object kind, object value)
 
 ctypedef const unsigned char* Bytes
@@ -313,6 +315,81 @@ cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end):
         return PyUnicode_DecodeUTF8(target, length, "replace")
     finally:
         free(target)
+
+
+cpdef unsigned int mask_key(bytes data, Py_ssize_t at) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data) + at
+    return text[0] | text[1] << 8 | text[2] << 16 | <unsigned int>text[3] << 24
+
+
+cpdef unsigned int rotate(unsigned int key, Py_ssize_t count) noexcept:
+    cdef int shift = (count & 3) * 8
+    return key >> shift | key << (32 - shift) if shift else key
+
+
+cdef bint copy_unmasked(char* target, Bytes source, Py_ssize_t size, unsigned int key) noexcept:
+    """Whether the result is ASCII."""
+    # The key in bytes, as it stands on the wire, so that words can be combined whatever their byte order.
+    cdef char[8] pattern = [key & 255, key >> 8 & 255, key >> 16 & 255, key >> 24, 0, 0, 0, 0]
+    cdef uint64_t mask, word, seen = 0
+    cdef Py_ssize_t index, whole = size & ~<Py_ssize_t>7
+    memcpy(pattern + 4, pattern, 4)
+    memcpy(&mask, pattern, 8)
+    for index in range(0, whole, 8):
+        memcpy(&word, source + index, 8)
+        word ^= mask
+        seen |= word
+        memcpy(target + index, &word, 8)
+    for index in range(whole, size):
+        target[index] = <char>(source[index] ^ pattern[index & 7])
+        seen |= <unsigned char>target[index]
+    return seen & <uint64_t>0x8080808080808080 == 0
+
+
+cpdef bytes unmask(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key):
+    cdef bytes content = PyBytes_FromStringAndSize(NULL, end - start)
+    if end > start:
+        copy_unmasked(PyBytes_AS_STRING(content), <Bytes>PyBytes_AS_STRING(data) + start, end - start, key)
+    return content
+
+
+cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key):
+    cdef str text
+    cdef char* content
+    if end == start:
+        return ""
+    # Straight into the text, if it turns out to be ASCII; else what stands there is what it is decoded from.
+    text = PyUnicode_New(end - start, 127)
+    content = <char*>PyUnicode_1BYTE_DATA(text)
+    if copy_unmasked(content, <Bytes>PyBytes_AS_STRING(data) + start, end - start, key):
+        return text
+    return PyUnicode_DecodeUTF8(content, end - start, NULL)
+
+
+cdef bytes frame_of(int first, const void* payload, Py_ssize_t size):
+    cdef Py_ssize_t header = 2 if size < 126 else 4
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, header + size)
+    cdef char* target = PyBytes_AS_STRING(whole)
+    target[0] = <char>first
+    if header == 2:
+        target[1] = <char>size
+    else:
+        target[1] = 126
+        target[2] = <char>(size >> 8)
+        target[3] = <char>(size & 255)
+    memcpy(target + header, payload, size)
+    return whole
+
+
+cpdef bytes whole_frame(int first, bytes payload):
+    return frame_of(first, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cpdef bytes ascii_frame(str text):
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
+    if size > 65535 or not PyUnicode_IS_ASCII(text):
+        return None
+    return frame_of(0x81, PyUnicode_1BYTE_DATA(text), size)
 
 
 cpdef double monotonic() noexcept:

@@ -4,7 +4,8 @@ cimport cython
 @cython.final
 cdef class Limits:
     cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer, discard, pipelined
-    cdef readonly long first_byte, head, body, write, keep_alive, linger
+    cdef readonly Py_ssize_t message_size, messages
+    cdef readonly long first_byte, head, body, write, keep_alive, linger, ping_interval, ping_timeout, closing
 
 
 cdef class Shared:
@@ -17,6 +18,9 @@ cdef class Shared:
     cdef readonly bytes root_path_bytes
     # The parts of a response's head.
     cdef readonly bytes date, server, extra_fields, default_fields
+    # WebSockets.
+    cdef readonly bint websockets
+    cdef readonly object zlib
     # What changes.
     cdef public bint draining
     cdef public Py_ssize_t total_requests

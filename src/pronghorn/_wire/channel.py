@@ -7,7 +7,7 @@ PATIENCE = 0.001
 
 
 class Channel:
-    """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2.
+    """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2 (RFC 9113, RFC 8441).
 
     `out` takes framed bytes; `writable` is false above the transport's high-water mark.
     """
@@ -28,6 +28,14 @@ class Channel:
 
     def wanted(self):
         """The application asks for more of the body."""
+        raise NotImplementedError
+
+    def hold(self):
+        """The application has more than it takes: nothing more is to be read."""
+        raise NotImplementedError
+
+    def accept(self, session, fields):
+        """Answer a WebSocket's handshake with `fields`; what comes from now on is the session's."""
         raise NotImplementedError
 
     def can_outlive(self):

@@ -1,28 +1,35 @@
 """An HTTP/1.1 connection: what was read in, exchanges and bytes to write out (RFC 9112 section 9).
 
+One that was upgraded carries a WebSocket's frames from then on, and looks after nothing but its transport.
+
 The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything
-through them: `on_request(request)`, `on_upgrade(request)` (before that, for a head that asks for one),
-`on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn), `finish_writing()`
-(the stream's end, after what was written), `close()` (after what was written), `abort()`, `unsent()` (bytes that wait
-in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()` (the client has ended its
-stream and the response does not go on), `send_file(request, message)`.
+through them: `on_request(request)`, `on_upgrade(request)` (before that, for an upgrade that is not taken),
+`on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session, status)` (what the application
+made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn),
+`finish_writing()` (the stream's end, after what was written), `close()` (after what was written), `abort()`, `unsent()`
+(bytes that wait in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()` (the client
+has ended its stream and the response does not go on), `send_file(request, message)`.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
 
 from .body import Decoder
+from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
+from .handshake import read as read_handshake
 from .head import parse
 from .output import Output
 from .request import Request
 from .response import Encoder
 from .rules import CONTINUE, NO_BODY, PHRASES
 from .scan import find_head_end, method_end, visible_end
+from .websocket import WebSocket
 
 # What is being read.
 HEAD = 0  # a request's head, or nothing yet
 BODY = 1  # the body of the request at hand
 BEHIND = 2  # nothing: the request is read, its response is due; what follows is kept
 NOTHING = 3  # the connection is to be closed: what comes is dropped
+FRAMES = 4  # a WebSocket's frames
 
 # A connection whose first request may be on its way when the server stops gets this many seconds for it.
 FRESH_GRACE = 1
@@ -47,6 +54,7 @@ class Connection(Output):
         "_reading",
         "_resume_at",
         "_scope",
+        "_session",
         "client_text",
         "deadline",
     )
@@ -61,6 +69,7 @@ class Connection(Output):
         self._resume_at = 0
         self._reading = HEAD
         self._decoder = None
+        self._session = None
         self._discarded = 0
         self._advancing = False
         self._continue_due = False
@@ -76,6 +85,9 @@ class Connection(Output):
 
     def receive(self, data):
         """Bytes have come."""
+        if self._reading == FRAMES:
+            self._session.feed(data)
+            return
         if self._reading == NOTHING:
             return
         if self._position < len(self._buffer):
@@ -98,6 +110,10 @@ class Connection(Output):
         """
         self._input_ended = True
         request = self.request
+        if self._session is not None:
+            self._session.end_input()
+            self._close()
+            return
         if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
             return
         if request is None or request.is_complete() or self._closing:
@@ -120,6 +136,8 @@ class Connection(Output):
         if self.request is not None:
             self.request.lose()
             self.request = None
+        if self._session is not None:
+            self._session.end_input()
         self.release(ClientDisconnected("the client has left"))
         self._owner = None
         self._write = None
@@ -133,12 +151,14 @@ class Connection(Output):
             self._resume_if_room()
 
     def went_writable(self):
-        if self._reading == HEAD and not self._advancing:
+        if self._session is not None:
+            self._session.went_writable()
+        elif self._reading == HEAD and not self._advancing:
             self._wait_for_request()
             self._advance()
             self._resume_if_room()
 
-    # What a request needs
+    # What an exchange needs
 
     def wanted(self):
         # Not behind a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
@@ -147,6 +167,22 @@ class Connection(Output):
             self._set_deadline(self._shared.limits.body)
             self.out.append(CONTINUE)
             self.sent(len(CONTINUE))
+        self._resume_if_room()
+
+    def hold(self):
+        self._pause()
+
+    def accept(self, session, fields):
+        answer = switch(self._shared, session.handshake.key, fields)
+        self.out.append(answer)
+        self.sent(len(answer))
+        self.request = None
+        self._reading = FRAMES
+        self._owner.on_accepted(session)
+        early = self._buffer[self._position :]
+        self._forget_read()
+        if early:
+            session.feed(early)
         self._resume_if_room()
 
     def can_outlive(self):
@@ -159,7 +195,9 @@ class Connection(Output):
 
     def answered(self, request, status):
         log = self._shared.access_log
-        if log is not None:
+        if self._session is not None:
+            self._owner.on_denied(self._session, status)
+        elif log is not None:
             try:
                 log.add(self.client_text, request.scope, status)
             except (AttributeError, LookupError, TypeError, ValueError):
@@ -169,7 +207,8 @@ class Connection(Output):
     def ended(self):
         """The one place that decides whether the connection is used again."""
         request = self.request
-        if not request.encoder.keep_alive or self._shared.draining or self._reading == NOTHING:
+        over = self._session is not None or not request.encoder.keep_alive
+        if over or self._shared.draining or self._reading == NOTHING:
             self._close()
         elif self._reading == BEHIND:
             self._next()
@@ -185,10 +224,14 @@ class Connection(Output):
             self.deadline = 0
             self._expire()
         self.check_unsent(now)
+        if self._session is not None:
+            self._session.check(now)
         # Bytes that nobody reads hide the end of the stream.
         left = self._input_ended or (self._paused and self._owner.has_left())
         if left and self._reading == BEHIND:
             self.request.disconnect()
+            if self._session is not None:
+                self._session.end_input()
         if left and self.is_stalled():
             if self._quiet:
                 self.request.lose()
@@ -208,7 +251,9 @@ class Connection(Output):
 
     def drain(self):
         """The server is stopping: an idle connection closes, a busy one after its response."""
-        if self.is_idle():
+        if self._session is not None:
+            self._session.restart()
+        elif self.is_idle():
             if self._fresh and not self._closing:
                 self._set_deadline(FRESH_GRACE)
             else:
@@ -218,7 +263,7 @@ class Connection(Output):
 
     def is_idle(self):
         """Whether no request is under way."""
-        return self.request is None
+        return self.request is None and self._session is None
 
     # Private
 
@@ -246,11 +291,14 @@ class Connection(Output):
             self._refuse(error)
         self._advancing = False
         if self._position >= len(self._buffer) or self._reading == NOTHING:
-            self._buffer = b""
-            self._position = 0
-            self._resume_at = 0
+            self._forget_read()
         if self._input_ended and self._reading == HEAD and not self._deferred and self.writable:
             self._close()
+
+    def _forget_read(self):
+        self._buffer = b""
+        self._position = 0
+        self._resume_at = 0
 
     def _read_head(self):
         buffer = self._buffer
@@ -316,6 +364,9 @@ class Connection(Output):
         shared.total_requests += 1
         self.deadline = 0
         self._fresh = False
+        if head.upgrade is not None and shared.websockets and is_asked_for(head):
+            self._open_websocket(head)
+            return
         encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
         request = Request(head, encoder, self, shared, self._scope)
         self.request = request
@@ -335,6 +386,16 @@ class Connection(Output):
         if head.upgrade is not None:
             self._owner.on_upgrade(request)
         self._owner.on_request(request)
+
+    def _open_websocket(self, head):
+        """Start a session with the handshake in `head`. A denial ends the connection: frames may be on their way."""
+        shared = self._shared
+        handshake = read_handshake(head, shared.zlib)
+        self.request = request = Request(head, Encoder(shared, head.method, True, False), self, shared, self._scope)
+        request.body_done = True
+        self._reading = BEHIND
+        self._session = WebSocket(handshake, request, self, shared)
+        self._owner.on_websocket(self._session)
 
     def _read_body(self):
         """Decode what is here; true when the body is complete."""
@@ -405,6 +466,8 @@ class Connection(Output):
         else:
             text = PHRASES[status].encode("ascii")
         fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        if status == 426:
+            fields += UPGRADE_REQUIRED
         request = self.request
         method = "GET" if request is None else request.head.method
         encoder = Encoder(self._shared, method, True, False)
@@ -416,7 +479,11 @@ class Connection(Output):
 
     def _close(self):
         """Close once everything gathered is written, and read no more."""
-        self._lingering = not self._input_ended and (self._reading == BODY or self._position < len(self._buffer))
+        self._lingering = not self._input_ended and (
+            self._reading == BODY
+            or self._position < len(self._buffer)
+            or (self._reading == FRAMES and not self._session.client_closed)
+        )
         self._reading = NOTHING
         self._closing = True
         self._decoder = None
@@ -464,7 +531,10 @@ class Connection(Output):
         if not self._paused or self._owner is None:
             return
         limit = self._shared.limits.body_buffer
-        if self._reading == BODY:
+        if self._reading == FRAMES:
+            if self._session.held:
+                return
+        elif self._reading == BODY:
             if self.request.buffered > limit:
                 return
             self._set_deadline(self._shared.limits.body)

@@ -111,7 +111,7 @@ def accept(head, data, target, target_end, limits):
             if name == b"expect" and head.http11 and value.lower() == b"100-continue":
                 head.expects_continue = True
         elif size == 2 and name == b"te":
-            head.accepts_trailers = b"trailers" in _tokens(value)
+            head.accepts_trailers = b"trailers" in members(value.lower())
     if host is None:
         if head.http11:
             raise ProtocolError(400, "no Host")
@@ -124,6 +124,11 @@ def accept(head, data, target, target_end, limits):
     else:
         head.expects_continue = False
     _read_target(head, data, target, target_end, host)
+
+
+def members(value):
+    """The members of a comma-separated list (RFC 9110 section 5.6.1)."""
+    return list(filter(None, [part.strip(b" \t") for part in value.split(b",")]))
 
 
 def _read_target(head, data, target, target_end, host):
@@ -162,7 +167,7 @@ def _read_target(head, data, target, target_end, host):
 
 def _read_connection(head, value):
     """Close wins over keep-alive, which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
-    options = _tokens(value)
+    options = members(value.lower())
     head.keep_alive = b"close" not in options and (head.http11 or b"keep-alive" in options)
     if head.http11 and b"upgrade" in options:
         upgrades = [value for name, value in head.headers if name == b"upgrade"]
@@ -181,17 +186,12 @@ def _read_framing(head, length, coding):
         raise ProtocolError(400, "more than one body length")
     if not head.http11:
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
-    codings = _tokens(coding)
+    codings = members(coding.lower())
     if not codings or codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         raise ProtocolError(400, "body not ended by chunked")
     if len(codings) > 1:
         raise ProtocolError(501, "transfer coding not implemented")
     head.framing = CHUNKED
-
-
-def _tokens(value):
-    """The members of a comma-separated list, in lower case (RFC 9110 section 5.6.1)."""
-    return [member for member in (part.strip(b" \t") for part in value.lower().split(b",")) if member]
 
 
 def _bad_version(data, start):

@@ -1,4 +1,4 @@
-"""Constants and tables of RFC 9110 and 9112. Nothing here decides."""
+"""Constants and tables of RFC 9110, 9112 and 6455. Nothing here decides."""
 
 from http import HTTPStatus
 
@@ -97,3 +97,26 @@ COMMON_FIELD_NAMES = (
     b"x-request-id",
     b"x-requested-with",
 )
+
+# What a WebSocket's frame is (RFC 6455 section 5.2); nothing, where bytes are missing.
+NOTHING = -1
+CONTINUATION = 0
+TEXT = 1
+BINARY = 2
+CLOSE = 8
+PING = 9
+PONG = 10
+
+# Bits of a frame's first byte; the second is permessage-deflate's (RFC 7692 section 6).
+FIN = 0x80
+COMPRESSED = 0x40
+
+# Why a WebSocket is closed (RFC 6455 section 7.4.1). The second and third are never sent.
+NORMAL = 1000
+NO_CODE = 1005
+LOST = 1006
+INTERNAL_ERROR = 1011
+SERVICE_RESTART = 1012
+
+# What a close frame may carry beside 3000 to 4999.
+CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))

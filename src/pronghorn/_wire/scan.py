@@ -115,6 +115,46 @@ def unquote(data, start, end):
     return unquote_to_bytes(part).decode("utf-8", "replace")
 
 
+def mask_key(data, at):
+    """The masking key at `data[at]`, as the number that `unmask` takes: its first byte is the lowest (RFC 6455 section
+    5.3).
+    """
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def rotate(key, count):
+    """The key for what follows `count` bytes."""
+    shift = count % 4 * 8
+    return (key >> shift | key << (32 - shift)) & 0xFFFFFFFF
+
+
+def unmask(data, start, end, key):
+    """`data[start:end]` without its mask."""
+    size = end - start
+    mask = key.to_bytes(4, "little") * (size // 4 + 1)
+    return (int.from_bytes(data[start:end], "little") ^ int.from_bytes(mask[:size], "little")).to_bytes(size, "little")
+
+
+def unmask_text(data, start, end, key):
+    """`data[start:end]` without its mask, read as UTF-8. Raises UnicodeDecodeError."""
+    return unmask(data, start, end, key).decode()
+
+
+def whole_frame(first, payload):
+    """A frame for up to 65,535 bytes, unmasked, in one piece. `first` is its first byte."""
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    return bytes((first, 126, size >> 8, size & 255)) + payload
+
+
+def ascii_frame(text):
+    """A whole text frame for up to 65,535 characters, None if `text` is not ASCII or too long."""
+    if len(text) > 65535 or not text.isascii():
+        return None
+    return whole_frame(0x81, text.encode("ascii"))
+
+
 def monotonic():
     """`time.monotonic`, compiled without a call into Python."""
     return _monotonic()

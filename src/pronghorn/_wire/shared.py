@@ -11,6 +11,7 @@ class Limits:
         "body",
         "body_buffer",
         "body_size",
+        "closing",
         "discard",
         "first_byte",
         "head",
@@ -18,6 +19,10 @@ class Limits:
         "head_size",
         "keep_alive",
         "linger",
+        "message_size",
+        "messages",
+        "ping_interval",
+        "ping_timeout",
         "pipelined",
         "target_size",
         "write",
@@ -34,6 +39,10 @@ class Limits:
         body=30,
         write=30,
         keep_alive=5,
+        message_size=16777216,
+        messages=32,
+        ping_interval=20,
+        ping_timeout=20,
     ):
         # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the
         # client.
@@ -55,14 +64,22 @@ class Limits:
         self.keep_alive = keep_alive
         # How long a refused client may go on sending before its connection is reset.
         self.linger = 2
+        # A WebSocket's message, inflated; messages that the application has not taken, past which reading pauses.
+        self.message_size = message_size
+        self.messages = messages
+        # A silent WebSocket is pinged, and given up on when nothing comes; one that is closed has to agree in time.
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
+        self.closing = 10
 
 
 class Shared:
     """One worker's constants, clock and counters.
 
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
-    server's own default header fields, lower-case, framed before the application's. `tick` is to be called once a
-    second.
+    server's own default header fields, lower-case, framed before the application's. `websockets` says whether
+    handshakes are answered, `zlib` is the module that compresses messages, None for no compression. `tick` is to be
+    called once a second.
     """
 
     __slots__ = (
@@ -82,6 +99,8 @@ class Shared:
         "server",
         "state",
         "total_requests",
+        "websockets",
+        "zlib",
     )
 
     def __init__(
@@ -95,10 +114,14 @@ class Shared:
         date=True,
         server=b"pronghorn",
         access_log=None,
+        websockets=True,
+        zlib=None,
     ):
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
+        self.websockets = websockets
+        self.zlib = zlib
         self.root_path = root_path
         self.root_path_bytes = quote(root_path).encode("ascii")
         self.state = {} if state is None else state

@@ -1,0 +1,13 @@
+cdef int WINDOW_BITS, MEMORY_LEVEL
+
+
+cdef class Deflate:
+    cdef object _zlib
+    cdef int _server_bits, _client_bits
+    cdef bint _server_resets, _client_resets
+    cdef object _deflater, _inflater
+    cdef readonly bytes response
+
+    cpdef bytes deflate(self, bytes payload)
+    cpdef bytes inflate(self, bytes data, Py_ssize_t room)
+    cpdef end_inflating(self)

@@ -1,0 +1,51 @@
+cimport cython
+
+from .deflate cimport Deflate
+from .scan cimport ascii_frame, mask_key, rotate, unmask, unmask_text, whole_frame
+
+cdef int BINARY, CLOSE, CONTINUATION, NOTHING, PONG, TEXT
+cdef int COMPRESSED, FIN, NO_CODE
+cdef frozenset CLOSE_CODES
+cdef Py_ssize_t SMALL_PART, COPIED
+
+
+cdef class Reader:
+    cdef Py_ssize_t _max_size
+    cdef Deflate _deflate
+    cdef bytes _buffer
+    cdef Py_ssize_t _position
+    # The data frame that is being read.
+    cdef bint _inside, _final
+    cdef Py_ssize_t _remaining
+    cdef unsigned int _key
+    # The message that it belongs to.
+    cdef int _opcode
+    cdef bint _compressed
+    cdef Py_ssize_t _size
+    cdef list _parts
+    cdef bytes _split_character
+    # What was read.
+    cdef readonly object payload
+    cdef readonly int code
+    cdef readonly str reason
+
+    cpdef feed(self, bytes data)
+    cpdef int next(self) except -2
+    cpdef Py_ssize_t unread(self)
+    @cython.locals(buffer=bytes, start=Py_ssize_t, size=Py_ssize_t, content=Py_ssize_t, length=Py_ssize_t, first=int)
+    cdef int _read_frame(self) except -2
+    cdef _check(self, int first, int opcode, Py_ssize_t length)
+    cdef int _wait(self)
+    cdef bint _read_part(self) except -1
+    cdef _add(self, bytes part)
+    cdef _keep(self, content)
+    cdef str _decode(self, bytes part)
+    cdef int _finish(self) except -2
+    cdef _read_close(self, bytes payload)
+
+
+cpdef Py_ssize_t frame(int opcode, bytes payload, list out) except -1
+cpdef Py_ssize_t text_frame(str text, list out) except -1
+cpdef bytes close_payload(int code, str reason)
+cpdef bint is_close_code(int code)
+cdef bytes _header(int first, Py_ssize_t size)

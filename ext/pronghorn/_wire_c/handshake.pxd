@@ -1,0 +1,16 @@
+from .deflate cimport Deflate
+from .head cimport Head
+from .shared cimport Shared
+
+
+cdef class Handshake:
+    cdef readonly bytes key
+    cdef readonly list subprotocols
+    cdef readonly Deflate deflate
+
+    cpdef list answer(self, subprotocol, headers)
+
+
+cpdef bint is_asked_for(Head head)
+cpdef Handshake read(Head head, zlib)
+cpdef bytes switch(Shared shared, bytes key, list fields)

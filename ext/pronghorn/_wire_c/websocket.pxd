@@ -1,0 +1,62 @@
+from .channel cimport Channel
+from .deflate cimport Deflate
+from .exchange cimport Exchange, as_bytes
+from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
+from .handshake cimport Handshake
+from .request cimport Request
+
+cdef int CONNECTING, DENYING, OPEN, CLOSING, CLOSED
+cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT
+cdef int INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
+cdef Py_ssize_t WORTHWHILE
+
+
+cdef class WebSocket(Exchange):
+    cdef readonly dict scope
+    cdef readonly Handshake handshake
+    cdef Request _request
+    cdef Channel _channel
+    cdef int _state
+    # Messages on their way to the application.
+    cdef Reader _reader
+    cdef list _messages
+    cdef Py_ssize_t _queued
+    cdef bint _connected
+    cdef readonly bint held
+    # Messages on their way to the client.
+    cdef Deflate _deflate
+    cdef bytes _pong_due
+    # Life and end.
+    cdef bint _heard
+    cdef long _ping_at, _lost_by, _close_by
+    cdef int _code
+    cdef str _reason
+    cdef readonly bint client_closed
+
+    cpdef close(self, int code, str reason)
+    cpdef bint finish(self, bint failed) except -1
+    cpdef bint is_over(self)
+    cpdef feed(self, bytes data)
+    cpdef end_input(self)
+    cpdef restart(self)
+    cpdef check(self, long now)
+    cpdef went_writable(self)
+    cdef _read(self)
+    cdef _queue(self, payload)
+    cdef bint _is_full(self) except -1
+    cdef dict _take_message(self)
+    cdef _read_on(self)
+    cdef _pong(self, bytes payload)
+    cdef _send(self, dict message)
+    cdef _send_frame(self, int opcode, bytes payload)
+    cdef _accept(self, dict message)
+    cdef _deny(self, str kind, dict message)
+    cdef _close_with(self, int code, str reason)
+    cdef _fail(self, int code, str reason)
+    cdef _finish_closing(self)
+    cdef _end(self, int code, str reason)
+    cdef _keep_alive(self, long now)
+
+
+cdef dict _scope(dict scope, Handshake handshake)
+cdef str _as_text(text)

@@ -1,0 +1,137 @@
+"""permessage-deflate: negotiated, and one connection's two compression contexts (RFC 7692 section 7)."""
+
+import re
+
+from pronghorn.errors import FrameError, ProtocolError
+
+# Windows of 4 KiB, and the deflater's tables to match: 40 KiB for a busy connection instead of 300, for a few per cent
+# of the ratio.
+WINDOW_BITS = 12
+MEMORY_LEVEL = 5
+# Messages below this are sent as they are: they fit in the packet that has to go anyway.
+WORTHWHILE = 64
+
+_TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
+_NAME = re.compile(_TOKEN)
+_PARAMETER = re.compile(rf'({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|"({_TOKEN})"))?')
+_BITS = re.compile("[89]|1[0-5]")
+
+
+class Deflate:
+    """What was agreed on. `response` is the value of the answer's Sec-WebSocket-Extensions.
+
+    Contexts are made when they are first needed: a silent connection has none.
+    """
+
+    __slots__ = (
+        "_client_bits",
+        "_client_resets",
+        "_deflater",
+        "_inflater",
+        "_server_bits",
+        "_server_resets",
+        "_zlib",
+        "response",
+    )
+
+    def __init__(self, zlib, server_bits, client_bits, server_resets, client_resets):
+        self._zlib = zlib
+        self._server_bits = server_bits
+        self._client_bits = 15 if client_bits is None else client_bits
+        self._server_resets = server_resets
+        self._client_resets = client_resets
+        self._deflater = None
+        self._inflater = None
+        response = f"permessage-deflate; server_max_window_bits={server_bits}"
+        if client_bits is not None:
+            response += f"; client_max_window_bits={client_bits}"
+        if server_resets:
+            response += "; server_no_context_takeover"
+        if client_resets:
+            response += "; client_no_context_takeover"
+        self.response = response.encode("ascii")
+
+    def deflate(self, payload):
+        """The payload of a compressed message."""
+        zlib = self._zlib
+        deflater = self._deflater
+        if deflater is None:
+            deflater = zlib.compressobj(wbits=-self._server_bits, memLevel=MEMORY_LEVEL)
+            self._deflater = None if self._server_resets else deflater
+        return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+    def inflate(self, data, room):
+        """What `data`, a part of a compressed message, becomes; None if that is more than `room` bytes."""
+        content = b""
+        # Twice, since a client may end its stream with a message (RFC 7692 section 7.2.3.4): a new one follows.
+        for _ in range(2):
+            if self._inflater is None or self._inflater.eof:
+                self._inflater = self._zlib.decompressobj(wbits=-self._client_bits)
+            try:
+                content += self._inflater.decompress(data, room + 1 - len(content))
+            except self._zlib.error:
+                break
+            if len(content) > room:
+                return None
+            data = self._inflater.unused_data
+            if not data:
+                return content
+        raise FrameError(1002, "invalid compressed data")
+
+    def end_inflating(self):
+        """A compressed message is whole."""
+        if self._client_resets:
+            self._inflater = None
+
+
+def negotiate(offers, zlib):
+    """The first of the client's offers that can be met, as a Deflate; None if there is none.
+
+    `offers` is the value of Sec-WebSocket-Extensions; raises ProtocolError where it is malformed. `zlib` is the module
+    to compress with, None for no compression.
+    """
+    accepted = None
+    for name, parameters in _extensions(offers):
+        if accepted is None and zlib is not None and name == "permessage-deflate":
+            accepted = _accept(parameters, zlib)
+    return accepted
+
+
+def _accept(parameters, zlib):
+    """A Deflate for one offer, or None if it is invalid or cannot be met (RFC 7692 section 7.1)."""
+    server_bits = WINDOW_BITS
+    client_bits = None
+    flags = set()
+    if len(dict(parameters)) < len(parameters):
+        return None
+    for name, value in parameters:
+        if name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if value is not None:
+                return None
+            flags.add(name)
+        elif name == "client_max_window_bits" and value is None:
+            client_bits = WINDOW_BITS
+        elif name not in ("server_max_window_bits", "client_max_window_bits") or not _BITS.fullmatch(value or ""):
+            return None
+        elif name == "server_max_window_bits":
+            server_bits = min(int(value), WINDOW_BITS)
+        else:
+            client_bits = min(int(value), WINDOW_BITS)
+    if server_bits == 8:
+        return None  # zlib deflates with no window as small as that
+    resets = ("server_no_context_takeover" in flags, "client_no_context_takeover" in flags)
+    return Deflate(zlib, server_bits, client_bits, *resets)
+
+
+def _extensions(value):
+    """The members of Sec-WebSocket-Extensions as (name, [(parameter, value or None)]) (RFC 6455 section 9.1)."""
+    extensions = []
+    for member in value.split(","):
+        name, *parameters = (part.strip(" \t") for part in member.split(";"))
+        if not name and not parameters:
+            continue  # a list's empty member means nothing (RFC 9110 section 5.6.1)
+        matches = list(filter(None, map(_PARAMETER.fullmatch, parameters)))
+        if not _NAME.fullmatch(name) or len(matches) < len(parameters):
+            raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
+        extensions.append((name, [(match[1], match[2] or match[3]) for match in matches]))
+    return extensions

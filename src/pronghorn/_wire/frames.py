@@ -1,0 +1,340 @@
+"""WebSocket frames: what clients send, read; what goes to them, framed (RFC 6455 section 5).
+
+`Reader.next` returns the opcode of a whole message or a control frame, NOTHING when bytes are missing, or raises
+`FrameError` with the close code of the violation; nothing can be read after that.
+"""
+
+from codecs import utf_8_decode
+from struct import Struct
+
+from pronghorn.errors import FrameError
+
+from .rules import (
+    BINARY,
+    CLOSE,
+    CLOSE_CODES,
+    COMPRESSED,
+    CONTINUATION,
+    FIN,
+    NO_CODE,
+    NOTHING,
+    PONG,
+    TEXT,
+)
+from .scan import ascii_frame, mask_key, rotate, unmask, unmask_text, whole_frame
+
+# What a client may do wrong, and the close code for it.
+VIOLATIONS = {
+    "reserved bits set": 1002,
+    "unknown opcode": 1002,
+    "unmasked frame": 1002,
+    "fragmented control frame": 1002,
+    "control frame too long": 1002,
+    "length not minimal": 1002,
+    "length out of range": 1002,
+    "continuation of nothing": 1002,
+    "message inside a message": 1002,
+    "malformed close frame": 1002,
+    "invalid close code": 1002,
+    "invalid compressed data": 1002,
+    "invalid UTF-8": 1007,
+    "message too big": 1009,
+}
+
+# A part of a message below this is put together with the next: what a client sends in small pieces must not cost an
+# object for each.
+SMALL_PART = 4096
+# A payload up to this size is copied behind its header; a longer one goes on by itself.
+COPIED = 16384
+
+# The end of a message's compressed data, which is not sent (RFC 7692 section 7.2.2).
+DEFLATE_TAIL = b"\x00\x00\xff\xff"
+
+_HEADER_7 = Struct(">BB")
+_HEADER_16 = Struct(">BBH")
+_HEADER_64 = Struct(">BBQ")
+
+
+class Reader:
+    """One client's frames. `max_size` bounds a message in bytes, inflated; `deflate` is what was negotiated, or None.
+
+    `payload` belongs to what `next` has announced: text for TEXT, else bytes; for CLOSE see `code` and `reason`.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_compressed",
+        "_deflate",
+        "_final",
+        "_inside",
+        "_key",
+        "_max_size",
+        "_opcode",
+        "_parts",
+        "_position",
+        "_remaining",
+        "_size",
+        "_split_character",
+        "code",
+        "payload",
+        "reason",
+    )
+
+    def __init__(self, max_size, deflate=None):
+        self._max_size = max_size
+        self._deflate = deflate
+        self._buffer = b""
+        self._position = 0
+        # The data frame that is being read.
+        self._inside = False
+        self._final = False
+        self._remaining = 0
+        self._key = 0
+        # The message that it belongs to; no opcode between messages.
+        self._opcode = CONTINUATION
+        self._compressed = False
+        self._size = 0
+        self._parts = None
+        self._split_character = b""
+        self.payload = None
+        self.code = NO_CODE
+        self.reason = ""
+
+    def feed(self, data):
+        """Bytes have come."""
+        if self._position < len(self._buffer):
+            data = self._buffer[self._position :] + data
+        self._buffer = data
+        self._position = 0
+
+    def next(self):
+        """The opcode of what comes next: TEXT and BINARY for whole messages, CLOSE, PING, PONG; NOTHING yet."""
+        while True:
+            if self._inside:
+                if not self._read_part():
+                    return NOTHING
+                if self._final:
+                    return self._finish()
+            else:
+                opcode = self._read_frame()
+                if opcode != CONTINUATION:
+                    return opcode
+
+    def unread(self):
+        """The number of bytes that were not looked at yet."""
+        return len(self._buffer) - self._position
+
+    def _read_frame(self):
+        """Read a header. CONTINUATION says that a part of a message follows."""
+        buffer = self._buffer
+        start = self._position
+        size = len(buffer) - start
+        if size < 2:
+            return self._wait()
+        first = buffer[start]
+        length = buffer[start + 1] - 128
+        if length < 0:
+            raise _violation("unmasked frame")
+        opcode = first & 15
+        self._check(first, opcode, length)
+        content = 6
+        if length >= 126:
+            content = 8 if length == 126 else 14
+        if size < content:
+            return NOTHING
+        start += content
+        if content != 6:
+            if content == 14 and buffer[start - 12] > 127:
+                raise _violation("length out of range")
+            length = int.from_bytes(buffer[self._position + 2 : start - 4], "big")
+            if length < (126 if content == 8 else 65536):
+                raise _violation("length not minimal")
+        key = mask_key(buffer, start - 4)
+        if opcode >= CLOSE:
+            if size - content < length:
+                return NOTHING
+            self._position = start + length
+            self.payload = unmask(buffer, start, start + length, key)
+            if opcode == CLOSE:
+                self._read_close(self.payload)
+            return opcode
+        if opcode != CONTINUATION:
+            self._compressed = first & COMPRESSED != 0
+        if not self._compressed and length > self._max_size - self._size:
+            raise _violation("message too big")
+        if opcode != CONTINUATION and first >= FIN and not self._compressed and size - content >= length:
+            # The best case, and the usual one: a whole message in what was read.
+            self._position = start + length
+            if opcode == BINARY:
+                self.payload = unmask(buffer, start, start + length, key)
+            else:
+                try:
+                    self.payload = unmask_text(buffer, start, start + length, key)
+                except UnicodeDecodeError:
+                    raise _violation("invalid UTF-8") from None
+            return opcode
+        if opcode != CONTINUATION:
+            self._opcode = opcode
+            self._size = 0
+            self._parts = []
+        self._position = start
+        self._key = key
+        self._remaining = length
+        self._final = first >= FIN
+        self._inside = True
+        return CONTINUATION
+
+    def _check(self, first, opcode, length):
+        """The rules for a header that its first two bytes can break."""
+        if first & 0x70:
+            if first & 0x30 or self._deflate is None or opcode == CONTINUATION or opcode >= CLOSE:
+                raise _violation("reserved bits set")
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                raise _violation("unknown opcode")
+            if first < FIN:
+                raise _violation("fragmented control frame")
+            if length > 125:
+                raise _violation("control frame too long")
+        elif opcode > BINARY:
+            raise _violation("unknown opcode")
+        elif opcode == CONTINUATION:
+            if self._opcode == CONTINUATION:
+                raise _violation("continuation of nothing")
+        elif self._opcode != CONTINUATION:
+            raise _violation("message inside a message")
+
+    def _wait(self):
+        if self._position >= len(self._buffer):
+            # Nothing is kept for a client that is silent.
+            self._buffer = b""
+            self._position = 0
+        return NOTHING
+
+    def _read_part(self):
+        """Take what is here of a data frame; true when that is the rest of it."""
+        start = self._position
+        count = min(self._remaining, len(self._buffer) - start)
+        part = unmask(self._buffer, start, start + count, self._key)
+        self._position = start + count
+        self._remaining -= count
+        if self._remaining:
+            self._key = rotate(self._key, count)
+        else:
+            self._inside = False
+            if self._compressed and self._final:
+                part += DEFLATE_TAIL
+        if part:
+            self._add(part)
+        if self._inside:
+            self._wait()
+        return not self._inside
+
+    def _add(self, part):
+        """`part` of the message at hand has come."""
+        if self._compressed:
+            part = self._deflate.inflate(part, self._max_size - self._size)
+            if part is None:
+                raise _violation("message too big")
+        self._size += len(part)
+        if self._opcode == TEXT:
+            self._keep(self._decode(part))
+        else:
+            self._keep(part)
+
+    def _keep(self, content):
+        parts = self._parts
+        if parts and len(parts[-1]) < SMALL_PART:
+            parts[-1] += content
+        else:
+            parts.append(content)
+
+    def _decode(self, part):
+        """The text of `part`, without a character at its end that is still incomplete."""
+        if self._split_character:
+            part = self._split_character + part
+        try:
+            text, used = utf_8_decode(part, "strict", False)
+        except UnicodeDecodeError:
+            raise _violation("invalid UTF-8") from None
+        self._split_character = part[used:]
+        return text
+
+    def _finish(self):
+        """The message at hand is whole."""
+        opcode = self._opcode
+        parts = self._parts
+        if self._split_character:
+            raise _violation("invalid UTF-8")
+        if self._compressed:
+            self._deflate.end_inflating()
+        empty = "" if opcode == TEXT else b""
+        self.payload = parts[0] if len(parts) == 1 else empty.join(parts)
+        self._opcode = CONTINUATION
+        self._size = 0
+        self._parts = None
+        return opcode
+
+    def _read_close(self, payload):
+        """A close frame's content: nothing, or a code and a reason (RFC 6455 section 5.5.1)."""
+        self.code = NO_CODE
+        self.reason = ""
+        if not payload:
+            return
+        if len(payload) == 1:
+            raise _violation("malformed close frame")
+        code = payload[0] << 8 | payload[1]
+        if not is_close_code(code):
+            raise _violation("invalid close code")
+        try:
+            self.reason = payload[2:].decode()
+        except UnicodeDecodeError:
+            raise _violation("invalid UTF-8") from None
+        self.code = code
+
+
+def frame(opcode, payload, out):
+    """Append a frame with `payload`, bytes, to `out`; return its size. `opcode` may bear COMPRESSED."""
+    size = len(payload)
+    if size <= COPIED:
+        payload = whole_frame(FIN | opcode, payload)
+        out.append(payload)
+        return len(payload)
+    header = _header(FIN | opcode, size)
+    out.append(header)
+    out.append(payload)
+    return len(header) + size
+
+
+def text_frame(text, out):
+    """Append a frame with `text` to `out`; return its size."""
+    whole = ascii_frame(text)
+    if whole is None:
+        return frame(TEXT, text.encode(), out)
+    out.append(whole)
+    return len(whole)
+
+
+def close_payload(code, reason):
+    """The content of a close frame; a reason that is too long for one is cut at a character's end."""
+    if code == NO_CODE:
+        return b""
+    text = reason.encode()[:123].decode("utf-8", "ignore")
+    return code.to_bytes(2, "big") + text.encode()
+
+
+def is_close_code(code):
+    """Whether a close frame may carry `code`."""
+    return 3000 <= code <= 4999 or code in CLOSE_CODES
+
+
+def _header(first, size):
+    if size < 126:
+        return _HEADER_7.pack(first, size)
+    if size < 65536:
+        return _HEADER_16.pack(first, 126, size)
+    return _HEADER_64.pack(first, 127, size)
+
+
+def _violation(reason):
+    return FrameError(VIOLATIONS[reason], reason)

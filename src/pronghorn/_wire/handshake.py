@@ -1,0 +1,105 @@
+"""The opening handshake of a WebSocket: what the client offers, how it is answered (RFC 6455 section 4.2)."""
+
+import re
+from base64 import b64encode
+from hashlib import sha1
+
+from pronghorn.errors import ProtocolError
+
+from .deflate import negotiate
+from .head import members
+from .response import checked_fields
+from .rules import LENGTH, NO_BODY
+from .scan import encode_fields
+
+VERSION = b"13"
+# What goes with 426 (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
+UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", VERSION)]
+
+_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # sixteen bytes in base64, and no bit more
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# Fields of the answer that are the server's own.
+_RESERVED = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+class Handshake:
+    """A client's offer: `subprotocols` in its order, `deflate` as negotiated or None, `key` to prove who answered."""
+
+    __slots__ = ("deflate", "key", "subprotocols")
+
+    def __init__(self, key, subprotocols, deflate):
+        self.key = key
+        self.subprotocols = subprotocols
+        self.deflate = deflate
+
+    def answer(self, subprotocol, headers):
+        """The fields of an acceptance, checked: what was negotiated, then the application's.
+
+        Raises ValueError for a subprotocol that was not offered and for fields that are not the application's.
+        """
+        fields = checked_fields(headers)
+        names = [name.lower() for name, _ in fields]
+        for name in names:
+            if name in _RESERVED:
+                raise ValueError(f"{name.decode()} is the server's to send")
+        negotiated = []
+        if subprotocol is not None:
+            if subprotocol not in self.subprotocols or b"sec-websocket-protocol" in names:
+                raise ValueError(f"subprotocol that the client has not offered, or a second one: {subprotocol!r}")
+            negotiated.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
+        if self.deflate is not None:
+            negotiated.append((b"sec-websocket-extensions", self.deflate.response))
+        return negotiated + fields
+
+
+def is_asked_for(head):
+    """Whether `head` asks for a WebSocket, well or badly."""
+    return head.upgrade is not None and b"websocket" in members(head.upgrade.lower())
+
+
+def read(head, zlib):
+    """The Handshake in `head`. Raises ProtocolError where it is not one: 426 for another version, else 400.
+
+    `zlib` is the module to compress with, None for no compression.
+    """
+    if head.method != "GET":
+        raise ProtocolError(400, "WebSocket handshake that is not a GET")
+    if head.framing != NO_BODY and not (head.framing == LENGTH and head.length == 0):
+        raise ProtocolError(400, "WebSocket handshake with a body")
+    if _values(head, b"sec-websocket-version") != [VERSION]:
+        raise ProtocolError(426, "WebSocket version not supported")
+    keys = _values(head, b"sec-websocket-key")
+    if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
+        raise ProtocolError(400, "malformed Sec-WebSocket-Key")
+    subprotocols = members(b",".join(_values(head, b"sec-websocket-protocol")))
+    if len(set(subprotocols)) < len(subprotocols) or not all(map(_TOKEN.fullmatch, subprotocols)):
+        raise ProtocolError(400, "malformed Sec-WebSocket-Protocol")
+    extensions = b",".join(_values(head, b"sec-websocket-extensions"))
+    deflate = negotiate(extensions.decode("latin-1"), zlib)
+    return Handshake(keys[0], [name.decode("ascii") for name in subprotocols], deflate)
+
+
+def accept_key(key):
+    """The value of Sec-WebSocket-Accept (RFC 6455 section 4.2.2)."""
+    return b64encode(sha1(key + _KEY_SUFFIX, usedforsecurity=False).digest())
+
+
+def switch(shared, key, fields):
+    """The answer that turns a connection of HTTP/1.1 into a WebSocket."""
+    own = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", accept_key(key))]
+    return b"HTTP/1.1 101 Switching Protocols\r\n" + shared.default_fields + encode_fields(own + fields) + b"\r\n"
+
+
+def _values(head, name):
+    return [value for each, value in head.headers if each == name]

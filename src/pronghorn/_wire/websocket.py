@@ -1,0 +1,348 @@
+"""A WebSocket: one application's messages both ways (RFC 6455 sections 5 to 7, ASGI WebSocket 2.5).
+
+It is given what was negotiated and a channel for bytes: of HTTP it knows only the `Request` that a denial goes
+through. Its channel feeds it, calls `check` once a second, and says when the client has left.
+"""
+
+from pronghorn.errors import ClientDisconnected, FrameError
+
+from .deflate import WORTHWHILE
+from .exchange import Exchange, as_bytes
+from .frames import Reader, close_payload, frame, is_close_code, text_frame
+from .rules import (
+    BINARY,
+    CLOSE,
+    COMPRESSED,
+    INTERNAL_ERROR,
+    LOST,
+    NORMAL,
+    NOTHING,
+    PING,
+    PONG,
+    SERVICE_RESTART,
+    TEXT,
+)
+
+# How far the session is.
+CONNECTING = 0  # the application has not answered the handshake
+DENYING = 1  # it is answering with an HTTP response
+OPEN = 2
+CLOSING = 3  # our close frame is sent, the client's is due
+CLOSED = 4
+
+
+class WebSocket(Exchange):
+    """One session. `scope` is the application's; `handshake` is None once it was answered.
+
+    `held` says that the application has more messages than it takes, so that nothing should be read; `client_closed`
+    that the client's close frame has come.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_close_by",
+        "_code",
+        "_connected",
+        "_deflate",
+        "_heard",
+        "_lost_by",
+        "_messages",
+        "_ping_at",
+        "_pong_due",
+        "_queued",
+        "_reader",
+        "_reason",
+        "_request",
+        "_state",
+        "client_closed",
+        "handshake",
+        "held",
+        "scope",
+    )
+
+    def __init__(self, handshake, request, channel, shared):
+        Exchange.__init__(self, shared)
+        self._channel = channel
+        self._request = request
+        self._deflate = handshake.deflate
+        self._reader = Reader(shared.limits.message_size, handshake.deflate)
+        self._state = CONNECTING
+        self._connected = False
+        self._messages = []
+        self._queued = 0
+        self._pong_due = None
+        # What the application is told at the end; no code until then.
+        self._code = 0
+        self._reason = ""
+        # Whether anything has come since the last ping, and seconds of `Shared.now`, 0 for none.
+        self._heard = False
+        self._ping_at = 0
+        self._lost_by = 0
+        self._close_by = 0
+        self.held = False
+        self.client_closed = False
+        self.handshake = handshake
+        self.scope = _scope(request.scope, handshake)
+
+    # The application's side
+
+    def take(self):
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        if self._messages:
+            return self._take_message()
+        if self._code:
+            return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
+        return None
+
+    def deliver(self, message):
+        kind = message["type"]
+        state = self._state
+        if state == OPEN:
+            if kind == "websocket.send":
+                return self._send(message)
+            if kind == "websocket.close":
+                code = message.get("code")
+                self.close(NORMAL if code is None else code, message.get("reason") or "")
+                return None
+        elif state in (CLOSING, CLOSED):
+            raise ClientDisconnected("the WebSocket is closed")
+        elif state == CONNECTING and kind == "websocket.accept":
+            self._accept(message)
+            return None
+        elif state == CONNECTING and kind == "websocket.close":
+            self._deny("websocket.http.response.start", {"status": 403, "headers": [(b"content-length", b"0")]})
+            return self._deny("websocket.http.response.body", {})
+        elif kind == ("websocket.http.response.start" if state == CONNECTING else "websocket.http.response.body"):
+            return self._deny(kind, message)
+        raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
+
+    def close(self, code, reason):
+        """Start the closing handshake, unless it has begun. Raises ValueError for a code that has no place in it."""
+        if self._state != OPEN:
+            return
+        if not is_close_code(code):
+            raise ValueError(f"not a close code: {code!r}")
+        self._send_frame(CLOSE, close_payload(code, reason))
+        self._state = CLOSING
+        self._close_by = self._shared.deadline(self._shared.limits.closing)
+        self._messages = []
+        self._end(code, reason)
+        if self.held:
+            self._read_on()
+
+    def finish(self, failed):
+        """The application has returned, or failed: close what it left open. False if the handshake is unanswered."""
+        self.close(INTERNAL_ERROR if failed else NORMAL, "")
+        return self._state != CONNECTING and self._state != DENYING
+
+    def is_over(self):
+        """Whether the application has been, or would be, told that the session is over."""
+        return self._code != 0
+
+    # The channel's side
+
+    def feed(self, data):
+        """Bytes have come."""
+        self._heard = True
+        self._reader.feed(data)
+        if not self.held:
+            self._read()
+
+    def end_input(self):
+        """The client has ended its stream, or is gone."""
+        if self._state != CLOSED:
+            self._state = CLOSED
+            self._request = None
+            self._end(LOST, "")
+
+    def restart(self):
+        """The server is stopping."""
+        self.close(SERVICE_RESTART, "")
+
+    def check(self, now):
+        """Act on deadlines that have passed; to be called once a second."""
+        if self._state == CLOSING:
+            if self._close_by and now >= self._close_by:
+                self._finish_closing()
+        elif self._state == OPEN and self._ping_at:
+            self._keep_alive(now)
+
+    def went_writable(self):
+        """The channel has room again."""
+        payload = self._pong_due
+        if payload is not None and self._state != CLOSED:
+            self._pong_due = None
+            self._send_frame(PONG, payload)
+
+    # Private: receiving
+
+    def _read(self):
+        """Take what has come, as far as there is room for the messages in it."""
+        reader = self._reader
+        try:
+            while True:
+                opcode = reader.next()
+                if opcode in (TEXT, BINARY):
+                    if self._state == OPEN:
+                        self._queue(reader.payload)
+                        if self.held:
+                            return
+                elif opcode == NOTHING:
+                    return
+                elif opcode == PING:
+                    self._pong(reader.payload)
+                elif opcode == CLOSE:
+                    self._close_with(reader.code, reader.reason)
+                    return
+        except FrameError as error:
+            self._fail(error.code, error.reason)
+
+    def _queue(self, payload):
+        awaited = bool(self._arrivals)
+        self._messages.append(payload)
+        self._queued += len(payload)
+        # What is awaited is taken before more can come.
+        if awaited:
+            self.wake()
+        elif self._is_full():
+            self.held = True
+            self._channel.hold()
+
+    def _is_full(self):
+        count = len(self._messages)
+        return count >= self._shared.limits.messages or (count > 1 and self._queued > self._shared.limits.body_buffer)
+
+    def _take_message(self):
+        payload = self._messages.pop(0)
+        self._queued -= len(payload)
+        if self.held and not self._is_full():
+            self._read_on()
+        if type(payload) is str:
+            return {"type": "websocket.receive", "text": payload}
+        return {"type": "websocket.receive", "bytes": payload}
+
+    def _read_on(self):
+        self.held = False
+        self._read()
+        if not self.held:
+            self._channel.wanted()
+
+    def _pong(self, payload):
+        # Of pings that come faster than the client reads, only the last is answered (RFC 6455 section 5.5.3).
+        if self._channel.writable:
+            self._send_frame(PONG, payload)
+        else:
+            self._pong_due = payload
+
+    # Private: sending
+
+    def _send(self, message):
+        channel = self._channel
+        text = message.get("text")
+        if text is not None:
+            if type(text) is not str:
+                text = _as_text(text)
+            if self._deflate is None or len(text) < WORTHWHILE:
+                channel.sent(text_frame(text, channel.out))
+            else:
+                self._send_frame(TEXT | COMPRESSED, self._deflate.deflate(text.encode()))
+        else:
+            data = message.get("bytes")
+            if type(data) is not bytes:
+                data = as_bytes(data)
+            if self._deflate is None or len(data) < WORTHWHILE:
+                self._send_frame(BINARY, data)
+            else:
+                self._send_frame(BINARY | COMPRESSED, self._deflate.deflate(data))
+        return None if channel.writable else channel.drained()
+
+    def _send_frame(self, opcode, payload):
+        self._channel.sent(frame(opcode, payload, self._channel.out))
+
+    # Private: beginning and end
+
+    def _accept(self, message):
+        fields = self.handshake.answer(message.get("subprotocol"), message.get("headers") or ())
+        self._state = OPEN
+        self._request = None
+        self._ping_at = self._shared.deadline(self._shared.limits.ping_interval)
+        self._channel.accept(self, fields)
+        self.handshake = None
+        if self._shared.draining:
+            self.restart()
+
+    def _deny(self, kind, message):
+        """Answer with an HTTP response, whose messages differ only in the name."""
+        request = self._request
+        awaited = request.deliver({**message, "type": kind.removeprefix("websocket.")})
+        self._state = DENYING
+        if request.is_complete():
+            self.end_input()
+        return awaited
+
+    def _close_with(self, code, reason):
+        """The client's close frame has come."""
+        self.client_closed = True
+        if self._state == OPEN:
+            self._send_frame(CLOSE, close_payload(code, ""))
+            self._end(code, reason)
+        self._finish_closing()
+
+    def _fail(self, code, reason):
+        """Give up on the client (RFC 6455 section 7.1.7)."""
+        if self._state == OPEN:
+            self._send_frame(CLOSE, close_payload(code, reason))
+            self._end(code, reason)
+        self._finish_closing()
+
+    def _finish_closing(self):
+        self._state = CLOSED
+        self._channel.ended()
+
+    def _end(self, code, reason):
+        if not self._code:
+            self._code = code
+            self._reason = reason
+        self.wake()
+
+    def _keep_alive(self, now):
+        """Ping, and give up on a client of which nothing is heard. One that waits for the application is not silent."""
+        if self._lost_by:
+            if self._heard or self.held:
+                self._lost_by = 0
+            elif now >= self._lost_by:
+                self._fail(INTERNAL_ERROR, "keepalive ping timeout")
+                return
+        if now >= self._ping_at:
+            limits = self._shared.limits
+            self._ping_at = self._shared.deadline(limits.ping_interval)
+            if not self._lost_by:
+                self._heard = False
+                self._lost_by = self._shared.deadline(limits.ping_timeout)
+            self._send_frame(PING, b"")
+
+
+_STATES = (
+    "before the handshake is answered",
+    "after 'websocket.http.response.start'",
+    "after 'websocket.accept'",
+)
+
+
+def _scope(scope, handshake):
+    """A request's scope as a WebSocket's."""
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = list(handshake.subprotocols)
+    scope["extensions"] = {"websocket.http.response": {}}
+    del scope["method"]
+    return scope
+
+
+def _as_text(text):
+    """A string of a class of its own, as a plain one."""
+    if isinstance(text, str):
+        return "".join([text])
+    raise TypeError(f"text is str, not {type(text).__name__}")
