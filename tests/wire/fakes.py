@@ -26,6 +26,8 @@ class FakeFuture:
         self._error: BaseException | None = None
         self.callbacks: list[Callable[[], None]] = []
 
+    _asyncio_future_blocking = False
+
     def done(self) -> bool:
         return self._done
 

@@ -35,6 +35,8 @@ class Future:
         self._error = None
         self._callbacks = []
 
+    _asyncio_future_blocking = False
+
     def done(self):
         return self._done
 

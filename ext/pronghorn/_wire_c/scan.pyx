@@ -22,7 +22,12 @@ cdef extern from "Python.h":
     unsigned char* PyUnicode_1BYTE_DATA(str text)
     Py_ssize_t PyUnicode_GET_LENGTH(str text)
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
-    void PyErr_SetObject(object kind, object value)
+    ctypedef struct PyStopIterationObject:
+        PyObject* value
+    void PyErr_Restore(PyObject* kind, PyObject* value, PyObject* traceback)
+    Py_ssize_t Py_REFCNT(object each)
+    void Py_INCREF(object each)
+    void Py_XDECREF(PyObject* each)
 
 ctypedef const unsigned char* Bytes
 
@@ -396,5 +401,19 @@ cpdef double monotonic() noexcept:
     return read_monotonic()
 
 
+# The one exception that `stop_with` raises as long as nobody keeps it: making another costs as much as all the rest.
+cdef object STOP = StopIteration()
+
+
 cpdef void stop_with(object value) noexcept:
-    PyErr_SetObject(StopIteration, value)
+    global STOP
+    cdef PyStopIterationObject* stop
+    if Py_REFCNT(STOP) > 1:
+        STOP = StopIteration()
+    stop = <PyStopIterationObject*>STOP
+    Py_INCREF(value)
+    Py_XDECREF(stop.value)
+    stop.value = <PyObject*>value
+    Py_INCREF(StopIteration)
+    Py_INCREF(STOP)
+    PyErr_Restore(<PyObject*>StopIteration, <PyObject*>STOP, NULL)

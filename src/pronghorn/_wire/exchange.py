@@ -37,13 +37,16 @@ class Step:
             if message is not None:
                 stop_with(message)
                 raise StopIteration
-            self._waiting = exchange.arrival().__await__()
-        else:
-            message = self._message
-            awaited = exchange.deliver(message if type(message) is dict else dict(message))
-            if awaited is None:
-                raise StopIteration
-            self._waiting = awaited.__await__()
+            self._exchange = exchange
+            arrival = exchange.arrival()
+            # What the iterator of a future does, without the iterator and the exception that ends it.
+            arrival._asyncio_future_blocking = True
+            return arrival
+        message = self._message
+        awaited = exchange.deliver(message if type(message) is dict else dict(message))
+        if awaited is None:
+            raise StopIteration
+        self._waiting = awaited.__await__()
         self._exchange = exchange
         return self._go_on()
 
@@ -68,18 +71,12 @@ class Step:
             waiting.close()
 
     def _go_on(self):
-        """Wait for what `__next__` met: a message, a drained transport, a file."""
+        """Wait for what a message has met: a full transport, a file."""
         try:
             return next(self._waiting)
-        except StopIteration:
-            self._waiting = None
         except BaseException:
             self._exchange = None
             raise
-        if self._message is RECEIVE:
-            return self.__next__()
-        self._exchange = None
-        raise StopIteration
 
 
 Coroutine.register(Step)
