@@ -26,7 +26,7 @@ from .session import Session
 MEASUREMENTS: dict[str, Callable[[Session], Outcome]] = {
     **{scenario.name: partial(rounds.measure, scenario) for scenario in SCENARIOS},
     "memory": rest.measure_start,
-    "idle": rest.measure_idle,
+    **{crowd.name: partial(rest.measure_idle, crowd) for crowd in rest.CROWDS},
     "startup": startup.measure,
 }
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1

@@ -12,10 +12,12 @@ Send = Callable[[Message], Awaitable[None]]
 CHUNK = b"x" * 65536
 CHUNKS = 64
 
+sockets: set[Send] = set()
+
 
 async def plain(scope: Message, receive: Receive, send: Send) -> None:
     """Answer 13 bytes."""
-    http_only(scope)
+    only("http", scope)
     await send(
         {
             "type": "http.response.start",
@@ -28,19 +30,19 @@ async def plain(scope: Message, receive: Receive, send: Send) -> None:
 
 async def echo(scope: Message, receive: Receive, send: Send) -> None:
     """Answer the body that was sent."""
-    http_only(scope)
+    only("http", scope)
     await answer(send, b"".join(await body_parts(receive)))
 
 
 async def length(scope: Message, receive: Receive, send: Send) -> None:
     """Read the whole body, answer its length in decimal."""
-    http_only(scope)
+    only("http", scope)
     await answer(send, b"%d" % sum(map(len, await body_parts(receive))))
 
 
 async def stream(scope: Message, receive: Receive, send: Send) -> None:
     """Answer 4 MiB in chunks of 64 KiB, without a content-length."""
-    http_only(scope)
+    only("http", scope)
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/octet-stream")]}
     )
@@ -48,9 +50,36 @@ async def stream(scope: Message, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": CHUNK, "more_body": left > 0})
 
 
-def http_only(scope: Message) -> None:
-    """Refuse a lifespan, which the servers take as "not supported"."""
-    if scope["type"] != "http":
+async def websocket_echo(scope: Message, receive: Receive, send: Send) -> None:
+    """Send every message back."""
+    only("websocket", scope)
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+async def websocket_broadcast(scope: Message, receive: Receive, send: Send) -> None:
+    """Send every text message to all sockets."""
+    only("websocket", scope)
+    await receive()
+    # Before the answer: the message that follows it is for this socket too.
+    sockets.add(send)
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        sent = {"type": "websocket.send", "text": message["text"]}
+        for each in tuple(sockets):
+            await each(sent)
+    sockets.remove(send)
+
+
+def only(kind: str, scope: Message) -> None:
+    """Refuse another kind of scope, also a lifespan, which the servers take as "not supported"."""
+    if scope["type"] != kind:
         raise NotImplementedError(scope["type"])
 
 

@@ -1,11 +1,24 @@
-"""One request and the answer that is right, asked of a server before it is measured."""
+"""One exchange and the answer that is right, asked of a server before it is measured."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
+import itertools
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .process import Process
+
+KEY = base64.b64encode(bytes(range(16)))
+ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n" % KEY
+)
+TEXT, BINARY = 1, 2
 
 
 @dataclass(frozen=True)
@@ -30,3 +43,62 @@ class Exchange:
             connection.close()
         if (response.status, body) != (200, self.body):
             raise process.failure(f"answered {self.target} wrongly: {response.status} {body[:200]!r}")
+
+
+@dataclass(frozen=True)
+class Echo:
+    """A WebSocket at `/`, on which a text (str) or binary `message` has to come back in one frame."""
+
+    message: str | bytes
+    target: str = "/"
+
+    def check(self, process: Process) -> None:
+        """Open one and ask once, as `Exchange` does."""
+        opcode, payload = BINARY, self.message
+        if isinstance(payload, str):
+            opcode, payload = TEXT, payload.encode()
+        expected = frame(opcode, payload)
+        with process.connect() as connection:
+            connection.sendall(UPGRADE)
+            read_upgrade(process, connection)
+            connection.sendall(frame(opcode, payload, b"mask"))
+            answer = receive(process, connection, lambda answer: len(answer) >= len(expected))
+        if answer != expected:
+            raise process.failure(f"answered a message wrongly: {answer[:200]!r}")
+
+
+def read_upgrade(process: Process, connection: socket.socket) -> None:
+    """Read the answer to UPGRADE. Raises ServerFailed when the server does not switch."""
+    answer = receive(process, connection, lambda answer: answer.endswith(b"\r\n\r\n"))
+    status, *fields = answer.split(b"\r\n")
+    if not status.startswith(b"HTTP/1.1 101") or b"sec-websocket-accept: " + ACCEPT.lower() not in map(
+        bytes.lower, fields
+    ):
+        raise process.failure(f"answered an upgrade wrongly: {answer[:200]!r}")
+
+
+def receive(process: Process, connection: socket.socket, complete: Callable[[bytes], bool]) -> bytes:
+    """Read until what has come is `complete`. Raises ServerFailed when the server closes before."""
+    answer = b""
+    try:
+        while not complete(answer):
+            part = connection.recv(65536)
+            if not part:
+                raise process.failure("closed a connection before it answered")
+            answer += part
+    except OSError as error:
+        raise process.failure(f"did not answer: {error!r}") from error
+    return answer
+
+
+def frame(opcode: int, payload: bytes, mask: bytes = b"") -> bytes:
+    """A final frame (RFC 6455 section 5.2), masked if there is a mask."""
+    size, bit = len(payload), 0x80 if mask else 0
+    if size <= 125:
+        length = bytes([bit | size])
+    elif size <= 0xFFFF:
+        length = bytes([bit | 126]) + size.to_bytes(2)
+    else:
+        length = bytes([bit | 127]) + size.to_bytes(8)
+    masked = bytes(a ^ b for a, b in zip(payload, itertools.cycle(mask), strict=False)) if mask else payload
+    return bytes([0x80 | opcode]) + length + mask + masked

@@ -1,4 +1,4 @@
-"""wrk: run it on a core of its own, and read the line that lua/report.lua prints."""
+"""The programmes that load a server: each runs on a core of its own, and prints one line of what it saw."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 SCRIPTS = Path(__file__).resolve().parent / "lua"
-ERRORS = ("connect", "read", "write", "timeout", "status")
+CLIENT = Path(__file__).resolve().parent / "websocket.c"
+CONNECTIONS = 64
 
 
 class LoadFailed(Exception):
-    """wrk did not run to its end, or printed something else."""
+    """A programme could not be compiled, did not run to its end, or printed something else."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw. `errors` holds only the kinds that happened; `status` counts answers of 400 and above."""
+    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened."""
 
     requests: int
     seconds: float
@@ -33,12 +35,55 @@ class Load:
         return self.requests / self.seconds
 
 
-def run(url: str, script: str, connections: int, seconds: int, core: int) -> Load:
-    """Load `url` for whole `seconds`. Raises LoadFailed."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script, url]
+@dataclass(frozen=True)
+class Wrk:
+    """HTTP: wrk with a script of lua/. The error `status` counts answers of 400 and above."""
+
+    script: str
+    connections: int = CONNECTIONS
+
+    def programme(self, directory: Path) -> str:
+        """What to execute."""
+        return "wrk"
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """How to load `target` at `port` for whole `seconds`."""
+        url = f"http://127.0.0.1:{port}{target}"
+        return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", self.script, url]
+
+
+@dataclass(frozen=True)
+class WebSockets:
+    """WebSocket: websocket.c in one of its modes, with messages of `size` bytes."""
+
+    mode: Literal["echo", "broadcast"]
+    kind: Literal["text", "binary"]
+    size: int
+    connections: int
+
+    def programme(self, directory: Path) -> str:
+        """What to execute: compiled into `directory` unless it is there. Raises LoadFailed."""
+        path = directory / CLIENT.stem
+        if not path.exists():
+            try:
+                subprocess.run(["cc", "-O2", "-o", path, CLIENT], capture_output=True, text=True, check=True)
+            except FileNotFoundError:
+                raise LoadFailed(f"{CLIENT.name} needs a C compiler: there is no cc") from None
+            except subprocess.CalledProcessError as error:
+                raise LoadFailed(f"{CLIENT.name} does not compile: {error.stderr.strip()}") from None
+        return str(path)
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """How to load `target` at `port` for whole `seconds`."""
+        return [self.mode, self.kind, *map(str, (self.size, self.connections, seconds, port)), target]
+
+
+def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
+    """Run for whole `seconds`. Raises LoadFailed."""
+    name = Path(programme).name
     try:
         done = subprocess.run(
-            command,
+            [programme, *arguments],
             cwd=SCRIPTS,
             capture_output=True,
             text=True,
@@ -46,23 +91,23 @@ def run(url: str, script: str, connections: int, seconds: int, core: int) -> Loa
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
     except subprocess.TimeoutExpired:
-        raise LoadFailed(f"wrk did not end within {seconds + 30} s") from None
+        raise LoadFailed(f"{name} did not end within {seconds + 30} s") from None
     if done.returncode:
-        raise LoadFailed(f"wrk exited with status {done.returncode}: {done.stderr.strip()}")
+        raise LoadFailed(f"{name} exited with status {done.returncode}: {done.stderr.strip()}")
     return parse(done.stdout)
 
 
 def parse(output: str) -> Load:
-    """Read wrk's output. Raises LoadFailed when the line of lua/report.lua is missing."""
+    """Read a programme's output. Raises LoadFailed when the line is missing."""
     line = re.search(r"^bench (.+)$", output, re.MULTILINE)
     if not line:
-        raise LoadFailed(f"no report in the output of wrk:\n{output.strip()}")
+        raise LoadFailed(f"no report in the output:\n{output.strip()}")
     numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line[1])}
     return Load(
-        requests=numbers["requests"],
-        seconds=numbers["microseconds"] / 1e6,
-        bytes=numbers["bytes"],
-        p50_us=numbers["p50"],
-        p99_us=numbers["p99"],
-        errors={kind: numbers[kind] for kind in ERRORS if numbers[kind]},
+        requests=numbers.pop("requests"),
+        seconds=numbers.pop("microseconds") / 1e6,
+        bytes=numbers.pop("bytes"),
+        p50_us=numbers.pop("p50"),
+        p99_us=numbers.pop("p99"),
+        errors={kind: count for kind, count in numbers.items() if count},
     )

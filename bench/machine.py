@@ -14,7 +14,7 @@ from .process import TICKS
 from .servers import SERVERS
 
 DISTRIBUTIONS = (
-    *("pronghorn", "uvicorn", "uvloop", "httptools", "peregrine-server", "weft-server", "granian"),
+    *("pronghorn", "uvicorn", "uvloop", "httptools", "websockets", "peregrine-server", "weft-server", "granian"),
     *("starlette", "fastapi", "pydantic"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,11 +18,16 @@ from .servers import Server
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
+SPARE_DESCRIPTORS = 200
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerFailed(Exception):
     """A server did not start, died or answered wrongly; the text says which and why."""
+
+
+class NotEnoughFiles(Exception):
+    """The system does not let a process have as many connections as a measurement needs."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,15 @@ class Process:
         for pid in found:
             yield pid
             found.extend(children.get(pid, []))
+
+
+def allow_connections(count: int) -> None:
+    """Let this process, and each that it starts from now on, have so many open. Raises NotEnoughFiles."""
+    needed = count + SPARE_DESCRIPTORS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise NotEnoughFiles(f"needs {needed} open files, the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def free_port() -> int:

@@ -2,27 +2,77 @@
 
 from __future__ import annotations
 
-import resource
 import selectors
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 
+from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
 from .outcome import Column, Outcome, at_most, middle
-from .process import Process, ServerFailed
-from .scenarios import PEERS, PLAIN
+from .process import NotEnoughFiles, Process, ServerFailed, allow_connections
+from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
 from .session import Session
 
 SERVERS = ("pronghorn", *PEERS, "floor")
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")
 STARTS, QUICK_STARTS = 3, 1
-
-CONNECTIONS = 5000
 BATCH = 500
-SPARE_DESCRIPTORS = 200
-OURS_AT_MOST = 4096
+KIB = 1024
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def read_answer(process: Process, connection: socket.socket) -> None:
+    """Read one answer of the plain application to its end."""
+    receive(process, connection, lambda answer: answer.endswith(PLAIN.body))
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A kind of idle connection to `app`: one on which nothing has been sent, or a request and its answer was read."""
+
+    name: str
+    heading: str
+    app: str
+    exchange: Exchange | Echo
+    request: bytes = b""
+    read: Callable[[Process, socket.socket], None] = read_answer
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A table of what each of `count` idle connections takes, kind by kind; of pronghorn's, `at_most` so many bytes."""
+
+    name: str
+    title: str
+    count: int
+    at_most: int
+    servers: tuple[str, ...]
+    kinds: tuple[Idle, ...]
+
+
+CROWDS = (
+    Crowd(
+        "idle",
+        "idle connections",
+        5000,
+        4 * KIB,
+        SERVERS,
+        (
+            Idle("fresh", "fresh", "bench.apps:plain", PLAIN),
+            Idle("served", "after one request", "bench.apps:plain", PLAIN, REQUEST),
+        ),
+    ),
+    Crowd(
+        "ws-idle",
+        "idle WebSockets",
+        2000,
+        6 * KIB,
+        ("pronghorn", *WEBSOCKET_PEERS),
+        (Idle("open", "open", "bench.apps:websocket_echo", SHORT, UPGRADE, read_upgrade),),
+    ),
+)
 
 
 def mebibytes(value: float) -> str:
@@ -56,62 +106,53 @@ def measure_start(session: Session) -> Outcome:
     return outcome
 
 
-def measure_idle(session: Session) -> Outcome:
-    """What one of 5,000 idle connections adds to the RSS: fresh ones, and ones that have had one answer."""
-    columns = (Column("fresh", "fresh", kibibytes), Column("served", "after one request", kibibytes))
-    outcome = Outcome("idle", f"Memory for each of {CONNECTIONS:,} idle connections (user space)", columns)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < CONNECTIONS + SPARE_DESCRIPTORS:
-        outcome.notes.append(f"left out: needs {CONNECTIONS + SPARE_DESCRIPTORS} open files, the limit is {hard}")
+def measure_idle(crowd: Crowd, session: Session) -> Outcome:
+    """What each connection of a crowd adds to the RSS."""
+    columns = [Column(kind.name, kind.heading, kibibytes) for kind in crowd.kinds]
+    outcome = Outcome(crowd.name, f"Memory for each of {crowd.count:,} {crowd.title} (user space)", columns)
+    try:
+        allow_connections(crowd.count)
+    except NotEnoughFiles as error:
+        outcome.notes.append(session.say_failed(error))
         return outcome
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for name in session.choose(SERVERS, ESSENTIAL):
+    for name in session.choose(crowd.servers, ESSENTIAL):
         starts = range(QUICK_STARTS if session.quick else STARTS)
         try:
-            fresh = [connection_cost(session, name, served=False) for _ in starts]
-            served = [connection_cost(session, name, served=True) for _ in starts]
+            costs = {
+                kind.name: [connection_cost(session, name, kind, crowd.count) for _ in starts] for kind in crowd.kinds
+            }
         except ServerFailed as error:
             outcome.notes.append(session.say_failed(error))
             continue
-        outcome.rows[name] = {"fresh": middle(fresh), "served": middle(served)}
-        session.say(f"  {name} {kibibytes(outcome.rows[name]['fresh'])}, {kibibytes(outcome.rows[name]['served'])}")
-    for column in columns:
-        ours = outcome.rows.get("pronghorn", {}).get(column.key)
-        outcome.verdicts.append(at_most(column.heading, OURS_AT_MOST, ours, kibibytes))
+        outcome.rows[name] = {kind: middle(taken) for kind, taken in costs.items()}
+        session.say(f"  {name} {', '.join(map(kibibytes, outcome.rows[name].values()))}")
+    for kind in crowd.kinds:
+        ours = outcome.rows.get("pronghorn", {}).get(kind.name)
+        outcome.verdicts.append(at_most(kind.heading, crowd.at_most, ours, kibibytes))
     return outcome
 
 
-def connection_cost(session: Session, name: str, served: bool) -> float:
+def connection_cost(session: Session, name: str, kind: Idle, count: int) -> float:
     """Bytes of RSS for each idle connection to a new server. Raises ServerFailed, also when the server drops one."""
-    with session.running(name, "bench.apps:plain") as process, ExitStack() as stack:
+    with session.running(name, kind.app) as process, ExitStack() as stack:
         for _ in range(16):
-            PLAIN.check(process)
+            kind.exchange.check(process)
         before = process.memory().rss
         idle: list[socket.socket] = []
-        while len(idle) < CONNECTIONS:
+        while len(idle) < count:
             batch = [stack.enter_context(process.connect()) for _ in range(BATCH)]
-            if served:
+            if kind.request:
                 for connection in batch:
-                    connection.sendall(REQUEST)
+                    connection.sendall(kind.request)
                 for connection in batch:
-                    read_answer(process, connection)
+                    kind.read(process, connection)
             # Connections are accepted in order: once a later one is answered, the batch has left the backlog.
-            PLAIN.check(process)
+            kind.exchange.check(process)
             idle += batch
         after = process.memory().rss
         if dropped := count_readable(idle):
             raise process.failure(f"dropped {dropped} idle connections")
         return (after - before) / len(idle)
-
-
-def read_answer(process: Process, connection: socket.socket) -> None:
-    """Read one answer of the plain application to its end."""
-    answer = b""
-    for part in iter(partial(connection.recv, 65536), b""):
-        answer += part
-        if answer.endswith(PLAIN.body):
-            return
-    raise process.failure("closed a connection before it answered")
 
 
 def count_readable(connections: list[socket.socket]) -> int:

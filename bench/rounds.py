@@ -1,16 +1,17 @@
-"""A scenario measured with wrk: all servers up, rounds interleaved, so that a noisy moment hits every server alike."""
+"""A scenario under load: all servers up, rounds interleaved, so that a noisy moment hits every server alike."""
 
 from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from . import load
 from .machine import busy_seconds
 from .outcome import Column, Outcome, Row, at_least, middle
-from .process import CPU, Process, ServerFailed
+from .process import CPU, NotEnoughFiles, Process, ServerFailed, allow_connections
 from .scenarios import Scenario
 from .session import Session
 
@@ -18,25 +19,10 @@ WARM_UP_SECONDS = 1
 FULL = 0.9
 QUIET = 0.05
 
-COLUMNS = (
-    Column("per_second", "requests/s", lambda value: f"{value:,.0f}"),
-    Column("range", "lowest–highest", lambda value: f"{value[0]:,.0f}–{value[1]:,.0f}"),
-    Column("cpu_us", "CPU µs/request", lambda value: f"{value:,.1f}"),
-    Column("user_us", "user", lambda value: f"{value:,.1f}"),
-    Column("system_us", "system", lambda value: f"{value:,.1f}"),
-    Column("busy", "server core", lambda value: f"{value:.0%}"),
-    Column("load_busy", "load core", lambda value: f"{value:.0%}"),
-    Column("others", "others", lambda value: f"{value:.0%}"),
-    Column("p99_us", "p99 ms", lambda value: f"{value / 1000:.2f}"),
-    Column("ratio", "pronghorn ÷ it", lambda value: f"{value:.2f}"),
-    Column("cpu_ratio", "its CPU ÷ pronghorn's", lambda value: f"{value:.2f}"),
-    Column("void", "void rounds", lambda value: "; ".join(value) or "0"),
-)
-
 
 @dataclass(frozen=True)
 class Round:
-    """One server in one round: what wrk saw, the CPU of the server, of wrk and of others. An error makes it void."""
+    """One server in one round: what the load saw; the CPU of the server, the load, others. An error makes it void."""
 
     seen: load.Load | None
     seconds: float
@@ -58,7 +44,24 @@ class Round:
 
 def measure(scenario: Scenario, session: Session) -> Outcome:
     """Run the scenario."""
-    outcome = Outcome(scenario.name, scenario.title, COLUMNS)
+    outcome = Outcome(scenario.name, scenario.title, columns(scenario.unit))
+    rounds: dict[str, list[Round]] = {}
+    try:
+        allow_connections(scenario.load.connections)
+        programme = scenario.load.programme(session.directory)
+    except (NotEnoughFiles, load.LoadFailed) as error:
+        outcome.notes.append(session.say_failed(error))
+    else:
+        rounds = all_rounds(scenario, programme, session, outcome.notes)
+    outcome.rows = {name: row(results, rounds.get(scenario.subject)) for name, results in rounds.items()}
+    for peer, wanted in scenario.targets.items():
+        outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
+    outcome.notes += remarks(outcome.rows)
+    return outcome
+
+
+def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list[str]) -> dict[str, list[Round]]:
+    """Start every server, load them in turn, round by round; `notes` gets those that are left out."""
     rounds: dict[str, list[Round]] = {}
     with ExitStack() as stack:
         processes = []
@@ -68,44 +71,39 @@ def measure(scenario: Scenario, session: Session) -> Outcome:
                 scenario.exchange.check(process)
                 processes.append(process)
             except ServerFailed as error:
-                outcome.notes.append(session.say_failed(error))
+                notes.append(session.say_failed(error))
         for process in processes:
-            one_round(process, scenario, WARM_UP_SECONDS, session)
+            one_round(process, scenario, programme, WARM_UP_SECONDS, session)
         for number in range(1, session.rounds + 1 if processes else 0):
             for process in processes:
-                result = one_round(process, scenario, session.seconds, session)
+                result = one_round(process, scenario, programme, session.seconds, session)
                 rounds.setdefault(process.server.name, []).append(result)
             figures = (f"{name} {results[-1].per_second or 0:,.0f}" for name, results in rounds.items())
             session.say(f"  round {number}: {', '.join(figures)}")
-    outcome.rows = {name: row(results, rounds.get(scenario.subject)) for name, results in rounds.items()}
-    for peer, wanted in scenario.targets.items():
-        outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
-    outcome.notes += remarks(outcome.rows)
-    return outcome
+    return rounds
 
 
-def one_round(process: Process, scenario: Scenario, seconds: int, session: Session) -> Round:
+def one_round(process: Process, scenario: Scenario, programme: str, seconds: int, session: Session) -> Round:
     """Load one server, and account the CPU over the same window."""
-    url = f"http://127.0.0.1:{process.port}{scenario.exchange.target}"
-    script = scenario.script_for(process.server.name)
+    arguments = scenario.load_for(process.server.name).arguments(process.port, scenario.exchange.target, seconds)
     cores = (session.server_core, session.load_core)
     process.forget_output()
-    server, wrk, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
+    server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""
     try:
-        seen = load.run(url, script, scenario.connections, seconds, session.load_core)
+        seen = load.run(programme, arguments, seconds, session.load_core)
         errors = ", ".join(f"{kind} {count}" for kind, count in seen.errors.items())
     except load.LoadFailed as error:
         errors = str(error)
     taken = time.perf_counter() - start
-    server, wrk, busy = process.cpu() - server, children() - wrk, busy_seconds(cores) - busy
+    server, client, busy = process.cpu() - server, children() - client, busy_seconds(cores) - busy
     if seen and not seen.requests:
         errors = errors or "no answer"
-    return Round(seen, taken, server, wrk, max(0.0, busy - server.total - wrk.total), errors)
+    return Round(seen, taken, server, client, max(0.0, busy - server.total - client.total), errors)
 
 
 def children() -> CPU:
-    """CPU of the children that have ended: over the window of a round, that is wrk."""
+    """CPU of the children that have ended: over the window of a round, that is the load."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return CPU(used.ru_utime, used.ru_stime)
 
@@ -136,8 +134,26 @@ def row(rounds: list[Round], subject: list[Round] | None) -> Row:
     }
 
 
+def columns(unit: str) -> Sequence[Column]:
+    """The columns of a table that counts `unit`s."""
+    return (
+        Column("per_second", f"{unit}s/s", lambda value: f"{value:,.0f}"),
+        Column("range", "lowest–highest", lambda value: f"{value[0]:,.0f}–{value[1]:,.0f}"),
+        Column("cpu_us", f"CPU µs/{unit}", lambda value: f"{value:,.1f}"),
+        Column("user_us", "user", lambda value: f"{value:,.1f}"),
+        Column("system_us", "system", lambda value: f"{value:,.1f}"),
+        Column("busy", "server core", lambda value: f"{value:.0%}"),
+        Column("load_busy", "load core", lambda value: f"{value:.0%}"),
+        Column("others", "others", lambda value: f"{value:.0%}"),
+        Column("p99_us", "p99 ms", lambda value: f"{value / 1000:.2f}"),
+        Column("ratio", "pronghorn ÷ it", lambda value: f"{value:.2f}"),
+        Column("cpu_ratio", "its CPU ÷ pronghorn's", lambda value: f"{value:.2f}"),
+        Column("void", "void rounds", lambda value: "; ".join(value) or "0"),
+    )
+
+
 def remarks(rows: dict[str, Row]) -> list[str]:
-    """What makes the requests per second doubtful."""
+    """What makes the answers per second doubtful."""
     valid = {name: figures for name, figures in rows.items() if figures["per_second"] is not None}
     disturbed = [name for name, figures in valid.items() if figures["others"] > QUIET]
     limited = [name for name, figures in valid.items() if figures["busy"] < FULL and name not in disturbed]

@@ -1,45 +1,48 @@
-"""What is measured with wrk: an application, a request, the servers to compare, and what pronghorn should reach."""
+"""What is measured under load: an application, its load, the servers to compare, and what pronghorn should reach."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .exchange import Exchange
+from .exchange import Echo, Exchange
+from .load import WebSockets, Wrk
 
 PEERS = ("uvicorn", "peregrine", "weft", "granian")
-CONNECTIONS = 64
+WEBSOCKET_PEERS = ("uvicorn", "peregrine", "weft", "granian-ws")
 # 1 MiB bodies on more connections, and 4 MiB ones on more than four, measure the processor's caches, not the server.
 UPLOADS, DOWNLOADS = 16, 4
+SOCKETS, AUDIENCE = 32, 1000
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One table. `targets` gives, per peer, the least ratio of the subject's requests per second to the peer's."""
+    """One table. `targets` gives, per peer, the least ratio of the subject's answers per second to the peer's."""
 
     name: str
     title: str
     app: str
-    script: str
-    exchange: Exchange
+    load: Wrk | WebSockets
+    exchange: Exchange | Echo
     servers: tuple[str, ...]
     targets: dict[str, float]
-    connections: int = CONNECTIONS
     subject: str = "pronghorn"
-    other_scripts: dict[str, str] = field(default_factory=dict)
+    other_loads: dict[str, Wrk] = field(default_factory=dict)
+    unit: str = "request"
 
-    def script_for(self, server: str) -> str:
-        """The Lua script that loads `server`."""
-        return self.other_scripts.get(server, self.script)
+    def load_for(self, server: str) -> Wrk | WebSockets:
+        """What loads `server`: another script of the same programme, if it has one of its own."""
+        return self.other_loads.get(server, self.load)
 
 
 PLAIN = Exchange(body=b"Hello, world!")
+SHORT = Echo("x" * 64)
 
 SCENARIOS = (
     Scenario(
         "plain",
         "Plain GET",
         "bench.apps:plain",
-        "get.lua",
+        Wrk("get.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"floor": 0.75, "peregrine": 1.2, "uvicorn": 3.2},
@@ -48,7 +51,7 @@ SCENARIOS = (
         "browser",
         "Plain GET with the 14 headers of a browser",
         "bench.apps:plain",
-        "browser.lua",
+        Wrk("browser.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"peregrine": 1.2, "uvicorn": 3.2},
@@ -57,17 +60,17 @@ SCENARIOS = (
         "pipelined",
         "Plain GET, pipelined 16 deep (the floor: one at a time)",
         "bench.apps:plain",
-        "pipelined.lua",
+        Wrk("pipelined.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"floor": 450 / 222, "peregrine": 2.4, "uvicorn": 7.0},
-        other_scripts={"floor": "get.lua"},
+        other_loads={"floor": Wrk("get.lua")},
     ),
     Scenario(
         "default",
         "Plain GET, out of the box: access log on, to a file",
         "bench.apps:plain",
-        "get.lua",
+        Wrk("get.lua"),
         PLAIN,
         ("pronghorn-default", "uvicorn-default"),
         {"uvicorn-default": 6.0},
@@ -77,7 +80,7 @@ SCENARIOS = (
         "starlette",
         "Starlette, JSON",
         "bench.app_starlette:app",
-        "get.lua",
+        Wrk("get.lua"),
         Exchange("/json", body=b'{"message":"Hello, world!"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.1, "uvicorn": 2.2},
@@ -86,7 +89,7 @@ SCENARIOS = (
         "fastapi",
         "FastAPI, JSON, a path and a query parameter",
         "bench.app_fastapi:app",
-        "get.lua",
+        Wrk("get.lua"),
         Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.0, "uvicorn": 1.7},
@@ -95,7 +98,7 @@ SCENARIOS = (
         "post-1k",
         "POST 1 KiB, echoed",
         "bench.apps:echo",
-        "post_1k.lua",
+        Wrk("post_1k.lua"),
         Exchange(sent=b"x" * 1024, body=b"x" * 1024),
         ("pronghorn", *PEERS),
         {"peregrine": 1.2},
@@ -104,30 +107,58 @@ SCENARIOS = (
         "post-1m",
         "POST 1 MiB, its length answered",
         "bench.apps:length",
-        "post_1m.lua",
+        Wrk("post_1m.lua", UPLOADS),
         Exchange(sent=b"x" * 1048576, body=b"1048576"),
         ("pronghorn", *PEERS),
         {"peregrine": 1.0},
-        connections=UPLOADS,
     ),
     Scenario(
         "stream",
         "Response of 4 MiB streamed in chunks of 64 KiB",
         "bench.apps:stream",
-        "get.lua",
+        Wrk("get.lua", DOWNLOADS),
         Exchange(body=b"x" * 4194304),
         ("pronghorn", *PEERS),
         {"peregrine": 1.3},
-        connections=DOWNLOADS,
     ),
     Scenario(
         "pure",
         "Plain GET, interpreted (PRONGHORN_PURE=1)",
         "bench.apps:plain",
-        "get.lua",
+        Wrk("get.lua"),
         PLAIN,
         ("pronghorn-pure", "uvicorn"),
         {"uvicorn": 1.0},
         subject="pronghorn-pure",
+    ),
+    Scenario(
+        "ws-64",
+        "WebSocket, text of 64 B echoed",
+        "bench.apps:websocket_echo",
+        WebSockets("echo", "text", 64, SOCKETS),
+        SHORT,
+        ("pronghorn", *WEBSOCKET_PEERS),
+        {"peregrine": 1.15, "uvicorn": 2.8},
+        unit="message",
+    ),
+    Scenario(
+        "ws-64k",
+        "WebSocket, binary of 64 KiB echoed",
+        "bench.apps:websocket_echo",
+        WebSockets("echo", "binary", 65536, SOCKETS),
+        Echo(bytes(range(256)) * 256),
+        ("pronghorn", *WEBSOCKET_PEERS),
+        dict.fromkeys(WEBSOCKET_PEERS, 1.3),
+        unit="message",
+    ),
+    Scenario(
+        "ws-broadcast",
+        f"WebSocket, text of 64 B broadcast to {AUDIENCE:,} sockets (p99: until the last has it)",
+        "bench.apps:websocket_broadcast",
+        WebSockets("broadcast", "text", 64, AUDIENCE),
+        SHORT,
+        ("pronghorn", *WEBSOCKET_PEERS),
+        {"uvicorn": 1.5},
+        unit="message",
     ),
 )

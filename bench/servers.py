@@ -31,6 +31,10 @@ class Server:
 
 
 QUIET = "--no-access-log --log-level warning"
+GRANIAN = (
+    "-m granian {app} --port {port} --interface asgi --workers 1 --loop uvloop --http 1 --http1-pipeline-flush"
+    f" --backlog 16384 {QUIET}"
+)
 
 SERVERS = {
     server.name: server
@@ -45,8 +49,8 @@ SERVERS = {
         Server("pronghorn-default", "-m pronghorn {app} --port {port}", ("pronghorn", "uvloop")),
         Server(
             "uvicorn",
-            f"-m uvicorn {{app}} --port {{port}} --loop uvloop --http httptools {QUIET}",
-            ("uvicorn", "uvloop", "httptools"),
+            f"-m uvicorn {{app}} --port {{port}} --loop uvloop --http httptools --ws websockets-sansio {QUIET}",
+            ("uvicorn", "uvloop", "httptools", "websockets"),
         ),
         Server("uvicorn-default", "-m uvicorn {app} --port {port}", ("uvicorn", "uvloop", "httptools")),
         Server(
@@ -59,12 +63,8 @@ SERVERS = {
             "-m weft {app} --port {port} --protocol asgi --workers 1 --max-connections 16384 --log-level warning",
             ("weft", "uvloop"),
         ),
-        Server(
-            "granian",
-            "-m granian {app} --port {port} --interface asgi --workers 1 --loop uvloop --http 1 --no-ws"
-            " --http1-pipeline-flush --backlog 16384 --no-access-log --log-level warning",
-            ("granian", "uvloop"),
-        ),
+        Server("granian", f"{GRANIAN} --no-ws", ("granian", "uvloop")),
+        Server("granian-ws", f"{GRANIAN} --ws", ("granian", "uvloop")),
         Server("floor", "-m bench.floor --port {port}", ("uvloop",)),
     )
 }

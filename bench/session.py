@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import Process, ServerFailed
+from .process import Process
 from .servers import SERVERS
 
 
@@ -27,13 +27,16 @@ class Session:
     directory: Path
 
     def choose(self, names: Iterable[str], essential: Collection[str]) -> list[str]:
-        """The servers to measure out of `names`; a quick run measures the `essential` ones."""
+        """The servers to measure out of `names`; a quick run measures the `essential` ones, unless some are wanted."""
         return [
             name
             for name in names
             if name not in self.missing
-            and (not self.wanted or name in self.wanted or name.partition("-")[0] in self.wanted)
-            and (not self.quick or name in essential or name in self.wanted)
+            and (
+                not {name, name.partition("-")[0]}.isdisjoint(self.wanted)
+                if self.wanted
+                else not self.quick or name in essential
+            )
         ]
 
     @contextmanager
@@ -49,7 +52,7 @@ class Session:
         """Tell progress."""
         print(text, file=sys.stderr, flush=True)
 
-    def say_failed(self, error: ServerFailed) -> str:
-        """Tell that a server is left out; return the line for the report."""
+    def say_failed(self, error: Exception) -> str:
+        """Tell that a server, or a whole measurement, is left out; return the line for the report."""
         self.say(f"  left out: {error}")
         return f"left out: {str(error).splitlines()[0]}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +16,10 @@ from typing import Any, cast
 import pytest
 
 import pronghorn
-from bench import load, rounds
-from bench.__main__ import names_of, positive
-from bench.load import Load, LoadFailed
+from bench import apps, load, rounds
+from bench.__main__ import MEASUREMENTS, names_of, positive
+from bench.exchange import Echo
+from bench.load import Load, LoadFailed, WebSockets, Wrk
 from bench.machine import Interpreter
 from bench.outcome import at_least, at_most, middle
 from bench.process import CPU, Process, ServerFailed
@@ -27,6 +30,7 @@ from bench.servers import SERVERS
 from bench.session import Session
 from pronghorn import loader
 
+ECHO = WebSockets("echo", "text", 64, 2)
 REPORT = """Running 1s test @ http://127.0.0.1:8000/
   1 threads and 64 connections
 Requests/sec: 50000.00
@@ -49,6 +53,155 @@ def test_output_without_the_report_is_a_failure() -> None:
 
 def test_requests_are_divided_by_the_time_they_took() -> None:
     assert load.parse(REPORT.format(0)).per_second == 50000
+
+
+def test_errors_bear_the_names_that_the_programme_gives_them() -> None:
+    line = "bench requests=9 microseconds=1000000 bytes=576 p50=1 p99=2 closed=1 wrong=0 timeout=2\n"
+    assert load.parse(line) == Load(9, 1.0, 576, 1, 2, {"closed": 1, "timeout": 2})
+
+
+def test_wrk_is_told_what_to_ask() -> None:
+    arguments = Wrk("get.lua", 4).arguments(8000, "/json", 3)
+    assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
+
+
+def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LoadFailed, match="needs a C compiler"):
+        ECHO.programme(tmp_path)
+
+
+def test_a_failure_to_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho no epoll here >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LoadFailed, match="does not compile: no epoll here"):
+        ECHO.programme(tmp_path)
+
+
+def test_the_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = tmp_path / "websocket"
+    compiled.touch()
+    monkeypatch.setenv("PATH", "")
+    assert ECHO.programme(tmp_path) == str(compiled)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The WebSocket client, compiled."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    return ECHO.programme(tmp_path_factory.mktemp("client"))
+
+
+@contextlib.contextmanager
+def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
+    """Serve `handler` with another implementation of WebSocket; the port."""
+    server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+        thread.join(30)
+
+
+def loaded(client: str, asked: WebSockets, port: int) -> Load:
+    """What the client sees in a second."""
+    return load.run(client, asked.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
+
+
+def echo(connection: Any) -> None:
+    for message in connection:
+        connection.send(message)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ECHO,
+        WebSockets("echo", "text", 125, 1),
+        WebSockets("echo", "binary", 126, 1),
+        WebSockets("echo", "binary", 65536, 2),
+    ],
+    ids=lambda asked: f"{asked.kind} {asked.size}",
+)
+def test_echoes_are_counted(client: str, asked: WebSockets) -> None:
+    with websockets_serving(echo) as port:
+        seen = loaded(client, asked, port)
+    assert not seen.errors
+    assert seen.requests >= asked.connections
+    assert seen.bytes == seen.requests * asked.size
+    assert 0 < seen.p50_us <= seen.p99_us < 1_000_000
+    assert 1 <= seen.seconds < 1.5
+
+
+def test_a_broadcast_is_sent_again_once_all_have_it(client: str) -> None:
+    connections: list[Any] = []
+    complete = threading.Barrier(8, timeout=30)
+
+    def broadcast(connection: Any) -> None:
+        connections.append(connection)
+        complete.wait()
+        for message in connection:
+            for each in connections:
+                each.send(message)
+
+    with websockets_serving(broadcast) as port:
+        seen = loaded(client, WebSockets("broadcast", "text", 64, 8), port)
+    assert not seen.errors
+    assert seen.requests >= 16
+    assert seen.bytes == seen.requests * 64
+
+
+def test_pings_are_answered(client: str) -> None:
+    with websockets_serving(echo, ping_interval=0.1, ping_timeout=0.2) as port:
+        assert not loaded(client, ECHO, port).errors
+
+
+@pytest.mark.parametrize(
+    ("answer", "errors"),
+    [
+        (lambda message: message, {}),
+        (lambda message: message[:-1] + "!", {"wrong": 2}),
+        (lambda message: message[:-1], {"wrong": 2}),
+        (lambda message: message.encode(), {"wrong": 2}),
+        (lambda message: [message[:1], message[1:]], {"wrong": 2}),
+    ],
+    ids=["right", "content", "length", "opcode", "fragments"],
+)
+def test_a_wrong_message_is_an_error(client: str, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
+    def answering(connection: Any) -> None:
+        for message in connection:
+            connection.send(answer(message))
+
+    with websockets_serving(answering) as port:
+        seen = loaded(client, ECHO, port)
+    assert {kind: seen.errors[kind] for kind in seen.errors if kind != "timeout"} == errors
+
+
+def test_a_connection_that_is_closed_is_an_error(client: str) -> None:
+    with websockets_serving(lambda connection: connection.recv()) as port:
+        assert loaded(client, ECHO, port).errors["closed"] == 2
+
+
+def test_silence_is_an_error(client: str) -> None:
+    with websockets_serving(lambda connection: list(connection)) as port:
+        seen = loaded(client, ECHO, port)
+    assert (seen.requests, seen.errors) == (0, {"timeout": 2})
+
+
+def test_a_refused_upgrade_is_told(client: str) -> None:
+    def refuse(connection: Any, request: Any) -> Any:
+        return connection.respond(403, "")
+
+    with (
+        websockets_serving(echo, process_request=refuse) as port,
+        pytest.raises(LoadFailed, match=r"connection 1: wrong answer to the upgrade: HTTP/1\.1 403"),
+    ):
+        loaded(client, ECHO, port)
 
 
 def a_round(requests: int, errors: str = "", others: float = 0.0) -> Round:
@@ -146,12 +299,15 @@ def test_nothing_is_missing() -> None:
 
 def test_a_server_lacks_its_own_modules_only() -> None:
     missing = an_interpreter("granian", "httptools").missing()
-    assert missing == {"granian": "granian", "uvicorn": "httptools", "uvicorn-default": "httptools"}
+    assert missing == {
+        **dict.fromkeys(("granian", "granian-ws"), "granian"),
+        **dict.fromkeys(("uvicorn", "uvicorn-default"), "httptools"),
+    }
 
 
 def test_every_server_lacks_what_all_need() -> None:
     missing = an_interpreter("uvloop", "granian").missing()
-    assert missing == dict.fromkeys(SERVERS, "uvloop") | {"granian": "granian, uvloop"}
+    assert missing == dict.fromkeys(SERVERS, "uvloop") | dict.fromkeys(("granian", "granian-ws"), "granian, uvloop")
 
 
 def a_session(*, wanted: tuple[str, ...] = (), quick: bool = False, missing: tuple[str, ...] = ()) -> Session:
@@ -172,9 +328,19 @@ NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")
         (a_session(wanted=("pronghorn-default",)), ("pronghorn-default",)),
         (a_session(quick=True), ("pronghorn", "uvicorn")),
         (a_session(quick=True, wanted=("granian", "uvicorn")), ("uvicorn", "granian")),
+        (a_session(quick=True, wanted=("pronghorn",)), ("pronghorn-default", "pronghorn")),
         (a_session(wanted=("granian",), missing=("granian",)), ()),
     ],
-    ids=["all", "not installed", "family", "one", "quick", "quick and named", "named and not installed"],
+    ids=[
+        "all",
+        "not installed",
+        "family",
+        "one",
+        "quick",
+        "quick and named",
+        "quick family",
+        "named and not installed",
+    ],
 )
 def test_servers_that_are_chosen(session: Session, chosen: tuple[str, ...]) -> None:
     assert session.choose(NAMES, {"pronghorn", "uvicorn"}) == list(chosen)
@@ -183,6 +349,11 @@ def test_servers_that_are_chosen(session: Session, chosen: tuple[str, ...]) -> N
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="unknown: z; known: x, y"):
         names_of({"x": 1, "y": 2})("x,z")
+
+
+def test_what_is_measured_can_be_named() -> None:
+    names = ("ws-64", "ws-64k", "ws-broadcast", "ws-idle", "plain", "memory", "idle", "startup")
+    assert names_of(MEASUREMENTS)(",".join(names)) == names
 
 
 def test_known_names_keep_their_order() -> None:
@@ -198,7 +369,9 @@ def test_numbers_above_zero(text: str) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_scenario_names_what_there_is(scenario: Scenario) -> None:
     assert {scenario.subject, *scenario.targets} <= set(scenario.servers) <= set(SERVERS)
-    assert all((load.SCRIPTS / scenario.script_for(server)).is_file() for server in scenario.servers)
+    loads = [scenario.load_for(server) for server in scenario.servers]
+    assert all((load.SCRIPTS / each.script).is_file() for each in loads if isinstance(each, Wrk))
+    assert {type(each) for each in loads} == {type(scenario.load)}
 
 
 @dataclass
@@ -235,6 +408,28 @@ def test_application_answers_what_its_scenario_expects(scenario: Scenario) -> No
 
 
 def test_a_wrong_answer_is_told() -> None:
-    (plain, echo) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
+    (plain, posted) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
     with serving(loader.resolve(plain.app)) as process, pytest.raises(ServerFailed, match="answered / wrongly: 200"):
-        echo.exchange.check(process)
+        posted.exchange.check(process)
+
+
+@pytest.mark.parametrize(
+    "message", ["x" * 64, "é" * 63, bytes(126), bytes(65536)], ids=["text", "umlaut", "126", "64k"]
+)
+def test_an_echo_is_checked(message: str | bytes) -> None:
+    with websockets_serving(echo) as port:
+        Echo(message).check(cast(Process, Listening(port)))
+
+
+def test_a_wrong_echo_is_told() -> None:
+    def shout(connection: Any) -> None:
+        for message in connection:
+            connection.send(message.upper())
+
+    with websockets_serving(shout) as port, pytest.raises(ServerFailed, match="answered a message wrongly"):
+        Echo("abc").check(cast(Process, Listening(port)))
+
+
+def test_a_server_that_does_not_switch_is_told() -> None:
+    with serving(apps.plain) as process, pytest.raises(ServerFailed, match="answered"):
+        Echo("abc").check(process)
