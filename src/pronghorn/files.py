@@ -103,7 +103,7 @@ class _Sender:
     async def _by_hand(self, file: Any, start: int, size: int) -> int:
         """Read in a thread, and write; as `_by_system`."""
         data = await self._held(self._loop.run_in_executor(None, _read, file, start, size))
-        self._transport.write(data)
+        self._connection.put(data)
         return len(data)
 
     async def _held(self, work: Awaitable[T]) -> T:

@@ -16,6 +16,12 @@ from pronghorn.state import ServerState
 
 _log = logging.getLogger("pronghorn.error")
 
+_PLAIN_TRANSPORTS = {
+    ("asyncio.selector_events", "_SelectorSocketTransport"),
+    ("uvloop.loop", "TCPTransport"),
+    ("uvloop.loop", "UnixTransport"),
+}
+
 # Has `eager_start` from CPython 3.12 on, where `ServerState.eager` allows it.
 _Task: Any = asyncio.Task
 
@@ -40,7 +46,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport = transport
         client, server = _addresses(transport)
         self.connection = state.wire.Connection(
-            self, self._transport.write, self._writelines(), state.outbox, state.shared, client, server
+            self, self._transport.write, self._writelines(), state.outbox, state.shared, client, server, self._fd()
         )
         state.connections.add(self)
 
@@ -138,6 +144,16 @@ class HTTPProtocol(asyncio.Protocol):
         from pronghorn.files import send_file
 
         return send_file(self._state.loop, self._transport, self.connection, request, message)
+
+    def _fd(self) -> int:
+        """The socket that may be written to without its transport: of those that are known to close it only behind
+        `connection_lost`, and to do nothing with the bytes.
+        """
+        kind = type(self._transport)
+        if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS:
+            return -1
+        fd: int = self._transport.get_extra_info("socket").fileno()
+        return fd
 
     def _writelines(self) -> Any:
         """What writes several pieces and says when the transport is full; asyncio's own `writelines` does not."""

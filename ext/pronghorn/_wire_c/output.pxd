@@ -1,5 +1,6 @@
 from .channel cimport Channel, Outbox
 from .request cimport Request
+from .scan cimport send_now
 from .shared cimport Shared
 
 cdef Py_ssize_t FULL, SHARE, SMALL
@@ -15,10 +16,12 @@ cdef class Output(Channel):
     # What is gathered, and what the transport still has.
     cdef Py_ssize_t _turn_size, _unflushed, _unsent_before
     cdef list _drains
-    cdef bint _behind_outbox, _closing, _full, _greedy, _quiet
+    cdef int _fd
+    cdef bint _backlog, _behind_outbox, _closing, _full, _greedy, _quiet
     cdef readonly long write_deadline
 
     cpdef flush(self)
+    cpdef put(self, bytes data)
     cpdef finish(self)
     cpdef bint is_stalled(self)
     cpdef went_writable(self)

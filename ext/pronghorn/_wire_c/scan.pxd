@@ -17,5 +17,6 @@ cpdef bytes unmask(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int ke
 cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key)
 cpdef bytes whole_frame(int first, bytes payload)
 cpdef bytes ascii_frame(str text)
+cpdef Py_ssize_t send_now(int fd, bytes data) noexcept
 cpdef double monotonic() noexcept
 cpdef void stop_with(object value) noexcept

@@ -397,6 +397,28 @@ cpdef bytes ascii_frame(str text):
     return frame_of(0x81, PyUnicode_1BYTE_DATA(text), size)
 
 
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    static Py_ssize_t send_at_once(int fd, const char *data, Py_ssize_t size) { return -1; }
+    #else
+    #include <sys/socket.h>
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    static Py_ssize_t send_at_once(int fd, const char *data, Py_ssize_t size)
+    {
+        return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    #endif
+    """
+    Py_ssize_t send_at_once(int fd, const char* data, Py_ssize_t size) noexcept
+
+
+cpdef Py_ssize_t send_now(int fd, bytes data) noexcept:
+    return send_at_once(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
 cpdef double monotonic() noexcept:
     return read_monotonic()
 

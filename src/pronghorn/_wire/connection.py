@@ -59,8 +59,8 @@ class Connection(Output):
         "deadline",
     )
 
-    def __init__(self, owner, write, writelines, outbox, shared, client, server):
-        Output.__init__(self, owner, write, writelines, outbox, shared)
+    def __init__(self, owner, write, writelines, outbox, shared, client, server, fd=-1):
+        Output.__init__(self, owner, write, writelines, outbox, shared, fd)
         self.deadline = 0
         self.client_text = "%s:%d" % client if client else ""
         self._scope = shared.connection_scope(client, server)

@@ -1,6 +1,7 @@
 """The writing half of a connection: gathers what was framed, writes once a turn, waits for a client that is slow."""
 
 from .channel import Channel
+from .scan import send_now
 
 # Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
 FULL = 65536
@@ -14,13 +15,16 @@ SMALL = 32768
 class Output(Channel):
     """Output on its way to a transport. `write_deadline` is a second of `Shared.now`, 0 for none.
 
-    The owner, the transport's side of it (see `connection`), is None once the connection is lost.
+    The owner, the transport's side of it (see `connection`), is None once the connection is lost. `fd` is the
+    transport's socket, open until then, or -1 where only the transport may write to it.
     """
 
     __slots__ = (
+        "_backlog",
         "_behind_outbox",
         "_closing",
         "_drains",
+        "_fd",
         "_full",
         "_greedy",
         "_outbox",
@@ -36,7 +40,7 @@ class Output(Channel):
         "write_deadline",
     )
 
-    def __init__(self, owner, write, writelines, outbox, shared):
+    def __init__(self, owner, write, writelines, outbox, shared, fd):
         Channel.__init__(self)
         self.request = None
         self.write_deadline = 0
@@ -45,10 +49,12 @@ class Output(Channel):
         self._writelines = writelines
         self._outbox = outbox
         self._shared = shared
+        self._fd = fd
         self._drains = None
         self._turn_size = 0
         self._unflushed = 0
         self._unsent_before = 0
+        self._backlog = False
         self._behind_outbox = False
         self._closing = False
         self._full = False
@@ -88,13 +94,25 @@ class Output(Channel):
             size = self._unflushed
             self._unflushed = 0
             if len(out) == 1:
-                self._write(out[0])
+                self.put(out[0])
             elif size <= SMALL:
-                self._write(b"".join(out))
+                self.put(b"".join(out))
             else:
+                self._backlog = True
                 self._writelines(out)
         if self._closing and self._owner is not None:
             self.finish()
+
+    def put(self, data):
+        """Write `data`: to the socket itself, which costs half, unless the transport has something to write before."""
+        if self._fd >= 0 and not (self._backlog and self._owner.unsent()):
+            sent = send_now(self._fd, data)
+            self._backlog = sent < len(data)
+            if not self._backlog:
+                return
+            if sent > 0:
+                data = data[sent:]
+        self._write(data)
 
     def finish(self):
         """Everything is handed to the transport and nothing is to follow."""

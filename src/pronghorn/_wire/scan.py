@@ -5,6 +5,7 @@ The compiled form has its own `scan`; both are held to the same results by the t
 """
 
 import re
+from os import write
 from time import monotonic as _monotonic
 from urllib.parse import unquote_to_bytes
 
@@ -153,6 +154,14 @@ def ascii_frame(text):
     if len(text) > 65535 or not text.isascii():
         return None
     return whole_frame(0x81, text.encode("ascii"))
+
+
+def send_now(fd, data):
+    """Write to a socket what it takes without waiting; return the number of bytes, -1 where that fails."""
+    try:
+        return write(fd, data)
+    except OSError:
+        return -1
 
 
 def monotonic():
