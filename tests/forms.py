@@ -12,6 +12,10 @@ MODULES = (
     "body",
     "channel",
     "connection",
+    "deflate",
+    "exchange",
+    "frames",
+    "handshake",
     "head",
     "output",
     "request",
@@ -19,6 +23,7 @@ MODULES = (
     "rules",
     "scan",
     "shared",
+    "websocket",
 )
 FORMS = {"compiled": "pronghorn._wire_c", "interpreted": "pronghorn._wire"}
 

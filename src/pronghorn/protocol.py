@@ -46,7 +46,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport = transport
         client, server = _addresses(transport)
         self.connection = state.wire.Connection(
-            self, self._transport.write, self._writelines(), state.outbox, state.shared, client, server, self._fd()
+            self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
         )
         state.connections.add(self)
 
@@ -155,12 +155,9 @@ class HTTPProtocol(asyncio.Protocol):
         fd: int = self._transport.get_extra_info("socket").fileno()
         return fd
 
-    def _writelines(self) -> Any:
-        """What writes several pieces and says when the transport is full; asyncio's own `writelines` does not."""
-        transport = self._transport
-        if type(transport).__module__.startswith("asyncio."):
-            return lambda pieces: transport.write(b"".join(pieces))
-        return transport.writelines
+    def _joins(self) -> bool:
+        """Whether the transport's `writelines` does not pause us when it is full, as asyncio's own."""
+        return type(self._transport).__module__.startswith("asyncio.")
 
     def _start(self, run: Coroutine[Any, Any, None]) -> None:
         """Run an application in a task of its own."""

@@ -227,7 +227,7 @@ def make_connection(
     owner.shared = wire.shared.Shared(limits, loop.create_future, **shared_options)
     owner.outbox = wire.channel.Outbox(loop.call_soon)
     owner.connection = (connection_class or wire.connection.Connection)(
-        owner, owner.write, owner.writelines, owner.outbox, owner.shared, client, server
+        owner, owner, owner.outbox, owner.shared, client, server
     )
     return owner.connection, owner
 

@@ -110,9 +110,7 @@ class Rig:
         self.limits = limits
         outbox = wire.channel.Outbox(call_soon or self._soon.append)
         kind = kind or wire.connection.Connection
-        self.connection = kind(
-            self, self.writes.append, self._writelines, outbox, self.shared, client, ("127.0.0.1", 8000)
-        )
+        self.connection = kind(self, self, outbox, self.shared, client, ("127.0.0.1", 8000))
 
     # What the test does
 
@@ -210,10 +208,15 @@ class Rig:
     def abort(self):
         self.calls.append("abort")
 
-    # Private
+    # What its transport does
 
-    def _writelines(self, pieces):
+    def write(self, data):
+        self.writes.append(data)
+
+    def writelines(self, pieces):
         self.writes.append(b"".join(pieces))
+
+    # Private
 
     def _drive(self, coroutine):
         """Run an application up to where it waits, and on in the turn after."""

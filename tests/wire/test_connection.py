@@ -1,6 +1,7 @@
 """The connection's state machine: what it answers, when it writes, what it keeps, when it ends."""
 
 import time
+import types
 
 import pytest
 from owner import (
@@ -267,14 +268,18 @@ def test_parts_of_one_turn_leave_in_one_write(wire):
     assert rig.writes == [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n"]
 
 
+def transport_to(pieces):
+    """A transport that keeps what it is given as it is."""
+    return types.SimpleNamespace(write=pieces.append, writelines=pieces.extend)
+
+
 def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):
     """A turn that takes more than about a millisecond writes in between."""
     first = Rig(wire)
     outbox = wire.channel.Outbox([].append)
     pieces = []
     connections = [
-        wire.connection.Connection(first, pieces.append, pieces.extend, outbox, first.shared, None, None)
-        for _ in range(2)
+        wire.connection.Connection(first, transport_to(pieces), outbox, first.shared, None, None) for _ in range(2)
     ]
     connections[0].receive(GET)
     ok(first.requests[0])
@@ -308,9 +313,8 @@ def test_every_response_of_a_turn_is_written_once(wire):
 def test_large_body_is_not_copied(wire):
     rig = Rig(wire)
     pieces = []
-    rig.connection = wire.connection.Connection(
-        rig, pieces.append, pieces.extend, wire.channel.Outbox(rig._soon.append), rig.shared, None, None
-    )
+    outbox = wire.channel.Outbox(rig._soon.append)
+    rig.connection = wire.connection.Connection(rig, transport_to(pieces), outbox, rig.shared, None, None)
     rig.receive(GET)
     content = bytes(100 * KIB)
     start(rig.request, (b"content-length", b"%d" % len(content)))

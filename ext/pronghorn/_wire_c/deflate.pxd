@@ -1,4 +1,4 @@
-cdef int WINDOW_BITS, MEMORY_LEVEL
+cdef int WINDOW_BITS, MEMORY_LEVEL, MOST_STREAMS
 
 
 cdef class Deflate:
@@ -6,6 +6,7 @@ cdef class Deflate:
     cdef int _server_bits, _client_bits
     cdef bint _server_resets, _client_resets
     cdef object _deflater, _inflater
+    cdef int _streams
     cdef readonly bytes response
 
     cpdef bytes deflate(self, bytes payload)

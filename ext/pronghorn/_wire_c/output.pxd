@@ -8,7 +8,7 @@ cdef Py_ssize_t FULL, SHARE, SMALL
 
 cdef class Output(Channel):
     # What it belongs to.
-    cdef object _owner, _write, _writelines
+    cdef object _owner, _transport
     cdef Outbox _outbox
     cdef Shared _shared
     # What is under way.
@@ -17,6 +17,7 @@ cdef class Output(Channel):
     cdef Py_ssize_t _turn_size, _unflushed, _unsent_before
     cdef list _drains
     cdef int _fd
+    cdef bint _joins
     cdef bint _backlog, _behind_outbox, _closing, _full, _greedy, _quiet
     cdef readonly long write_deadline
 

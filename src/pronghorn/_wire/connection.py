@@ -2,13 +2,13 @@
 
 One that was upgraded carries a WebSocket's frames from then on, and looks after nothing but its transport.
 
-The connection knows no socket and no loop. Its owner gives it `write(data)` and these methods, and gets everything
-through them: `on_request(request)`, `on_upgrade(request)` (before that, for an upgrade that is not taken),
-`on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session, status)` (what the application
-made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next turn),
-`finish_writing()` (the stream's end, after what was written), `close()` (after what was written), `abort()`, `unsent()`
-(bytes that wait in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()` (the client
-has ended its stream and the response does not go on), `send_file(request, message)`.
+The connection knows no socket and no loop. Its transport has `write` and `writelines`; its owner has these methods, and
+gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an upgrade that is not
+taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session, status)` (what the
+application made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next
+turn), `finish_writing()` (the stream's end, after what was written), `close()` (after what was written), `abort()`,
+`unsent()` (bytes that wait in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()`
+(the client has ended its stream and the response does not go on), `send_file(request, message)`.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
@@ -59,8 +59,8 @@ class Connection(Output):
         "deadline",
     )
 
-    def __init__(self, owner, write, writelines, outbox, shared, client, server, fd=-1):
-        Output.__init__(self, owner, write, writelines, outbox, shared, fd)
+    def __init__(self, owner, transport, outbox, shared, client, server, fd=-1, joins=False):
+        Output.__init__(self, owner, transport, outbox, shared, fd, joins)
         self.deadline = 0
         self.client_text = "%s:%d" % client if client else ""
         self._scope = shared.connection_scope(client, server)
@@ -140,8 +140,7 @@ class Connection(Output):
             self._session.end_input()
         self.release(ClientDisconnected("the client has left"))
         self._owner = None
-        self._write = None
-        self._writelines = None
+        self._transport = None
 
     def proceed(self):
         """Go on with what was read before: the next turn has come."""
@@ -177,6 +176,7 @@ class Connection(Output):
         self.out.append(answer)
         self.sent(len(answer))
         self.request = None
+        self._scope = None
         self._reading = FRAMES
         self._owner.on_accepted(session)
         early = self._buffer[self._position :]

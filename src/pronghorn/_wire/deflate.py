@@ -11,9 +11,13 @@ MEMORY_LEVEL = 5
 # Messages below this are sent as they are: they fit in the packet that has to go anyway.
 WORTHWHILE = 64
 
+# Streams that one message may begin: each costs as much as a message, and two bytes are enough for one.
+MOST_STREAMS = 64
+
 _TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
 _NAME = re.compile(_TOKEN)
-_PARAMETER = re.compile(rf'({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|"({_TOKEN})"))?')
+_PARAMETER = re.compile(rf'({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"))?')
+_QUOTED_PAIR = re.compile(r"\\(.)")
 _BITS = re.compile("[89]|1[0-5]")
 
 
@@ -30,6 +34,7 @@ class Deflate:
         "_inflater",
         "_server_bits",
         "_server_resets",
+        "_streams",
         "_zlib",
         "response",
     )
@@ -42,6 +47,7 @@ class Deflate:
         self._client_resets = client_resets
         self._deflater = None
         self._inflater = None
+        self._streams = 0
         response = f"permessage-deflate; server_max_window_bits={server_bits}"
         if client_bits is not None:
             response += f"; client_max_window_bits={client_bits}"
@@ -63,23 +69,26 @@ class Deflate:
     def inflate(self, data, room):
         """What `data`, a part of a compressed message, becomes; None if that is more than `room` bytes."""
         content = b""
-        # Twice, since a client may end its stream with a message (RFC 7692 section 7.2.3.4): a new one follows.
-        for _ in range(2):
-            if self._inflater is None or self._inflater.eof:
-                self._inflater = self._zlib.decompressobj(wbits=-self._client_bits)
+        while data:
+            inflater = self._inflater
+            if inflater is None or inflater.eof:
+                # A client may end its stream with any block (RFC 7692 section 7.2.3.4): a new one follows.
+                self._streams += 1
+                self._inflater = inflater = self._zlib.decompressobj(wbits=-self._client_bits)
             try:
-                content += self._inflater.decompress(data, room + 1 - len(content))
+                content += inflater.decompress(data, room + 1 - len(content))
             except self._zlib.error:
-                break
+                raise FrameError(1002, "invalid compressed data") from None
             if len(content) > room:
                 return None
-            data = self._inflater.unused_data
-            if not data:
-                return content
-        raise FrameError(1002, "invalid compressed data")
+            if self._streams > MOST_STREAMS:
+                raise FrameError(1002, "invalid compressed data")
+            data = inflater.unused_data
+        return content
 
     def end_inflating(self):
         """A compressed message is whole."""
+        self._streams = 0
         if self._client_resets:
             self._inflater = None
 
@@ -130,8 +139,20 @@ def _extensions(value):
         name, *parameters = (part.strip(" \t") for part in member.split(";"))
         if not name and not parameters:
             continue  # a list's empty member means nothing (RFC 9110 section 5.6.1)
-        matches = list(filter(None, map(_PARAMETER.fullmatch, parameters)))
-        if not _NAME.fullmatch(name) or len(matches) < len(parameters):
-            raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
-        extensions.append((name, [(match[1], match[2] or match[3]) for match in matches]))
+        extensions.append((_token(name), [_parameter(parameter) for parameter in parameters]))
     return extensions
+
+
+def _parameter(text):
+    match = _PARAMETER.fullmatch(text)
+    if match is None:
+        raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
+    name, value, quoted = match.groups()
+    # What is quoted is a token all the same.
+    return name, value if quoted is None else _token(_QUOTED_PAIR.sub(r"\1", quoted))
+
+
+def _token(text):
+    if not _NAME.fullmatch(text):
+        raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
+    return text

@@ -257,7 +257,10 @@ class Reader:
             text, used = utf_8_decode(part, "strict", False)
         except UnicodeDecodeError:
             raise _violation("invalid UTF-8") from None
-        self._split_character = part[used:]
+        rest = part[used:]
+        if len(rest) > 1 and rest[0] == 0xED and rest[1] > 0x9F:
+            raise _violation("invalid UTF-8")  # a surrogate, of which the decoder wants to see the whole
+        self._split_character = rest
         return text
 
     def _finish(self):

@@ -16,7 +16,8 @@ class Output(Channel):
     """Output on its way to a transport. `write_deadline` is a second of `Shared.now`, 0 for none.
 
     The owner, the transport's side of it (see `connection`), is None once the connection is lost. `fd` is the
-    transport's socket, open until then, or -1 where only the transport may write to it.
+    transport's socket, open until then, or -1 where only the transport may write to it; `joins` says that several
+    pieces are to be joined, for a transport whose `writelines` does not tell when it is full.
     """
 
     __slots__ = (
@@ -27,26 +28,26 @@ class Output(Channel):
         "_fd",
         "_full",
         "_greedy",
+        "_joins",
         "_outbox",
         "_owner",
         "_quiet",
         "_shared",
+        "_transport",
         "_turn_size",
         "_unflushed",
         "_unsent_before",
-        "_write",
-        "_writelines",
         "request",
         "write_deadline",
     )
 
-    def __init__(self, owner, write, writelines, outbox, shared, fd):
+    def __init__(self, owner, transport, outbox, shared, fd, joins):
         Channel.__init__(self)
         self.request = None
         self.write_deadline = 0
         self._owner = owner
-        self._write = write
-        self._writelines = writelines
+        self._transport = transport
+        self._joins = joins
         self._outbox = outbox
         self._shared = shared
         self._fd = fd
@@ -95,11 +96,11 @@ class Output(Channel):
             self._unflushed = 0
             if len(out) == 1:
                 self.put(out[0])
-            elif size <= SMALL:
+            elif size <= SMALL or self._joins:
                 self.put(b"".join(out))
             else:
                 self._backlog = True
-                self._writelines(out)
+                self._transport.writelines(out)
         if self._closing and self._owner is not None:
             self.finish()
 
@@ -112,7 +113,7 @@ class Output(Channel):
                 return
             if sent > 0:
                 data = data[sent:]
-        self._write(data)
+        self._transport.write(data)
 
     def finish(self):
         """Everything is handed to the transport and nothing is to follow."""

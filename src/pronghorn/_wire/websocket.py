@@ -45,6 +45,7 @@ class WebSocket(Exchange):
         "_connected",
         "_deflate",
         "_heard",
+        "_input_ended",
         "_lost_by",
         "_messages",
         "_ping_at",
@@ -76,6 +77,7 @@ class WebSocket(Exchange):
         self._reason = ""
         # Whether anything has come since the last ping, and seconds of `Shared.now`, 0 for none.
         self._heard = False
+        self._input_ended = False
         self._ping_at = 0
         self._lost_by = 0
         self._close_by = 0
@@ -152,6 +154,11 @@ class WebSocket(Exchange):
 
     def end_input(self):
         """The client has ended its stream, or is gone."""
+        self._input_ended = True
+        if self.held:
+            # What has come before is the application's, its close frame too.
+            self.held = False
+            self._read()
         if self._state != CLOSED:
             self._state = CLOSED
             self._request = None
@@ -206,7 +213,7 @@ class WebSocket(Exchange):
         # What is awaited is taken before more can come.
         if awaited:
             self.wake()
-        elif self._is_full():
+        elif self._is_full() and not self._input_ended:
             self.held = True
             self._channel.hold()
 
