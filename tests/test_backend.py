@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import zlib
 from importlib.util import find_spec
 
 import pytest
@@ -114,3 +115,25 @@ def test_variable_is_heard_at_the_start_of_a_process():
 
 def test_interpreted_form_loads_nothing_compiled():
     assert of_a_pure_process("backend.load('auto') and [name for name in sys.modules if '_wire_c.' in name]") == "[]\n"
+
+
+def test_isal_deflates_where_it_is_installed():
+    isal_zlib = pytest.importorskip("isal.isal_zlib")
+    assert backend.load_compression().compressobj is isal_zlib.compressobj
+
+
+def test_zlib_deflates_without_isal(monkeypatch):
+    without(monkeypatch, "isal")
+    assert backend.load_compression().compressobj is zlib.compressobj
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_what_is_deflated_can_be_inflated_within_the_window(bits):
+    compression = backend.load_compression()
+    deflater = compression.compressobj(wbits=-bits, memLevel=5)
+    inflater = compression.decompressobj(wbits=-bits)
+    for size in (1, 100, 3000, 70000):
+        content = b"".join(b"%d," % number for number in range(size))
+        deflated = deflater.compress(content) + deflater.flush(compression.Z_SYNC_FLUSH)
+        assert deflated.endswith(b"\x00\x00\xff\xff")
+        assert inflater.decompress(deflated) == content

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import zlib
 from typing import TYPE_CHECKING, Any
 
+from pronghorn import backend
 from pronghorn.log import AccessLog
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ServerState:
             server=b"pronghorn" if config.server_header else b"",
             access_log=_access_log(config, wire, loop),
             websockets=config.ws != "none" and config.interface != "wsgi",
-            zlib=zlib if config.ws_per_message_deflate else None,
+            zlib=backend.load_compression() if config.ws_per_message_deflate else None,
         )
 
 
