@@ -1,7 +1,7 @@
 cimport cython
 
 from .deflate cimport Deflate
-from .scan cimport ascii_frame, mask_key, rotate, unmask, unmask_text, whole_frame
+from .scan cimport ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 
 cdef int BINARY, CLOSE, CONTINUATION, NOTHING, PONG, TEXT
 cdef int COMPRESSED, FIN, NO_CODE
@@ -18,6 +18,8 @@ cdef class Reader:
     cdef bint _inside, _final
     cdef Py_ssize_t _remaining
     cdef unsigned int _key
+    cdef list _pieces
+    cdef Py_ssize_t _pieces_start, _gathered
     # The message that it belongs to.
     cdef int _opcode
     cdef bint _compressed
@@ -37,6 +39,7 @@ cdef class Reader:
     cdef _check(self, int first, int opcode, Py_ssize_t length)
     cdef int _wait(self)
     cdef bint _read_part(self) except -1
+    cdef bint _gather(self) except -1
     cdef _add(self, bytes part)
     cdef _keep(self, content)
     cdef str _decode(self, bytes part)

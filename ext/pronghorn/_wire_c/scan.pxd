@@ -14,6 +14,7 @@ cpdef str unquote(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef unsigned int mask_key(bytes data, Py_ssize_t at) noexcept
 cpdef unsigned int rotate(unsigned int key, Py_ssize_t count) noexcept
 cpdef bytes unmask(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key)
+cpdef bytes unmask_pieces(list pieces, Py_ssize_t start, Py_ssize_t size, unsigned int key)
 cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key)
 cpdef bytes whole_frame(int first, bytes payload)
 cpdef bytes ascii_frame(str text)

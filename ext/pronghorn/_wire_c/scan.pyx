@@ -358,6 +358,21 @@ cpdef bytes unmask(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int ke
     return content
 
 
+cpdef bytes unmask_pieces(list pieces, Py_ssize_t start, Py_ssize_t size, unsigned int key):
+    cdef bytes content = PyBytes_FromStringAndSize(NULL, size)
+    cdef char* target = PyBytes_AS_STRING(content)
+    cdef bytes piece
+    cdef Py_ssize_t count
+    for piece in pieces:
+        count = min(PyBytes_GET_SIZE(piece) - start, size)
+        copy_unmasked(target, <Bytes>PyBytes_AS_STRING(piece) + start, count, key)
+        key = rotate(key, count)
+        target += count
+        size -= count
+        start = 0
+    return content
+
+
 cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int key):
     cdef str text
     cdef char* content

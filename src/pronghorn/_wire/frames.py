@@ -21,7 +21,7 @@ from .rules import (
     PONG,
     TEXT,
 )
-from .scan import ascii_frame, mask_key, rotate, unmask, unmask_text, whole_frame
+from .scan import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 
 # What a client may do wrong, and the close code for it.
 VIOLATIONS = {
@@ -66,11 +66,14 @@ class Reader:
         "_compressed",
         "_deflate",
         "_final",
+        "_gathered",
         "_inside",
         "_key",
         "_max_size",
         "_opcode",
         "_parts",
+        "_pieces",
+        "_pieces_start",
         "_position",
         "_remaining",
         "_size",
@@ -90,6 +93,9 @@ class Reader:
         self._final = False
         self._remaining = 0
         self._key = 0
+        self._pieces = None
+        self._pieces_start = 0
+        self._gathered = 0
         # The message that it belongs to; no opcode between messages.
         self._opcode = CONTINUATION
         self._compressed = False
@@ -177,6 +183,7 @@ class Reader:
             self._opcode = opcode
             self._size = 0
             self._parts = []
+            self._pieces = []
         self._position = start
         self._key = key
         self._remaining = length
@@ -213,6 +220,8 @@ class Reader:
 
     def _read_part(self):
         """Take what is here of a data frame; true when that is the rest of it."""
+        if self._opcode == BINARY and not self._compressed:
+            return self._gather()
         start = self._position
         count = min(self._remaining, len(self._buffer) - start)
         part = unmask(self._buffer, start, start + count, self._key)
@@ -229,6 +238,32 @@ class Reader:
         if self._inside:
             self._wait()
         return not self._inside
+
+    def _gather(self):
+        """Take what is here as it is, to unmask and join a frame in one pass when all of it has come."""
+        buffer = self._buffer
+        pieces = self._pieces
+        start = self._position
+        count = len(buffer) - start
+        if not pieces:
+            self._pieces_start = start
+        if count < self._remaining:
+            self._remaining -= count
+            self._gathered += count
+            if pieces and len(pieces[-1]) < SMALL_PART:
+                pieces[-1] += buffer
+            else:
+                pieces.append(buffer)
+            self._buffer = b""
+            self._position = 0
+            return False
+        pieces.append(buffer)
+        self._add(unmask_pieces(pieces, self._pieces_start, self._gathered + self._remaining, self._key))
+        self._position = start + self._remaining
+        self._pieces = []
+        self._gathered = 0
+        self._inside = False
+        return True
 
     def _add(self, part):
         """`part` of the message at hand has come."""
@@ -276,6 +311,7 @@ class Reader:
         self._opcode = CONTINUATION
         self._size = 0
         self._parts = None
+        self._pieces = None
         return opcode
 
     def _read_close(self, payload):

@@ -136,6 +136,18 @@ def unmask(data, start, end, key):
     return (int.from_bytes(data[start:end], "little") ^ int.from_bytes(mask[:size], "little")).to_bytes(size, "little")
 
 
+def unmask_pieces(pieces, start, size, key):
+    """As `unmask`, for the `size` bytes from `start` of the first of several pieces on."""
+    parts = []
+    for piece in pieces:
+        count = min(len(piece) - start, size)
+        parts.append(unmask(piece, start, start + count, key))
+        key = rotate(key, count)
+        size -= count
+        start = 0
+    return b"".join(parts)
+
+
 def unmask_text(data, start, end, key):
     """`data[start:end]` without its mask, read as UTF-8. Raises UnicodeDecodeError."""
     return unmask(data, start, end, key).decode()
