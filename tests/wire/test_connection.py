@@ -1,5 +1,7 @@
 """The connection's state machine: what it answers, when it writes, what it keeps, when it ends."""
 
+import contextlib
+import socket
 import time
 import types
 
@@ -320,6 +322,87 @@ def test_large_body_is_not_copied(wire):
     start(rig.request, (b"content-length", b"%d" % len(content)))
     body(rig.request, content)
     assert any(piece is content for piece in pieces)
+
+
+# Straight to the socket
+
+
+@contextlib.contextmanager
+def on_a_socket(wire):
+    """A rig that may write to a socket itself, what its transport is given instead, and the socket's other end."""
+    rig = Rig(wire)
+    pieces = []
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        outbox = wire.channel.Outbox(rig._soon.append)
+        rig.connection = wire.connection.Connection(
+            rig, transport_to(pieces), outbox, rig.shared, None, None, near.fileno()
+        )
+        yield rig, pieces, near, far
+
+
+def fill(near):
+    """Leave no room in the socket."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            near.send(bytes(65536))
+
+
+def empty(far):
+    far.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            far.recv(1 << 20)
+
+
+def answer(rig):
+    rig.receive(GET)
+    ok(rig.requests[-1])
+    rig.turn()
+
+
+def test_output_goes_straight_to_the_socket(wire):
+    with on_a_socket(wire) as (rig, pieces, _, far):
+        answer(rig)
+        assert far.recv(1000) == OK
+        assert pieces == []
+
+
+def test_a_full_socket_leaves_the_output_to_the_transport(wire):
+    with on_a_socket(wire) as (rig, pieces, near, _):
+        fill(near)
+        answer(rig)
+        assert pieces == [OK]
+
+
+def test_what_a_socket_does_not_take_is_left_to_the_transport(wire):
+    with on_a_socket(wire) as (rig, pieces, near, far):
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        content = bytes(range(256)) * 62
+        rig.receive(GET)
+        start(rig.request)
+        for _ in range(4):
+            body(rig.request, content, more=True)
+            rig.turn()
+        far.setblocking(False)
+        sent = far.recv(1 << 20)
+        assert len(pieces) >= 1
+        assert (sent + b"".join(pieces)).count(content) == 4
+
+
+def test_nothing_overtakes_what_the_transport_holds(wire):
+    with on_a_socket(wire) as (rig, pieces, near, far):
+        fill(near)
+        answer(rig)
+        empty(far)
+        rig.waiting_bytes = len(OK)
+        answer(rig)
+        assert pieces == [OK, OK]
+        rig.waiting_bytes = 0
+        answer(rig)
+        assert pieces == [OK, OK]
+        assert far.recv(1000) == OK
 
 
 # Backpressure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -402,7 +404,127 @@ def test_stop_with_ends_an_iterator(wire: Any) -> None:
     assert caught.value.value == {"type": "http.request", "body": b"", "more_body": False}
 
 
+def test_stop_with_leaves_an_exception_that_is_kept(wire: Any) -> None:
+    conn, owner = make_connection(wire)
+    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    receive = owner.requests[0].receive
+    with pytest.raises(StopIteration) as first:
+        next(receive())
+    conn.lose()
+    with pytest.raises(StopIteration) as second:
+        next(receive())
+    assert [caught.value.value["type"] for caught in (first, second)] == ["http.request", "http.disconnect"]
+
+
+# mask_key, rotate, unmask, unmask_pieces, unmask_text
+
+KEY = 0x78563412
+
+
+def masked(data: bytes) -> bytes:
+    return bytes(byte ^ b"\x12\x34\x56\x78"[index % 4] for index, byte in enumerate(data))
+
+
+def test_mask_key_reads_the_first_byte_lowest(wire: Any) -> None:
+    assert wire.scan.mask_key(b"ab\x12\x34\x56\x78c", 2) == KEY
+    assert wire.scan.mask_key(b"\xff\xff\xff\xff", 0) == 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("count", "rotated"), [(0, KEY), (1, 0x12785634), (2, 0x34127856), (3, 0x56341278), (4, KEY), (1001, 0x12785634)]
+)
+def test_rotate(wire: Any, count: int, rotated: int) -> None:
+    assert wire.scan.rotate(KEY, count) == rotated
+
+
+@pytest.mark.parametrize("size", [*range(20), 63, 64, 65, 1000, 70000])
+def test_unmask(wire: Any, size: int) -> None:
+    content = bytes(index * 7 % 256 for index in range(size))
+    assert wire.scan.unmask(b"ab" + masked(content) + b"c", 2, 2 + size, KEY) == content
+
+
+@pytest.mark.parametrize("cuts", [(0,), (1,), (9,), (1, 2, 3), (4, 8, 8, 9), (5000, 5001), (9999,)])
+def test_unmask_pieces(wire: Any, cuts: tuple[int, ...]) -> None:
+    content = bytes(index * 7 % 256 for index in range(10000))
+    data = b"ab" + masked(content) + b"c"
+    bounds = [0, *(2 + cut for cut in cuts), len(data)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(bounds)]
+    assert wire.scan.unmask_pieces(pieces, 2, len(content), KEY) == content
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "plain text of some length", "\x7f" * 9, "é", "aé", "x" * 100 + "€", "😀" * 9, "\0"]
+)
+def test_unmask_text(wire: Any, text: str) -> None:
+    data = text.encode()
+    assert wire.scan.unmask_text(b"ab" + masked(data) + b"c", 2, 2 + len(data), KEY) == text
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x80", b"a" * 50 + b"\xff", b"\xe2\x82", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"]
+)
+def test_unmask_text_refuses_what_is_not_utf8(wire: Any, data: bytes) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        wire.scan.unmask_text(masked(data), 0, len(data), KEY)
+
+
+# whole_frame, ascii_frame
+
+
+@pytest.mark.parametrize(
+    ("size", "header"), [(0, b"\x82\0"), (125, b"\x82\x7d"), (126, b"\x82\x7e\0\x7e"), (65535, b"\x82\x7e\xff\xff")]
+)
+def test_whole_frame(wire: Any, size: int, header: bytes) -> None:
+    assert wire.scan.whole_frame(0x82, b"x" * size) == header + b"x" * size
+
+
+@pytest.mark.parametrize(("size", "header"), [(0, b"\x81\0"), (125, b"\x81\x7d"), (65535, b"\x81\x7e\xff\xff")])
+def test_ascii_frame(wire: Any, size: int, header: bytes) -> None:
+    assert wire.scan.ascii_frame("x" * size) == header + b"x" * size
+
+
+@pytest.mark.parametrize("text", ["é", "x" * 65536, "aaa€", "\ud800"], ids=["latin", "too long", "euro", "surrogate"])
+def test_ascii_frame_leaves_other_text_alone(wire: Any, text: str) -> None:
+    assert wire.scan.ascii_frame(text) is None
+
+
+# send_now
+
+
+def test_send_now_sends(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        assert wire.scan.send_now(near.fileno(), b"content") == 7
+        assert far.recv(100) == b"content"
+
+
+def test_send_now_does_not_wait(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        content = bytes(10_000_000)
+        assert 0 < wire.scan.send_now(near.fileno(), content) < len(content)
+        while wire.scan.send_now(near.fileno(), content) > 0:
+            pass
+        assert wire.scan.send_now(near.fileno(), b"x") == -1
+
+
+def test_send_now_says_that_nobody_reads(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near:
+        far.close()
+        assert wire.scan.send_now(near.fileno(), b"x") == -1
+
+
 # Both forms
+
+
+@same_on_both_forms(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(0, 9), st.integers(0, 9))
+def test_unmask_is_one(wire: Any, data: bytes, key: int, before: int, behind: int) -> None:
+    start = min(before, len(data))
+    end = max(start, len(data) - behind)
+    assert wire.scan.unmask(data, start, end, key) == interpreted.unmask(data, start, end, key)
+    assert wire.scan.rotate(key, end) == interpreted.rotate(key, end)
 
 
 @same_on_both_forms(SPANS, st.sampled_from([b":", b"\n", b"\0", b"\xff", b"%"]))
