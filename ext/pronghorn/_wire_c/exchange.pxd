@@ -20,7 +20,8 @@ cdef Step _step(Exchange exchange, object message)
 
 cdef class Exchange:
     cdef Shared _shared
-    cdef list _arrivals
+    cdef object _arrival
+    cdef list _others
 
     cpdef dict take(self)
     cpdef deliver(self, dict message)

@@ -94,11 +94,13 @@ def _step(exchange, message):
 class Exchange:
     """One call of an application, with messages both ways. Knows the network only through its channel."""
 
-    __slots__ = ("_arrivals", "_shared")
+    __slots__ = ("_arrival", "_others", "_shared")
 
     def __init__(self, shared):
         self._shared = shared
-        self._arrivals = None
+        # The future of a pending `receive()`; there are hardly ever others.
+        self._arrival = None
+        self._others = None
 
     def receive(self):
         """The application's `receive`."""
@@ -122,25 +124,30 @@ class Exchange:
 
     def is_waiting(self):
         """Whether somebody is in `receive()`."""
-        return bool(self._arrivals)
+        return self._arrival is not None and not (self._arrival.done() and self._others is None)
 
     def wake(self):
         """Let every pending `receive()` look again."""
-        arrivals = self._arrivals
-        if arrivals:
-            self._arrivals = None
-            for arrival in arrivals:
-                if not arrival.done():
-                    arrival.set_result(None)
+        arrival = self._arrival
+        if arrival is not None:
+            self._arrival = None
+            if not arrival.done():
+                arrival.set_result(None)
+            if self._others is not None:
+                others = self._others
+                self._others = None
+                for arrival in others:
+                    if not arrival.done():
+                        arrival.set_result(None)
 
     def arrival(self):
         """A future that is done when `take` may have something."""
         future = self._shared.create_future()
-        if self._arrivals is None:
-            self._arrivals = []
+        if self._arrival is None or self._arrival.done():
+            self._arrival = future
         else:
-            self._arrivals = [arrival for arrival in self._arrivals if not arrival.done()]
-        self._arrivals.append(future)
+            self._others = [other for other in self._others or () if not other.done()]
+            self._others.append(future)
         return future
 
 

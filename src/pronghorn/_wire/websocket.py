@@ -69,7 +69,7 @@ class WebSocket(Exchange):
         self._reader = Reader(shared.limits.message_size, handshake.deflate)
         self._state = CONNECTING
         self._connected = False
-        self._messages = []
+        self._messages = None
         self._queued = 0
         self._pong_due = None
         # What the application is told at the end; no code until then.
@@ -129,7 +129,8 @@ class WebSocket(Exchange):
         self._send_frame(CLOSE, close_payload(code, reason))
         self._state = CLOSING
         self._close_by = self._shared.deadline(self._shared.limits.closing)
-        self._messages = []
+        self._messages = None
+        self._queued = 0
         self._end(code, reason)
         if self.held:
             self._read_on()
@@ -207,7 +208,9 @@ class WebSocket(Exchange):
             self._fail(error.code, error.reason)
 
     def _queue(self, payload):
-        awaited = bool(self._arrivals)
+        awaited = self.is_waiting()
+        if self._messages is None:
+            self._messages = []
         self._messages.append(payload)
         self._queued += len(payload)
         # What is awaited is taken before more can come.
