@@ -50,7 +50,7 @@ class Future:
         self._callbacks.append(callback)
 
     def __await__(self):
-        if not self._done:
+        while not self._done:
             yield self
         if self._error is not None:
             raise self._error

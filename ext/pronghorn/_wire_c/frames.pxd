@@ -33,7 +33,6 @@ cdef class Reader:
 
     cpdef feed(self, bytes data)
     cpdef int next(self) except -2
-    cpdef Py_ssize_t unread(self)
     @cython.locals(buffer=bytes, start=Py_ssize_t, size=Py_ssize_t, content=Py_ssize_t, length=Py_ssize_t, first=int)
     cdef int _read_frame(self) except -2
     cdef _check(self, int first, int opcode, Py_ssize_t length)

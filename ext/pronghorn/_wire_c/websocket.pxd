@@ -59,4 +59,5 @@ cdef class WebSocket(Exchange):
 
 
 cdef dict _scope(dict scope, Handshake handshake)
+cdef int _close_code(code) except -1
 cdef str _as_text(text)

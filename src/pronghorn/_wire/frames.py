@@ -126,10 +126,6 @@ class Reader:
                 if opcode != CONTINUATION:
                     return opcode
 
-    def unread(self):
-        """The number of bytes that were not looked at yet."""
-        return len(self._buffer) - self._position
-
     def _read_frame(self):
         """Read a header. CONTINUATION says that a part of a message follows."""
         buffer = self._buffer

@@ -16,7 +16,7 @@ VERSION = b"13"
 # What goes with 426 (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
 UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", VERSION)]
 
-_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # sixteen bytes in base64, and no bit more
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -105,8 +105,7 @@ class WebSocket(Exchange):
             if kind == "websocket.send":
                 return self._send(message)
             if kind == "websocket.close":
-                code = message.get("code")
-                self.close(NORMAL if code is None else code, message.get("reason") or "")
+                self.close(_close_code(message.get("code")), message.get("reason") or "")
                 return None
         elif state in (CLOSING, CLOSED):
             raise ClientDisconnected("the WebSocket is closed")
@@ -121,11 +120,9 @@ class WebSocket(Exchange):
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
     def close(self, code, reason):
-        """Start the closing handshake, unless it has begun. Raises ValueError for a code that has no place in it."""
+        """Start the closing handshake, unless it has begun."""
         if self._state != OPEN:
             return
-        if not is_close_code(code):
-            raise ValueError(f"not a close code: {code!r}")
         self._send_frame(CLOSE, close_payload(code, reason))
         self._state = CLOSING
         self._close_by = self._shared.deadline(self._shared.limits.closing)
@@ -349,6 +346,15 @@ def _scope(scope, handshake):
     scope["extensions"] = {"websocket.http.response": {}}
     del scope["method"]
     return scope
+
+
+def _close_code(code):
+    """An application's close code, checked before it becomes a C integer."""
+    if code is None:
+        return NORMAL
+    if not isinstance(code, int) or not 1000 <= code <= 4999 or not is_close_code(code):
+        raise ValueError(f"not a close code: {code!r}")
+    return int(code)
 
 
 def _as_text(text):

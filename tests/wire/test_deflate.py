@@ -1,0 +1,659 @@
+"""permessage-deflate: what is agreed on, messages inflated and deflated in their contexts, bombs, corrupt data."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+import zlib
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from framing import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    NOTHING,
+    PING,
+    PONG,
+    RSV1,
+    RSV2,
+    RSV3,
+    TEXT,
+    VIOLATION,
+    by_compression,
+    close,
+    compression,
+    drain,
+    events_of,
+    every_way,
+    fragments,
+    frame,
+)
+
+from pronghorn.errors import ProtocolError
+
+MIB = 1048576
+TAIL = b"\x00\x00\xff\xff"
+# What does not compress, and repeats itself only at a distance.
+NOISE = random.Random(7692).randbytes(3000)
+
+
+def agree(wire: Any, parameters: str = "", compression: Any = zlib) -> Any:
+    """A Deflate for an offer with `parameters`."""
+    deflate = wire.deflate.negotiate("permessage-deflate" + parameters, compression)
+    assert deflate is not None
+    return deflate
+
+
+def answer_to(wire: Any, offers: str) -> dict[str, str | None] | None:
+    """The parameters of what is agreed on, None if nothing is."""
+    deflate = wire.deflate.negotiate(offers, zlib)
+    if deflate is None:
+        return None
+    assert type(deflate.response) is bytes
+    name, *parameters = deflate.response.decode().split("; ")
+    assert name == "permessage-deflate"
+    pairs = [parameter.partition("=") for parameter in parameters]
+    assert len({name for name, _, _ in pairs}) == len(pairs)
+    return {name: value or None for name, _, value in pairs}
+
+
+class Client:
+    """A client's contexts, as zlib has them."""
+
+    def __init__(self, bits: int = 15, resets: bool = False) -> None:
+        self._bits = bits
+        self._resets = resets
+        self._deflater: Any = None
+        self._inflater = zlib.decompressobj(wbits=-15)
+
+    def deflate(self, content: bytes) -> bytes:
+        """The payload of one compressed message."""
+        return self.part(content)[:-4]
+
+    def part(self, content: bytes) -> bytes:
+        """Part of a message, to its last byte."""
+        if self._deflater is None or self._resets:
+            self._deflater = zlib.compressobj(wbits=-self._bits)
+        return bytes(self._deflater.compress(content) + self._deflater.flush(zlib.Z_SYNC_FLUSH))
+
+    def inflate(self, payload: bytes) -> bytes:
+        return self._inflater.decompress(payload + TAIL)
+
+
+def ended_stream(content: bytes) -> bytes:
+    """A deflate stream whose last block says that it is."""
+    deflater = zlib.compressobj(wbits=-15)
+    return deflater.compress(content) + deflater.flush(zlib.Z_FINISH)
+
+
+def read(wire: Any, data: bytes, parameters: str = "; client_max_window_bits", max_size: int = MIB) -> list[Any]:
+    """What a Reader makes of `data`, however it comes."""
+    return every_way(lambda: wire.frames.Reader(max_size, agree(wire, parameters)), data)
+
+
+def compressed(payload: bytes, opcode: int = BINARY, fin: bool = True) -> bytes:
+    return frame(opcode, payload, rsv=RSV1, fin=fin)
+
+
+# Negotiation (RFC 7692 section 7.1)
+
+AGREED: dict[str, dict[str, str | None]] = {
+    "": {"server_max_window_bits": "12"},
+    "; client_max_window_bits": {"server_max_window_bits": "12", "client_max_window_bits": "12"},
+    "; client_max_window_bits=15": {"server_max_window_bits": "12", "client_max_window_bits": "12"},
+    "; client_max_window_bits=12": {"server_max_window_bits": "12", "client_max_window_bits": "12"},
+    "; client_max_window_bits=9": {"server_max_window_bits": "12", "client_max_window_bits": "9"},
+    "; client_max_window_bits=8": {"server_max_window_bits": "12", "client_max_window_bits": "8"},
+    "; server_max_window_bits=15": {"server_max_window_bits": "12"},
+    "; server_max_window_bits=13": {"server_max_window_bits": "12"},
+    "; server_max_window_bits=11": {"server_max_window_bits": "11"},
+    "; server_max_window_bits=9": {"server_max_window_bits": "9"},
+    "; server_no_context_takeover": {"server_max_window_bits": "12", "server_no_context_takeover": None},
+    "; client_no_context_takeover": {"server_max_window_bits": "12", "client_no_context_takeover": None},
+    "; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=11; server_no_context_takeover": {
+        "server_max_window_bits": "10",
+        "client_max_window_bits": "11",
+        "server_no_context_takeover": None,
+        "client_no_context_takeover": None,
+    },
+    '; server_max_window_bits="10"': {"server_max_window_bits": "10"},
+    '; client_max_window_bits="10"': {"server_max_window_bits": "12", "client_max_window_bits": "10"},
+    '; server_max_window_bits="1\\0"': {"server_max_window_bits": "10"},
+    ";client_max_window_bits": {"server_max_window_bits": "12", "client_max_window_bits": "12"},
+    " \t;\tserver_max_window_bits = 10 ": {"server_max_window_bits": "10"},
+}
+
+
+@pytest.mark.parametrize("parameters", AGREED)
+def test_agreed(wire: Any, parameters: str) -> None:
+    assert answer_to(wire, "permessage-deflate" + parameters) == AGREED[parameters]
+
+
+INVALID = [
+    "; server_no_context_takeover=1",
+    "; server_no_context_takeover=true",
+    '; server_no_context_takeover="1"',
+    "; client_no_context_takeover=1",
+    "; server_max_window_bits",
+    "; server_max_window_bits=7",
+    "; server_max_window_bits=16",
+    "; server_max_window_bits=0",
+    "; server_max_window_bits=010",
+    "; server_max_window_bits=08",
+    "; server_max_window_bits=+9",
+    "; server_max_window_bits=-9",
+    "; server_max_window_bits=9.0",
+    "; server_max_window_bits=1e1",
+    "; server_max_window_bits=1_0",
+    "; server_max_window_bits=0x9",
+    "; server_max_window_bits=100",
+    "; server_max_window_bits=12345678901234567890",
+    "; server_max_window_bits=x",
+    "; client_max_window_bits=7",
+    "; client_max_window_bits=16",
+    "; client_max_window_bits=0",
+    "; client_max_window_bits=09",
+    "; client_max_window_bits=x",
+    '; client_max_window_bits="16"',
+    "; unknown",
+    "; unknown=1",
+    "; server_max_window_bits=10; unknown",
+    "; max_window_bits=10",
+    "; no_context_takeover",
+    "; server_no_context_takeover; server_no_context_takeover",
+    "; client_no_context_takeover; client_no_context_takeover",
+    "; server_max_window_bits=10; server_max_window_bits=10",
+    "; server_max_window_bits=10; server_max_window_bits=11",
+    "; client_max_window_bits; client_max_window_bits",
+    "; client_max_window_bits; client_max_window_bits=10",
+]
+
+
+@pytest.mark.parametrize("parameters", INVALID)
+def test_an_invalid_offer_is_declined(wire: Any, parameters: str) -> None:
+    assert answer_to(wire, "permessage-deflate" + parameters) is None
+
+
+def test_a_window_that_zlib_cannot_deflate_with_is_declined(wire: Any) -> None:
+    assert answer_to(wire, "permessage-deflate; server_max_window_bits=8") is None
+
+
+@pytest.mark.parametrize("parameters", INVALID)
+def test_the_offer_behind_an_invalid_one_is_taken(wire: Any, parameters: str) -> None:
+    offers = f"permessage-deflate{parameters}, permessage-deflate; server_max_window_bits=10"
+    assert answer_to(wire, offers) == {"server_max_window_bits": "10"}
+
+
+@pytest.mark.parametrize(
+    ("offers", "answer"),
+    [
+        ("permessage-deflate; server_max_window_bits=9, permessage-deflate", {"server_max_window_bits": "9"}),
+        ("permessage-deflate, permessage-deflate; server_max_window_bits=9", {"server_max_window_bits": "12"}),
+        ("foo, permessage-deflate; server_max_window_bits=9", {"server_max_window_bits": "9"}),
+        ("permessage-deflate; server_max_window_bits=9,foo;a", {"server_max_window_bits": "9"}),
+        (",, permessage-deflate ,", {"server_max_window_bits": "12"}),
+        ('foo; a="permessage-deflate"', None),
+        ("permessage-bzip2, x-webkit-deflate-frame, deflate", None),
+        ("permessage-deflate2", None),
+        ("", None),
+        (" , ", None),
+    ],
+)
+def test_the_first_of_several_offers_that_can_be_met(
+    wire: Any, offers: str, answer: dict[str, str | None] | None
+) -> None:
+    assert answer_to(wire, offers) == answer
+
+
+@pytest.mark.parametrize("offers", ["permessage-deflate; a=", "permessage-deflate, foo; b c", 'foo; a="b"c'])
+def test_a_malformed_offer_anywhere_is_refused(wire: Any, offers: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        wire.deflate.negotiate(offers, zlib)
+    assert caught.value.status == 400
+
+
+# Messages inflated (section 7.2.2)
+
+
+def test_hello(wire: Any) -> None:
+    assert read(wire, compressed(bytes.fromhex("f248cdc9c90700"), TEXT)) == [(TEXT, "Hello")]
+
+
+def test_hello_in_fragments(wire: Any) -> None:
+    parts = bytes.fromhex("f248cd"), bytes.fromhex("c9c90700")
+    assert read(wire, fragments(TEXT, *parts, rsv=RSV1)) == [(TEXT, "Hello")]
+
+
+def test_hello_and_its_like_in_the_same_context(wire: Any) -> None:
+    data = compressed(bytes.fromhex("f248cdc9c90700"), TEXT) + compressed(bytes.fromhex("f200110000"), TEXT)
+    assert read(wire, data) == [(TEXT, "Hello")] * 2
+
+
+def test_hello_in_a_block_without_compression(wire: Any) -> None:
+    assert read(wire, compressed(bytes.fromhex("000500faff48656c6c6f00"), TEXT)) == [(TEXT, "Hello")]
+
+
+def test_hello_in_a_last_block(wire: Any) -> None:
+    assert read(wire, compressed(bytes.fromhex("f348cdc9c9070000"), TEXT)) == [(TEXT, "Hello")]
+
+
+def test_hello_in_two_blocks(wire: Any) -> None:
+    assert read(wire, compressed(bytes.fromhex("f248050000 00ffffcac9c90700"), TEXT)) == [(TEXT, "Hello")]
+
+
+@pytest.mark.parametrize(("opcode", "empty"), [(TEXT, ""), (BINARY, b"")], ids=["text", "binary"])
+def test_an_empty_message(wire: Any, opcode: int, empty: Any) -> None:
+    assert read(wire, compressed(b"\0", opcode)) == [(opcode, empty)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 126, 4096, 65536, 300000])
+def test_sizes(wire: Any, size: int) -> None:
+    content = (NOISE * 100)[:size]
+    assert read(wire, compressed(Client(12).deflate(content))) == [(BINARY, content)]
+
+
+def test_messages_share_their_context(wire: Any) -> None:
+    client = Client(12)
+    first, second = client.deflate(NOISE), client.deflate(NOISE)
+    assert len(second) < 100
+    assert read(wire, compressed(first) + compressed(second)) == [(BINARY, NOISE)] * 2
+
+
+def test_messages_without_compression_are_no_part_of_the_context(wire: Any) -> None:
+    client = Client(12)
+    data = compressed(client.deflate(NOISE)) + frame(BINARY, b"plain") + fragments(TEXT, b"a", b"b")
+    assert read(wire, data + compressed(client.deflate(NOISE))) == [
+        (BINARY, NOISE),
+        (BINARY, b"plain"),
+        (TEXT, "ab"),
+        (BINARY, NOISE),
+    ]
+
+
+def test_a_context_that_was_agreed_to_be_let_go(wire: Any) -> None:
+    client = Client(resets=True)
+    data = b"".join(compressed(client.deflate(NOISE)) for _ in range(3))
+    assert read(wire, data, "; client_no_context_takeover") == [(BINARY, NOISE)] * 3
+
+
+def test_a_context_that_was_agreed_to_be_let_go_is_not_there(wire: Any) -> None:
+    data = compressed(bytes.fromhex("f248cdc9c90700"), TEXT) + compressed(bytes.fromhex("f200110000"), TEXT)
+    assert read(wire, data, "; client_no_context_takeover") == [(TEXT, "Hello"), (VIOLATION, 1002)]
+
+
+def test_a_client_may_let_its_context_go(wire: Any) -> None:
+    client = Client(12, resets=True)
+    data = b"".join(compressed(client.deflate(NOISE)) for _ in range(3))
+    assert read(wire, data) == [(BINARY, NOISE)] * 3
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_a_clients_window(wire: Any, bits: int) -> None:
+    client = Client(min(bits, 12))
+    content = NOISE + NOISE[:200] + b"x" * 1000 + NOISE[-100:]
+    data = compressed(client.deflate(content)) + compressed(client.deflate(content))
+    assert read(wire, data, f"; client_max_window_bits={bits}") == [(BINARY, content)] * 2
+
+
+def test_the_largest_window_where_the_client_does_not_offer_less(wire: Any) -> None:
+    client = Client(15)
+    content = random.Random(15).randbytes(30000)
+    data = compressed(client.deflate(content)) + compressed(client.deflate(content))
+    assert read(wire, data, "") == [(BINARY, content)] * 2
+
+
+def test_fragments_cut_anywhere(wire: Any) -> None:
+    content = "Hello, κόσμε".encode() * 3
+    payload = Client(12).deflate(content)
+    for index in range(len(payload) + 1):
+        data = fragments(TEXT, payload[:index], payload[index:], rsv=RSV1, between=frame(PING, b"p"))
+        reader = wire.frames.Reader(MIB, agree(wire))
+        assert events_of(reader, [data]) == [(PING, b"p"), (TEXT, content.decode())], index
+
+
+def test_fragments_that_are_empty(wire: Any) -> None:
+    payload = Client(12).deflate(b"Hello")
+    for parts in ((b"", payload), (payload, b""), (b"", payload[:3], b"", payload[3:], b"")):
+        assert read(wire, fragments(BINARY, *parts, rsv=RSV1)) == [(BINARY, b"Hello")]
+
+
+def test_blocks_of_every_kind_in_one_message(wire: Any) -> None:
+    stored = zlib.compressobj(level=0, wbits=-15)
+    fixed = zlib.compressobj(strategy=zlib.Z_FIXED, wbits=-15)
+    dynamic = zlib.compressobj(level=9, wbits=-15)
+    content = b"the quick brown fox " * 50
+    parts = [
+        deflater.compress(content) + deflater.flush(zlib.Z_SYNC_FLUSH) for deflater in (stored, fixed, dynamic, stored)
+    ]
+    assert read(wire, compressed(b"".join(parts)[:-4])) == [(BINARY, content * 4)]
+
+
+# A stream may end with any block (section 7.2.1); another follows
+
+
+def test_messages_that_each_end_their_stream(wire: Any) -> None:
+    data = b"".join(compressed(ended_stream(content) + b"\0") for content in (b"one", b"two", b"three"))
+    assert read(wire, data) == [(BINARY, b"one"), (BINARY, b"two"), (BINARY, b"three")]
+
+
+def test_a_usual_message_behind_one_that_ends_its_stream(wire: Any) -> None:
+    client = Client(12)
+    data = compressed(ended_stream(b"one") + b"\0") + b"".join(compressed(client.deflate(NOISE)) for _ in range(2))
+    assert read(wire, data) == [(BINARY, b"one"), (BINARY, NOISE), (BINARY, NOISE)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 20])
+def test_a_message_of_streams_that_end(wire: Any, count: int) -> None:
+    payload = b"".join(ended_stream(b"part %d " % index) for index in range(count)) + b"\0"
+    content = b"".join(b"part %d " % index for index in range(count))
+    assert read(wire, compressed(payload)) == [(BINARY, content)]
+    assert read(wire, fragments(BINARY, payload[:9], payload[9:], rsv=RSV1)) == [(BINARY, content)]
+
+
+def test_streams_that_end_are_bounded(wire: Any) -> None:
+    """An inflater for every two bytes would cost more than the client pays."""
+    reader = wire.frames.Reader(MIB, agree(wire))
+    assert events_of(reader, [compressed(b"\x03\x00" * 10 + b"\0")]) == [(BINARY, b"")]
+    assert events_of(reader, [compressed(b"\x03\x00" * 10 + b"\0")]) == [(BINARY, b"")]
+    assert read(wire, compressed(b"\x03\x00" * 1000 + b"\0")) == [(VIOLATION, 1002)]
+
+
+def test_a_bomb_of_streams_that_end(wire: Any) -> None:
+    payload = b"".join(ended_stream(bytes(60000)) for _ in range(2)) + b"\0"
+    assert read(wire, compressed(payload), max_size=120000) == [(BINARY, bytes(120000))]
+    assert read(wire, compressed(payload), max_size=119999) == [(VIOLATION, 1009)]
+
+
+# The bit that says so (section 7.2.3.1)
+
+
+@pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
+def test_a_control_frame_is_never_compressed(wire: Any, opcode: int) -> None:
+    assert read(wire, frame(opcode, rsv=RSV1)) == [(VIOLATION, 1002)]
+
+
+@pytest.mark.parametrize("first", [0, RSV1], ids=["plain", "compressed"])
+@pytest.mark.parametrize("fin", [True, False], ids=["final", "not final"])
+def test_only_the_first_frame_says_so(wire: Any, first: int, fin: bool) -> None:
+    data = frame(BINARY, b"\0", fin=False, rsv=first) + frame(CONTINUATION, b"\0", rsv=RSV1, fin=fin)
+    assert read(wire, data) == [(VIOLATION, 1002)]
+
+
+@pytest.mark.parametrize("rsv", [RSV2, RSV3, RSV1 | RSV2, RSV1 | RSV3, RSV1 | RSV2 | RSV3])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY, CONTINUATION, PING])
+def test_the_other_bits_stay_reserved(wire: Any, opcode: int, rsv: int) -> None:
+    assert read(wire, frame(opcode, b"\0", rsv=rsv)) == [(VIOLATION, 1002)]
+
+
+@pytest.mark.parametrize("opcode", [3, 7, 11, 15])
+def test_reserved_opcodes_stay_reserved(wire: Any, opcode: int) -> None:
+    assert read(wire, frame(opcode, b"\0", rsv=RSV1)) == [(VIOLATION, 1002)]
+
+
+def test_messages_need_not_be_compressed(wire: Any) -> None:
+    data = frame(TEXT, b"a") + fragments(BINARY, b"b", b"c") + frame(PING) + close(1000)
+    assert read(wire, data) == [(TEXT, "a"), (BINARY, b"bc"), (PING, b""), (CLOSE, 1000, "")]
+
+
+# Text
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a\xc0\x80", b"\xed\xa0\x80", b"a" * 5000 + b"\xf5", b"\xe2\x82"])
+def test_text_is_utf8(wire: Any, content: bytes) -> None:
+    assert read(wire, compressed(Client(12).deflate(content), TEXT)) == [(VIOLATION, 1007)]
+
+
+def test_text_whose_characters_are_cut_by_fragments(wire: Any) -> None:
+    client = Client(12)
+    euro = "€".encode()
+    parts = client.part(b"a" + euro[:1]), client.part(euro[1:2]), client.deflate(euro[2:] + b"b")
+    assert read(wire, fragments(TEXT, *parts, rsv=RSV1)) == [(TEXT, "a€b")]
+
+
+def test_text_fails_before_its_end(wire: Any) -> None:
+    reader = wire.frames.Reader(MIB, agree(wire))
+    reader.feed(compressed(Client(12).part(b"a\xff"), TEXT, fin=False))
+    assert drain(reader) == [(VIOLATION, 1007)]
+
+
+# Size
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 1000])
+def test_the_bound_is_on_what_is_inflated(wire: Any, parts: int) -> None:
+    def message() -> bytes:
+        client = Client(12)
+        sizes = [6000 // parts] * parts
+        return fragments(BINARY, *(client.part(bytes(size)) for size in sizes[:-1]), client.deflate(bytes(sizes[-1])),
+                         rsv=RSV1)  # fmt: skip
+
+    assert read(wire, message(), max_size=6000) == [(BINARY, bytes(6000))]
+    assert read(wire, message(), max_size=5999) == [(VIOLATION, 1009)]
+
+
+def test_the_bound_is_each_messages_own(wire: Any) -> None:
+    client = Client(12)
+    data = b"".join(compressed(client.deflate(bytes(1000))) for _ in range(5)) + frame(BINARY, bytes(1000))
+    assert read(wire, data, max_size=1000) == [(BINARY, bytes(1000))] * 6
+
+
+def test_the_bound_is_not_on_what_comes(wire: Any) -> None:
+    """Noise in blocks without compression is longer than it was."""
+    payload = Client(12).deflate(NOISE)
+    assert len(payload) > len(NOISE)
+    assert read(wire, compressed(payload), max_size=len(NOISE)) == [(BINARY, NOISE)]
+
+
+def test_a_plain_message_among_compressed_ones_is_bounded_by_its_head(wire: Any) -> None:
+    reader = wire.frames.Reader(300, agree(wire))
+    reader.feed(compressed(Client(12).deflate(bytes(300))) + frame(BINARY, length=301))
+    assert drain(reader) == [(BINARY, bytes(300)), (VIOLATION, 1009)]
+
+
+def bomb(size: int) -> bytes:
+    """A message of `size` zeros, a thousandth of that long."""
+    deflater = zlib.compressobj(level=9, wbits=-15)
+    payload = b"".join(deflater.compress(bytes(MIB)) for _ in range(size // MIB)) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    return payload[:-4]
+
+
+def peak_of(action: Any) -> int:
+    """Bytes allocated at the most while `action` runs, zlib's too."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cut", [1 << 30, 4096, 100], ids=["in one piece", "in pieces", "in small pieces"])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
+@pytest.mark.parametrize("fragment", [None, 5000], ids=["one frame", "fragments"])
+def test_a_bomb_is_not_inflated(wire: Any, fragment: int | None, opcode: int, cut: int) -> None:
+    payload = bomb(128 * MIB)
+    if fragment is None:
+        data = compressed(payload, opcode)
+    else:
+        parts = [payload[index : index + fragment] for index in range(0, len(payload), fragment)]
+        data = fragments(opcode, *parts, rsv=RSV1)
+    reader = wire.frames.Reader(MIB, agree(wire, ""))
+    pieces = [data[index : index + cut] for index in range(0, len(data), cut)]
+    events: list[Any] = []
+    assert peak_of(lambda: events.extend(events_of(reader, pieces))) < 6 * MIB
+    assert events == [(VIOLATION, 1009)]
+
+
+def test_a_bomb_behind_the_border(wire: Any) -> None:
+    """The last piece gives it away, with no room left at all."""
+    client = Client()
+    data = fragments(BINARY, client.part(bytes(1000)), bomb(64 * MIB), rsv=RSV1)
+    reader = wire.frames.Reader(1000, agree(wire, ""))
+    events: list[Any] = []
+    assert peak_of(lambda: events.extend(events_of(reader, [data]))) < MIB
+    assert events == [(VIOLATION, 1009)]
+
+
+def test_blocks_of_nothing_take_no_memory(wire: Any) -> None:
+    empty = fragments(BINARY, *[b"\x00\x00\x00\xff\xff" * 20] * 500, b"\0", rsv=RSV1)
+    reader = wire.frames.Reader(MIB, agree(wire))
+    assert events_of(reader, [empty]) == [(BINARY, b"")]
+    assert peak_of(lambda: events_of(reader, [empty])) < 400000
+
+
+# Corrupt data
+
+CORRUPT = {
+    "block of no kind": b"\x07",
+    "block of no kind, not the last": b"\x06\0\0",
+    "lengths that are not each other's complement": b"\x00\x01\x00\x01\x00abc",
+    "reference behind the beginning": bytes.fromhex("f200110000"),
+    "plain text": b"this is not compressed at all",
+    "zlib header": zlib.compress(b"Hello"),
+    "gzip header": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03",
+    "noise": NOISE,
+    "noise behind the end of a stream": ended_stream(b"Hello") + NOISE,
+}
+
+
+@pytest.mark.parametrize("name", CORRUPT)
+def test_corrupt_data(wire: Any, name: str) -> None:
+    assert read(wire, compressed(CORRUPT[name])) == [(VIOLATION, 1002)]
+
+
+def test_corrupt_data_behind_a_message(wire: Any) -> None:
+    data = compressed(Client(12).deflate(b"Hello")) + compressed(b"\x07")
+    assert read(wire, data) == [(BINARY, b"Hello"), (VIOLATION, 1002)]
+
+
+def test_corrupt_data_in_a_continuation(wire: Any) -> None:
+    data = fragments(BINARY, Client(12).part(b"Hello"), b"\x07", b"", rsv=RSV1)
+    assert read(wire, data) == [(VIOLATION, 1002)]
+
+
+def test_a_window_larger_than_agreed(wire: Any) -> None:
+    client = Client(15)
+    data = compressed(client.deflate(NOISE)) + compressed(client.deflate(NOISE))
+    assert read(wire, data, "; client_max_window_bits=9") == [(BINARY, NOISE), (VIOLATION, 1002)]
+
+
+# Messages deflated
+
+
+def inflated(inflater: Any, payload: bytes) -> bytes:
+    """The content of `payload`, by an inflater that remembers no more than its window between two small steps."""
+    content, rest = b"", payload + TAIL
+    while True:
+        part = inflater.decompress(rest, 16)
+        rest = inflater.unconsumed_tail
+        content += part
+        if not part and not rest:
+            return content
+
+
+@by_compression
+def test_what_is_deflated(wire: Any, name: str) -> None:
+    deflate = agree(wire, compression=compression(name))
+    client = Client()
+    for content in (b"Hello", b"", NOISE, b"", b"", b"Hello" * 10000, b"\0", bytes(200000)):
+        payload = deflate.deflate(content)
+        assert type(payload) is bytes
+        assert payload
+        assert client.inflate(payload) == content
+
+
+@by_compression
+def test_the_context_is_kept(wire: Any, name: str) -> None:
+    deflate = agree(wire, compression=compression(name))
+    first, second = deflate.deflate(NOISE[:1000]), deflate.deflate(NOISE[:1000])
+    assert len(second) < 100
+    client = Client()
+    assert [client.inflate(first), client.inflate(second)] == [NOISE[:1000]] * 2
+
+
+@by_compression
+def test_the_context_is_let_go(wire: Any, name: str) -> None:
+    deflate = agree(wire, "; server_no_context_takeover", compression(name))
+    payloads = [deflate.deflate(NOISE) for _ in range(3)]
+    assert [Client().inflate(payload) for payload in payloads] == [NOISE] * 3
+
+
+@by_compression
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_the_servers_window(wire: Any, bits: int, name: str) -> None:
+    """What is deflated for a window can be inflated with one as small."""
+    deflate = agree(wire, f"; server_max_window_bits={bits}", compression(name))
+    inflater = zlib.decompressobj(wbits=-bits)
+    for _ in range(3):
+        content = NOISE + bytes(1000) + NOISE[:500] + NOISE
+        assert inflated(inflater, deflate.deflate(content)) == content
+
+
+@by_compression
+def test_the_window_that_is_answered_is_kept(wire: Any, name: str) -> None:
+    deflate = agree(wire, compression=compression(name))
+    inflater = zlib.decompressobj(wbits=-12)
+    content = random.Random(12).randbytes(5000)
+    assert [inflated(inflater, deflate.deflate(content)) for _ in range(2)] == [content] * 2
+
+
+def test_both_ways_are_apart(wire: Any) -> None:
+    deflate = agree(wire)
+    client = Client(12)
+    reader = wire.frames.Reader(MIB, deflate)
+    for index in range(10):
+        content = NOISE[index * 100 :]
+        assert client.inflate(deflate.deflate(content)) == content
+        assert events_of(reader, [compressed(client.deflate(content))]) == [(BINARY, content)]
+
+
+def test_a_compressed_frame_says_so(wire: Any) -> None:
+    out: list[bytes] = []
+    wire.frames.frame(TEXT | 0x40, b"\0", out)
+    assert b"".join(out) == b"\xc1\x01\0"
+
+
+# Contexts cost memory
+
+
+def counting() -> tuple[Any, list[str]]:
+    """zlib, and the contexts that were made with it."""
+    made: list[str] = []
+
+    def make(name: str, **options: Any) -> Any:
+        made.append(name)
+        return getattr(zlib, name)(**options)
+
+    return SimpleNamespace(
+        compressobj=lambda **options: make("compressobj", **options),
+        decompressobj=lambda **options: make("decompressobj", **options),
+        Z_SYNC_FLUSH=zlib.Z_SYNC_FLUSH,
+        error=zlib.error,
+    ), made
+
+
+def test_a_silent_connection_has_no_contexts(wire: Any) -> None:
+    module, made = counting()
+    deflate = wire.deflate.negotiate("permessage-deflate", module)
+    reader = wire.frames.Reader(MIB, deflate)
+    assert events_of(reader, [frame(PING) + frame(TEXT, b"plain")]) == [(PING, b""), (TEXT, "plain")]
+    assert made == []
+
+
+def test_each_context_is_made_when_it_is_needed(wire: Any) -> None:
+    module, made = counting()
+    deflate = wire.deflate.negotiate("permessage-deflate", module)
+    reader = wire.frames.Reader(MIB, deflate)
+    client = Client()
+    for _ in range(3):
+        events_of(reader, [compressed(client.deflate(b"Hello"))])
+    assert made == ["decompressobj"]
+    for _ in range(3):
+        deflate.deflate(b"Hello")
+    assert made == ["decompressobj", "compressobj"]
+
+
+def test_nothing_is_read_without_a_frame(wire: Any) -> None:
+    assert wire.frames.Reader(MIB, agree(wire)).next() == NOTHING

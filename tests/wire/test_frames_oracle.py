@@ -1,0 +1,530 @@
+"""Frames against the `websockets` library, the oracle: every difference in a table, with its reason; and the whole way
+through its client, from the handshake to messages both ways.
+"""
+
+from __future__ import annotations
+
+import zlib
+from codecs import getincrementaldecoder
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from framing import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    VIOLATION,
+    by_compression,
+    close,
+    compression,
+    ended,
+    events_of,
+    fragments,
+    frame,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pronghorn.errors import FrameError
+
+websockets = pytest.importorskip("websockets")
+
+from websockets.client import ClientProtocol  # noqa: E402
+from websockets.extensions.permessage_deflate import (  # noqa: E402
+    ClientPerMessageDeflateFactory,
+    PerMessageDeflate,
+)
+from websockets.frames import Close  # noqa: E402
+from websockets.protocol import Protocol, Side, State  # noqa: E402
+from websockets.uri import parse_uri  # noqa: E402
+
+COMPRESSED = 0x40
+MAX_SIZE = 300
+MIB = 1048576
+BOTH_FORMS = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300
+)
+
+
+def ours(wire: Any, pieces: list[bytes], offer: str | None = None) -> tuple[list[Any], str]:
+    """What a Reader makes of `pieces`, and the reason where it refuses them."""
+    reasons: list[str] = []
+
+    class Watched:
+        """A Reader whose violations leave their reason."""
+
+        def __init__(self) -> None:
+            self.reader = wire.frames.Reader(MAX_SIZE, offer and wire.deflate.negotiate(offer, zlib))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.reader, name)
+
+        def next(self) -> int:
+            try:
+                return int(self.reader.next())
+            except FrameError as error:
+                reasons.append(error.reason)
+                raise
+
+    return events_of(Watched(), pieces), "".join(reasons)
+
+
+class Theirs:
+    """What the oracle makes of `data`.
+
+    It looks at a frame when it is whole, and leaves UTF-8 to its user: so one that is cut off is `completed` where we
+    have refused it, and texts are decoded here. `stopped_at` is the head of the frame that it refuses, if it does.
+    """
+
+    def __init__(self, data: bytes, offer: str | None = None, completed: bool = False) -> None:
+        protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_SIZE)
+        self.deflate: Any = None
+        if offer:
+            self.deflate = Noting("client_no_context_takeover" in offer, False, 15, 12)
+            protocol.extensions = [self.deflate]
+        protocol.receive_data(data + bytes(min(missing(data), MAX_SIZE) if completed else 0))
+        frames = protocol.events_received()
+        self.events: list[Any] = []
+        self.inside = False
+        self.room = MAX_SIZE
+        self.stopped_at: Head | None = None
+        self._read(frames)
+        if not ended(self.events) and protocol.parser_exc is not None:
+            self.events.append((VIOLATION, int(protocol.close_sent.code)))
+            self.stopped_at = heads(data)[len(frames)]
+        self.stream_ended = self.deflate is not None and self.deflate.stream_ended()
+        self.has_long_forms = not all(head.is_minimal for head in heads(data))
+
+    def _read(self, frames: list[Any]) -> None:
+        opcode, content = CONTINUATION, b""
+        decoder = getincrementaldecoder("utf-8")()
+        for each in frames:
+            data = bytes(each.data)
+            if each.opcode in (PING, PONG):
+                self.events.append((int(each.opcode), data))
+            elif each.opcode == CLOSE:
+                code = int.from_bytes(data[:2], "big") or 1005
+                self.events.append((CLOSE, code, data[2:].decode()))
+            else:
+                if each.opcode != CONTINUATION:
+                    opcode, content = int(each.opcode), b""
+                    decoder.reset()
+                content += data
+                self.inside = not each.fin
+                self.room = MAX_SIZE - len(content) * self.inside
+                if opcode == TEXT:
+                    try:
+                        decoder.decode(data, each.fin)
+                    except UnicodeDecodeError:
+                        self.events.append((VIOLATION, 1007))
+                        return
+                    if b"\xed\xa0" <= decoder.getstate()[0] < b"\xee":
+                        # The decoder keeps the beginning of a surrogate until it has the whole.
+                        self.events.append((VIOLATION, 1007))
+                        return
+                if each.fin:
+                    self.events.append((opcode, content.decode() if opcode == TEXT else content))
+
+
+class Noting(PerMessageDeflate):  # type: ignore[misc]
+    """The oracle's extension, which lets an inflater go with its message where that was agreed on."""
+
+    has_ended = False
+
+    def __delattr__(self, name: str) -> None:
+        self.has_ended = self.stream_ended()
+        super().__delattr__(name)
+
+    def stream_ended(self) -> bool:
+        """Whether an inflater has come to its stream's end, behind which it drops everything."""
+        return self.has_ended or getattr(getattr(self, "decoder", None), "eof", False)
+
+
+class Head:
+    """A frame's head: what is to be known to tell why two readers differ."""
+
+    def __init__(self, data: bytes) -> None:
+        data = data[:14].ljust(14, b"\0")
+        short = data[1] & 127
+        end = {126: 4, 127: 10}.get(short, 2)
+        self.opcode = data[0] & 15
+        self.length = short if end == 2 else int.from_bytes(data[2:end], "big")
+        self.size = end + (4 if data[1] & 128 else 0)
+        self.is_minimal = self.length >= {126: 126, 127: 65536}.get(short, 0)
+
+
+def heads(data: bytes) -> list[Head]:
+    """The heads of the frames in `data`, the last perhaps of one that is cut off."""
+    found = []
+    while data:
+        head = Head(data)
+        found.append(head)
+        data = data[head.size + head.length :]
+    return found
+
+
+def missing(data: bytes) -> int:
+    """How many bytes the last frame lacks."""
+    end = 0
+    for head in heads(data):
+        end += head.size + head.length
+    return end - len(data)
+
+
+# Differences: what the client sends; whether compressed messages were agreed on; what we make of it, what the oracle
+# does; why ours is as well.
+DEFLATE = "permessage-deflate; client_max_window_bits=15"
+LONG = b"x" * 200
+DIFFERENCES = {
+    "length not minimal": (
+        frame(TEXT, b"a", bits=16),
+        None,
+        [(VIOLATION, 1002)],
+        [(TEXT, "a")],
+        "a length is in its shortest form (RFC 6455 section 5.2); websockets takes any",
+    ),
+    "length out of range": (
+        frame(TEXT, length=1 << 63),
+        None,
+        [(VIOLATION, 1002)],
+        [(VIOLATION, 1009)],
+        "what has the top bit set is no length; websockets finds it too big",
+    ),
+    "a frame that breaks two rules": (
+        frame(PING, LONG * 2),
+        None,
+        [(VIOLATION, 1002)],
+        [(VIOLATION, 1009)],
+        "websockets looks at a frame's size first, at the rest when it is whole",
+    ),
+    "a code and a reason that are both wrong": (
+        close(1005, b"\xff"),
+        None,
+        [(VIOLATION, 1002)],
+        [(VIOLATION, 1007)],
+        "websockets looks at the reason first",
+    ),
+    "a control frame when the message under way is nearly as big as may be": (
+        frame(BINARY, LONG, fin=False) + frame(PING, b"x" * 125) + frame(CONTINUATION, b"y"),
+        None,
+        [(PING, b"x" * 125), (BINARY, LONG + b"y")],
+        [(VIOLATION, 1009)],
+        "a control frame is no part of a message; websockets wants room for it",
+    ),
+    "a close frame inside a message": (
+        frame(TEXT, b"a", fin=False) + close(1000),
+        None,
+        [(CLOSE, 1000, "")],
+        [(VIOLATION, 1002)],
+        "control frames may come between fragments (RFC 6455 section 5.4); websockets does not let this one",
+    ),
+    "compressed data longer than its content": (
+        frame(BINARY, b"\x00\x2c\x01\xd3\xfe" + b"x" * 300 + b"\0", rsv=RSV1),
+        DEFLATE,
+        [(BINARY, b"x" * 300)],
+        [(VIOLATION, 1009)],
+        "the bound is on messages, which it would fit; websockets bounds what comes, too",
+    ),
+    "a stream that ends": (
+        frame(BINARY, bytes.fromhex("f348cdc9c9070000"), rsv=RSV1) + frame(BINARY, b"\x07", rsv=RSV1),
+        DEFLATE,
+        [(BINARY, b"Hello"), (VIOLATION, 1002)],
+        [(BINARY, b"Hello"), (BINARY, b"")],
+        "another follows (RFC 7692 section 7.2.1); websockets drops all data behind the end",
+    ),
+    "a bad text before bad compressed data": (
+        frame(TEXT, b"\x00\x01\x00\xfe\xff\xff\x07", rsv=RSV1),
+        DEFLATE,
+        [(VIOLATION, 1007)],
+        [(VIOLATION, 1002)],
+        "text is checked as it comes, here byte by byte; websockets inflates the whole frame first",
+    ),
+}
+
+
+def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
+    """The name of the difference that lets these differ, None if there is none."""
+    code, their_code = ended_with(our), ended_with(their.events)
+    stop = their.stopped_at
+    if reason in ("length not minimal", "control frame too long") and their.has_long_forms:
+        return "length not minimal"
+    if reason == "length out of range" and their_code == 1009:
+        return reason
+    if their.stream_ended:
+        return "a stream that ends"
+    if stop is None:
+        return None
+    if stop.opcode == CLOSE and reason == "invalid close code" and their_code == 1007:
+        return "a code and a reason that are both wrong"
+    if stop.opcode == CLOSE and their.inside and their_code == 1002:
+        return "a close frame inside a message"
+    if their_code == 1009 and stop.length > their.room:
+        if code == 1002:
+            return "a frame that breaks two rules"
+        if stop.opcode >= CLOSE:
+            return "a control frame when the message under way is nearly as big as may be"
+        if their.deflate is not None:
+            return "compressed data longer than its content"
+    if their.deflate is not None and code == 1007 and their_code in (1002, 1009):
+        return "a bad text before bad compressed data"
+    return None
+
+
+def ended_with(events: list[Any]) -> int | None:
+    """The code of the violation at the end."""
+    return events[-1][1] if events and events[-1][0] == VIOLATION else None
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_differences(wire: Any, name: str) -> None:
+    data, offer, our_events, their_events, why = DIFFERENCES[name]
+    assert why
+    events, reason = ours(wire, [bytes([byte]) for byte in data], offer)
+    their = Theirs(data, offer, completed=bool(reason))
+    assert (events, their.events) == (our_events, their_events)
+    assert difference(events, reason, their) == name
+
+
+def compare(wire: Any, data: bytes, pieces: list[bytes], offer: str | None = None) -> None:
+    events, reason = ours(wire, pieces, offer)
+    their = Theirs(data, offer, completed=bool(reason))
+    if events != their.events:
+        assert difference(events, reason, their), (events, reason, their.events)
+        common = min(len(events), len(their.events)) - 1
+        assert events[:common] == their.events[:common]
+
+
+# Generated
+
+
+def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(min(index, len(data)) for index in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+CUTS = st.lists(st.integers(0, 900), max_size=8)
+MASKS = st.binary(min_size=4, max_size=4)
+SIZES = st.sampled_from([0, 1, 2, 3, 7, 124, 125, 126, 127, 149, 150, 151, 299, 300, 301])
+CONTENTS = st.one_of(
+    st.text(max_size=40).map(str.encode),
+    st.binary(max_size=20),
+    st.builds(lambda size, character: (character * size)[:size], SIZES, st.sampled_from([b"a", b"\xc3\xa9"])),
+    st.sampled_from([b"\xed\xa0\x80", b"a\xff", "a€".encode()[:-1], b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe2\x82\xac"]),
+)
+CODES = st.one_of(st.sampled_from([0, 999, 1000, 1004, 1005, 1006, 1011, 1015, 2999, 3000, 4999, 5000]), st.just(1000))
+CONTROLS = st.one_of(
+    st.builds(frame, st.sampled_from([PING, PONG]), st.binary(max_size=125), mask=MASKS),
+    st.builds(close, CODES, st.one_of(st.text(max_size=10).map(str.encode), st.binary(max_size=5))),
+)
+# Mostly right in all but one thing.
+WILD = st.builds(
+    frame,
+    st.integers(0, 15),
+    CONTENTS,
+    fin=st.booleans(),
+    rsv=st.sampled_from([0, 0, 0, 0, 1, 2, 4, 7]),
+    mask=st.one_of(MASKS, MASKS, st.none()),
+    bits=st.sampled_from([None, None, None, 64]),
+)
+
+
+@st.composite
+def messages(draw: Any, deflate: Any = None) -> bytes:
+    """One message in fragments, with control frames between them; `deflate` compresses most of them."""
+    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    parts = split_at(draw(CONTENTS), draw(st.lists(st.integers(0, 300), max_size=3)))
+    rsv = 0
+    if deflate is not None and draw(st.sampled_from([True, True, False])):
+        payload = deflate(b"".join(parts))
+        parts = split_at(payload, draw(st.lists(st.integers(0, len(payload)), max_size=3)))
+        rsv = RSV1
+    between = draw(st.one_of(st.just(b""), st.just(b""), CONTROLS))
+    return fragments(opcode, *parts, rsv=rsv, between=between)
+
+
+@st.composite
+def streams(draw: Any, offer: str | None = None) -> bytes:
+    """What a client may send, right or not; corrupted here and there."""
+    deflate = None
+    if offer:
+        deflater = [zlib.compressobj(wbits=-15)]
+
+        def deflate(content: bytes) -> bytes:
+            if "client_no_context" in offer:
+                deflater[0] = zlib.compressobj(wbits=-15)
+            return (deflater[0].compress(content) + deflater[0].flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    steps = [
+        draw(st.one_of(messages(deflate), messages(deflate), CONTROLS, WILD)) for _ in range(draw(st.integers(1, 5)))
+    ]
+    data = bytearray(b"".join(steps))
+    if data:
+        for index, byte in draw(st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=1)):
+            data[index] = byte
+        data = data[: len(data) - draw(st.sampled_from([0, 0, 0, 0, 0, 1, 2, 100]))]
+    return bytes(data)
+
+
+@given(streams(), CUTS)
+@BOTH_FORMS
+def test_frames(wire: Any, data: bytes, cuts: list[int]) -> None:
+    compare(wire, data, split_at(data, cuts))
+
+
+OFFERS = [DEFLATE, "permessage-deflate; client_no_context_takeover"]
+
+
+@given(st.data(), st.sampled_from(OFFERS), CUTS)
+@BOTH_FORMS
+def test_compressed_frames(wire: Any, drawn: Any, offer: str, cuts: list[int]) -> None:
+    data = drawn.draw(streams(offer))
+    compare(wire, data, split_at(data, cuts), offer)
+
+
+@given(streams(), CUTS)
+@BOTH_FORMS
+def test_frames_are_read_alike_however_they_are_split(wire: Any, data: bytes, cuts: list[int]) -> None:
+    assert ours(wire, split_at(data, cuts)) == ours(wire, [data])
+
+
+# Any bytes at all
+
+
+@given(st.binary(max_size=60), st.sampled_from([None, *OFFERS]), CUTS)
+@BOTH_FORMS
+def test_noise(wire: Any, data: bytes, offer: str | None, cuts: list[int]) -> None:
+    compare(wire, data, split_at(data, cuts), offer)
+
+
+# The whole way, through the oracle's client
+
+CLIENTS = [
+    {
+        "server_no_context_takeover": server_resets,
+        "client_no_context_takeover": client_resets,
+        "server_max_window_bits": server_bits,
+        "client_max_window_bits": client_bits,
+    }
+    for server_resets in (False, True)
+    for client_resets in (False, True)
+    for server_bits in (None, 9, 15)
+    for client_bits in (None, True, 9, 15)
+]
+TEXTS = ["", "a", "κόσμε" * 100, "x" * 70000, "€\U0001f600", "x" * 125, "κόσμε" * 100]
+
+
+def connect(wire: Any, *factories: Any, deflating: str = "zlib") -> tuple[Any, Any]:
+    """A client that has met the server: its protocol, and the server's side of what was agreed on."""
+    client = ClientProtocol(parse_uri("ws://a/"), extensions=factories or None, subprotocols=["chat"])
+    client.send_request(client.connect())
+    [request] = client.data_to_send()
+    shared = wire.shared.Shared(wire.shared.Limits(), None)
+    handshake = wire.handshake.read(wire.head.parse(request, 0, len(request), shared.limits), compression(deflating))
+    client.receive_data(wire.handshake.switch(shared, handshake.key, handshake.answer("chat", ())))
+    assert client.handshake_exc is None
+    assert (client.state, client.subprotocol) == (State.OPEN, "chat")
+    client.events_received()
+    return client, handshake.deflate
+
+
+def client_receives(client: Any, out: list[bytes]) -> list[tuple[int, bytes]]:
+    client.receive_data(b"".join(out))
+    assert client.parser_exc is None
+    return [(int(each.opcode), bytes(each.data)) for each in client.events_received()]
+
+
+@by_compression
+@pytest.mark.parametrize("options", CLIENTS, ids=lambda options: ",".join(str(value) for value in options.values()))
+def test_compressed_both_ways(wire: Any, options: dict[str, Any], name: str) -> None:
+    client, deflate = connect(wire, ClientPerMessageDeflateFactory(**options), deflating=name)
+    assert [each.name for each in client.extensions] == ["permessage-deflate"]
+    reader = wire.frames.Reader(MIB, deflate)
+    for text in TEXTS:
+        content = text.encode()
+        middle = len(content) // 2
+        client.send_text(content)
+        client.send_ping(b"between")
+        client.send_binary(content[:middle], fin=False)
+        client.send_continuation(content[middle:], fin=True)
+        assert events_of(reader, client.data_to_send()) == [(TEXT, text), (PING, b"between"), (BINARY, content)]
+        out: list[bytes] = []
+        wire.frames.frame(TEXT | COMPRESSED, deflate.deflate(content), out)
+        wire.frames.frame(PONG, b"between", out)
+        wire.frames.frame(BINARY | COMPRESSED, deflate.deflate(content), out)
+        wire.frames.text_frame(text, out)
+        assert client_receives(client, out) == [(TEXT, content), (PONG, b"between"), (BINARY, content), (TEXT, content)]
+
+
+def test_plain_both_ways(wire: Any) -> None:
+    client, deflate = connect(wire)
+    assert deflate is None
+    reader = wire.frames.Reader(MIB)
+    for text in TEXTS:
+        client.send_text(text.encode())
+        client.send_binary(text.encode())
+        assert events_of(reader, client.data_to_send()) == [(TEXT, text), (BINARY, text.encode())]
+        out: list[bytes] = []
+        wire.frames.text_frame(text, out)
+        wire.frames.frame(BINARY, text.encode(), out)
+        assert client_receives(client, out) == [(TEXT, text.encode()), (BINARY, text.encode())]
+
+
+def test_an_offer_that_cannot_be_met(wire: Any) -> None:
+    client, deflate = connect(wire, ClientPerMessageDeflateFactory(server_max_window_bits=8))
+    assert (deflate, client.extensions) == (None, [])
+
+
+def test_the_second_of_two_offers(wire: Any) -> None:
+    client, deflate = connect(
+        wire, ClientPerMessageDeflateFactory(server_max_window_bits=8), ClientPerMessageDeflateFactory()
+    )
+    assert len(client.extensions) == 1
+    assert deflate is not None
+
+
+@pytest.mark.parametrize("reason", ["", "bye", "€" * 41, "x" * 500], ids=["none", "short", "as long as may be", "cut"])
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1007, 1009, 1011, 1012, 3000, 4999])
+def test_closed_by_the_server(wire: Any, code: int, reason: str) -> None:
+    client, _ = connect(wire)
+    out: list[bytes] = []
+    wire.frames.frame(CLOSE, wire.frames.close_payload(code, reason), out)
+    client_receives(client, out)
+    assert client.close_rcvd == Close(code, reason[:123])
+    reader = wire.frames.Reader(MIB)
+    assert events_of(reader, client.data_to_send()) == [(CLOSE, code, reason[:123])]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "bye"), (3000, "€" * 41), (None, "")])
+def test_closed_by_the_client(wire: Any, code: int | None, reason: str) -> None:
+    client, _ = connect(wire)
+    client.send_close(code, reason)
+    reader = wire.frames.Reader(MIB)
+    assert events_of(reader, client.data_to_send()) == [(CLOSE, code or 1005, reason)]
+    out: list[bytes] = []
+    wire.frames.frame(CLOSE, wire.frames.close_payload(reader.code, ""), out)
+    client_receives(client, out)
+    assert client.close_rcvd.code == (code or 1005)
+
+
+@given(st.data(), st.lists(st.one_of(st.text(max_size=300), st.binary(max_size=300)), max_size=6))
+@BOTH_FORMS
+def test_messages_to_the_client(wire: Any, drawn: Any, contents: list[str | bytes]) -> None:
+    deflate = wire.deflate.negotiate(drawn.draw(st.sampled_from(OFFERS)), zlib)
+    client = Protocol(Side.CLIENT, state=State.OPEN)
+    client.extensions = [PerMessageDeflate(False, False, 12, 15)]
+    out: list[bytes] = []
+    sent = []
+    for content in contents:
+        data = content if isinstance(content, bytes) else content.encode()
+        opcode = BINARY if isinstance(content, bytes) else TEXT
+        if drawn.draw(st.booleans()):
+            wire.frames.frame(opcode | COMPRESSED, deflate.deflate(data), out)
+        else:
+            wire.frames.frame(opcode, data, out)
+        sent.append((opcode, data))
+    assert client_receives(client, out) == sent
