@@ -1249,13 +1249,63 @@ VIOLATIONS = {
 def test_a_violation_ends_the_session(wire: Any, name: str) -> None:
     violation, code = VIOLATIONS[name]
     socket = opened(wire, message_size=4999)
-    socket.receive(frame(TEXT, b"before") + violation)
+    socket.receive(violation)
     [(opcode, _, payload)] = socket.sent()
     assert (opcode, payload[:2]) == (CLOSE, code.to_bytes(2, "big"))
     assert socket.calls == ["finish_writing"]
     reason = payload[2:].decode()
     assert reason
-    assert [socket.hear(), socket.hear()] == [text("before"), disconnect(code, reason)]
+    assert socket.hear() == disconnect(code, reason)
+
+
+def test_a_violation_waits_for_answers_to_what_came_before(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(3))
+    for said in ("a", "b"):
+        assert socket.hear() == text(said)
+        assert socket.sent() == []
+        socket.say("send", text=said)
+        assert socket.sent() == [(TEXT, 0, said.encode())]
+    assert socket.hear() == disconnect(1002, "unknown opcode")
+    assert socket.sent() == close_sent(1002, b"unknown opcode")
+
+
+def test_a_violation_waits_for_an_answer_that_is_under_way(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a"))
+    assert socket.hear() == text("a")
+    socket.receive(frame(3))
+    assert socket.sent() == []
+    socket.say("send", text="a")
+    assert socket.hear() == disconnect(1002, "unknown opcode")
+    assert [opcode for opcode, _, _ in socket.sent()] == [TEXT, CLOSE]
+
+
+def test_a_violation_waits_for_ten_seconds(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") + frame(3))
+    socket.session.check(10)
+    assert socket.sent() == []
+    socket.session.check(11)
+    assert socket.sent() == close_sent(1002, b"unknown opcode")
+    assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1002, "unknown opcode")]
+
+
+def test_an_application_that_closes_is_before_a_violation(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") + frame(3))
+    assert socket.hear() == text("a")
+    socket.say("close", code=3000)
+    assert socket.sent() == close_sent(3000)
+    assert socket.hear() == disconnect(3000)
+
+
+@pytest.mark.parametrize("leave", ["end_input", "lose"])
+def test_a_client_that_leaves_behind_a_violation(wire: Any, leave: str) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") + frame(3))
+    getattr(socket.connection, leave)()
+    assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1002, "unknown opcode")]
 
 
 def test_what_comes_behind_a_violation_is_discarded_for_a_moment(wire: Any) -> None:

@@ -27,7 +27,8 @@ cdef class WebSocket(Exchange):
     cdef Deflate _deflate
     cdef bytes _pong_due
     # Life and end.
-    cdef bint _heard, _input_ended
+    cdef bint _answering, _heard, _input_ended
+    cdef object _failure
     cdef long _ping_at, _lost_by, _close_by
     cdef int _code
     cdef str _reason

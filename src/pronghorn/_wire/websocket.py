@@ -39,11 +39,13 @@ class WebSocket(Exchange):
     """
 
     __slots__ = (
+        "_answering",
         "_channel",
         "_close_by",
         "_code",
         "_connected",
         "_deflate",
+        "_failure",
         "_heard",
         "_input_ended",
         "_lost_by",
@@ -75,6 +77,9 @@ class WebSocket(Exchange):
         # What the application is told at the end; no code until then.
         self._code = 0
         self._reason = ""
+        # Whether the application has taken a message and not asked for the next; a violation that waits until it does.
+        self._answering = False
+        self._failure = None
         # Whether anything has come since the last ping, and seconds of `Shared.now`, 0 for none.
         self._heard = False
         self._input_ended = False
@@ -93,7 +98,11 @@ class WebSocket(Exchange):
             self._connected = True
             return {"type": "websocket.connect"}
         if self._messages:
+            self._answering = True
             return self._take_message()
+        self._answering = False
+        if self._failure is not None and self._state == OPEN:
+            self._fail(self._failure.code, self._failure.reason)
         if self._code:
             return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
         return None
@@ -129,7 +138,9 @@ class WebSocket(Exchange):
         self._messages = None
         self._queued = 0
         self._end(code, reason)
-        if self.held:
+        if self._failure is not None:
+            self._finish_closing()
+        elif self.held:
             self._read_on()
 
     def finish(self, failed):
@@ -153,7 +164,10 @@ class WebSocket(Exchange):
     def end_input(self):
         """The client has ended its stream, or is gone."""
         self._input_ended = True
-        if self.held:
+        if self._failure is not None:
+            if self._state == OPEN:
+                self._fail(self._failure.code, self._failure.reason)
+        elif self.held:
             # What has come before is the application's, its close frame too.
             self.held = False
             self._read()
@@ -171,6 +185,9 @@ class WebSocket(Exchange):
         if self._state == CLOSING:
             if self._close_by and now >= self._close_by:
                 self._finish_closing()
+        elif self._state == OPEN and self._failure is not None:
+            if now >= self._close_by:
+                self._fail(self._failure.code, self._failure.reason)
         elif self._state == OPEN and self._ping_at:
             self._keep_alive(now)
 
@@ -202,7 +219,13 @@ class WebSocket(Exchange):
                     self._close_with(reader.code, reader.reason)
                     return
         except FrameError as error:
-            self._fail(error.code, error.reason)
+            if self._state == OPEN and (self._messages or self._answering) and not self._input_ended:
+                self._failure = error
+                self._close_by = self._shared.deadline(self._shared.limits.closing)
+                self.held = True
+                self._channel.hold()
+            else:
+                self._fail(error.code, error.reason)
 
     def _queue(self, payload):
         awaited = self.is_waiting()
@@ -224,7 +247,7 @@ class WebSocket(Exchange):
     def _take_message(self):
         payload = self._messages.pop(0)
         self._queued -= len(payload)
-        if self.held and not self._is_full():
+        if self.held and self._failure is None and not self._is_full():
             self._read_on()
         if type(payload) is str:
             return {"type": "websocket.receive", "text": payload}
