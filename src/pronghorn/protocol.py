@@ -175,7 +175,7 @@ class HTTPProtocol(asyncio.Protocol):
             task = state.loop.create_task(run, context=state.context.copy())
         self._task = task
         state.tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._forget, context=state.context)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
