@@ -780,8 +780,23 @@ def test_a_send_that_waits_hears_that_the_client_is_gone(wire: Any) -> None:
     steps = [Under(socket.session.send({"type": "websocket.send", "text": "a"})) for _ in range(2)]
     socket.connection.lose()
     for step in steps:
-        with pytest.raises(OSError, match="left"):
+        with pytest.raises(OSError, match="closed"):
             step.goes_on()
+
+
+@pytest.mark.parametrize("end", ["the client closes", "the client ends its stream", "a violation", "drain"])
+def test_a_send_that_waits_hears_that_the_session_is_over(wire: Any, end: str) -> None:
+    socket = opened(wire)
+    socket.connection.pause_writing()
+    step = Under(socket.session.send({"type": "websocket.send", "text": "a"}))
+    {
+        "the client closes": lambda: socket.receive(close(1000)),
+        "the client ends its stream": socket.connection.end_input,
+        "a violation": lambda: socket.receive(frame(3)),
+        "drain": socket.connection.drain,
+    }[end]()
+    with pytest.raises(OSError, match="closed"):
+        step.goes_on()
 
 
 def test_a_client_that_reads_nothing_is_given_up(wire: Any) -> None:
@@ -1080,7 +1095,7 @@ def test_a_client_that_leaves_instead_of_agreeing(wire: Any) -> None:
 def test_the_client_closes(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(close(3001, "bye €".encode()))
-    assert socket.sent() == close_sent(3001)
+    assert socket.sent() == close_sent(3001, "bye €".encode())
     assert socket.calls == ["close"]
     assert socket.hear() == disconnect(3001, "bye €")
 
@@ -1630,6 +1645,9 @@ def test_a_session_over_another_channel(wire: Any) -> None:
         def sent(self, size: int) -> None:
             calls.append(size)
 
+        def release(self, error: Any) -> None:
+            calls.append("release")
+
         def accept(self, session: Any, fields: Any) -> None:
             calls.append(("accept", fields))
 
@@ -1646,5 +1664,5 @@ def test_a_session_over_another_channel(wire: Any) -> None:
     drive(session.send({"type": "websocket.accept", "subprotocol": "chat"}))
     session.feed(frame(TEXT, b"a", mask=MASK) + close(1000))
     assert [drive(session.receive()) for _ in range(3)] == [CONNECT, text("a"), disconnect(1000)]
-    assert calls == [("accept", [(b"sec-websocket-protocol", b"chat")]), 4, "ended"]
+    assert calls == [("accept", [(b"sec-websocket-protocol", b"chat")]), 4, "release", "ended"]
     assert served(b"".join(stream.out)) == close_sent(1000)

@@ -16,6 +16,7 @@ cdef class Channel:
     cpdef accept(self, session, list fields)
     cpdef bint can_outlive(self) except -1
     cpdef drained(self)
+    cpdef release(self, error)
     cpdef send_file(self, request, message)
     cpdef leave_outbox(self)
     cpdef answered(self, request, status)

@@ -26,7 +26,6 @@ cdef class Output(Channel):
     cpdef finish(self)
     cpdef bint is_stalled(self)
     cpdef went_writable(self)
-    cdef release(self, error)
     cdef _write_on(self)
     cdef watch_unsent(self)
     cdef check_unsent(self, long now)

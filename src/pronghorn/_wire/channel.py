@@ -46,6 +46,10 @@ class Channel:
         """A future that is done when the client has read enough; raises `ClientDisconnected` if it leaves."""
         raise NotImplementedError
 
+    def release(self, error):
+        """Let every `send()` that waits for the client go on, or fail with `error`."""
+        raise NotImplementedError
+
     def send_file(self, request, message):
         """A coroutine that sends the file which a pathsend or zerocopysend message names."""
         raise NotImplementedError

@@ -154,7 +154,6 @@ class Output(Channel):
         )
 
     def release(self, error):
-        """Let every `send()` that waits for the client go on, or fail with `error`."""
         drains = self._drains
         if drains:
             self._drains = None

@@ -316,7 +316,7 @@ class WebSocket(Exchange):
         """The client's close frame has come."""
         self.client_closed = True
         if self._state == OPEN:
-            self._send_frame(CLOSE, close_payload(code, ""))
+            self._send_frame(CLOSE, close_payload(code, reason))
             self._end(code, reason)
         self._finish_closing()
 
@@ -335,6 +335,7 @@ class WebSocket(Exchange):
         if not self._code:
             self._code = code
             self._reason = reason
+            self._channel.release(ClientDisconnected("the WebSocket is closed"))
         self.wake()
 
     def _keep_alive(self, now):
