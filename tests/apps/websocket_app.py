@@ -1,0 +1,84 @@
+"""WebSockets of plain ASGI, those of websocket_paths.py. HTTP is that of bare.py, and what tests ask about sockets."""
+
+import json
+
+import bare
+import websocket_paths
+from bare import event, query
+from websocket_page import PAGE, SCRIPT
+from websocket_paths import notes, rooms
+
+
+async def broadcast(scope, receive, send):
+    """`count` messages of `size` to all in the room `name`; tell how many sends failed."""
+    asked = query(scope)
+    message = {"type": "websocket.send", "bytes": bytes(int(asked["size"]))}
+    failed = 0
+    for _ in range(int(asked["count"])):
+        for member in list(rooms.get(asked["name"], ())):
+            try:
+                await member(message)
+            except OSError:
+                failed += 1
+    await bare.answer_json(send, {"failed": failed})
+
+
+async def members(scope, receive, send):
+    await bare.answer_json(send, len(rooms.get(query(scope)["name"], ())))
+
+
+async def told(scope, receive, send):
+    """The notes of that name, as they are."""
+    await bare.answer_json(send, notes.get(query(scope)["name"]))
+
+
+async def told_at_end(scope, receive, send):
+    """The notes of that name, once the event of that name is set."""
+    await event(query(scope)["name"]).wait()
+    await told(scope, receive, send)
+
+
+async def page(scope, receive, send):
+    """The checks of websocket_page.py for a browser, which reports to /report."""
+    await bare.start(send, 200, (b"content-type", b"text/html; charset=utf-8"))
+    await bare.body(send, PAGE.encode())
+
+
+async def script(scope, receive, send):
+    """The same checks for Node, which gets the port as its argument."""
+    await bare.text(send, SCRIPT.encode())
+
+
+async def report(scope, receive, send):
+    notes[query(scope)["name"]] = json.loads(await bare.read(receive))
+    event(query(scope)["name"]).set()
+    await bare.text(send, b"noted")
+
+
+HTTP_PATHS = {
+    "/broadcast": broadcast,
+    "/members": members,
+    "/notes": told,
+    "/notes-at-end": told_at_end,
+    "/page": page,
+    "/report": report,
+    "/script": script,
+}
+
+
+async def lifespan(scope, receive, send):
+    scope["state"]["word"] = "from the lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def app(scope, receive, send):
+    path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+    match scope["type"]:
+        case "websocket":
+            return await websocket_paths.PATHS.get(path, websocket_paths.greet)(scope, receive, send)
+        case "http":
+            return await HTTP_PATHS.get(path, bare.app)(scope, receive, send)
+    return await lifespan(scope, receive, send)

@@ -1,0 +1,333 @@
+"""Sizes, queues and waiting: what a client or an application that does not read costs, and what is lost: nothing."""
+
+import hashlib
+import json
+import re
+import socket
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from websocket_raw import BINARY, CLOSE, EACH_ONCE, PING, PONG, TEXT, Noted, Socket, ask, close_payload, frame
+
+MIB = 1 << 20
+RESET = struct.pack("ii", 1, 0)
+DEFLATE = "sec-websocket-extensions: permessage-deflate"
+
+
+@pytest.fixture
+def server(shared_servers, variant):
+    form, loop = variant
+    return shared_servers("websocket_app:app", form, loop)
+
+
+@pytest.fixture
+def own(start, variant):
+    """A server of the test's own, whose memory has settled."""
+    server = start("websocket_app:app", "--loop", variant[1], form=variant[0])
+    if not server.has_memory():
+        pytest.skip("needs /proc")
+    return server
+
+
+def settle(connect, server):
+    """Have a large message echoed, so that its cost is known."""
+    client = Socket(connect(server))
+    client.send(BINARY, bytes(2 * MIB))
+    assert len(client.read().payload) == 2 * MIB
+    client.finish()
+    return server.memory()
+
+
+def push(client, data, most):
+    """Send `data` over and over until the peer takes no more, or `most` times; return how many times it was sent whole,
+    and what is left of it.
+    """
+    client.socket.settimeout(0.5)
+    left = memoryview(data)
+    sent = 0
+    try:
+        while sent < most:
+            left = left[client.socket.send(left) :]
+            if not left:
+                sent, left = sent + 1, memoryview(data)
+    except TimeoutError:
+        pass
+    client.socket.settimeout(10)
+    return sent, left if len(left) < len(data) else b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1 << 20])
+def test_a_message_of_every_length_form(server, connect, size):
+    client = Socket(connect(server))
+    client.send(BINARY, b"x" * size)
+    assert client.read() == (BINARY, b"x" * size, True, 0)
+    client.send(TEXT, b"y" * size)
+    assert client.read() == (TEXT, b"y" * size, True, 0)
+
+
+def test_the_largest_message_and_a_byte_more(server, connect):
+    client = Socket(connect(server))
+    largest = bytes(16 * MIB)
+    client.send(BINARY, largest)
+    assert client.read() == (BINARY, largest, True, 0)
+    client.send_text("short")
+    assert client.read_text() == "short"
+    # The header is enough to know.
+    client.client.send(frame(BINARY, largest + b"x")[:14])
+    assert client.read_close()[0] == 1009
+    assert client.rest() == b""
+
+
+@pytest.mark.parametrize("parts", [1, 2, 1001])
+def test_ws_max_size(shared_servers, connect, form, parts):
+    server = shared_servers("websocket_app:app", form, "asyncio", "--ws-max-size", "1000")
+    noted = Noted(connect, server)
+    client = Socket(connect(server), f"/listen?name={noted.name}")
+    client.send(BINARY, bytes(1000))
+    step = -(-1001 // parts)
+    for part in range(parts):
+        client.send(BINARY if part == 0 else 0, bytes(min(step, 1001 - part * step)), fin=part == parts - 1)
+    assert client.read_close()[0] == 1009
+    received, *told = noted.at_end()
+    assert received == {"type": "'websocket.receive'", "bytes": repr(bytes(1000))}
+    assert (told[0]["type"], told[0]["code"]) == ("websocket.disconnect", 1009)
+
+
+@EACH_ONCE
+def test_a_message_that_unfolds_beyond_ws_max_size_is_not_unfolded(own, connect):
+    client = Socket(connect(own), "/echo", DEFLATE)
+    compressor = zlib.compressobj(1, wbits=-12)
+    bomb = b"".join(compressor.compress(bytes(MIB)) for _ in range(128)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    before = own.memory()
+    client.send(BINARY, bomb[:-4], rsv=4)
+    assert client.read_close()[0] == 1009
+    assert peak(own) - before < 64 * MIB
+
+
+def peak(server):
+    """The most resident bytes that a server has ever had."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+@EACH_ONCE
+@pytest.mark.parametrize(("size", "count"), [(10, 8_000_000), (MIB, 64)])
+def test_an_application_that_never_receives_costs_little(own, connect, size, count):
+    before = settle(connect, own)
+    noted = Noted(connect, own)
+    client = Socket(connect(own), f"/hold?name={noted.name}")
+    noted.wait("-runs")
+    message = frame(BINARY, bytes(size))
+    batch = max(1, 65536 // len(message))
+    sent, _ = push(client.client, message * batch, count // batch)
+    assert sent * batch < count // 2
+    assert own.memory() - before < 6 * MIB
+
+
+@EACH_ONCE
+def test_what_waited_to_be_received_comes_whole_and_in_order(own, connect):
+    noted = Noted(connect, own)
+    client = Socket(connect(own), f"/hold?name={noted.name}")
+    noted.wait("-runs")
+    expected = hashlib.sha256()
+    message = frame(BINARY, bytes(range(250)) * 40)
+    sent, left = push(client.client, message, 10_000)
+    noted.set()
+    client.client.send(left)
+    total = sent + bool(left)
+    for _ in range(total):
+        expected.update(bytes(range(250)) * 40)
+    client.send_text("end")
+    assert client.read_text() == f"{total} {expected.hexdigest()}"
+    client.finish()
+
+
+@pytest.mark.parametrize("queue", ["1", "3"])
+def test_ws_max_queue(start, connect, form, queue):
+    server = start("websocket_app:app", "--ws-max-queue", queue, form=form)
+    noted = Noted(connect, server)
+    client = Socket(connect(server), f"/hold?name={noted.name}")
+    for number in range(100):
+        client.send(BINARY, b"%d" % number)
+    client.send_text("end")
+    noted.set()
+    digest = hashlib.sha256(b"".join(b"%d" % number for number in range(100)))
+    assert client.read_text() == f"100 {digest.hexdigest()}"
+    client.finish()
+
+
+def test_a_close_behind_messages_that_wait_is_told_behind_them(server, connect):
+    noted = Noted(connect, server)
+    client = Socket(connect(server), f"/hold?name={noted.name}")
+    noted.wait("-runs")
+    client.client.send(frame(BINARY, b"message") * 1000 + frame(CLOSE, close_payload(1000)))
+    noted.set()
+    assert client.read_close() == (1000, "")
+    assert client.rest() == b""
+
+
+@EACH_ONCE
+def test_a_message_in_tiny_fragments_costs_little_more_than_itself(own, connect):
+    before = settle(connect, own)
+    client = Socket(connect(own))
+    client.send(BINARY, fin=False)
+    fragments = (frame(0, b"ab", fin=False) + frame(0, fin=False)) * 4096
+    for _ in range(64):
+        client.client.send(fragments)
+    client.send(PING)
+    assert client.read().opcode == PONG
+    assert own.memory() - before < 8 * MIB
+    client.send(0)
+    assert client.read() == (BINARY, b"ab" * 4096 * 64, True, 0)
+
+
+@EACH_ONCE
+def test_pings_of_a_client_that_never_reads_cost_little(own, connect):
+    before = settle(connect, own)
+    client = Socket(connect(own))
+    push(client.client, frame(PING, bytes(125)) * 500, 500)
+    Socket(connect(own)).finish()
+    assert own.memory() - before < 6 * MIB
+
+
+def flooded(connect, server):
+    """A socket that reads nothing, when the application can send no more; and what it notes."""
+    noted = Noted(connect, server)
+    client = connect(server)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    stuck = Socket(client, f"/flood?name={noted.name}")
+    sent, now = -1, 0
+    while sent < now or not now:
+        # A round trip of another socket of the same loop is a turn in which the application could have sent.
+        other = Socket(connect(server))
+        for _ in range(20):
+            other.send_text("turn")
+            other.read()
+        other.finish()
+        sent, now = now, noted.so_far("-sent")[0]
+    return stuck, noted, now
+
+
+@EACH_ONCE
+def test_a_client_that_never_reads_costs_little(own, connect):
+    before = settle(connect, own)
+    _, _, sent = flooded(connect, own)
+    assert sent * 65536 < 32 * MIB
+    assert own.memory() - before < 6 * MIB
+
+
+@pytest.mark.parametrize("how", ["reset", "end", "half"])
+def test_a_send_that_waits_is_released_when_the_client_leaves(server, connect, how):
+    stuck, noted, _ = flooded(connect, server)
+    match how:
+        case "reset":
+            stuck.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            stuck.client.close()
+        case "end":
+            stuck.client.close()
+        case "half":
+            stuck.client.end()
+    error, disconnect = noted.at_end()
+    assert error == "ClientDisconnected"
+    assert (disconnect["type"], disconnect["code"]) == ("websocket.disconnect", 1006)
+
+
+def test_a_send_that_waits_is_released_when_nothing_is_heard_of_the_client(start, connect):
+    server = start("websocket_app:app", "--ws-ping-interval", "1", "--ws-ping-timeout", "1")
+    _, noted, _ = flooded(connect, server)
+    error, disconnect = noted.at_end()
+    assert error == "ClientDisconnected"
+    assert (disconnect["type"], disconnect["code"]) == ("websocket.disconnect", 1011)
+
+
+@EACH_ONCE
+def test_a_send_that_waits_is_released_when_the_server_drains(start, connect, variant):
+    server = start("websocket_app:app", "--loop", variant[1], form=variant[0])
+    flooded(connect, server)
+    server.signal()
+    server.log.wait_for("flood was told")
+
+
+def test_a_client_that_closes_while_a_send_waits_gets_what_was_sent_and_the_close(server, connect):
+    stuck, noted, sent = flooded(connect, server)
+    stuck.send(CLOSE, close_payload(1000, "enough"))
+    count = 0
+    while (found := stuck.read()).opcode == BINARY:
+        assert len(found.payload) == 65536
+        count += 1
+    assert count >= sent
+    assert (found.opcode, found.payload[:2]) == (CLOSE, close_payload(1000))
+    assert stuck.rest() == b""
+    error, disconnect = noted.at_end()
+    assert error == "ClientDisconnected"
+    assert disconnect == {"type": "websocket.disconnect", "code": 1000, "reason": "enough"}
+
+
+def test_a_client_that_reads_late_gets_everything(server, connect):
+    stuck, _, sent = flooded(connect, server)
+    for _ in range(sent + 50):
+        found = stuck.read()
+        assert (found.opcode, len(found.payload), found.fin) == (BINARY, 65536, True)
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_messages_of_several_tasks_never_interleave(server, connect, size):
+    client = Socket(connect(server), f"/choir?voices=10&each=20&size={size}")
+    heard = {}
+    while (found := client.read()).opcode == TEXT:
+        text = found.payload.decode()
+        assert text[6:] == text[6] * size
+        heard.setdefault(text[6], []).append(int(text[:6]))
+    assert heard == {letter: list(range(20)) for letter in "ABCDEFGHIJ"}
+    assert found.opcode == CLOSE
+
+
+def test_receive_and_send_in_tasks_of_their_own(server, connect):
+    noted = Noted(connect, server)
+    client = Socket(connect(server), f"/two-ears?name={noted.name}")
+    for number in range(100):
+        client.send_text(f"to {number}")
+        assert client.read_text() == str(number)
+    client.finish()
+    assert noted.at_end() == [[f"to {number}" for number in range(100)]]
+
+
+def test_cancelling_receive_loses_no_message(server, connect):
+    client = Socket(connect(server), "/fickle")
+    assert client.read_text() == "cancelled"
+    for number in range(200):
+        client.send_text(str(number))
+    client.send_text("end")
+    assert json.loads(client.read_text()) == [*map(str, range(200)), "end"]
+
+
+def test_many_small_messages_in_one_packet(server, connect):
+    client = Socket(connect(server))
+    client.client.send(b"".join(frame(TEXT, b"%d" % number) for number in range(5000)))
+    assert [client.read_text() for _ in range(5000)] == [str(number) for number in range(5000)]
+
+
+def test_a_busy_socket_does_not_starve_its_neighbours(server, connect):
+    busy = connect(server)
+    noted = Noted(connect, server)
+    flood = Socket(busy, f"/flood?name={noted.name}")
+    other = Socket(connect(server))
+    for _ in range(100):
+        flood.read()
+        other.send_text("still here")
+        assert other.read_text() == "still here"
+    flood.client.close()
+    other.finish()
+    noted.at_end()
+
+
+@EACH_ONCE
+def test_a_socket_costs_no_task_once_it_is_closed(own, connect):
+    tasks = ask(connect, own, "/counts")["tasks"]
+    sockets = [Socket(connect(own)) for _ in range(20)]
+    assert ask(connect, own, "/counts")["tasks"] == tasks + 20
+    for client in sockets:
+        client.finish()
+    assert ask(connect, own, "/counts")["tasks"] == tasks

@@ -1,0 +1,93 @@
+"""The WebSocket of browsers and of Node, where Chromium and Node are installed."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+from served import PATIENCE
+from websocket_raw import Noted
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+ALONE = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+DEFLATE = [(), ("--ws-per-message-deflate", "false")]
+
+
+def check(told):
+    """Whether the checks saw what they should; returns the extensions in use."""
+    extensions = told["echoes"].pop("extensions")
+    assert told == {
+        "echoes": {
+            "text": [True] * 4,
+            "binary": [True] * 6,
+            "closed": [4001, "enough"],
+        },
+        "refused": "no handshake",
+        "parted": [4321, "büe"],
+        "failed": [1011, ""],
+        "chosen": ["second", 1000],
+    }
+    return extensions
+
+
+@pytest.fixture
+def servers(shared_servers, form):
+    """With compression and without."""
+    return [shared_servers("websocket_app:app", form, "asyncio", *flags) for flags in DEFLATE]
+
+
+def test_node(servers, connect):
+    node = shutil.which("node")
+    if node is None or not has_websocket(node):
+        pytest.skip("needs Node with a WebSocket")
+    for server in servers:
+        client = connect(server)
+        client.get("/script")
+        command = [node, "--experimental-websocket", "-", str(server.port)]
+        run = subprocess.run(command, input=client.read().body, capture_output=True, timeout=PATIENCE)
+        assert run.returncode == 0, run.stderr
+        check(json.loads(run.stdout))
+
+
+def test_chromium(servers, connect, tmp_path):
+    command = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if command is None:
+        pytest.skip("needs Chromium")
+    noted = Noted(connect, servers[0])
+    url = f"{servers[0].url}/page?name={noted.name}&ports=" + ",".join(str(server.port) for server in servers)
+    with running(command, *ALONE, f"--user-data-dir={tmp_path}", url):
+        told = noted.at_end()
+    deflated, plain = (told[str(server.port)] for server in servers)
+    assert check(deflated).startswith("permessage-deflate")
+    assert check(plain) == ""
+
+
+def has_websocket(node):
+    command = [node, "--experimental-websocket", "--eval", "new WebSocket('ws://127.0.0.1:1').onerror = () => {}"]
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
+
+
+@contextlib.contextmanager
+def running(*command):
+    """A program and what it starts, in a group of its own that is ended as one."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
