@@ -18,6 +18,7 @@ MODULES = (
     "handshake",
     "head",
     "output",
+    "proxy",
     "request",
     "response",
     "rules",

@@ -20,6 +20,7 @@ class Wire(NamedTuple):
     Connection: Any
     Outbox: Any
     AccessLines: Any
+    Proxies: Any
     sweep: Any
 
 
@@ -74,6 +75,7 @@ def _form(package: str, name: str) -> Wire:
     channel = importlib.import_module(f"pronghorn.{package}.channel")
     connection = importlib.import_module(f"pronghorn.{package}.connection")
     access = importlib.import_module(f"pronghorn.{package}.access")
+    proxy = importlib.import_module(f"pronghorn.{package}.proxy")
     return Wire(
         name,
         shared.Limits,
@@ -81,5 +83,6 @@ def _form(package: str, name: str) -> Wire:
         connection.Connection,
         channel.Outbox,
         access.AccessLines,
+        proxy.Proxies,
         connection.sweep,
     )

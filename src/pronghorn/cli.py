@@ -122,10 +122,15 @@ TOPICS: dict[str, list[click.Option]] = {
         _switch("date_header", "Send Date."),
     ],
     "Behind a proxy": [
-        _switch("proxy_headers", "Take scheme and client from X-Forwarded-Proto and X-Forwarded-For."),
+        _switch("proxy_headers", "Believe trusted proxies about the client."),
+        _option(
+            "forwarded_headers",
+            "What they say it with, and nothing else is read: X-Forwarded-For and -Proto; those and X-Forwarded-Host, "
+            "-Port and -Prefix; or Forwarded (RFC 7239).",
+        ),
         _option(
             "forwarded_allow_ips",
-            "Addresses, networks and unix socket paths of trusted proxies, with commas between; * trusts all."
+            "Addresses and networks of trusted proxies, with commas between; unix for any on a unix socket, * for all."
             "  [default: $FORWARDED_ALLOW_IPS, or 127.0.0.1,::1]",
         ),
     ],

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
+ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
     "interface": ("auto", "asgi3", "asgi2", "wsgi"),
     "cancel_on_disconnect": ("never", "streaming", "always"),
+    "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
 }
 """The values that a parameter may have."""
 
@@ -135,6 +137,7 @@ class Config:
     timeout_body: float | None = 30
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
+    forwarded_headers: ForwardedHeaders = "x-forwarded"
 
     loaded: bool = field(default=False, init=False)
     loaded_app: ASGI3App = field(init=False)

@@ -103,7 +103,7 @@ class HTTPProtocol(asyncio.Protocol):
         websocket.log_denied(self.connection.client_text, session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
-        self._state.warn("Invalid HTTP request received. %s: %s", self.connection.client_text or "client", error)
+        self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
 
     def on_stalled(self) -> None:
         if self._task is not None and self._state.cancel_on_disconnect != "never":

@@ -7,7 +7,7 @@ import contextvars
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pronghorn import backend
+from pronghorn import backend, trust
 from pronghorn.log import AccessLog
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class ServerState:
             access_log=_access_log(config, wire, loop),
             websockets=config.ws != "none" and config.interface != "wsgi",
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
+            proxies=_proxies(config, wire),
         )
 
 
@@ -107,6 +108,11 @@ def _limits(config: Config, wire: Wire) -> Any:
 def _seconds(timeout: float | None) -> int:
     # The clock ticks once a second: a fraction is a whole second.
     return 0 if not timeout else max(1, round(timeout))
+
+
+def _proxies(config: Config, wire: Wire) -> Any:
+    trusted = trust.read(config.forwarded_allow_ips or ())
+    return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
 
 
 def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> Any:

@@ -5,6 +5,7 @@ from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
 from .head cimport Head, parse
 from .output cimport Output
+from .proxy cimport Origin, Proxies
 from .request cimport Request
 from .response cimport Encoder
 from .scan cimport find_head_end, method_end, visible_end
@@ -19,7 +20,8 @@ cdef long FRESH_GRACE
 
 cdef class Connection(Output):
     cdef dict _scope
-    cdef readonly str client_text
+    cdef readonly str client_text, peer_text
+    cdef Proxies _proxies
     # What was read.
     cdef bytes _buffer
     cdef Py_ssize_t _position, _resume_at, _discarded
@@ -38,7 +40,9 @@ cdef class Connection(Output):
     cdef _wait_for_request(self)
     cdef _wait_for_head(self, Py_ssize_t end, Py_ssize_t start)
     cdef _open(self, Head head)
-    cdef _open_websocket(self, Head head)
+    @cython.locals(origin=Origin)
+    cdef dict _behind_proxy(self, Head head)
+    cdef _open_websocket(self, Head head, dict scope)
     cdef bint _read_body(self) except -1
     cdef _next(self)
     cdef _refuse(self, error)

@@ -21,4 +21,5 @@ cpdef accept(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, Li
 cdef _read_target(Head head, bytes data, Py_ssize_t target, Py_ssize_t target_end, bytes host)
 cdef _read_connection(Head head, bytes value)
 cdef _read_framing(Head head, bytes length, bytes coding)
+cpdef bint is_host(bytes value) except -1
 cpdef list members(bytes value)

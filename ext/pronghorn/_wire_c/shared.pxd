@@ -10,7 +10,7 @@ cdef class Limits:
 
 cdef class Shared:
     cdef readonly Limits limits
-    cdef readonly object create_future
+    cdef readonly object create_future, proxies
     cdef public object access_log
     # The parts of a scope.
     cdef public dict scope, asgi, extensions, state

@@ -51,19 +51,24 @@ class Connection(Output):
         "_lingering",
         "_paused",
         "_position",
+        "_proxies",
         "_reading",
         "_resume_at",
         "_scope",
         "_session",
         "client_text",
         "deadline",
+        "peer_text",
     )
 
     def __init__(self, owner, transport, outbox, shared, client, server, fd=-1, joins=False):
         Output.__init__(self, owner, transport, outbox, shared, fd, joins)
         self.deadline = 0
-        self.client_text = "%s:%d" % client if client else ""
+        # The client differs from the peer where that is a trusted proxy.
+        self.client_text = self.peer_text = "%s:%d" % client if client else ""
         self._scope = shared.connection_scope(client, server)
+        proxies = shared.proxies
+        self._proxies = proxies if proxies is not None and proxies.trusts_peer(client, server) else None
         self._buffer = b""
         self._position = 0
         self._resume_at = 0
@@ -364,11 +369,12 @@ class Connection(Output):
         shared.total_requests += 1
         self.deadline = 0
         self._fresh = False
+        scope = self._scope if self._proxies is None else self._behind_proxy(head)
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
-            self._open_websocket(head)
+            self._open_websocket(head, scope)
             return
         encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
-        request = Request(head, encoder, self, shared, self._scope)
+        request = Request(head, encoder, self, shared, scope)
         self.request = request
         if head.framing == NO_BODY:
             request.body_done = True
@@ -387,11 +393,22 @@ class Connection(Output):
             self._owner.on_upgrade(request)
         self._owner.on_request(request)
 
-    def _open_websocket(self, head):
+    def _behind_proxy(self, head):
+        """The connection's scope for `head`, which a trusted proxy has sent."""
+        self.client_text = self.peer_text
+        scope = self._scope
+        origin = self._proxies.origin(head.headers)
+        if origin is not None:
+            scope = origin.scope(head, scope)
+            if origin.client is not None:
+                self.client_text = "%s:%d" % origin.client
+        return scope
+
+    def _open_websocket(self, head, scope):
         """Start a session with the handshake in `head`. A denial ends the connection: frames may be on their way."""
         shared = self._shared
         handshake = read_handshake(head, shared.zlib)
-        self.request = request = Request(head, Encoder(shared, head.method, True, False), self, shared, self._scope)
+        self.request = request = Request(head, Encoder(shared, head.method, True, False), self, shared, scope)
         request.body_done = True
         self._reading = BEHIND
         self._session = WebSocket(handshake, request, self, shared)

@@ -115,7 +115,7 @@ def accept(head, data, target, target_end, limits):
     if host is None:
         if head.http11:
             raise ProtocolError(400, "no Host")
-    elif not is_plain_host(host) and not _HOST.fullmatch(host):
+    elif not is_host(host):
         raise ProtocolError(400, "malformed Host")
     if connection is not None:
         _read_connection(head, connection)
@@ -124,6 +124,11 @@ def accept(head, data, target, target_end, limits):
     else:
         head.expects_continue = False
     _read_target(head, data, target, target_end, host)
+
+
+def is_host(value):
+    """Whether `value` is a Host field's: a name or address, or nothing, and perhaps a port (RFC 9110 section 7.2)."""
+    return is_plain_host(value) or _HOST.fullmatch(value) is not None
 
 
 def members(value):

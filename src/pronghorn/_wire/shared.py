@@ -78,8 +78,8 @@ class Shared:
 
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
-    handshakes are answered, `zlib` is the module that compresses messages, None for no compression. `tick` is to be
-    called once a second.
+    handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
+    those that are trusted, None for none. `tick` is to be called once a second.
     """
 
     __slots__ = (
@@ -93,6 +93,7 @@ class Shared:
         "extra_fields",
         "limits",
         "now",
+        "proxies",
         "root_path",
         "root_path_bytes",
         "scope",
@@ -116,12 +117,14 @@ class Shared:
         access_log=None,
         websockets=True,
         zlib=None,
+        proxies=None,
     ):
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
         self.websockets = websockets
         self.zlib = zlib
+        self.proxies = proxies
         self.root_path = root_path
         self.root_path_bytes = quote(root_path).encode("ascii")
         self.state = {} if state is None else state

@@ -1,0 +1,342 @@
+"""What trusted proxies say of a client: the X-Forwarded fields, or Forwarded (RFC 7239).
+
+Every proxy adds to the right of what it was sent, so a chain is read from the right, up to the first node that is not a
+trusted proxy: the client. What stands to the left of that anybody can have made up, and it is never looked at. What
+could be read in two ways, or is malformed, counts as not sent.
+"""
+
+import re
+from socket import AF_INET, AF_INET6, inet_pton
+
+from .head import is_host
+from .scan import unquote
+
+# The fields that are read.
+CLIENT = 0  # X-Forwarded-For and -Proto
+EVERYTHING = 1  # those and X-Forwarded-Host, -Port and -Prefix
+STANDARD = 2  # Forwarded
+
+KINDS = {"x-forwarded": CLIENT, "x-forwarded-all": EVERYTHING, "forwarded": STANDARD}
+
+# Answers to `trusts` that are kept, and the longest question of them: the longest text of an address.
+KEPT = 4096
+LONGEST = 45
+
+_SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
+_PORT = re.compile(r":[0-9]{1,5}")
+_HIDDEN_PORT = re.compile(r":_[A-Za-z0-9._\-]+")
+_PREFIX = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+;=:@]|%[0-9A-Fa-f]{2})+)+")
+# One pair of RFC 7239 section 4, without quotes also where only a colon or brackets would need them.
+_PAIR = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:([!#$%&'*+\-.^_`|~0-9A-Za-z:\[\]]+)|\"((?:[^\"\\]|\\.)*)\")")
+_SEPARATOR = re.compile(rb"[ \t]*([,;])[ \t]*|[ \t]*\Z")
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+
+class Proxies:
+    """The proxies that are trusted, and the kind of fields that they send.
+
+    `trusted` has addresses, networks as (packed address, number of bits), and `unix` for peers on a Unix socket;
+    anything else is compared as text. `*` as its only member trusts everybody.
+    """
+
+    __slots__ = ("_addresses", "_everybody", "_kind", "_known", "_names", "_networks")
+
+    def __init__(self, trusted, kind="x-forwarded"):
+        self._kind = KINDS[kind]
+        self._everybody = trusted == ["*"]
+        self._addresses = set()
+        self._names = set()
+        self._networks = []
+        self._known = {}
+        for each in trusted:
+            if isinstance(each, tuple):
+                self._networks.append(each)
+            elif packed := pack(each):
+                self._addresses.add(packed)
+            else:
+                self._names.add(each)
+        if "unix" in self._names:
+            # How nginx writes such a peer in X-Forwarded-For.
+            self._names.add("unix:")
+
+    def trusts_peer(self, client, server):
+        """Whether what `client`, the other end of a connection to `server`, says of others is believed."""
+        if self._everybody:
+            return True
+        if client is not None:
+            host = client[0]
+            return self.trusts(host) or ("%" in host and self.trusts(host.partition("%")[0]))
+        return "unix" in self._names and (server is None or server[1] is None)
+
+    def trusts(self, host):
+        """Whether `host`, an address or a name, is a trusted proxy."""
+        known = self._known.get(host)
+        if known is None:
+            known = host in self._names or self._has(pack(host))
+            if len(host) <= LONGEST:
+                if len(self._known) >= KEPT:
+                    self._known.clear()
+                self._known[host] = known
+        return known
+
+    def origin(self, headers):
+        """What `headers`, sent by a trusted peer, say of the client; None if nothing."""
+        chain = lines = None
+        scheme = host = port = prefix = None
+        kind = self._kind
+        for name, value in headers:
+            size = len(name)
+            if size == 15:
+                if kind != STANDARD and name == b"x-forwarded-for":
+                    chain = value if chain is None else chain + b"," + value
+            elif size == 17:
+                if kind != STANDARD and name == b"x-forwarded-proto":
+                    scheme = value if scheme is None or scheme == value else b""
+            elif size == 16:
+                if kind == EVERYTHING and name == b"x-forwarded-host":
+                    host = value if host is None or host == value else b""
+                elif kind == EVERYTHING and name == b"x-forwarded-port":
+                    port = value if port is None or port == value else b""
+            elif size == 18:
+                if kind == EVERYTHING and name == b"x-forwarded-prefix":
+                    prefix = value if prefix is None or prefix == value else b""
+            elif size == 9:
+                if kind == STANDARD and name == b"forwarded":
+                    # Not joined: a proxy's own line cannot be spoilt by one that it has passed on.
+                    lines = [value] if lines is None else [*lines, value]
+        if lines is not None:
+            origin = Origin()
+            self._read_forwarded(origin, lines)
+            return origin
+        if chain is None and scheme is None and host is None and port is None and prefix is None:
+            return None
+        origin = Origin()
+        if chain is not None:
+            origin.client = self._client(chain.decode("latin-1"))
+        if scheme is not None:
+            origin.scheme = _SCHEMES.get(scheme)
+        if kind == EVERYTHING:
+            origin.set_host(host, port)
+            origin.set_prefix(prefix)
+        return origin
+
+    def _has(self, packed):
+        """Whether an address is listed, or in a network that is."""
+        if packed is None:
+            return False
+        if packed in self._addresses:
+            return True
+        for network, bits in self._networks:
+            if len(network) == len(packed):
+                spare = len(packed) * 8 - bits
+                if int.from_bytes(packed, "big") >> spare == int.from_bytes(network, "big") >> spare:
+                    return True
+        return False
+
+    def _client(self, chain):
+        """The client of an X-Forwarded-For list, as (host, port); None where no address stands in its place."""
+        nodes = chain.split(",")
+        if self._everybody:
+            return address(nodes[0].strip())
+        for node in reversed(nodes):
+            node = node.strip()
+            host, port = split_node(node)
+            if not (self.trusts(host) or node in self._names):
+                return (host, port) if pack(host) else None
+        return address(nodes[0].strip())
+
+    def _read_forwarded(self, origin, lines):
+        """Take over what the element says that describes the client: the first from the right that is not for a
+        trusted proxy; the first of all where every one is.
+        """
+        element = None
+        for line in reversed(lines):
+            elements = read_elements(line)
+            if elements is None:
+                return
+            for element in reversed(elements):
+                if not self._everybody and not self._is_for_proxy(element):
+                    origin.set_element(element)
+                    return
+        if element is not None:
+            origin.set_element(element)
+
+    def _is_for_proxy(self, element):
+        node = element.get(b"for", b"").decode("latin-1")
+        return self.trusts(_forwarded_node(node)[0]) or node in self._names
+
+
+class Origin:
+    """A request as its client has sent it, before proxies: None for what is not known, `port` 0.
+
+    `client` is (host, port), `scheme` http or https, `host` as in the Host field, `prefix` the path at which the
+    proxy has mounted the application.
+    """
+
+    __slots__ = ("client", "host", "port", "prefix", "scheme")
+
+    def __init__(self):
+        self.client = None
+        self.scheme = None
+        self.host = None
+        self.port = 0
+        self.prefix = None
+
+    def set_host(self, host, port):
+        """`host` and `port` where each is sound and they do not differ."""
+        number = 0
+        if port is not None:
+            number = max(0, _port(":" + port.decode("latin-1")))
+        if host is not None and is_host(host):
+            name, own = _split_host(host)
+            if own and number and own != number:
+                return
+            if name and own >= 0:
+                self.host = host
+        self.port = number
+
+    def set_prefix(self, prefix):
+        """`prefix` where it is a path in normal form, without the slash at its end."""
+        if prefix is None:
+            return
+        prefix = prefix.removesuffix(b"/")
+        if _PREFIX.fullmatch(prefix):
+            segments = unquote(prefix, 0, len(prefix)).split("/")
+            if "." not in segments and ".." not in segments:
+                self.prefix = prefix
+
+    def set_element(self, element):
+        """What one element of Forwarded says."""
+        host, port = _forwarded_node(element.get(b"for", b"").decode("latin-1"))
+        if pack(host):
+            self.client = (host, port)
+        scheme = element.get(b"proto")
+        if scheme is not None:
+            self.scheme = _SCHEMES.get(scheme.lower())
+        self.set_host(element.get(b"host"), None)
+
+    def scope(self, head, scope):
+        """A copy of the connection's `scope` with what is known; what belongs to the request goes into `head`."""
+        scope = scope.copy()
+        if self.client is not None:
+            scope["client"] = self.client
+        if self.scheme is not None:
+            scope["scheme"] = self.scheme
+        if self.host is not None or self.port:
+            self._put_host(head, scope)
+        # A path that was given to the server itself stands.
+        if self.prefix is not None and not scope["root_path"] and head.path != "*":
+            scope["root_path"] = unquote(self.prefix, 0, len(self.prefix))
+            head.path = scope["root_path"] + head.path
+            head.raw_path = self.prefix + head.raw_path
+        return scope
+
+    def _put_host(self, head, scope):
+        """The Host field and the server's address as the client has seen them."""
+        headers = head.headers
+        index = 0
+        while index < len(headers) and headers[index][0] != b"host":
+            index += 1
+        host = self.host
+        if host is None and index < len(headers):
+            host = headers[index][1]
+        usual = 443 if scope["scheme"] == "https" else 80
+        if not host:
+            return
+        name, port = _split_host(host)
+        if self.port and self.port != port:
+            port = self.port
+            host = name if port == usual else b"%b:%d" % (name, port)
+        scope["server"] = (name.decode("ascii").strip("[]"), port if port > 0 else usual)
+        field = (b"host", host)
+        if index < len(headers):
+            headers[index] = field
+        else:
+            headers.append(field)
+
+
+def pack(host):
+    """The bytes of an address, of an IPv4 one also where it is written as IPv6; None for anything else."""
+    try:
+        if ":" not in host:
+            return inet_pton(AF_INET, host)
+        packed = inet_pton(AF_INET6, host)
+    except (OSError, ValueError):
+        return None
+    return packed[12:] if packed.startswith(_MAPPED) else packed
+
+
+def split_node(node):
+    """(host, port) of `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, the port 0 if there is none; ("", 0) for
+    anything else.
+    """
+    port = ""
+    host = node
+    if node.startswith("["):
+        host, bracket, port = node[1:].partition("]")
+        if not bracket or ":" not in host:
+            return ("", 0)
+    elif node.count(":") == 1:
+        host, _, port = node.partition(":")
+        port = ":" + port
+    if port:
+        number = _port(port)
+        return (host, number) if number >= 0 else ("", 0)
+    return (host, 0)
+
+
+def address(node):
+    """(host, port) of a node that is an address; None for any other."""
+    host, port = split_node(node)
+    return (host, port) if pack(host) else None
+
+
+def read_elements(line):
+    """The elements of one Forwarded field, as dicts of the values by lower-case names; None if it is malformed."""
+    elements = []
+    element = {}
+    position = 0
+    while True:
+        pair = _PAIR.match(line, position)
+        if pair is not None:
+            name, value, quoted = pair.groups()
+            name = name.lower()
+            if name in element:
+                return None
+            element[name] = value if quoted is None else re.sub(rb"\\(.)", rb"\1", quoted)
+            position = pair.end()
+        separator = _SEPARATOR.match(line, position)
+        if separator is None:
+            return None
+        if separator[1] != b";" and element:
+            elements.append(element)
+            element = {}
+        if separator[1] is None:
+            return elements
+        position = separator.end()
+
+
+def _forwarded_node(node):
+    """As `split_node`, for RFC 7239 section 6: IPv6 only in brackets, and a port that may be hidden."""
+    if node.count(":") > 1 and not node.startswith("["):
+        return ("", 0)
+    host, colon, _ = node.rpartition(":_")
+    if colon and _HIDDEN_PORT.fullmatch(node[len(host) :]):
+        node = host
+    return split_node(node)
+
+
+def _split_host(host):
+    """Name and port of a Host; the port is 0 if there is none, -1 if there is no such port."""
+    name, colon, port = host.rpartition(b":")
+    if not colon or port.endswith(b"]"):
+        return (host, 0)
+    return (name, _port(":" + port.decode("latin-1")) if port else 0)
+
+
+def _port(text):
+    """The number in `:port`; -1 if it is none."""
+    if not _PORT.fullmatch(text):
+        return -1
+    number = int(text[1:])
+    return number if number <= 65535 else -1

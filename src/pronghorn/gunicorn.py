@@ -1,0 +1,193 @@
+"""A worker of gunicorn's: `gunicorn -k pronghorn.gunicorn.Worker main:app`.
+
+gunicorn binds, supervises and logs; its settings of the same meaning are ours. A subclass with `CONFIG_KWARGS` gives
+parameters of `Config` that gunicorn has no setting for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, ClassVar
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import ssl_context
+from gunicorn.workers import base
+
+from pronghorn.config import Config, ConfigError
+from pronghorn.errors import StartupError
+from pronghorn.server import Server
+from pronghorn.types import Receive, Scope, Send
+
+# How soon a worker that is to stop notices it, and how often at least it shows the arbiter that it is alive.
+_POLL = 0.1
+_BEAT = 1.0
+
+# Seconds that requests, and then the lifespan, have at a quick stop.
+_QUICK = 1
+
+# What gunicorn, whose 0 is no limit, does not bound.
+_UNBOUNDED = 2**31 - 1
+
+
+class Worker(base.Worker):
+    """One server in one of gunicorn's processes, on all of its sockets.
+
+    SIGTERM drains within `graceful_timeout`; SIGQUIT, SIGINT and a reload give requests a second; SIGUSR1 reopens the
+    logs. A loop that is blocked for `timeout` misses its heartbeat, also while the application starts and stops.
+    """
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {}
+
+    _server: Server | None = None
+
+    def load_wsgi(self) -> None:
+        try:
+            self.wsgi = self.app.wsgi()
+        except SyntaxError as error:
+            if not self.cfg.reload:
+                raise
+            self.log.exception(error)
+            if self.reloader is not None and error.filename is not None:
+                self.reloader.add_extra_file(error.filename)
+            self.wsgi = _apologise
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # The event loop has its own.
+        signal.set_wakeup_fd(-1)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        self.cfg.worker_int(self)
+        if self._server is None:
+            sys.exit(0)
+        self._stop_quickly(self._server)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        self.cfg.worker_abort(self)
+        # Whatever has blocked the loop may catch SystemExit.
+        os._exit(1)
+
+    def run(self) -> None:
+        try:
+            self._take_over_logging()
+            server = self._server = _Server(self._make_config())
+            with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                runner.run(self._serve(server))
+        except (StartupError, ConfigError) as error:
+            self.log.error("%s", error, exc_info=error.__cause__)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        if not server.started and self.alive:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _serve(self, server: Server) -> None:
+        heart = asyncio.create_task(self._beat(server))
+        try:
+            await server.serve([each.sock for each in self.sockets])
+        finally:
+            heart.cancel()
+
+    async def _beat(self, server: Server) -> None:
+        """Notify the arbiter; notice when it is gone, or when a file has changed."""
+        interval = min(_BEAT, self.timeout / 2) if self.timeout else _BEAT
+        due = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= due:
+                due = now + interval
+                self.notify()
+                if self.ppid != os.getppid():
+                    self.log.info("Parent changed, shutting down: %s", self)
+                    server.should_exit = True
+            if not self.alive and not server.should_exit:
+                self._stop_quickly(server)
+            await asyncio.sleep(_POLL)
+
+    def _stop_quickly(self, server: Server) -> None:
+        """Leave requests no more than a moment; none where the server is stopping already."""
+        if server.should_exit:
+            server.force_exit = True
+        server.config.timeout_graceful_shutdown = _QUICK
+        server.should_exit = True
+
+    def _take_over_logging(self) -> None:
+        """Write what the server has to say where gunicorn does."""
+        for name, theirs in (("pronghorn", self.log.error_log), ("pronghorn.access", self.log.access_log)):
+            logger = logging.getLogger(name)
+            logger.handlers = theirs.handlers
+            logger.setLevel(theirs.level)
+            logger.propagate = False
+
+    def _make_config(self) -> Config:
+        cfg = self.cfg
+        if cfg.proxy_protocol not in (False, "off"):
+            raise StartupError("proxy_protocol is not available in pronghorn's worker.")
+        parameters: dict[str, Any] = {
+            "app": self.wsgi,
+            "log_config": None,
+            "workers": 1,
+            "loop": getattr(cfg, "asgi_loop", "auto"),
+            "lifespan": getattr(cfg, "asgi_lifespan", "auto"),
+            "root_path": getattr(cfg, "root_path", ""),
+            "backlog": cfg.backlog,
+            "timeout_keep_alive": cfg.keepalive,
+            "timeout_graceful_shutdown": cfg.graceful_timeout,
+            "limit_max_requests": self.max_requests if cfg.max_requests else None,
+            "limit_target_size": cfg.limit_request_line or _UNBOUNDED,
+            "limit_head_fields": cfg.limit_request_fields,
+            "forwarded_allow_ips": _trusted(cfg.forwarded_allow_ips),
+        }
+        if cfg.limit_request_line and cfg.limit_request_field_size:
+            # gunicorn bounds each field, the server all of them.
+            parameters["limit_head_size"] = max(65536, cfg.limit_request_line + cfg.limit_request_field_size)
+        else:
+            parameters["limit_head_size"] = _UNBOUNDED
+        if cfg.is_ssl:
+            parameters["ssl_context_factory"] = self._make_ssl_context
+        return Config(**(parameters | self.CONFIG_KWARGS))
+
+    def _make_ssl_context(self, config: Config, default: Callable[[], Any]) -> Any:
+        """As gunicorn makes it from its own settings, for the protocol that is spoken here."""
+        context = ssl_context(self.cfg)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+
+class _Server(Server):
+    """A server whose signals are gunicorn's."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+
+def _trusted(listed: str | list[str]) -> str | list[str]:
+    """As gunicorn understands it: whoever has no address is trusted too."""
+    members = listed.split(",") if isinstance(listed, str) else listed
+    return "*" if "*" in members else [*members, "unix"]
+
+
+async def _apologise(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of an application with a syntax error, until it is mended."""
+    if scope["type"] == "lifespan":
+        for phase in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{phase}.complete"})
+    if scope["type"] == "http":
+        text = b"The application has a syntax error, which the log shows."
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(text))]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,1 @@
+"""ASGI middleware, for applications that build theirs by hand."""

@@ -1,0 +1,36 @@
+"""Who may say for whom a request is: from the text of `forwarded_allow_ips` to what the wire compares."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Trusted: TypeAlias = "list[str | tuple[bytes, int]]"
+
+_log = logging.getLogger("pronghorn.error")
+
+
+def read(listed: Iterable[str] | str) -> Trusted:
+    """The members of `listed`, networks as (packed address, number of bits). Warns of those that can match nobody."""
+    if isinstance(listed, str):
+        listed = listed.split(",")
+    members = [member for each in listed if (member := each.strip())]
+    if "*" in members and members != ["*"]:
+        _log.warning("forwarded_allow_ips: '*' trusts everybody only where it stands alone; it is compared as text.")
+    return [_network(member) if "/" in member else member for member in members]
+
+
+def _network(text: str) -> str | tuple[bytes, int]:
+    import ipaddress  # only where there is a network: a start should not pay for it
+
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        _log.warning("forwarded_allow_ips: '%s' is not a network (%s); it is compared as text.", text, error)
+        return text
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return mapped.packed, network.prefixlen - 96
+    return network.network_address.packed, network.prefixlen
