@@ -11,7 +11,7 @@ import pytest
 
 from pronghorn import backend
 
-PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "sweep")
+PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "FormattedLines", "sweep")
 
 needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="httptools is not installed")
 

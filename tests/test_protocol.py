@@ -101,6 +101,7 @@ class Service:
             wire.connection.Connection,
             wire.channel.Outbox,
             wire.access.AccessLines,
+            wire.access.FormattedLines,
             wire.connection.sweep,
         )
         self.state.prepare(config, form, loop, {})

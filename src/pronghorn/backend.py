@@ -20,6 +20,7 @@ class Wire(NamedTuple):
     Connection: Any
     Outbox: Any
     AccessLines: Any
+    FormattedLines: Any
     sweep: Any
 
 
@@ -81,5 +82,6 @@ def _form(package: str, name: str) -> Wire:
         connection.Connection,
         channel.Outbox,
         access.AccessLines,
+        access.FormattedLines,
         connection.sweep,
     )

@@ -7,7 +7,7 @@ from .head cimport Head, parse
 from .output cimport Output
 from .request cimport Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, visible_end
+from .scan cimport find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 
@@ -41,6 +41,7 @@ cdef class Connection(Output):
     cdef _open_websocket(self, Head head)
     cdef bint _read_body(self) except -1
     cdef _next(self)
+    cdef _log(self, Request request, status)
     cdef _refuse(self, error)
     cdef _break_off(self)
     cdef _answer(self, int status)

@@ -92,6 +92,7 @@ class Shared:
         "extensions",
         "extra_fields",
         "limits",
+        "logs_at_end",
         "now",
         "root_path",
         "root_path_bytes",
@@ -120,6 +121,7 @@ class Shared:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
+        self.logs_at_end = access_log is not None and access_log.at_end
         self.websockets = websockets
         self.zlib = zlib
         self.root_path = root_path
