@@ -203,7 +203,8 @@ class Config:
                 "ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly."
             )
         if not callable(app):
-            raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable.")
+            kind = "None" if app is None else f"of type {type(app).__name__}"
+            raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable: it is {kind}.")
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
         app = adapters.adapt(app, self.interface)
