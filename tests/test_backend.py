@@ -10,8 +10,9 @@ from importlib.util import find_spec
 import pytest
 
 from pronghorn import backend
+from pronghorn.errors import StartupError
 
-PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "Proxies", "sweep")
+PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "Proxies", "FormattedLines", "sweep")
 
 needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="httptools is not installed")
 
@@ -88,7 +89,7 @@ def test_httptools_is_llhttp_even_where_the_compiled_form_is(allowed):
 def test_httptools_that_is_not_installed_is_an_error(allowed, monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
     monkeypatch.delitem(sys.modules, "pronghorn.llhttp", raising=False)
-    with pytest.raises(ImportError):
+    with pytest.raises(StartupError, match=r"^--http httptools needs httptools: pip install"):
         backend.load("httptools")
 
 

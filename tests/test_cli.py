@@ -160,9 +160,8 @@ def test_mistake_is_a_usage_error(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["missing"], 'Import string "missing" must be in format "<module>:<attribute>".'),
-        (["missing:app"], 'Could not import module "missing".'),
-        (["sys:missing"], 'Attribute "missing" not found in module "sys".'),
+        (["missing"], 'Import string "missing" must be in format "<module>:<attribute>". An example is "missing:app".'),
+        (["sys:missing"], 'Attribute "missing" not found in module "sys". The module that was imported is built in.'),
     ],
     ids=str,
 )
@@ -181,8 +180,9 @@ def test_error_in_the_application_is_shown_from_its_first_line(tmp_path: Path) -
     command = [sys.executable, "-m", "pronghorn", "broken:app", "--app-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
+    line = 'ERROR:    Error loading ASGI app. Module "broken" raised ModuleNotFoundError when it was imported.'
     assert done.stderr.splitlines() == [
-        'ERROR:    Error loading ASGI app. Module "broken" raised ModuleNotFoundError when it was imported.',
+        f'{line} Is "missing_requirement" installed in {sys.prefix}?',
         "Traceback (most recent call last):",
         f'  File "{tmp_path}/broken.py", line 1, in <module>',
         "    import missing_requirement",

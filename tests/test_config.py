@@ -200,7 +200,9 @@ def test_load_logs_messages_at_trace(loggers: None) -> None:
 
 
 def test_load_refuses_what_cannot_be_called() -> None:
-    with pytest.raises(StartupError, match=r"^Error loading ASGI app\. 'os:name' is not callable\.$"):
+    with pytest.raises(
+        StartupError, match=r"^Error loading ASGI app\. 'os:name' is not callable: it is of type str\.$"
+    ):
         loaded("os:name")
 
 

@@ -50,29 +50,79 @@ def test_app_dir_comes_first_and_is_absolute(app_dir: str, monkeypatch: pytest.M
     assert sys.path[0] == str(Path(app_dir).resolve())
 
 
-@pytest.mark.parametrize("target", ["main", "main:", ":app", ""])
-def test_not_an_import_string(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "example"),
+    [
+        ("shop", "shop:app"),
+        ("shop:", "shop:app"),
+        (":api", "main:api"),
+        ("", "main:app"),
+        ("shop.py", "shop:app"),
+        ("./src/shop.py", "src.shop:app"),
+    ],
+)
+def test_not_an_import_string(target: str, example: str) -> None:
     with pytest.raises(StartupError) as caught:
         loader.load(target)
     assert str(caught.value) == (
         f'Error loading ASGI app. Import string "{target}" must be in format "<module>:<attribute>".'
+        f' An example is "{example}".'
     )
 
 
-@pytest.mark.parametrize("name", ["missing_module", "missing_package.module"])
-def test_missing_module(name: str) -> None:
+@pytest.mark.parametrize(("name", "missing"), [("missing_module",) * 2, ("missing_package.module", "missing_package")])
+def test_missing_module(app_dir: str, name: str, missing: str) -> None:
     with pytest.raises(StartupError) as caught:
-        loader.load(f"{name}:app")
-    assert str(caught.value) == f'Error loading ASGI app. Could not import module "{name}".'
+        loader.load(f"{name}:app", app_dir)
+    assert str(caught.value) == (
+        f'Error loading ASGI app. Could not import module "{name}".'
+        f' There is no "{missing}" in {app_dir}, nor is it installed; --app-dir names another directory.'
+    )
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("file", ["src/site_h.py", "src/site_h/__init__.py"])
+def test_module_in_a_folder(app_dir: str, file: str) -> None:
+    Path(app_dir, "src").mkdir()
+    write(app_dir, file, "")
+    with pytest.raises(StartupError, match=rf'module "site_h"\. There is {file}: try --app-dir {app_dir}/src\.$'):
+        loader.load("site_h:app", app_dir)
+
+
+def test_missing_directory(app_dir: str) -> None:
+    with pytest.raises(StartupError, match=rf"The directory {app_dir}/no does not exist\.$"):
+        loader.load("missing_module:app", f"{app_dir}/no")
+
+
+@pytest.mark.parametrize("target", ["shop.py:app", "./shop:app", "./shop.py:app"])
+def test_file_in_place_of_a_module(target: str) -> None:
+    with pytest.raises(StartupError, match=r'the name of a module, not of a file: "shop:app"\.$'):
+        loader.load(target)
 
 
 def test_missing_attribute(app_dir: str) -> None:
     write(app_dir, "site_d.py", "app = 1")
     with pytest.raises(StartupError) as caught:
         loader.load("site_d:app.inner", app_dir)
-    assert str(caught.value) == 'Error loading ASGI app. Attribute "app.inner" not found in module "site_d".'
+    assert str(caught.value) == (
+        'Error loading ASGI app. Attribute "app.inner" not found in module "site_d".'
+        f" The module that was imported is {app_dir}/site_d.py."
+    )
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("async def page(): ...\nasync def site(scope, receive, send): ...", "site"),
+        ("class Site:\n    async def __call__(self, scope, receive, send): ...\nserved = Site()", "served"),
+        ("appl = 5\nother = 5", "appl"),
+    ],
+)
+def test_attribute_that_may_have_been_meant(app_dir: str, text: str, meant: str) -> None:
+    write(app_dir, "site_i.py", text)
+    with pytest.raises(StartupError, match=rf'not found in module "site_i"\. Did you mean "site_i:{meant}"\?$'):
+        loader.load("site_i:app", app_dir)
 
 
 @pytest.mark.parametrize("text", ["import missing_requirement", "from os import missing_name", "1 / 0"])
@@ -132,6 +182,14 @@ def test_factory_that_raises_is_the_users_error() -> None:
     with pytest.raises(StartupError, match=r"^Error loading ASGI app factory: no database$") as caught:
         loader.call_factory(create)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_reason_of_a_factory_is_one_line() -> None:
+    def create() -> None:
+        raise ValueError("no database\n\nset one")
+
+    with pytest.raises(StartupError, match=r"^Error loading ASGI app factory: no database set one$"):
+        loader.call_factory(create)
 
 
 def test_factory_has_to_be_a_plain_function() -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from pronghorn import log
+from pronghorn import access_format, log
 from pronghorn.errors import StartupError
 
 NAMES = ("pronghorn", "pronghorn.error", "pronghorn.access", "pronghorn.asgi")
+TRICKY = 'a "quoted" \r\n line \u2028'
 REQUEST = ("127.0.0.1:55440", "GET", "/a%20b?q=%41", "1.1", 200)
 LINE = 'INFO:     127.0.0.1:55440 - "GET /a%20b?q=%41 HTTP/1.1" 200 OK'
 
@@ -318,3 +319,98 @@ def test_reported_error_shows_the_users_traceback(capsys: pytest.CaptureFixture[
     error.__cause__ = ZeroDivisionError("division by zero")
     log.report(error)
     assert capsys.readouterr().err == "ERROR:    it raised\nZeroDivisionError: division by zero\n"
+
+
+# JSON
+
+
+def json_line(made: logging.LogRecord) -> dict[str, str]:
+    text = log.JSONFormatter().format(made)
+    assert "\n" not in text
+    loaded: dict[str, str] = json.loads(text)
+    return loaded
+
+
+def test_json_formatter() -> None:
+    made = record(logging.WARNING, "%s", TRICKY, color_message="coloured")
+    made.created = 1795353518.0625
+    assert json_line(made) == {
+        "time": "2026-11-22T13:18:38.062Z",
+        "level": "WARNING",
+        "logger": "pronghorn.error",
+        "message": TRICKY,
+    }
+
+
+def test_json_formatter_has_the_traceback() -> None:
+    made = record(logging.ERROR, "Exception in ASGI application\n")
+    try:
+        raise ZeroDivisionError(TRICKY)
+    except ZeroDivisionError:
+        made.exc_info = sys.exc_info()
+    made.stack_info = "Stack:\n  here"
+    line = json_line(made)
+    assert line["message"] == "Exception in ASGI application"
+    assert line["exception"].startswith("Traceback (most recent call last):\n")
+    assert line["exception"].endswith(f"ZeroDivisionError: {TRICKY}")
+    assert line["stack"] == "Stack:\n  here"
+
+
+def test_json_configuration_leaves_the_default_one_alone() -> None:
+    before = copy.deepcopy(log.LOGGING_CONFIG)
+    log.configure(log.as_json(log.LOGGING_CONFIG), None, True, True)
+    assert before == log.LOGGING_CONFIG
+    assert [type(logging.getLogger(name).handlers[0].formatter) for name in ("pronghorn", "pronghorn.access")] == [
+        log.JSONFormatter,
+        log.AccessFormatter,
+    ]
+
+
+# Lines in a format of the user's, on their way through `logging`
+
+
+def test_our_formatter_prints_the_line_of_a_record() -> None:
+    access, stream, logger = access_log()
+    logger.addFilter(lambda record: record.args[4] == 200)  # type: ignore[index,comparison-overlap,arg-type]
+    access.record(*REQUEST, "the line")
+    assert stream.getvalue() == "the line\n"
+
+
+def test_another_formatter_may_use_the_line() -> None:
+    access, stream, logger = access_log()
+    logger.handlers[0].setFormatter(logging.Formatter("%(name)s %(access_line)s"))
+    access.record(*REQUEST, "the line")
+    assert stream.getvalue() == "pronghorn.access the line\n"
+
+
+def test_format_of_the_formatter_does_not_matter_to_a_line_of_its_own() -> None:
+    access, _, logger = access_log()
+    logger.handlers[0].setFormatter(log.AccessFormatter("%(message)s"))
+    assert not log.AccessLog.create(logger).batchable()
+    assert log.AccessLog.create(logger, "%(h)s").batchable()
+    assert not access.batchable()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("%(z)s", r"^%\(z\)s is no atom; there are client_addr, h, "),
+        ("%({a b}i)s", r"is no atom"),
+        ("%({PATH}e)s", r"is no atom"),
+        ("100%", r"^at '%': an atom is %\(name\)s, a percent sign %%$"),
+        ("%(h)d", r"^at '%\(h\)d'"),
+        ("%(h", r"^at '%\(h'"),
+    ],
+)
+def test_wrong_access_format(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        access_format.parse(text)
+
+
+def test_every_name_of_an_atom_is_known() -> None:
+    for name in [*access_format.ATOMS, *access_format.ALIASES]:
+        assert len(access_format.parse(f"%({name})s")) == 1
+
+
+def test_gunicorns_own_format_is_known() -> None:
+    assert access_format.parse('%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')

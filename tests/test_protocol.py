@@ -102,6 +102,7 @@ class Service:
             wire.channel.Outbox,
             wire.access.AccessLines,
             wire.proxy.Proxies,
+            wire.access.FormattedLines,
             wire.connection.sweep,
         )
         self.state.prepare(config, form, loop, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -128,8 +129,37 @@ def test_port_in_use() -> None:
         with pytest.raises(StartupError) as caught:
             sockets.bind(config(port=port))
     assert str(caught.value) == (
-        f"[Errno 98] error while attempting to bind on address ('127.0.0.1', {port}): address already in use"
+        f"[Errno 98] error while attempting to bind on address ('127.0.0.1', {port}): address already in use. "
+        "Another process listens there: end it, or choose another port with --port."
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "advice"),
+    [
+        (
+            errno.EACCES,
+            "address ('127.0.0.1', 80)",
+            "Ports below 1024 may need privileges: choose another with --port.",
+        ),
+        (
+            errno.EADDRNOTAVAIL,
+            "address ('1.2.3.4', 80)",
+            "No interface of this machine has it: choose another with --host.",
+        ),
+        (errno.ENOENT, "unix socket '/no/s'", "Its directory has to exist."),
+    ],
+)
+def test_advice(number: int, place: str, advice: str) -> None:
+    error = sockets._explained(OSError(number, "Reason"), place)
+    assert str(error) == f"[Errno {number}] error while attempting to bind on {place}: reason. {advice}"
+
+
+def test_path_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(
+        StartupError, match=r"^error while attempting to bind on unix socket '.*': AF_UNIX path too long$"
+    ):
+        sockets.bind(config(uds=str(tmp_path / ("s" * 200))))
 
 
 def test_nothing_listens_yet(bind: Bind) -> None:

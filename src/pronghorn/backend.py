@@ -10,6 +10,8 @@ import zlib
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from pronghorn.errors import StartupError
+
 
 class Wire(NamedTuple):
     """One form of the hot path: its classes, and a name for people."""
@@ -21,6 +23,7 @@ class Wire(NamedTuple):
     Outbox: Any
     AccessLines: Any
     Proxies: Any
+    FormattedLines: Any
     sweep: Any
 
 
@@ -52,7 +55,10 @@ def load(http: str = "auto") -> Wire:
     if http == "auto" and compiled_is_available():
         return _form("_wire_c", "compiled")
     if http == "httptools" or (http == "auto" and find_spec("httptools")):
-        from pronghorn.llhttp import LLHTTPConnection
+        try:
+            from pronghorn.llhttp import LLHTTPConnection
+        except ImportError:
+            raise StartupError("--http httptools needs httptools: pip install 'pronghorn[standard]'.") from None
 
         return _form("_wire", "interpreted, heads by httptools")._replace(Connection=LLHTTPConnection)
     return _form("_wire", "interpreted")
@@ -84,5 +90,6 @@ def _form(package: str, name: str) -> Wire:
         channel.Outbox,
         access.AccessLines,
         proxy.Proxies,
+        access.FormattedLines,
         connection.sweep,
     )

@@ -139,6 +139,12 @@ TOPICS: dict[str, list[click.Option]] = {
         _switch("access_log", "Log each request."),
         _switch("use_colors", "Use colours.  [default: on a terminal]"),
         _option("log_config", "Configuration of logging: .json, .yaml or .ini.", _EXISTING),
+        _option("log_format", "Format of all lines, also those of requests if not given by --access-log-format."),
+        _option(
+            "access_log_format",
+            "Format of a request's line: json, or text with atoms as gunicorn's, %(h)s, or written out, %(status)s.",
+            metavar="FORMAT",
+        ),
     ],
     "WebSocket": [
         _option("ws", "Implementation."),

@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "interface": ("auto", "asgi3", "asgi2", "wsgi"),
     "cancel_on_disconnect": ("never", "streaming", "always"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
+    "log_format": ("text", "json"),
 }
 """The values that a parameter may have."""
 
@@ -138,6 +139,8 @@ class Config:
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
     forwarded_headers: ForwardedHeaders = "x-forwarded"
+    log_format: Literal["text", "json"] = "text"
+    access_log_format: str | None = None
 
     loaded: bool = field(default=False, init=False)
     loaded_app: ASGI3App = field(init=False)
@@ -145,7 +148,12 @@ class Config:
     def __post_init__(self) -> None:
         self.headers = self.headers or []
         self._check()
+        if wants_json := self.log_format == "json" and self.log_config is LOGGING_CONFIG:
+            self.log_config = log.as_json(LOGGING_CONFIG)
+            self.access_log_format = self.access_log_format or "json"
         self.configure_logging()
+        if self.log_format == "json" and not wants_json:
+            logging.getLogger("pronghorn.error").warning("--log-format json has no effect with --log-config.")
         if self.env_file is not None:
             _read_environment(self.env_file)
         if self.workers is None:
@@ -198,7 +206,8 @@ class Config:
                 "ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly."
             )
         if not callable(app):
-            raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable.")
+            kind = "None" if app is None else f"of type {type(app).__name__}"
+            raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable: it is {kind}.")
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
         app = adapters.adapt(app, self.interface)
@@ -242,6 +251,13 @@ class Config:
                 raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(known)} nor an import string")
         if isinstance(self.log_level, str) and self.log_level.lower() not in log.LOG_LEVELS:
             raise ConfigError(f"log_level is {self.log_level!r}, which is not one of {', '.join(log.LOG_LEVELS)}")
+        if self.access_log_format is not None:
+            from pronghorn import access_format
+
+            try:
+                access_format.parse(self.access_log_format)
+            except ValueError as error:
+                raise ConfigError(f"access_log_format: {error}") from None
         _ = self.encoded_headers
 
     def _refuse_what_is_missing(self) -> None:

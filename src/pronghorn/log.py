@@ -1,21 +1,25 @@
 """What the server writes: the loggers, their formats and colours, and the fast access log.
 
 Four loggers: `pronghorn` with a handler on stderr, its children `pronghorn.error` (the server's own lines) and
-`pronghorn.asgi` (the messages of ASGI, at TRACE), and `pronghorn.access` with a handler on stdout.
+`pronghorn.asgi` (the messages of ASGI, at TRACE), and `pronghorn.access` with a handler on stdout. Each has a second
+name, `uvicorn` in the place of `pronghorn` (see `aliases`).
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import logging
-import os
 import sys
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from pronghorn.aliases import join_loggers
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
+    import os
     from configparser import RawConfigParser
 
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"
@@ -56,13 +60,13 @@ LOGGING_CONFIG: dict[str, Any] = {
 def configure(
     log_config: LogConfig | None, log_level: str | int | None, access_log: bool, use_colors: bool | None
 ) -> None:
-    """Set up the loggers: `log_config` first, then what the other three change of it.
-
-    A path is read as JSON or YAML by its ending, else in the format of `logging.config.fileConfig`.
-    """
+    """Set up the loggers: `log_config` first (see `log_config.apply`), then what the other three change of it."""
     logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
+    join_loggers()
     if log_config is not None:
-        _apply(log_config, use_colors)
+        from pronghorn import log_config as configuration  # not for those who only ask for help
+
+        configuration.apply(log_config, use_colors)
     if log_level is not None:
         level = LOG_LEVELS[log_level.lower()] if isinstance(log_level, str) else log_level
         for name in ("pronghorn.error", "pronghorn.access", "pronghorn.asgi"):
@@ -71,6 +75,14 @@ def configure(
         access = logging.getLogger("pronghorn.access")
         access.handlers.clear()
         access.propagate = False
+
+
+def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `log_config`, shaped as LOGGING_CONFIG, whose `default` handler writes JSON."""
+    changed = copy.deepcopy(log_config)
+    changed["formatters"]["json"] = {"()": "pronghorn.log.JSONFormatter"}
+    changed["handlers"]["default"]["formatter"] = "json"
+    return changed
 
 
 def report(error: StartupError) -> None:
@@ -132,7 +144,10 @@ class DefaultFormatter(ColourizedFormatter):
 
 
 class AccessFormatter(ColourizedFormatter):
-    """Adds `%(client_addr)s`, `%(request_line)s` and `%(status_code)s`, from the five arguments of an access record."""
+    """Adds `%(client_addr)s`, `%(request_line)s` and `%(status_code)s`, from the five arguments of an access record.
+
+    A record with a line in the format of `--access-log-format` (its `access_line`) is that line.
+    """
 
     status_colours: ClassVar[dict[int, str]] = {1: "97", 2: "32", 3: "33", 4: "31", 5: "91"}
 
@@ -146,6 +161,8 @@ class AccessFormatter(ColourizedFormatter):
         return _coloured(text, self.status_colours.get(status_code // 100)) if self.use_colors else text
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        if (line := getattr(record, "access_line", None)) is not None:
+            return str(line)
         arguments: Any = record.args
         client, method, path, version, status = arguments
         request_line = f"{method} {path} HTTP/{version}"
@@ -158,15 +175,34 @@ class AccessFormatter(ColourizedFormatter):
         return super().formatMessage(record)
 
 
+class JSONFormatter(logging.Formatter):
+    """An object in one line: `time`, `level`, `logger`, `message` and, if there is one, `exception` and `stack`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage().rstrip("\n"),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(fields)
+
+
 class AccessLog:
     """The access log of one worker. Made by `create`; used from the event loop's thread.
 
     Where `batchable`, a line is `level_prefix + client + before_request + method + " " + path + " HTTP/" + version +
     after_request + status_text(status)`, exactly what the logging path would print, and many go to `write` at once.
-    Otherwise each goes to `record`.
+    Otherwise each goes to `record`. In a format of the user's, `pieces` say what it is made of (see `access_format`),
+    inside JSON if `as_json`.
     """
 
-    def __init__(self, logger: logging.Logger, handler: Any, formatter: Any) -> None:
+    def __init__(self, logger: logging.Logger, handler: Any, formatter: Any, access_format: str | None) -> None:
         self._logger = logger
         self._handler = handler
         self._formatter = formatter
@@ -177,12 +213,18 @@ class AccessLog:
         self.level_prefix, _, rest = line.partition("<client>")
         self.before_request, _, rest = rest.partition("<method>")
         self.after_request = rest.partition("<version>")[2].removesuffix(self.status_text(200))
+        self.as_json = access_format == "json"
+        self.pieces: list[tuple[int, str]] | None = None
+        if access_format is not None and access_format != ACCESS_FORMAT:
+            from pronghorn.access_format import parse
+
+            self.pieces = parse(access_format, self.level_prefix.removesuffix(" "))
 
     @classmethod
-    def create(cls, logger: logging.Logger) -> AccessLog:
+    def create(cls, logger: logging.Logger, access_format: str | None = None) -> AccessLog:
         """The access log on `logger` as it is set up now; a later change of its handler or formatter ends batching."""
         handler = logger.handlers[0] if logger.handlers else None
-        return cls(logger, handler, handler and handler.formatter)
+        return cls(logger, handler, handler and handler.formatter, access_format)
 
     def enabled(self) -> bool:
         """Whether anything would be printed at all."""
@@ -196,7 +238,7 @@ class AccessLog:
             and type(handler) is logging.StreamHandler
             and handler.formatter is formatter
             and type(formatter) is AccessFormatter
-            and formatter._fmt == ACCESS_FORMAT
+            and (formatter._fmt == ACCESS_FORMAT or self.pieces is not None)
             and handler.level <= logging.INFO
             and handler.terminator == "\n"
             and not (logger.propagate or logger.filters or handler.filters)
@@ -217,9 +259,10 @@ class AccessLog:
         finally:
             handler.release()
 
-    def record(self, client: str, method: str, path: str, version: str, status: int) -> None:
-        """Log one request through `logging`; `path` is quoted and has its query."""
-        self._logger.info(ACCESS_MESSAGE, client, method, path, version, status)
+    def record(self, client: str, method: str, path: str, version: str, status: int, line: str | None = None) -> None:
+        """Log one request through `logging`; `path` is quoted and has its query, `line` is in the user's format."""
+        extra = None if line is None else {"access_line": line}
+        self._logger.info(ACCESS_MESSAGE, client, method, path, version, status, extra=extra)
 
     def line(self, client: str, method: str, path: str, version: str, status: int) -> str:
         """The line that `record` would print, without its end."""
@@ -234,45 +277,6 @@ class AccessLog:
         if text is None:
             text = self._status_texts[status] = self._sample.get_status_code(status)
         return text
-
-
-def _apply(log_config: LogConfig, use_colors: bool | None) -> None:
-    import logging.config
-
-    if isinstance(log_config, os.PathLike):
-        log_config = os.fspath(log_config)
-    if isinstance(log_config, str) and log_config.endswith((".json", ".yaml", ".yml")):
-        log_config = _read(log_config)
-    if isinstance(log_config, dict):
-        logging.config.dictConfig(log_config if use_colors is None else _with_colours(log_config, use_colors))
-    else:
-        logging.config.fileConfig(log_config, disable_existing_loggers=False)
-
-
-def _read(path: str) -> dict[str, Any]:
-    with open(path, encoding="utf-8") as file:
-        if path.endswith(".json"):
-            import json
-
-            loaded: dict[str, Any] = json.load(file)
-            return loaded
-        try:
-            import yaml
-        except ImportError:
-            raise StartupError(
-                "A YAML logging configuration needs PyYAML: pip install 'pronghorn[standard]'."
-            ) from None
-        loaded = yaml.safe_load(file)
-        return loaded
-
-
-def _with_colours(log_config: dict[str, Any], use_colors: bool) -> dict[str, Any]:
-    """A copy in which the two formatters that are ours by their names use colours, or do not."""
-    formatters = dict(log_config.get("formatters", {}))
-    for name in ("default", "access"):
-        if "()" in formatters.get(name, {}):
-            formatters[name] = {**formatters[name], "use_colors": use_colors}
-    return {**log_config, "formatters": formatters}
 
 
 def _record(logger: logging.Logger, message: str, arguments: tuple[object, ...]) -> logging.LogRecord:

@@ -24,6 +24,16 @@ _PORT_CHOICES = 10
 # A host may have addresses of a family, or of an interface, that this machine lacks: "localhost" without IPv6.
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
+# By the kind of place and the system's reason.
+_ADVICE = {
+    ("address", errno.EADDRINUSE): "Another process listens there: end it, or choose another port with --port.",
+    ("address", errno.EACCES): "Ports below 1024 may need privileges: choose another with --port.",
+    ("address", errno.EADDRNOTAVAIL): "No interface of this machine has it: choose another with --host.",
+    ("unix", errno.EADDRINUSE): "Another server listens there, or it is no socket: choose another path with --uds.",
+    ("unix", errno.ENOENT): "Its directory has to exist.",
+    ("unix", errno.EACCES): "Its directory has to be writable.",
+}
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
@@ -165,7 +175,10 @@ def _inherit(descriptor: int) -> socket.socket:
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise StartupError(f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}") from None
+        raise StartupError(
+            f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}. --fd is the number of a socket "
+            "that this process inherits."
+        ) from None
     if sock.type != socket.SOCK_STREAM:
         sock.close()
         raise StartupError(f"File descriptor {descriptor} is not a stream socket.")
@@ -180,4 +193,7 @@ def _identity(path: str) -> tuple[int, int, int]:
 
 def _explained(error: OSError, place: str) -> OSError:
     reason = error.strerror.lower() if error.strerror else str(error)
-    return OSError(error.errno or 0, f"error while attempting to bind on {place}: {reason}")
+    text = f"error while attempting to bind on {place}: {reason}"
+    if advice := _ADVICE.get((place.partition(" ")[0], error.errno or 0)):
+        text += f". {advice}"
+    return OSError(error.errno, text) if error.errno else OSError(text)

@@ -116,7 +116,8 @@ def _proxies(config: Config, wire: Wire) -> Any:
 
 
 def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> Any:
-    log = AccessLog.create(logging.getLogger("pronghorn.access"))
+    log = AccessLog.create(logging.getLogger("pronghorn.access"), config.access_log_format)
     if not config.access_log or not log.enabled():
         return None
-    return wire.AccessLines(log, loop.call_soon)
+    lines = wire.AccessLines if log.pieces is None else wire.FormattedLines
+    return lines(log, loop.call_soon)

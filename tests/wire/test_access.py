@@ -12,7 +12,7 @@ from pronghorn.log import ACCESS_FORMAT, AccessFormatter, AccessLog
 class Printed:
     """A rig whose requests are logged to a string, batched or through `logging`."""
 
-    def __init__(self, wire, batched=True, colours=False, **options):
+    def __init__(self, wire, batched=True, colours=False, access_format=None, **options):
         self.stream = io.StringIO()
         self.records = []
         self.logger = logging.Logger("pronghorn.access", logging.INFO)  # noqa: LOG001, one that no other test knows
@@ -23,8 +23,9 @@ class Printed:
         if not batched:
             self.logger.addFilter(self._keep)
         soon = []
-        self.log = AccessLog.create(self.logger)
-        self.lines = wire.access.AccessLines(self.log, soon.append)
+        self.log = AccessLog.create(self.logger, access_format)
+        kind = wire.access.AccessLines if self.log.pieces is None else wire.access.FormattedLines
+        self.lines = kind(self.log, soon.append)
         self.rig = Rig(wire, access_log=self.lines, **options)
         self._soon = soon
 
@@ -44,7 +45,7 @@ class Printed:
 
     def add(self, client="127.0.0.1:50000", path="/", query=b"", method="GET", version="1.1", status=200):
         scope = {"path": path, "query_string": query, "method": method, "http_version": version}
-        self.lines.add(client, scope, status)
+        self.lines.add(client, scope, status, None)
 
 
 CASES = [

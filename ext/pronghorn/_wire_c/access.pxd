@@ -1,11 +1,50 @@
-from .scan cimport is_plain_path
+cimport cython
+
+from .request cimport Request
+from .scan cimport is_plain_path, monotonic
 
 cdef Py_ssize_t LINES_AT_ONCE
+cdef int LITERAL, CLIENT, HOST, USER, TIME_CLF, TIME_ISO, TIME_LOG
+cdef int REQUEST_LINE, METHOD, PATH, QUERY, PROTOCOL, SCHEME
+cdef int STATUS, STATUS_TEXT, BYTES, BYTES_IF_ANY, SECONDS, MILLISECONDS, MICROSECONDS, DURATION
+cdef int REQUEST_FIELD, RESPONSE_FIELD, REQUEST_ID
 
 
 cdef class AccessLines:
     cdef object _log, _call_soon
     cdef list _lines
     cdef str _prefix, _before, _after
+    cdef readonly bint at_end
 
-    cpdef add(self, str client, dict scope, status)
+    cpdef add(self, str client, dict scope, status, Request request)
+
+
+cdef class Piece:
+    cdef int kind
+    cdef str text
+    cdef bytes name
+    cdef bint safe
+
+
+cdef class FormattedLines(AccessLines):
+    cdef list _pieces
+    cdef bint _json
+    # The time of logging, as of one second.
+    cdef long long _second
+    cdef str _clf, _iso, _stamp
+
+    @cython.locals(piece=Piece, kind=int)
+    cdef str _line(self, str client, dict scope, status, Request request)
+    @cython.locals(now=double, second="long long")
+    cdef str _who_and_when(self, int kind, str client, Request request)
+    @cython.locals(kind=int, passed=double)
+    cdef str _answered(self, Piece piece, status, Request request)
+
+
+cdef str _asked(int kind, dict scope)
+cdef str _target(dict scope)
+cdef str _path(dict scope)
+cdef str _field(list fields, bytes name)
+cdef str _text(bytes value)
+cdef str _user(str credentials)
+cdef str _as_json(str text)

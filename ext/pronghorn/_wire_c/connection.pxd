@@ -8,7 +8,7 @@ from .output cimport Output
 from .proxy cimport Origin, Proxies
 from .request cimport Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, visible_end
+from .scan cimport find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 
@@ -45,6 +45,7 @@ cdef class Connection(Output):
     cdef _open_websocket(self, Head head, dict scope)
     cdef bint _read_body(self) except -1
     cdef _next(self)
+    cdef _log(self, Request request, status)
     cdef _refuse(self, error)
     cdef _break_off(self)
     cdef _answer(self, int status)

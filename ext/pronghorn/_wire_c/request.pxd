@@ -12,6 +12,7 @@ cdef class Request(Exchange):
     cdef readonly Encoder encoder
     cdef readonly dict scope
     cdef Channel _channel
+    cdef public double began
     # The request's body on its way to the application.
     cdef list _parts
     cdef readonly Py_ssize_t buffered

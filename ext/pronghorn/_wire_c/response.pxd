@@ -23,6 +23,7 @@ cdef class Encoder:
     # Where the response stands.
     cdef int _framing
     cdef Py_ssize_t _remaining
+    cdef readonly Py_ssize_t body_size
     cdef bint _head_pending
 
     @cython.locals(name=bytes, value=bytes)
@@ -33,6 +34,7 @@ cdef class Encoder:
     cpdef Py_ssize_t early_hints(self, links, list out) except -1
     cpdef bint file(self, Py_ssize_t size, list out) except -1
     cpdef file_end(self, list out)
+    cpdef bytes field(self, bytes name)
     cpdef bint head_is_pending(self)
     cpdef bint ends_with_connection(self)
     cdef bytes _frame_head(self, bytes body)

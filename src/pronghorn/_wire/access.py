@@ -1,17 +1,52 @@
 """The access log: lines formatted here and written once a turn, where nobody but our own handler would see them."""
 
+import re
+from base64 import b64decode
+from json.encoder import encode_basestring_ascii
+from time import gmtime, localtime, strftime, time
 from urllib.parse import quote
 
-from .scan import is_plain_path
+from .scan import is_plain_path, monotonic
 
 # A turn that answers more than this writes more than once.
 LINES_AT_ONCE = 256
 
+# What a piece of a format stands for.
+LITERAL = 0
+CLIENT = 1  # host:port
+HOST = 2
+USER = 3
+TIME_CLF = 4  # the three forms of the time of logging
+TIME_ISO = 5
+TIME_LOG = 6
+REQUEST_LINE = 7
+METHOD = 8
+PATH = 9
+QUERY = 10
+PROTOCOL = 11
+SCHEME = 12
+STATUS = 13
+STATUS_TEXT = 14  # with its phrase, and its colour on a terminal
+BYTES = 15
+BYTES_IF_ANY = 16
+SECONDS = 17  # four forms of the time since the request's head was read
+MILLISECONDS = 18
+MICROSECONDS = 19
+DURATION = 20
+REQUEST_FIELD = 21
+RESPONSE_FIELD = 22
+REQUEST_ID = 23
+
+# What would end a quoted value or a line, move a cursor, or not be read back (as Apache and nginx escape it).
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+
 
 class AccessLines:
-    """Gathers lines for `log`, a `pronghorn.log.AccessLog`; `call_soon` is the loop's."""
+    """Gathers lines for `log`, a `pronghorn.log.AccessLog`; `call_soon` is the loop's. `at_end` says that a line is due
+    when its response is complete, rather than when it starts.
+    """
 
-    __slots__ = ("_after", "_before", "_call_soon", "_lines", "_log", "_prefix")
+    __slots__ = ("_after", "_before", "_call_soon", "_lines", "_log", "_prefix", "at_end")
 
     def __init__(self, log, call_soon):
         self._log = log
@@ -20,23 +55,19 @@ class AccessLines:
         self._prefix = log.level_prefix
         self._before = log.before_request
         self._after = log.after_request
+        self.at_end = False
 
-    def add(self, client, scope, status):
-        """A response with `status` starts, to `client` (`host:port` or empty). Raises where `scope` was spoilt."""
-        path = scope["path"]
-        if not isinstance(path, str):
-            raise TypeError(f"a path is text, not {type(path).__name__}")
-        if not is_plain_path(path):
-            path = quote(path)
-        query = scope["query_string"]
-        if query:
-            path = path + "?" + query.decode("ascii")
+    def add(self, client, scope, status, request):
+        """`request` from `client` (`host:port` or empty) is answered with `status`. Raises where `scope`, the
+        application's, was spoilt.
+        """
+        target = _target(scope)
         if not self._lines:
             if not self._log.batchable():
-                self._log.record(client, scope["method"], path, scope["http_version"], status)
+                self._log.record(client, scope["method"], target, scope["http_version"], status, None)
                 return
             self._call_soon(self.flush)
-        request_line = f"{scope['method']} {path} HTTP/{scope['http_version']}"
+        request_line = f"{scope['method']} {target} HTTP/{scope['http_version']}"
         status_text = self._log.status_text(status)
         self._lines.append(f"{self._prefix}{client}{self._before}{request_line}{self._after}{status_text}")
         if len(self._lines) >= LINES_AT_ONCE:
@@ -48,3 +79,174 @@ class AccessLines:
         if lines:
             self._lines = []
             self._log.write(lines)
+
+
+class Piece:
+    """A piece of a format: `kind`, and the `text` of a literal or the lower-case `name` of a field. One that is `safe`
+    is never escaped, and in JSON bears no quotes.
+    """
+
+    __slots__ = ("kind", "name", "safe", "text")
+
+    def __init__(self, kind, text):
+        self.kind = kind
+        self.text = text
+        self.name = text.encode("utf-8")
+        self.safe = kind in (STATUS, STATUS_TEXT, BYTES, BYTES_IF_ANY) or SECONDS <= kind <= DURATION
+
+
+class FormattedLines(AccessLines):
+    """Lines in a format of the user's: `log.pieces`, of (kind, text), as text or, if `log.as_json`, inside JSON.
+
+    What a client or an application has said is escaped, so that it forges neither lines nor fields.
+    """
+
+    __slots__ = ("_clf", "_iso", "_json", "_pieces", "_second", "_stamp")
+
+    def __init__(self, log, call_soon):
+        AccessLines.__init__(self, log, call_soon)
+        self._pieces = [Piece(kind, text) for kind, text in log.pieces]
+        self._json = log.as_json
+        self._second = -1
+        self._clf = ""
+        self._iso = ""
+        self._stamp = ""
+        self.at_end = any(BYTES <= kind <= DURATION for kind, _ in log.pieces)
+
+    def add(self, client, scope, status, request):
+        line = self._line(client, scope, status, request)
+        if not self._lines:
+            if not self._log.batchable():
+                self._log.record(client, scope["method"], _target(scope), scope["http_version"], status, line)
+                return
+            self._call_soon(self.flush)
+        self._lines.append(line)
+        if len(self._lines) >= LINES_AT_ONCE:
+            self.flush()
+
+    def _line(self, client, scope, status, request):
+        parts = []
+        for piece in self._pieces:
+            kind = piece.kind
+            if kind == LITERAL:
+                value = piece.text
+            else:
+                if kind <= TIME_LOG:
+                    value = self._who_and_when(kind, client, request)
+                elif kind <= SCHEME:
+                    value = _asked(kind, scope)
+                else:
+                    value = self._answered(piece, status, request)
+                if value is None:
+                    value = "null" if self._json else "-"
+                elif not piece.safe:
+                    value = _as_json(value) if self._json else _UNSAFE.sub(_escaped, value)
+            parts.append(value)
+        return "".join(parts)
+
+    def _who_and_when(self, kind, client, request):
+        if kind == CLIENT:
+            return client or None
+        if kind == HOST:
+            return client.rpartition(":")[0] or None
+        if kind == USER:
+            return _user(_field(request.head.headers, b"authorization"))
+        now = time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            local = localtime(second)
+            self._clf = strftime("[%d/%b/%Y:%H:%M:%S %z]", local)
+            self._stamp = strftime("%Y-%m-%d %H:%M:%S", local)
+            self._iso = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+        if kind == TIME_CLF:
+            return self._clf
+        milliseconds = int((now - second) * 1000)
+        return f"{self._iso}.{milliseconds:03}Z" if kind == TIME_ISO else f"{self._stamp},{milliseconds:03}"
+
+    def _answered(self, piece, status, request):
+        kind = piece.kind
+        if kind == STATUS:
+            return str(status)
+        if kind == STATUS_TEXT:
+            return self._log.status_text(status)
+        if kind == BYTES:
+            return str(request.encoder.body_size)
+        if kind == BYTES_IF_ANY:
+            size = request.encoder.body_size
+            return str(size) if size else None
+        if kind == REQUEST_FIELD:
+            return _field(request.head.headers, piece.name)
+        if kind == RESPONSE_FIELD:
+            return _text(request.encoder.field(piece.name))
+        if kind == REQUEST_ID:
+            given = _text(request.encoder.field(b"x-request-id"))
+            return _field(request.head.headers, b"x-request-id") if given is None else given
+        passed = monotonic() - request.began
+        if kind == DURATION:
+            return f"{passed:.6f}"
+        return str(int(passed * (1 if kind == SECONDS else 1000 if kind == MILLISECONDS else 1000000)))
+
+
+def _asked(kind, scope):
+    """A part of the request as the application has it."""
+    if kind == REQUEST_LINE:
+        return f"{scope['method']} {_target(scope)} HTTP/{scope['http_version']}"
+    if kind == METHOD:
+        return str(scope["method"])
+    if kind == PATH:
+        return _path(scope)
+    if kind == QUERY:
+        return scope["query_string"].decode("latin-1")
+    if kind == PROTOCOL:
+        return f"HTTP/{scope['http_version']}"
+    return str(scope["scheme"])
+
+
+def _target(scope):
+    path = _path(scope)
+    query = scope["query_string"]
+    return path + "?" + query.decode("ascii") if query else path
+
+
+def _path(scope):
+    path = scope["path"]
+    if not isinstance(path, str):
+        raise TypeError(f"a path is text, not {type(path).__name__}")
+    return path if is_plain_path(path) else quote(path)
+
+
+def _field(fields, name):
+    """The value of the first field `name`, as text; None without one."""
+    for field in fields:
+        if field[0] == name:
+            return _text(field[1])
+    return None
+
+
+def _text(value):
+    return None if value is None else value.decode("utf-8", "surrogateescape")
+
+
+def _user(credentials):
+    """The name in Basic credentials (RFC 7617), None without one."""
+    if credentials is None or credentials[:6].lower() != "basic ":
+        return None
+    try:
+        return b64decode(credentials[6:]).partition(b":")[0].decode("utf-8", "surrogateescape") or None
+    except ValueError:
+        return None
+
+
+def _as_json(text):
+    if not text.isascii():
+        # Half a surrogate pair is not JSON to every reader.
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return encode_basestring_ascii(text)
+
+
+def _escaped(match):
+    character = match[0]
+    if character in '"\\':
+        return "\\" + character
+    return "".join([f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape")])

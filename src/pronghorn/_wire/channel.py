@@ -59,7 +59,7 @@ class Channel:
         raise NotImplementedError
 
     def answered(self, request, status):
-        """The response starts: the moment of the access log."""
+        """The response starts."""
         raise NotImplementedError
 
 

@@ -21,7 +21,7 @@ from .output import Output
 from .request import Request
 from .response import Encoder
 from .rules import CONTINUE, NO_BODY, PHRASES
-from .scan import find_head_end, method_end, visible_end
+from .scan import find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 
 # What is being read.
@@ -138,8 +138,11 @@ class Connection(Output):
         self.deadline = 0
         self.write_deadline = 0
         self.out = []
-        if self.request is not None:
-            self.request.lose()
+        request = self.request
+        if request is not None:
+            if self._shared.logs_at_end and request.is_streaming() and not request.is_refusable():
+                self._log(request, request.encoder.status)
+            request.lose()
             self.request = None
         if self._session is not None:
             self._session.end_input()
@@ -199,19 +202,16 @@ class Connection(Output):
         return self._owner.send_file(request, message)
 
     def answered(self, request, status):
-        log = self._shared.access_log
         if self._session is not None:
             self._owner.on_denied(self._session, status)
-        elif log is not None:
-            try:
-                log.add(self.client_text, request.scope, status)
-            except (AttributeError, LookupError, TypeError, ValueError):
-                # The application has spoilt its scope; what it was given still tells what was asked.
-                log.add(self.client_text, request.make_scope(self._scope), status)
+        elif self._shared.access_log is not None and not self._shared.logs_at_end:
+            self._log(request, status)
 
     def ended(self):
         """The one place that decides whether the connection is used again."""
         request = self.request
+        if self._shared.logs_at_end and self._session is None:
+            self._log(request, request.encoder.status)
         over = self._session is not None or not request.encoder.keep_alive
         if over or self._shared.draining or self._reading == NOTHING:
             self._close()
@@ -251,6 +251,8 @@ class Connection(Output):
         if request.is_refusable():
             self.answered(request, status)
             self._answer(status)
+            if self._shared.logs_at_end and self._session is None:
+                self._log(request, status)
         else:
             self._break_off()
 
@@ -376,6 +378,8 @@ class Connection(Output):
         encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
         request = Request(head, encoder, self, shared, scope)
         self.request = request
+        if shared.logs_at_end:
+            request.began = monotonic()
         if head.framing == NO_BODY:
             request.body_done = True
             self._reading = BEHIND
@@ -455,6 +459,14 @@ class Connection(Output):
         else:
             self._wait_for_request()
             self._resume_if_room()
+
+    def _log(self, request, status):
+        log = self._shared.access_log
+        try:
+            log.add(self.client_text, request.scope, status, request)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # The application has spoilt its scope; what it was given still tells what was asked.
+            log.add(self.client_text, request.make_scope(self._scope), status, request)
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""

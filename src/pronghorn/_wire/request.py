@@ -26,6 +26,7 @@ class Request(Exchange):
         "_told",
         "_trailers",
         "_with_trailers",
+        "began",
         "body_done",
         "buffered",
         "encoder",
@@ -45,6 +46,8 @@ class Request(Exchange):
         self._lost = False
         self._told = False
         self._with_trailers = False
+        # When its head was read, where the access log asks.
+        self.began = 0.0
         self.body_done = False
         self.buffered = 0
         self.encoder = encoder

@@ -26,7 +26,9 @@ COPIED = 16384
 
 
 class Encoder:
-    """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision."""
+    """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision;
+    `body_size` is the size of the content framed so far.
+    """
 
     __slots__ = (
         "_block",
@@ -42,6 +44,7 @@ class Encoder:
         "_remaining",
         "_shared",
         "_with_trailers",
+        "body_size",
         "keep_alive",
         "status",
     )
@@ -61,6 +64,7 @@ class Encoder:
         self._own_date = False
         self._own_server = False
         self._own_transfer_encoding = False
+        self.body_size = 0
         self.keep_alive = keep_alive
 
     def start(self, status, headers, trailers):
@@ -149,6 +153,7 @@ class Encoder:
             self._remaining -= count
         elif framing == NO_BODY:
             return self.head(out)
+        self.body_size += count
         if framing != CHUNKED:
             if self._head_pending and count <= COPIED:
                 data = self._frame_head(data)
@@ -197,14 +202,26 @@ class Encoder:
                 raise ValueError("file longer than the content-length")
             self._remaining -= size
         self.head(out)
+        if self._framing == NO_BODY:
+            return False
+        self.body_size += size
         if self._framing == CHUNKED and size:
             out.append(b"%x\r\n" % size)
-        return size > 0 and self._framing != NO_BODY
+        return size > 0
 
     def file_end(self, out):
         """Close the part that `file` opened."""
         if self._framing == CHUNKED:
             out.append(CRLF)
+
+    def field(self, name):
+        """The value of the application's first field `name`, given in lower case; None without one."""
+        block = b"\r\n" + self._block
+        start = block.find(b"\r\n%b: " % name)
+        if start < 0:
+            return None
+        start += len(name) + 4
+        return block[start : block.find(b"\r\n", start)]
 
     def head_is_pending(self):
         """Whether `start` was heard and nothing of the response has been framed."""

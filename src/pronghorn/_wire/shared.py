@@ -92,6 +92,7 @@ class Shared:
         "extensions",
         "extra_fields",
         "limits",
+        "logs_at_end",
         "now",
         "proxies",
         "root_path",
@@ -122,6 +123,7 @@ class Shared:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
+        self.logs_at_end = access_log is not None and access_log.at_end
         self.websockets = websockets
         self.zlib = zlib
         self.proxies = proxies

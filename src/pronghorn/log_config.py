@@ -1,0 +1,120 @@
+"""From what `--log-config` names to loggers that are set up. What was written for uvicorn works as it stands."""
+
+from __future__ import annotations
+
+import configparser
+import copy
+import logging.config
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+from pronghorn.aliases import NAMES
+from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    from pronghorn.log import LogConfig
+
+# Formatters that are ours under another name, whether uvicorn is installed or not.
+_FORMATTERS = {
+    f"uvicorn.logging.{name}": f"pronghorn.log.{name}"
+    for name in ("ColourizedFormatter", "DefaultFormatter", "AccessFormatter")
+}
+
+
+def apply(log_config: LogConfig, use_colors: bool | None) -> None:
+    """Set up `logging`. A path is read as JSON or YAML by its ending, else as `logging.config.fileConfig` does.
+
+    Raises StartupError, with the reason in one line, for a file that cannot be read or does not describe it.
+    """
+    if isinstance(log_config, os.PathLike):
+        log_config = os.fspath(log_config)
+    name = f" {log_config!r}" if isinstance(log_config, str) else ""
+    try:
+        if isinstance(log_config, str) and log_config.endswith((".json", ".yaml", ".yml")):
+            log_config = _read(log_config)
+        if isinstance(log_config, dict):
+            logging.config.dictConfig(_ours(log_config, use_colors))
+        else:
+            logging.config.fileConfig(_ours_of_ini(log_config), disable_existing_loggers=False)
+    except StartupError:
+        raise
+    except Exception as error:
+        raise StartupError(f"Cannot set up logging with --log-config{name}: {_reason(error)}") from None
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path, encoding="utf-8") as file:
+        if path.endswith(".json"):
+            import json
+
+            loaded = json.load(file)
+        else:
+            try:
+                import yaml
+            except ImportError:
+                raise StartupError(
+                    "A YAML logging configuration needs PyYAML: pip install 'pronghorn[standard]'."
+                ) from None
+            loaded = yaml.safe_load(file)
+    if not isinstance(loaded, dict):
+        raise ValueError("it holds no mapping")
+    return loaded
+
+
+def _ours(log_config: dict[str, Any], use_colors: bool | None) -> dict[str, Any]:
+    """A copy with our names in the place of uvicorn's. Of two entries for one logger, that with our name counts.
+
+    With `use_colors`, the two formatters that are ours by their names use colours, or do not.
+    """
+    loggers = log_config.get("loggers") or {}
+    formatters = {key: _our_formatter(value) for key, value in (log_config.get("formatters") or {}).items()}
+    if use_colors is not None:
+        for key in {"default", "access"} & formatters.keys():
+            if "()" in formatters[key]:
+                formatters[key] = {**formatters[key], "use_colors": use_colors}
+    ours: dict[str, Any] = {
+        "loggers": {NAMES.get(key, key): value for key, value in loggers.items() if NAMES.get(key) not in loggers},
+        "formatters": formatters,
+        "filters": {key: _our_filter(value) for key, value in (log_config.get("filters") or {}).items()},
+    }
+    return {**log_config, **{key: value for key, value in ours.items() if log_config.get(key) is not None}}
+
+
+def _our_formatter(formatter: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _FORMATTERS.get(value, value) if key in ("()", "class") and isinstance(value, str) else value
+        for key, value in formatter.items()
+    }
+
+
+def _our_filter(described: dict[str, Any]) -> dict[str, Any]:
+    """`logging`'s own filter is by the name of a logger."""
+    if "()" in described or described.get("name") not in NAMES:
+        return described
+    return {**described, "name": NAMES[described["name"]]}
+
+
+def _ours_of_ini(log_config: str | configparser.RawConfigParser | IO[Any]) -> configparser.RawConfigParser:
+    if isinstance(log_config, configparser.RawConfigParser):
+        parser = copy.deepcopy(log_config)
+    else:
+        parser = configparser.ConfigParser()
+        if isinstance(log_config, str):
+            with open(log_config, encoding="utf-8") as file:
+                parser.read_file(file)
+        else:
+            parser.read_file(log_config)
+    for section in parser.sections():
+        kind = parser.get(section, "class", raw=True, fallback="")
+        if section.startswith("formatter_") and kind in _FORMATTERS:
+            parser.set(section, "class", _FORMATTERS[kind])
+    return parser
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong and, where `logging` wraps it, why; in one line."""
+    reasons = [str(error) or type(error).__name__]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        reasons.append(f"{type(error).__name__}: {error}")
+    return " ".join(": ".join(reasons).split())

@@ -1,0 +1,487 @@
+"""What was written for uvicorn's loggers works on ours: configurations of every kind, and code before and after."""
+
+from __future__ import annotations
+
+import configparser
+import copy
+import importlib
+import io
+import json
+import logging
+import logging.config
+import pickle
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pronghorn.logging
+from pronghorn import log
+from pronghorn.aliases import NAMES, join_loggers
+from pronghorn.errors import StartupError
+from pronghorn.log import AccessLog
+
+LINE = 'INFO:     1.2.3.4:5 - "GET /health HTTP/1.1" 200 OK\n'
+
+
+@pytest.fixture(autouse=True)
+def new_loggers() -> Iterator[None]:
+    """No logger of either family exists before; those that were come back afterwards."""
+    loggers = logging.Logger.manager.loggerDict
+    root = logging.getLogger()
+    handlers, level = root.handlers.copy(), root.level
+    before = {name: loggers.pop(name) for name in list(loggers) if name.startswith(("uvicorn", "pronghorn"))}
+    others = {name: each.disabled for name, each in loggers.items() if isinstance(each, logging.Logger)}
+    yield
+    for name in list(loggers):
+        if name.startswith(("uvicorn", "pronghorn")):
+            del loggers[name]
+    loggers.update(before)
+    for name, disabled in others.items():
+        logging.getLogger(name).disabled = disabled
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(params=["with uvicorn", "without uvicorn"])
+def perhaps_uvicorn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "without uvicorn":
+        monkeypatch.setitem(sys.modules, "uvicorn", None)
+        monkeypatch.setitem(sys.modules, "uvicorn.logging", None)
+    else:
+        pytest.importorskip("uvicorn")
+
+
+def access() -> logging.Logger:
+    return logging.getLogger("pronghorn.access")
+
+
+def ask(path: str = "/health", status: int = 200) -> None:
+    AccessLog.create(access()).record("1.2.3.4:5", "GET", path, "1.1", status)
+
+
+def say(text: str = "hello") -> None:
+    logging.getLogger("pronghorn.error").info(text)
+
+
+def set_up(log_config: Any, **options: Any) -> None:
+    log.configure(log_config, **{"log_level": None, "access_log": True, "use_colors": None, **options})
+
+
+def uvicorns(**changes: Any) -> dict[str, Any]:
+    """A configuration as uvicorn documents it."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "default": {
+                "()": "uvicorn.logging.DefaultFormatter",
+                "fmt": "%(levelprefix)s %(message)s",
+                "use_colors": None,
+            },
+            "access": {
+                "()": "uvicorn.logging.AccessFormatter",
+                "fmt": '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s',
+            },
+        },
+        "handlers": {
+            "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
+            "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
+        },
+        "loggers": {
+            "uvicorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
+            "uvicorn.error": {"level": "INFO"},
+            "uvicorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+        },
+        **changes,
+    }
+
+
+# Configurations
+
+
+def test_uvicorns_own_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    config = pytest.importorskip("uvicorn.config")
+    set_up(config.LOGGING_CONFIG)
+    say()
+    ask()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+    assert AccessLog.create(access()).batchable()
+
+
+@pytest.mark.usefixtures("perhaps_uvicorn")
+@pytest.mark.parametrize("disable_existing", [False, True])
+def test_configuration_for_uvicorn(capsys: pytest.CaptureFixture[str], disable_existing: bool) -> None:
+    config = uvicorns(disable_existing_loggers=disable_existing)
+    before = copy.deepcopy(config)
+    set_up(config)
+    say()
+    ask()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+    assert AccessLog.create(access()).batchable()
+    assert config == before
+
+
+@pytest.mark.usefixtures("perhaps_uvicorn")
+def test_colours_of_a_configuration_for_uvicorn(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(uvicorns(), use_colors=True)
+    say()
+    assert capsys.readouterr().err == "\x1b[32mINFO\x1b[0m:     hello\n"
+
+
+@pytest.mark.usefixtures("perhaps_uvicorn")
+@pytest.mark.parametrize("key", ["()", "class"])
+def test_formatter_by_either_key(key: str) -> None:
+    config = uvicorns(formatters={"default": {key: "uvicorn.logging.ColourizedFormatter"}, "access": {}})
+    set_up(config)
+    assert type(logging.getLogger("pronghorn").handlers[0].formatter) is log.ColourizedFormatter
+
+
+def test_only_the_access_log_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "access.log"
+    set_up(
+        {
+            "version": 1,
+            "formatters": {"plain": {"format": "%(asctime)s %(message)s", "datefmt": "NOW"}},
+            "handlers": {"file": {"class": "logging.FileHandler", "filename": str(file), "formatter": "plain"}},
+            "loggers": {"uvicorn.access": {"handlers": ["file"], "level": "INFO", "propagate": False}},
+        }
+    )
+    ask()
+    access().handlers[0].close()
+    assert file.read_text() == 'NOW 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
+    assert capsys.readouterr() == ("", "")
+
+
+def test_everything_propagates_to_the_root(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"plain": {"format": "%(name)s: %(message)s"}},
+            "handlers": {
+                "console": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stdout"}
+            },
+            "root": {"handlers": ["console"], "level": "INFO"},
+            "loggers": {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access")},
+        }
+    )
+    say()
+    ask()
+    assert capsys.readouterr().out == (
+        'pronghorn.error: hello\npronghorn.access: 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
+    )
+
+
+def test_access_logger_with_a_higher_level(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorns()
+    config["loggers"]["uvicorn.access"]["level"] = "WARNING"
+    set_up(config)
+    ask()
+    assert capsys.readouterr().out == ""
+
+
+class HealthFilter(logging.Filter):
+    """As found in many applications."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        args: Any = record.args
+        return bool(args and len(args) == 5 and args[2] != "/health")
+
+
+def test_filter_of_health_checks_in_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorns(filters={"health": {"()": f"{__name__}.HealthFilter"}})
+    config["loggers"]["uvicorn.access"]["filters"] = ["health"]
+    set_up(config)
+    ask("/health")
+    ask("/other")
+    assert capsys.readouterr().out == LINE.replace("/health", "/other")
+
+
+def test_filter_by_the_name_of_a_logger(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorns(filters={"requests": {"name": "uvicorn.access"}})
+    config["handlers"]["access"]["filters"] = ["requests"]
+    set_up(config)
+    ask()
+    assert capsys.readouterr().out == LINE
+
+
+def test_our_name_counts_where_both_are_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorns()
+    ours = json.loads(json.dumps(config["loggers"]).replace("uvicorn", "pronghorn"))
+    for loggers in ({**config["loggers"], **ours}, {**ours, **config["loggers"]}):
+        config["loggers"] = copy.deepcopy(loggers)
+        config["loggers"]["uvicorn.access"]["level"] = "ERROR"
+        set_up(config)
+        ask()
+        say()
+        assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+
+
+def test_mixed_names(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorns()
+    config["loggers"]["pronghorn"] = config["loggers"].pop("uvicorn")
+    set_up(config)
+    ask()
+    say()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+
+
+def test_incremental_configuration() -> None:
+    set_up(log.LOGGING_CONFIG)
+    set_up({"version": 1, "incremental": True, "loggers": {"uvicorn.access": {"level": "ERROR"}}})
+    assert access().level == logging.ERROR
+    assert access().handlers
+
+
+INI = """
+[loggers]
+keys=root,uvicorn,access
+[handlers]
+keys=err,out
+[formatters]
+keys=default,access
+[logger_root]
+level=WARNING
+handlers=
+[logger_uvicorn]
+level=INFO
+handlers=err
+propagate=0
+qualname=uvicorn
+[logger_access]
+level=INFO
+handlers=out
+propagate=0
+qualname=uvicorn.access
+[handler_err]
+class=StreamHandler
+formatter=default
+args=(sys.stderr,)
+[handler_out]
+class=StreamHandler
+formatter=access
+args=(sys.stdout,)
+[formatter_default]
+class=uvicorn.logging.DefaultFormatter
+format=%(levelprefix)s %(message)s
+[formatter_access]
+class=uvicorn.logging.AccessFormatter
+format=%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s
+"""
+
+
+def parsed() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read_string(INI)
+    return parser
+
+
+@pytest.mark.usefixtures("perhaps_uvicorn")
+@pytest.mark.parametrize("kind", ["path", "text", "parser", "file", "json", "yaml"])
+def test_configuration_in_every_form(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"log.{kind if kind in ('json', 'yaml') else 'conf'}"
+    path.write_text(INI)
+    config: Any = path
+    if kind in ("json", "yaml"):  # JSON is YAML
+        if kind == "yaml":
+            pytest.importorskip("yaml")
+        path.write_text(json.dumps(uvicorns()))
+    elif kind == "text":
+        config = str(path)
+    elif kind == "parser":
+        config = parsed()
+    elif kind == "file":
+        config = io.StringIO(INI)
+    set_up(config)
+    say()
+    ask()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+
+
+def test_parser_of_the_user_stays_as_it_was() -> None:
+    parser, as_written = parsed(), io.StringIO()
+    set_up(parser)
+    parser.write(as_written)
+    assert as_written.getvalue().count("uvicorn.logging") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a.json", "{", "Expecting property name"),
+        ("a.json", "[]", "it holds no mapping"),
+        ("a.json", "{}", "dictionary doesn't specify a version"),
+        (
+            "a.json",
+            json.dumps({"version": 1, "handlers": {"a": {"class": "no.Such"}}}),
+            "Unable to configure handler 'a'.*no",
+        ),
+        ("a.yaml", "a: [", "flow"),
+        ("a.yaml", "", "it holds no mapping"),
+        ("a.conf", "no section", "File contains no section headers"),
+        ("a.conf", "", "formatters"),
+        ("missing.json", None, "No such file or directory"),
+        ("missing.conf", None, "No such file or directory"),
+    ],
+)
+def test_configuration_that_is_none(tmp_path: Path, name: str, text: str | None, reason: str) -> None:
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(StartupError, match=reason) as caught:
+        set_up(path)
+    assert str(caught.value).startswith(f"Cannot set up logging with --log-config {str(path)!r}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_names_where_uvicorn_has_them() -> None:
+    for name in ("DefaultFormatter", "AccessFormatter", "ColourizedFormatter", "TRACE_LOG_LEVEL"):
+        assert getattr(pronghorn.logging, name) is getattr(log, name)
+
+
+@pytest.mark.parametrize("name", ["DefaultFormatter", "AccessFormatter", "ColourizedFormatter"])
+def test_formatters_have_uvicorns_parameters(name: str) -> None:
+    import inspect
+
+    theirs: ModuleType = pytest.importorskip("uvicorn.logging")
+    parameters = [inspect.signature(getattr(module, name)).parameters for module in (theirs, log)]
+    assert [(each.name, each.default) for each in parameters[0].values()] == [
+        (each.name, each.default) for each in parameters[1].values()
+    ]
+    assert {method for method in vars(getattr(theirs, name)) if not method.startswith("_")} - set(
+        dir(getattr(log, name))
+    ) <= {"level_name_colors", "status_code_colours"}
+
+
+# Code
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_filter_added_by_code(when: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if when == "before":
+        logging.getLogger("uvicorn.access").addFilter(HealthFilter())
+    set_up(log.LOGGING_CONFIG)
+    if when == "after":
+        logging.getLogger("uvicorn.access").addFilter(HealthFilter())
+    ask("/health")
+    ask("/other")
+    assert capsys.readouterr().out == LINE.replace("/health", "/other")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_handler_added_by_code(when: str) -> None:
+    seen: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = seen.append  # type: ignore[method-assign]
+    if when == "before":
+        logging.getLogger("uvicorn.access").addHandler(handler)
+        logging.getLogger("uvicorn.access").setLevel("INFO")
+    set_up(None)
+    if when == "after":
+        logging.getLogger("uvicorn.access").addHandler(handler)
+        logging.getLogger("uvicorn.access").setLevel("INFO")
+    ask()
+    assert [record.args for record in seen] == [("1.2.3.4:5", "GET", "/health", "1.1", 200)]
+
+
+def test_logger_disabled_by_code(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(log.LOGGING_CONFIG)
+    log_of_requests = AccessLog.create(access())
+    theirs = logging.getLogger("uvicorn.access")
+    theirs.disabled = True
+    assert not log_of_requests.batchable()
+    ask()
+    assert capsys.readouterr().out == ""
+    theirs.disabled = False
+    ask()
+    assert capsys.readouterr().out == LINE
+
+
+def test_logger_disabled_before(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("uvicorn.access").disabled = True
+    set_up(None)
+    assert access().disabled
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda logger: logger.handlers.clear(),
+        lambda logger: setattr(logger, "handlers", []),
+        lambda logger: logger.removeHandler(logger.handlers[0]),
+        lambda logger: logger.setLevel(logging.WARNING),
+    ],
+)
+def test_access_log_silenced_by_code(change: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(log.LOGGING_CONFIG)
+    change(logging.getLogger("uvicorn.access"))
+    ask()
+    assert capsys.readouterr().out == ""
+
+
+def test_formatter_replaced_by_code(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(log.LOGGING_CONFIG)
+    logging.getLogger("uvicorn.access").handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "NOW"))
+    ask()
+    assert capsys.readouterr().out == 'NOW 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
+
+
+def test_logging_through_uvicorns_loggers(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(log.LOGGING_CONFIG)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.mine"):
+        logging.getLogger(name).info("from the application")
+    assert capsys.readouterr().err == "INFO:     from the application\n" * 3
+
+
+@pytest.mark.parametrize("disable_existing", [False, True])
+@pytest.mark.parametrize("family", ["uvicorn", "pronghorn"])
+def test_application_that_configures_logging_itself(
+    family: str, disable_existing: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A configuration that disables all loggers but those that it names has named ours under either name."""
+    set_up(log.LOGGING_CONFIG)
+    text = json.dumps(uvicorns(disable_existing_loggers=disable_existing))
+    logging.config.dictConfig(
+        json.loads(text.replace("uvicorn", family).replace(f"{family}.logging", "pronghorn.logging"))
+    )
+    ask()
+    say()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": disable_existing})
+    assert access().disabled is disable_existing
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    assert not access().disabled
+
+
+def test_joining_twice_changes_nothing() -> None:
+    set_up(log.LOGGING_CONFIG)
+    before = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in NAMES]
+    join_loggers()
+    assert [(logging.getLogger(name), vars(logging.getLogger(name))) for name in NAMES] == before
+
+
+def test_class_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noted(logging.Logger):
+        def note(self) -> str:
+            return self.name
+
+    monkeypatch.setattr(logging.Logger.manager, "loggerClass", Noted)
+    join_loggers()
+    assert logging.getLogger("uvicorn.access").note() == "pronghorn.access"  # type: ignore[attr-defined]
+
+
+def test_loggers_can_be_copied() -> None:
+    join_loggers()
+    for name in (*NAMES, *NAMES.values()):
+        assert vars(pickle.loads(pickle.dumps(logging.getLogger(name)))) is vars(logging.getLogger(name))
+
+
+def test_importing_touches_no_logger_of_uvicorns() -> None:
+    importlib.import_module("pronghorn.config")
+    assert not set(NAMES) & set(logging.Logger.manager.loggerDict)
