@@ -10,20 +10,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pronghorn import adapters, loader, log, sockets
+from pronghorn import adapters, loader, log, loops, sockets
 from pronghorn.errors import StartupError
+from pronghorn.lifespan import Lifespan, Mode
+from pronghorn.log import LOG_LEVELS as LOG_LEVELS
 from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.loops import LoopFactory
 
 if TYPE_CHECKING:
     import asyncio
     import socket
     import ssl
 
-    from pronghorn.lifespan import Mode
     from pronghorn.types import App, ASGI3App, Headers
 
 Path: TypeAlias = "str | os.PathLike[str]"
-LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -35,12 +36,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 IMPORTABLE: dict[str, tuple[str, ...]] = {
     "loop": ("auto", "asyncio", "uvloop", "zuvloop", "none"),
-    "http": ("auto", "h11", "httptools"),
+    "http": ("auto", "h11", "httptools", "zttp"),
     "ws": ("auto", "none", "websockets", "websockets-sansio", "wsproto"),
 }
 """The names that a parameter knows, beside an import string or the object itself."""
-
-_LOOPS = {"uvloop": "uvloop:new_event_loop", "zuvloop": "zuvloop:new_event_loop"}
 
 # The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
 _INT, _SSIZE = 2**31 - 1, sys.maxsize
@@ -126,6 +125,7 @@ class Config:
     reset_contextvars: bool = False
     _: KW_ONLY
     app_dir: str | None = None
+    install_signals: bool = True
     limit_head_size: int = 64 * 1024
     limit_head_fields: int = 100
     limit_target_size: int = 16 * 1024
@@ -145,6 +145,8 @@ class Config:
         self.configure_logging()
         if self.env_file is not None:
             _read_environment(self.env_file)
+        if self.http == "zttp":  # the fast one of uvicorn's
+            self.http = "auto"
         if self.workers is None:
             self.workers = _web_concurrency()
         if self.forwarded_allow_ips is None:
@@ -163,6 +165,11 @@ class Config:
     @property
     def asgi_version(self) -> str:
         return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def lifespan_class(self) -> Callable[[Config], Lifespan]:
+        """What makes the lifespan of a configuration that is loaded."""
+        return _lifespan
 
     @property
     def is_ssl(self) -> bool:
@@ -206,16 +213,7 @@ class Config:
 
     def get_loop_factory(self) -> LoopFactory | None:
         """What makes the event loop; None leaves it to asyncio."""
-        if not isinstance(self.loop, str):
-            return self.loop
-        if self.loop == "none":
-            return None
-        if self.loop == "auto":
-            try:
-                return _import_loop("uvloop")
-            except StartupError:
-                return _asyncio_loop()
-        return _asyncio_loop() if self.loop == "asyncio" else _import_loop(self.loop)
+        return loops.factory(self.loop) if isinstance(self.loop, str) else self.loop
 
     def bind_socket(self) -> socket.socket:
         """The socket, bound, not listening and inheritable, that several processes can serve from; logs its address."""
@@ -246,6 +244,7 @@ class Config:
             "--reload": self.reload,
             "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
+            "A --ws of one's own": not isinstance(self.ws, str) or ":" in self.ws,
             "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }
         for name, is_wanted in wanted.items():
@@ -256,6 +255,10 @@ class Config:
 def parameters() -> dict[str, Any]:
     """The parameters of Config with their defaults, None for one that has no constant."""
     return {each.name: None if each.default is MISSING else each.default for each in fields(Config) if each.init}
+
+
+def _lifespan(config: Config) -> Lifespan:
+    return Lifespan(config.loaded_app, config.lifespan, logging.getLogger("pronghorn.error"))
 
 
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
@@ -279,19 +282,3 @@ def _read_environment(path: Path) -> None:
         raise StartupError("--env-file needs python-dotenv: pip install 'pronghorn[standard]'.") from None
     logging.getLogger("pronghorn.error").info("Loading environment from '%s'", path)
     load_dotenv(path)
-
-
-def _asyncio_loop() -> LoopFactory:
-    import asyncio
-
-    if sys.platform == "win32":
-        return asyncio.ProactorEventLoop
-    return asyncio.SelectorEventLoop
-
-
-def _import_loop(name: str) -> LoopFactory:
-    try:
-        factory: LoopFactory = loader.resolve(_LOOPS.get(name, name))
-    except StartupError as error:
-        raise StartupError(f"Error loading custom loop setup function. {error}") from error.__cause__
-    return factory
