@@ -117,8 +117,9 @@ class Server:
         factory = self._protocol_factory(loop)
         for sock in self._sockets:
             self.servers.append(await loop.create_server(factory, sock=sock, backlog=self.config.backlog))
-        for message, color_message in describe(self._sockets, self.config):
-            _log.info(message, extra={"color_message": color_message})
+        if sockets is None:  # whoever gave them has told where they are, as `Config.bind_socket` does
+            for message, color_message in describe(self._sockets, self.config):
+                _log.info(message, extra={"color_message": color_message})
         self.started = True
 
     async def main_loop(self) -> None:
