@@ -236,7 +236,7 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
     try:
         function(app, **parameters)
     except ConfigError as error:
-        where = settings.origin(click.get_current_context(), str(error).partition(" ")[0])
+        where = settings.origin(click.get_current_context(), str(error).partition(" ")[0].removesuffix(":"))
         raise click.UsageError(f"{where}: {error}" if where else str(error)) from None
 
 

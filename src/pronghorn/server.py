@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, loader, log, signals
+from pronghorn import backend, handlers, loader, log
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -56,9 +56,14 @@ class Server:
         self._sockets: list[socket.socket] = []
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
-        self.limit_max_requests: int | None = None
+        self._request_limit: int | None = None
         if config.limit_max_requests is not None:
-            self.limit_max_requests = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
+            self._request_limit = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
+
+    @property
+    def limit_max_requests(self) -> int | None:
+        """How many requests end this server, the jitter included."""
+        return self._request_limit
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
@@ -117,7 +122,7 @@ class Server:
         factory = self._protocol_factory(loop)
         for sock in self._sockets:
             self.servers.append(await loop.create_server(factory, sock=sock, backlog=self.config.backlog))
-        if sockets is None:  # whoever gave them has told where they are, as `Config.bind_socket` does
+        if sockets is None:  # else the one who bound them has said so
             for message, color_message in describe(self._sockets, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
@@ -138,8 +143,8 @@ class Server:
             if now - self.last_notified > self.config.timeout_notify:
                 self.last_notified = now
                 await self.config.callback_notify()
-        if self.limit_max_requests is not None and self.server_state.total_requests >= self.limit_max_requests:
-            _log.info("Maximum request limit of %d exceeded. Terminating process.", self.limit_max_requests)
+        if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
+            _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
             return True
         return self.should_exit
 
@@ -171,7 +176,7 @@ class Server:
         """Handle SIGINT and SIGTERM; those that came are raised again when the server has stopped, also for a server
         that handled them before this one.
         """
-        with signals.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
+        with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
         for captured in reversed(self._captured_signals):
             signal.raise_signal(captured)

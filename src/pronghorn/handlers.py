@@ -1,4 +1,4 @@
-"""The signals that stop a server: SIGINT and SIGTERM, on Windows SIGBREAK too."""
+"""Handlers of the signals that stop a server: SIGINT and SIGTERM, on Windows SIGBREAK too."""
 
 from __future__ import annotations
 
