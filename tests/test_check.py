@@ -78,10 +78,8 @@ def test_application_that_cannot(arguments: list[str], line: str) -> None:
 def test_module_of_that_name_is_served() -> None:
     """Or not, as here, where it is missing."""
     result = CliRunner().invoke(cli.main, ["--no-use-colors", "check:app"])
-    assert (result.exit_code, result.output) == (
-        3,
-        'ERROR:    Error loading ASGI app. Could not import module "check".\n',
-    )
+    assert result.exit_code == 3
+    assert result.output.startswith('ERROR:    Error loading ASGI app. Could not import module "check".')
 
 
 def test_application_from_the_environment() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,11 @@ def test_file_that_is_no_configuration(name: str, text: str | None, line: str) -
     if text is not None:
         Path(name).write_text(text)
     assert refusal("main:app", "--config", name).startswith(line)
+
+
+def test_no_file_at_all(parsed: Run) -> None:
+    project("port = 1")
+    assert parsed("main:app", PRONGHORN_CONFIG=os.devnull)["port"] == 8000
 
 
 def test_broken_file_of_the_project_that_names_us() -> None:

@@ -13,7 +13,7 @@ from pronghorn.config import IMPORTABLE
 
 uvicorn = pytest.importorskip("uvicorn")
 
-_FRACTIONS = "takes fractions of a second too"
+_FRACTIONS = "takes decimal numbers too"
 _BOUNDED = "a response that never ends would hold SIGTERM for ever"
 
 # What is ours where it is not uvicorn's, and why.
