@@ -244,12 +244,13 @@ class Config:
             "--reload": self.reload,
             "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
-            "A --ws of one's own": not isinstance(self.ws, str) or ":" in self.ws,
             "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }
         for name, is_wanted in wanted.items():
             if is_wanted:
                 raise StartupError(f"{name} is not available in this version.")
+        if not isinstance(self.ws, str) or ":" in self.ws:
+            raise StartupError(f"WebSockets are not left to another implementation: ws is {self.ws!r}.")
 
 
 def parameters() -> dict[str, Any]:
