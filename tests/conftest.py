@@ -1,10 +1,12 @@
-"""Both forms of the wire for every test that asks for `wire`."""
+"""Both forms of the wire for every test that asks for `wire`, and the command line without a server."""
 
 import os
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 
+from pronghorn import cli
 from tests.forms import FORMS, load_form
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -16,3 +18,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def wire(request):
     """One form of the hot path, its modules as attributes."""
     return load_form(request.param)
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """A function of arguments and environment that returns the parameters which `run` is called with."""
+
+    def parse(*arguments, **environment):
+        calls = []
+        monkeypatch.setattr(cli, "run", lambda app, **parameters: calls.append({"app": app, **parameters}))
+        result = CliRunner().invoke(cli.main, arguments, env=environment, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return calls[0]
+
+    return parse

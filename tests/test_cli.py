@@ -21,20 +21,6 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Calls the command line and returns the parameters that `run` is given."""
-
-    def parse(*arguments: str, **environment: str) -> dict[str, Any]:
-        calls: list[dict[str, Any]] = []
-        monkeypatch.setattr(cli, "run", lambda app, **parameters: calls.append({"app": app, **parameters}))
-        result = CliRunner().invoke(cli.main, ["main:app", *arguments], env=environment, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return calls[0]
-
-    return parse
-
-
-@pytest.fixture
 def loggers() -> Iterator[None]:
     names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
     before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
@@ -50,12 +36,12 @@ def invoke(*arguments: str, **environment: str) -> Any:
 
 def test_every_parameter_has_an_option() -> None:
     options = {option.name for options in cli.TOPICS.values() for option in options}
-    api_only = {"app", "callback_notify", "timeout_notify", "ssl_context_factory"}
+    api_only = {"app", "callback_notify", "timeout_notify", "ssl_context_factory", "install_signals"}
     assert options == set(config.parameters()) - api_only
 
 
 def test_defaults_are_those_of_config(parsed: Run) -> None:
-    given = parsed()
+    given = parsed("main:app")
     expected = {name: value for name, value in config.parameters().items() if name in given}
     assert given == {**expected, "app": "main:app", "app_dir": "", "headers": []}
 
@@ -80,7 +66,7 @@ def test_defaults_are_those_of_config(parsed: Run) -> None:
     ids=str,
 )
 def test_option(parsed: Run, arguments: list[str], name: str, value: Any) -> None:
-    assert parsed(*arguments)[name] == value
+    assert parsed("main:app", *arguments)[name] == value
 
 
 @pytest.mark.parametrize(
@@ -97,15 +83,15 @@ def test_option(parsed: Run, arguments: list[str], name: str, value: Any) -> Non
 )
 @pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
 def test_environment(parsed: Run, prefix: str, variable: str, text: str, name: str, value: Any) -> None:
-    assert parsed(**{f"{prefix}_{variable}": text})[name] == value
+    assert parsed("main:app", **{f"{prefix}_{variable}": text})[name] == value
 
 
 def test_our_environment_comes_before_uvicorns(parsed: Run) -> None:
-    assert parsed(PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 1
+    assert parsed("main:app", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 1
 
 
 def test_arguments_come_before_the_environment(parsed: Run) -> None:
-    assert parsed("--port", "3", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 3
+    assert parsed("main:app", "--port", "3", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 3
 
 
 @pytest.mark.parametrize("variable", ["PRONGHORN_APP", "UVICORN_APP"])
@@ -118,7 +104,7 @@ def test_application_from_the_environment(variable: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("variable", ["PRONGHORN_VERSION", "UVICORN_VERSION", "PRONGHORN_HELP", "UVICORN_HELP"])
 def test_variables_of_images_end_nothing(parsed: Run, variable: str) -> None:
-    assert parsed(**{variable: "1"})["app"] == "main:app"
+    assert parsed("main:app", **{variable: "1"})["app"] == "main:app"
 
 
 def test_version() -> None:
@@ -132,7 +118,8 @@ def test_help_lists_every_option_by_topic() -> None:
         assert f"\n{topic}:\n" in text
         for option in options:
             assert f"  {option.opts[0]} " in text
-    assert "\nOther:\n  --version" in text
+    assert "\nOther:\n  --config PATH" in text
+    assert "  --version " in text
 
 
 @pytest.mark.parametrize(

@@ -259,3 +259,9 @@ def test_importing_the_package_imports_nothing_else() -> None:
 def test_unknown_name_of_the_package() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         pronghorn.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("ws", ["my.sockets:Protocol", asyncio.Protocol])
+def test_websockets_of_ones_own_are_refused(ws: Any) -> None:
+    with pytest.raises(StartupError, match="another implementation"):
+        loaded(app, ws=ws)

@@ -1,16 +1,20 @@
 """The command line. Every option is a parameter of Config, of the same name and default; here are their texts.
 
-An option's value is taken from the command line, else from PRONGHORN_<PARAMETER>, else from UVICORN_<PARAMETER>.
+An option's value is taken from the command line, else from PRONGHORN_<PARAMETER>, else from UVICORN_<PARAMETER>, else
+from the configuration file.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from pronghorn import config, log
+from pronghorn import config, log, settings
 from pronghorn.config import ConfigError
+from pronghorn.errors import StartupError
 from pronghorn.runner import run
 
 _DEFAULTS = config.parameters()
@@ -19,7 +23,7 @@ _DEFAULTS = config.parameters()
 def _option(parameter: str, text: str, kind: Any = None, flag: str | None = None, **attributes: Any) -> click.Option:
     """The option for `parameter`; `flag` where it is not simply the parameter's name."""
     flag = flag or "--" + parameter.replace("_", "-")
-    default = _DEFAULTS[parameter]
+    default = attributes.pop("default", _DEFAULTS[parameter])
     if parameter in config.IMPORTABLE:
         attributes["metavar"] = f"[{'|'.join(config.IMPORTABLE[parameter])}|MODULE:ATTRIBUTE]"
     elif parameter in config.CHOICES:
@@ -52,7 +56,7 @@ def _split_headers(context: click.Context, parameter: click.Parameter, values: t
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if not wanted:
+    if not wanted or context.resilient_parsing:
         return
     import platform
 
@@ -69,7 +73,7 @@ _LEVEL = click.Choice(list(log.LOG_LEVELS), case_sensitive=False)
 TOPICS: dict[str, list[click.Option]] = {
     "Application": [
         _option("factory", "APP is a function that returns the application.", is_flag=True),
-        _option("app_dir", "Look for APP in this directory first; the current one if not given."),
+        _option("app_dir", "Look for APP in this directory first; the current one if not given.", default=""),
         _option("interface", "What APP is."),
         _option("lifespan", "Whether APP is told of startup and shutdown; auto: if it understands."),
         _option("root_path", "The path under which a proxy has mounted the application."),
@@ -174,7 +178,16 @@ TOPICS: dict[str, list[click.Option]] = {
 
 
 class _Command(click.Command):
-    """A command whose help lists the options by topic."""
+    """A command whose help lists the options by topic, and whose errors say what stands in the configuration file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            where = settings.origin(ctx, error.param.name if error.param else None)
+            if not where:
+                raise
+            raise click.UsageError(f"{where}: {error.format_message()}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         listed = [option for options in TOPICS.values() for option in options]
@@ -184,32 +197,87 @@ class _Command(click.Command):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
 
-def _main(app: str, **parameters: Any) -> None:
-    """Serve the ASGI application APP, given as module:attribute.
+class _Main(_Command):
+    """A command that is another one where its first word is `check`, which no application can be called."""
 
-    Each option may also be given as an environment variable, --port as PRONGHORN_PORT or UVICORN_PORT.
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == [_check_command.name]:
+            return _check_command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_usage(ctx, formatter)
+        formatter.write_usage(f"{ctx.command_path} check", " ".join(self.collect_usage_pieces(ctx)), prefix=" " * 7)
+
+
+def _serve(app: str, **parameters: Any) -> None:
+    """Serve the ASGI application APP, given as module:attribute. With `check`, only try whether it could be served.
+
+    Each option may also be given as an environment variable, --port as PRONGHORN_PORT or UVICORN_PORT, or in a file
+    of TOML: in the table [tool.pronghorn] of the pyproject.toml here, as port = 8000, or in that of --config. The
+    application may stand there too, as app = "module:attribute".
     """
-    multiple = {name: list(value) or None for name, value in parameters.items() if isinstance(value, tuple)}
-    parameters |= multiple | {"app_dir": parameters["app_dir"] or ""}
+    _with_parameters(run, app, parameters)
+
+
+def _check(app: str, **parameters: Any) -> None:
+    """Import the ASGI application APP, start and stop it, and print how it would be served, without listening.
+
+    Takes what serving it takes. Ends with 0, or with 3 and the reason why it cannot be served.
+    """
+    from pronghorn.check import check
+
+    try:
+        _with_parameters(check, app, parameters)
+    except StartupError as error:
+        log.report(error)
+        sys.exit(error.code)
+
+
+def _with_parameters(function: Callable[..., None], app: str, parameters: dict[str, Any]) -> None:
+    """Call `function` with the options' values, as `Config` takes them."""
+    parameters |= {name: list(value) or None for name, value in parameters.items() if isinstance(value, tuple)}
     if parameters["log_config"] is None:  # which would mean: leave logging alone
         del parameters["log_config"]
     try:
-        run(app, **parameters)
+        function(app, **parameters)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from None
+        where = settings.origin(click.get_current_context(), str(error).partition(" ")[0].removesuffix(":"))
+        raise click.UsageError(f"{where}: {error}" if where else str(error)) from None
 
 
-_version = click.Option(
-    ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
-)
+def _complete_app(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    first = isinstance(context.command, _Main) and "check".startswith(incomplete)
+    return ["check"] if first else []
 
-main = _Command(
+
+_PARAMETERS: list[click.Parameter] = [
+    click.Argument(["app"], envvar=_variables("app"), shell_complete=_complete_app),
+    *(option for options in TOPICS.values() for option in options),
+    settings.option(),
+]
+
+_check_command = _Command("check", params=_PARAMETERS, callback=_check, help=_check.__doc__)
+
+main = _Main(
     "pronghorn",
     params=[
-        click.Argument(["app"], envvar=_variables("app")),
-        *(option for options in TOPICS.values() for option in options),
-        _version,
+        *_PARAMETERS,
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Show the version.",
+        ),
     ],
-    callback=_main,
-    help=_main.__doc__,
+    callback=_serve,
+    help=_serve.__doc__,
+    epilog='Shell completion: eval "$(_PRONGHORN_COMPLETE=bash_source pronghorn)", or zsh_source, fish_source.',
 )

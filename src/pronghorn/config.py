@@ -10,20 +10,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pronghorn import adapters, loader, log, sockets
+from pronghorn import adapters, loader, log, loops, sockets
 from pronghorn.errors import StartupError
+from pronghorn.lifespan import Lifespan, Mode
+from pronghorn.log import LOG_LEVELS as LOG_LEVELS
 from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.loops import LoopFactory
 
 if TYPE_CHECKING:
     import asyncio
     import socket
     import ssl
 
-    from pronghorn.lifespan import Mode
     from pronghorn.types import App, ASGI3App, Headers
 
 Path: TypeAlias = "str | os.PathLike[str]"
-LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
 
@@ -38,12 +39,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 IMPORTABLE: dict[str, tuple[str, ...]] = {
     "loop": ("auto", "asyncio", "uvloop", "zuvloop", "none"),
-    "http": ("auto", "h11", "httptools"),
+    "http": ("auto", "h11", "httptools", "zttp"),
     "ws": ("auto", "none", "websockets", "websockets-sansio", "wsproto"),
 }
 """The names that a parameter knows, beside an import string or the object itself."""
-
-_LOOPS = {"uvloop": "uvloop:new_event_loop", "zuvloop": "zuvloop:new_event_loop"}
 
 # The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
 _INT, _SSIZE = 2**31 - 1, sys.maxsize
@@ -129,6 +128,7 @@ class Config:
     reset_contextvars: bool = False
     _: KW_ONLY
     app_dir: str | None = None
+    install_signals: bool = True
     limit_head_size: int = 64 * 1024
     limit_head_fields: int = 100
     limit_target_size: int = 16 * 1024
@@ -156,6 +156,8 @@ class Config:
             logging.getLogger("pronghorn.error").warning("--log-format json has no effect with --log-config.")
         if self.env_file is not None:
             _read_environment(self.env_file)
+        if self.http == "zttp":  # the fast one of uvicorn's
+            self.http = "auto"
         if self.workers is None:
             self.workers = _web_concurrency()
         if self.forwarded_allow_ips is None:
@@ -174,6 +176,11 @@ class Config:
     @property
     def asgi_version(self) -> str:
         return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def lifespan_class(self) -> Callable[[Config], Lifespan]:
+        """What makes the lifespan of a configuration that is loaded."""
+        return _lifespan
 
     @property
     def is_ssl(self) -> bool:
@@ -218,16 +225,7 @@ class Config:
 
     def get_loop_factory(self) -> LoopFactory | None:
         """What makes the event loop; None leaves it to asyncio."""
-        if not isinstance(self.loop, str):
-            return self.loop
-        if self.loop == "none":
-            return None
-        if self.loop == "auto":
-            try:
-                return _import_loop("uvloop")
-            except StartupError:
-                return _asyncio_loop()
-        return _asyncio_loop() if self.loop == "asyncio" else _import_loop(self.loop)
+        return loops.factory(self.loop) if isinstance(self.loop, str) else self.loop
 
     def bind_socket(self) -> socket.socket:
         """The socket, bound, not listening and inheritable, that several processes can serve from; logs its address."""
@@ -270,11 +268,17 @@ class Config:
         for name, is_wanted in wanted.items():
             if is_wanted:
                 raise StartupError(f"{name} is not available in this version.")
+        if not isinstance(self.ws, str) or ":" in self.ws:
+            raise StartupError(f"WebSockets are not left to another implementation: ws is {self.ws!r}.")
 
 
 def parameters() -> dict[str, Any]:
     """The parameters of Config with their defaults, None for one that has no constant."""
     return {each.name: None if each.default is MISSING else each.default for each in fields(Config) if each.init}
+
+
+def _lifespan(config: Config) -> Lifespan:
+    return Lifespan(config.loaded_app, config.lifespan, logging.getLogger("pronghorn.error"))
 
 
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
@@ -298,19 +302,3 @@ def _read_environment(path: Path) -> None:
         raise StartupError("--env-file needs python-dotenv: pip install 'pronghorn[standard]'.") from None
     logging.getLogger("pronghorn.error").info("Loading environment from '%s'", path)
     load_dotenv(path)
-
-
-def _asyncio_loop() -> LoopFactory:
-    import asyncio
-
-    if sys.platform == "win32":
-        return asyncio.ProactorEventLoop
-    return asyncio.SelectorEventLoop
-
-
-def _import_loop(name: str) -> LoopFactory:
-    try:
-        factory: LoopFactory = loader.resolve(_LOOPS.get(name, name))
-    except StartupError as error:
-        raise StartupError(f"Error loading custom loop setup function. {error}") from error.__cause__
-    return factory

@@ -12,13 +12,12 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
-from pronghorn import backend, loader
+from pronghorn import backend, handlers, loader, log
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -26,10 +25,6 @@ from pronghorn.lifespan import Lifespan
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, describe, unlink
 from pronghorn.state import ServerState
-
-_SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if sys.platform == "win32":
-    _SIGNALS.append(signal.SIGBREAK)
 
 # How soon a change of `should_exit`, made anywhere, is seen.
 _POLL = 0.1
@@ -43,7 +38,9 @@ _log = logging.getLogger("pronghorn.error")
 class Server:
     """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
 
-    `started` is true once connections are accepted, `servers` then holds asyncio's servers.
+    `started` is true once connections are accepted, `servers` then holds asyncio's servers. `async with` serves inside
+    of its block, in the loop that is there, and leaves signals alone. What cannot start raises StartupError, but `run`
+    ends the process.
     """
 
     def __init__(self, config: Config) -> None:
@@ -57,31 +54,61 @@ class Server:
         self.lifespan: Lifespan
         self._clock: Clock
         self._sockets: list[socket.socket] = []
+        self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
         self._request_limit: int | None = None
         if config.limit_max_requests is not None:
             self._request_limit = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
 
+    @property
+    def limit_max_requests(self) -> int | None:
+        """How many requests end this server, the jitter included."""
+        return self._request_limit
+
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in a loop of its own. Raises StartupError when the server cannot start."""
-        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
-            runner.run(self.serve(sockets))
+        """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
+        try:
+            with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+                runner.run(self.serve(sockets))
+        except StartupError as error:
+            log.report(error)
+            sys.exit(error.code)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread."""
+        """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread and
+        `install_signals` is set.
+        """
         with self.capture_signals():
             await self._serve(sockets)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the lifespan, bind, accept connections.
+    async def __aenter__(self) -> Self:
+        await self._begin(None)
+        if not self.started:
+            await self.shutdown()
+            raise StartupError("The server was told to stop before it had started.")
+        self._serving = asyncio.create_task(self._go_on(None))
+        await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
+        return self
 
-        Sets `should_exit` when the lifespan fails; raises StartupError when an address cannot be had.
-        """
+    async def __aexit__(self, *exception: object) -> None:
+        if not self.should_exit:
+            self._serving.cancel()  # which only ends the main loop, without waiting for its next turn
         try:
-            await self._bounded(self.lifespan.startup())
-        except StartupError as error:
-            _log.error("%s", error)
-            self.should_exit = True
+            await asyncio.wait([self._serving])
+        except asyncio.CancelledError:
+            self._serving.cancel()
+            raise
+        if not self._serving.cancelled():
+            self._serving.result()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the lifespan, bind, accept connections. Raises StartupError.
+
+        Without a lifespan of its own, the server loads the application first.
+        """
+        if not hasattr(self, "lifespan"):
+            self._load()
+        await self._bounded(self.lifespan.startup())
         if self.should_exit:
             return
         self._sockets = bind(self.config) if sockets is None else sockets
@@ -146,16 +173,11 @@ class Server:
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM; those that came are raised again when the server has stopped."""
-        if threading.current_thread() is not threading.main_thread():
+        """Handle SIGINT and SIGTERM; those that came are raised again when the server has stopped, also for a server
+        that handled them before this one.
+        """
+        with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
-            return
-        originals = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in originals.items():
-                signal.signal(number, handler)
         for captured in reversed(self._captured_signals):
             signal.raise_signal(captured)
 
@@ -168,19 +190,33 @@ class Server:
             self.should_exit = True
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
-        if not self.config.loaded:
-            self.config.load()
-        process = os.getpid()
-        _log.info("Started server process [%d]", process, extra=_with_colour("Started server process [%s]"))
-        self.lifespan = Lifespan(self.config.loaded_app, self.config.lifespan, _log)
+        await self._begin(sockets)
+        await self._go_on(sockets)
+
+    async def _begin(self, sockets: list[socket.socket] | None) -> None:
+        self._load()
+        _log.info("Started server process [%d]", os.getpid(), extra=_with_colour("Started server process [%s]"))
         try:
             await self.startup(sockets)
+        except BaseException:
+            await self.shutdown(sockets)
+            raise
+
+    async def _go_on(self, sockets: list[socket.socket] | None) -> None:
+        try:
             if not self.should_exit:
                 await self.main_loop()
         finally:
             await self.shutdown(sockets)
-        if self.started:
-            _log.info("Finished server process [%d]", process, extra=_with_colour("Finished server process [%s]"))
+            if self.started:
+                _log.info(
+                    "Finished server process [%d]", os.getpid(), extra=_with_colour("Finished server process [%s]")
+                )
+
+    def _load(self) -> None:
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
 
     async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
         """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""

@@ -89,3 +89,11 @@ async def hangs_at_shutdown(scope, receive, send):
         await asyncio.Event().wait()
     else:
         await serve(scope, receive, send)
+
+
+async def stop_fails(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.failed", "message": "no flush"})

@@ -1,0 +1,89 @@
+"""`pronghorn check`: how an application would be served, found out by everything short of listening."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from typing import Any
+
+from pronghorn import backend, config
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.lifespan import Lifespan
+
+
+def check(app: Any, **parameters: Any) -> None:
+    """Import, start and stop `app`, then print how it would be served. The parameters are those of `Config`.
+
+    Raises StartupError where it cannot be served.
+    """
+    checked = Config(app, **parameters)
+    checked.load()
+    with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
+        runner.run(_live(checked))
+        loop = type(runner.get_loop()).__module__.partition(".")[0]
+    for name, text in _findings(checked, loop).items():
+        print(f"{name:<12} {text}")
+
+
+async def _live(checked: Config) -> None:
+    """The application's life from startup to shutdown, with nothing in between."""
+    lifespan = Lifespan(checked.loaded_app, checked.lifespan, logging.getLogger("pronghorn.error"))
+    await lifespan.startup()
+    await lifespan.shutdown()
+    if lifespan.failed:
+        raise StartupError("The application starts, but cannot be stopped.")
+
+
+def _findings(checked: Config, loop: str) -> dict[str, str]:
+    return {
+        "application": f"{checked.app} ({checked.interface})",
+        "address": _address(checked),
+        "workers": "1, restarted when a file changes" if checked.reload else str(checked.workers),
+        "limits": ", ".join(_limits(checked)) or "the defaults",
+        "wire": _wire(checked),
+        "loop": loop,
+        "deflate": _deflate(checked),
+        "TLS": _tls(checked),
+    }
+
+
+def _address(checked: Config) -> str:
+    if checked.fd is not None:
+        return f"descriptor {checked.fd}"
+    if checked.uds is not None:
+        return f"unix socket {checked.uds}"
+    scheme = "https" if checked.is_ssl else "http"
+    host = f"[{checked.host}]" if ":" in checked.host else checked.host or "*"
+    return f"{scheme}://{host}" + (f":{checked.port}" if checked.port else ", on a port that the system chooses")
+
+
+def _limits(checked: Config) -> list[str]:
+    """The limits that are not the defaults, as flags."""
+    return [
+        f"--{name.replace('_', '-')} {0 if value is None else value}"
+        for name, default in config.parameters().items()
+        if name.startswith(("limit_", "timeout_", "backlog", "ws_max_"))
+        and (value := getattr(checked, name)) != default
+    ]
+
+
+def _wire(checked: Config) -> str:
+    if not isinstance(checked.http, str) or ":" in checked.http:
+        return f"{checked.http}"
+    return backend.load(checked.http).name
+
+
+def _deflate(checked: Config) -> str:
+    if not checked.ws_per_message_deflate or checked.ws == "none" or checked.interface == "wsgi":
+        return "off"
+    return "zlib" if backend.load_compression().compressobj is zlib.compressobj else "isal"
+
+
+def _tls(checked: Config) -> str:
+    if not checked.is_ssl:
+        return "off"
+    import ssl
+
+    return ssl.OPENSSL_VERSION

@@ -1,0 +1,150 @@
+"""`pronghorn check`: what it finds, what it prints, the code that it ends with."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from served import APPS, SOURCES
+
+from pronghorn import cli
+from pronghorn.check import check
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
+    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own, with tests/apps to import from."""
+    command = [sys.executable, "-m", "pronghorn", *arguments]
+    environment = {"PYTHONPATH": str(SOURCES), "PYTHONWARNINGS": "error"}
+    return subprocess.run(command, cwd=APPS, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def findings(capsys: pytest.CaptureFixture[str], **parameters: Any) -> dict[str, str]:
+    check(app, log_config=None, **{"loop": "asyncio", **parameters})
+    return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_application_that_can_be_served() -> None:
+    done = run("check", "life:whole", "--loop", "asyncio", "--http", "h11", "--limit-concurrency", "7")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:6] == [
+        "application  life:whole (asgi3)",
+        "address      http://127.0.0.1:8000",
+        "workers      1",
+        "limits       --limit-concurrency 7",
+        "wire         interpreted",
+        "loop         asyncio",
+    ]
+    said = done.stderr.splitlines()
+    assert said.index("starting") < said.index("stopping")
+    assert said[-1] == "INFO:     Application shutdown complete."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["life:missing"], 'ERROR:    Error loading ASGI app. Attribute "missing" not found in module "life".'),
+        (["life:says_no"], "ERROR:    Application startup failed. Exiting."),
+        (["life:stop_fails"], "ERROR:    The application starts, but cannot be stopped."),
+        (["life:whole", "--loop", "no:loop"], "ERROR:    Error loading custom loop setup function. "),
+    ],
+    ids=str,
+)
+def test_application_that_cannot(arguments: list[str], line: str) -> None:
+    done = run("check", *arguments)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith(line)
+    assert not done.stdout
+
+
+def test_module_of_that_name_is_served() -> None:
+    """Or not, as here, where it is missing."""
+    result = CliRunner().invoke(cli.main, ["--no-use-colors", "check:app"])
+    assert result.exit_code == 3
+    assert result.output.startswith('ERROR:    Error loading ASGI app. Could not import module "check".')
+
+
+def test_application_from_the_environment() -> None:
+    result = CliRunner().invoke(cli.main, ["check"], env={"PRONGHORN_APP": "missing:app"})
+    assert result.exit_code == 3
+    assert 'Could not import module "missing".' in result.output
+
+
+def test_wrong_value_is_a_usage_error_of_the_command() -> None:
+    result = CliRunner().invoke(cli.main, ["check", "main:app", "--port", "70000"])
+    assert result.exit_code == 2
+    assert result.output.startswith("Usage: pronghorn check [OPTIONS] APP\n")
+
+
+def test_help() -> None:
+    assert "pronghorn check [OPTIONS] APP" in CliRunner().invoke(cli.main, ["--help"]).output
+    text = CliRunner().invoke(cli.main, ["check", "--help"]).output
+    assert text.startswith("Usage: pronghorn check [OPTIONS] APP\n")
+    assert "\nTimeouts, in seconds:\n" in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "address"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "::1", "port": 81}, "http://[::1]:81"),
+        ({"host": ""}, "http://*:8000"),
+        ({"port": 0}, "http://127.0.0.1, on a port that the system chooses"),
+        ({"uds": "/tmp/s"}, "unix socket /tmp/s"),
+        ({"fd": 3}, "descriptor 3"),
+    ],
+    ids=str,
+)
+def test_address(capsys: pytest.CaptureFixture[str], parameters: dict[str, Any], address: str) -> None:
+    assert findings(capsys, **parameters)["address"] == address
+
+
+def test_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings(capsys)["limits"] == "the defaults"
+    assert findings(capsys, timeout_head=0, ws_max_size=9)["limits"] == "--ws-max-size 9, --timeout-head 0"
+
+
+def test_accelerators(capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings(capsys, ws_per_message_deflate=False)["deflate"] == "off"
+    assert findings(capsys)["deflate"] in ("isal", "zlib")
+    assert findings(capsys)["wire"] in ("compiled", "interpreted", "interpreted, heads by httptools")
+    assert findings(capsys)["TLS"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "completed"),
+    [
+        ([], "ch", ["check"]),
+        ([], "--timeout-h", ["--timeout-head"]),
+        (["main:app"], "--limit-b", ["--limit-body-size"]),
+        (["check"], "ch", []),
+        (["check"], "--lifes", ["--lifespan"]),
+        (["check", "--lifespan"], "o", ["on", "off"]),
+        (
+            ["--version"],
+            "--rel",
+            ["--reload", "--reload-dir", "--reload-include", "--reload-exclude", "--reload-delay"],
+        ),
+    ],
+)
+def test_completion(words: list[str], incomplete: str, completed: list[str]) -> None:
+    shell = ShellComplete(cli.main, {}, "pronghorn", "_PRONGHORN_COMPLETE")
+    assert [each.value for each in shell.get_completions(words, incomplete)] == completed
