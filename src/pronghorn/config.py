@@ -17,7 +17,7 @@ from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
 if TYPE_CHECKING:
     import asyncio
     import socket
-    import ssl
+    from ssl import SSLContext
 
     from pronghorn.lifespan import Mode
     from pronghorn.types import App, ASGI3App, Headers
@@ -119,7 +119,7 @@ class Config:
     ssl_cert_reqs: int = 0  # ssl.CERT_NONE
     ssl_ca_certs: Path | None = None
     ssl_ciphers: str | None = None
-    ssl_context_factory: Callable[[Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = None
+    ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = None
     headers: list[tuple[str, str]] | None = None
     factory: bool = False
     h11_max_incomplete_event_size: int | None = None
@@ -138,6 +138,7 @@ class Config:
 
     loaded: bool = field(default=False, init=False)
     loaded_app: ASGI3App = field(init=False)
+    ssl: SSLContext | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.headers = self.headers or []
@@ -185,7 +186,11 @@ class Config:
         return loader.load(self.app, self.app_dir)
 
     def load(self) -> None:
-        """Make `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        """Make `ssl`, the context that is asked for, and `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        if self.is_ssl:
+            from pronghorn import tls  # not for those who want none
+
+            self.ssl = tls.make_context(self)
         app = self.load_app()
         if self.factory:
             app = loader.call_factory(app)
@@ -246,7 +251,6 @@ class Config:
             "--reload": self.reload,
             "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
-            "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }
         for name, is_wanted in wanted.items():
             if is_wanted:

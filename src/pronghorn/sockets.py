@@ -24,6 +24,10 @@ _PORT_CHOICES = 10
 # A host may have addresses of a family, or of an interface, that this machine lacks: "localhost" without IPv6.
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
+# What tells how much of a socket's output is not acknowledged: an ioctl of Linux, an option of macOS.
+_SIOCOUTQ = 0x5411
+_SO_NWRITE = 0x1024
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
@@ -81,6 +85,21 @@ def unlink(config: Config) -> None:
             os.unlink(config.uds)
     except FileNotFoundError:
         pass
+
+
+def has_unsent(sock: socket.socket) -> bool | None:
+    """Whether the system holds bytes that the other side has not acknowledged; None where it does not tell."""
+    platform: str = sys.platform
+    try:
+        if platform == "linux":
+            import fcntl
+
+            return any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
+        if platform == "darwin":
+            return sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
+    except (OSError, ValueError):  # it is closed
+        pass
+    return None
 
 
 def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> list[_Address]:
