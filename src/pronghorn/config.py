@@ -40,6 +40,8 @@ IMPORTABLE: dict[str, tuple[str, ...]] = {
 }
 """The names that a parameter knows, beside an import string or the object itself."""
 
+_HOST_AND_PORT = ("127.0.0.1", 8000)
+
 _LOOPS = {"uvloop": "uvloop:new_event_loop", "zuvloop": "zuvloop:new_event_loop"}
 
 # The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
@@ -72,8 +74,8 @@ class Config:
     """
 
     app: App | str | Callable[..., Any]
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = _HOST_AND_PORT[0]
+    port: int = _HOST_AND_PORT[1]
     uds: str | None = None
     fd: int | None = None
     loop: str | LoopFactory = "auto"
@@ -135,6 +137,7 @@ class Config:
     timeout_body: float | None = 30
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
+    bind: list[str] | str | None = None
 
     loaded: bool = field(default=False, init=False)
     loaded_app: ASGI3App = field(init=False)
@@ -142,6 +145,7 @@ class Config:
 
     def __post_init__(self) -> None:
         self.headers = self.headers or []
+        self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
         self._check()
         self.configure_logging()
         if self.env_file is not None:
@@ -245,6 +249,17 @@ class Config:
         if isinstance(self.log_level, str) and self.log_level.lower() not in log.LOG_LEVELS:
             raise ConfigError(f"log_level is {self.log_level!r}, which is not one of {', '.join(log.LOG_LEVELS)}")
         _ = self.encoded_headers
+        self._check_bind()
+
+    def _check_bind(self) -> None:
+        for text in self.bind or ():
+            try:
+                sockets.parse(text)
+            except ValueError as error:
+                raise ConfigError(f"bind: {error}") from None
+        elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
+        if self.bind and elsewhere:
+            raise ConfigError("bind takes the place of host, port, uds and fd: give it alone")
 
     def _refuse_what_is_missing(self) -> None:
         wanted = {
