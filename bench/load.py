@@ -37,10 +37,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Wrk:
-    """HTTP: wrk with a script of lua/. The error `status` counts answers of 400 and above."""
+    """HTTP, over TLS if it is to be `secure`: wrk with a script of lua/. The error `status` counts answers of 400 and
+    above.
+    """
 
     script: str
     connections: int = CONNECTIONS
+    secure: bool = False
 
     def programme(self, directory: Path) -> str:
         """What to execute."""
@@ -48,7 +51,7 @@ class Wrk:
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
         """How to load `target` at `port` for whole `seconds`."""
-        url = f"http://127.0.0.1:{port}{target}"
+        url = f"{'https' if self.secure else 'http'}://127.0.0.1:{port}{target}"
         return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", self.script, url]
 
 

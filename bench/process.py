@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 SPARE_DESCRIPTORS = 200
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,10 +62,12 @@ class Process:
     def __init__(self, server: Server, python: str, app: str, core: int, directory: Path) -> None:
         self.server = server
         self.port = free_port()
+        if server.secure:
+            make_certificate(directory)
         self._log = directory / f"{server.name}-{self.port}.log"
         with self._log.open("ab") as output:
             self._popen = subprocess.Popen(
-                server.command(python, app, self.port),
+                server.command(python, app, self.port, directory / CERTIFICATE, directory / KEY),
                 cwd=ROOT,
                 env=server.environ(),
                 stdin=subprocess.DEVNULL,
@@ -78,7 +82,8 @@ class Process:
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             try:
-                return socket.create_connection(("127.0.0.1", self.port), timeout=START_TIMEOUT)
+                connection = socket.create_connection(("127.0.0.1", self.port), timeout=START_TIMEOUT)
+                return tls_context().wrap_socket(connection) if self.server.secure else connection
             except ConnectionRefusedError:
                 self.check_alive()
                 if time.monotonic() > deadline:
@@ -153,6 +158,34 @@ def allow_connections(count: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise NotEnoughFiles(f"needs {needed} open files, the limit is {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def make_certificate(directory: Path) -> None:
+    """Put a self-signed certificate and its key into `directory`, unless they are there. Raises ServerFailed."""
+    if (directory / CERTIFICATE).exists():
+        return
+    arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    try:
+        subprocess.run(
+            ["openssl", *arguments.split(), "-keyout", KEY, "-out", CERTIFICATE],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except FileNotFoundError:
+        raise ServerFailed("a certificate needs openssl, which is not installed") from None
+    except subprocess.CalledProcessError as error:
+        raise ServerFailed(f"openssl makes no certificate: {error.stderr.strip()}") from None
+
+
+def tls_context() -> ssl.SSLContext:
+    """What asks for TLS 1.3, of whoever it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
 
 
 def free_port() -> int:

@@ -77,6 +77,16 @@ SCENARIOS = (
         subject="pronghorn-default",
     ),
     Scenario(
+        "tls",
+        "Plain GET over TLS 1.3",
+        "bench.apps:plain",
+        Wrk("get.lua", secure=True),
+        PLAIN,
+        ("pronghorn-tls", *(f"{peer}-tls" for peer in PEERS)),
+        {"peregrine-tls": 0.9, "uvicorn-tls": 3.0},
+        subject="pronghorn-tls",
+    ),
+    Scenario(
         "starlette",
         "Starlette, JSON",
         "bench.app_starlette:app",

@@ -1,4 +1,4 @@
-"""Both forms of the wire for every test that asks for `wire`, and the command line without a server."""
+"""What tests all over ask for: `wire`, both forms of it, `parsed`, the command line without a server, `certificates`."""
 
 import os
 
@@ -32,3 +32,11 @@ def parsed(monkeypatch):
         return calls[0]
 
     return parse
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """An authority, and certificates of it."""
+    from tests.certificates import Certificates  # needs more than most tests do
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))

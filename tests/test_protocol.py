@@ -1036,7 +1036,8 @@ def test_refused_client_that_still_sends_has_its_answer(wire, run, log, half):
         await turns()
         return transport.written[:12], transport.calls
 
-    assert run(main) == (b"HTTP/1.1 400", ["write_eof" if half else "close"])
+    # One that can only be closed is left open for a moment: to close it would destroy the answer.
+    assert run(main) == (b"HTTP/1.1 400", ["write_eof"] if half else [])
 
 
 def test_abort_is_the_transports(wire, run):

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from pronghorn import sockets
-from pronghorn.config import Config
+from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
 
 Bind = Callable[..., list[socket.socket]]
 
 
 def config(**parameters: Any) -> Config:
-    return Config("main:app", log_config=None, **{"port": 0, **parameters})
+    port = {} if "bind" in parameters else {"port": 0}
+    return Config("main:app", log_config=None, **{**port, **parameters})
 
 
 @pytest.fixture
@@ -310,3 +311,114 @@ def test_line_for_a_descriptor(bind: Bind) -> None:
 def test_bind_socket_is_one_that_children_inherit() -> None:
     with config(host="localhost").bind_socket() as sock:
         assert (sock.family, sock.get_inheritable()) == (socket.AF_INET, True)
+
+
+def test_places() -> None:
+    assert [
+        sockets.parse(text)
+        for text in ("127.0.0.1:80", "example.com:0", "[::1]:8000", ":9000", "unix:/run/a b:1.sock", "fd://3")
+    ] == [
+        sockets.Place("127.0.0.1", 80),
+        sockets.Place("example.com", 0),
+        sockets.Place("::1", 8000),
+        sockets.Place("", 9000),
+        sockets.Place(path="/run/a b:1.sock"),
+        sockets.Place(descriptor=3),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8000", "localhost", "::1:8000", "a:65536", "a:-1", "a:b", "unix:", "fd://", "fd://x", "http://a:1"]
+)
+def test_no_place(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not HOST:PORT, \[IPV6\]:PORT, unix:PATH or fd://NUMBER"):
+        config(bind=[text])
+
+
+@pytest.mark.parametrize("other", [{"host": "::1"}, {"port": 80}, {"uds": "/s"}, {"fd": 0}], ids=str)
+def test_bind_is_given_alone(other: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="bind takes the place of host, port, uds and fd"):
+        config(bind=["127.0.0.1:0"], **other)
+
+
+@needs_ipv6
+def test_several_places(bind: Bind, path: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        places = ["127.0.0.1:0", "[::1]:0", f"unix:{path}", f"fd://{os.dup(given.fileno())}"]
+        bound = bind(bind=places)
+        lines = [line for line, _ in sockets.describe(bound, config(bind=places))]
+        names = [sock.getsockname() for sock in bound]
+        assert names[3] == given.getsockname()
+    assert lines == [
+        f"Pronghorn running on {place} (Press CTRL+C to quit)"
+        for place in (
+            f"http://127.0.0.1:{names[0][1]}",
+            f"http://[::1]:{names[1][1]}",
+            f"unix socket {path}",
+            f"http://127.0.0.1:{names[3][1]}",
+        )
+    ]
+    sockets.unlink(config(bind=places))
+    assert not os.path.exists(path)
+
+
+def test_one_place_as_a_string(bind: Bind) -> None:
+    (sock,) = bind(bind="127.0.0.1:0")
+    assert sock.getsockname()[0] == "127.0.0.1"
+
+
+@needs_ipv6
+def test_place_of_every_interface(bind: Bind) -> None:
+    bound = bind(bind=[":0"])
+    assert {sock.getsockname()[0] for sock in bound} == {"0.0.0.0", "::"}
+
+
+def test_nothing_stays_bound_when_one_place_cannot_be_had(path: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        places = ["127.0.0.1:0", f"unix:{path}", f"127.0.0.1:{taken.getsockname()[1]}"]
+        with pytest.raises(StartupError, match="address already in use"):
+            sockets.bind(config(bind=places))
+    assert not os.path.exists(path)
+
+
+def test_live_unix_socket_among_several_is_not_stolen(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(path)
+        live.listen()
+        with pytest.raises(StartupError, match="address already in use"):
+            sockets.bind(config(bind=["127.0.0.1:0", f"unix:{path}"]))
+        assert os.path.exists(path)
+
+
+@pytest.mark.parametrize("places", [None, ["127.0.0.1:0", "127.0.0.1:0"]], ids=["one", "two"])
+def test_sockets_that_several_processes_share(places: list[str] | None) -> None:
+    shared = sockets.bind_shared(config(host="localhost") if places is None else config(bind=places))
+    assert len(shared) == (2 if places else 1)
+    for sock in shared:
+        sock.close()
+
+
+def test_bind_socket_is_the_one_of_the_only_place() -> None:
+    with config(bind=["127.0.0.1:0"]).bind_socket() as sock:
+        assert (sock.getsockname()[0], sock.get_inheritable()) == ("127.0.0.1", True)
+    with pytest.raises(StartupError, match="names 2 places"):
+        config(bind=["127.0.0.1:0", ":0"]).bind_socket()
+
+
+@pytest.mark.parametrize("parameters", [{}, {"bind": ["127.0.0.1:0"]}], ids=["port", "bind"])
+def test_line_says_https(bind: Bind, tmp_path: Path, parameters: dict[str, Any]) -> None:
+    bound = bind(**parameters)
+    ((line, _),) = sockets.describe(bound, config(**parameters, ssl_certfile=tmp_path))
+    assert line == f"Pronghorn running on https://127.0.0.1:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
+
+
+def test_what_is_not_acknowledged_is_unsent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        theirs, _ = server.accept()
+        with theirs:
+            assert sockets.has_unsent(client) in (False, None)
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.sendall(bytes(64 * 1024 * 1024))
+            assert sockets.has_unsent(client) in (True, None)
+    assert sockets.has_unsent(client) is None

@@ -85,6 +85,13 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("port", "Port; 0 lets the system choose."),
         _option("uds", "Path of a unix socket, instead of a host and port."),
         _option("fd", "Number of an inherited descriptor of a socket.", int),
+        _option(
+            "bind",
+            "Where to listen, in place of the options above: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER;"
+            " may be repeated.",
+            multiple=True,
+            metavar="PLACE",
+        ),
         _option("backlog", "How many connections the kernel keeps until they are accepted."),
     ],
     "How to run": [

@@ -20,7 +20,7 @@ from pronghorn.loops import LoopFactory
 if TYPE_CHECKING:
     import asyncio
     import socket
-    import ssl
+    from ssl import SSLContext
 
     from pronghorn.types import App, ASGI3App, Headers
 
@@ -43,6 +43,8 @@ IMPORTABLE: dict[str, tuple[str, ...]] = {
     "ws": ("auto", "none", "websockets", "websockets-sansio", "wsproto"),
 }
 """The names that a parameter knows, beside an import string or the object itself."""
+
+_HOST_AND_PORT = ("127.0.0.1", 8000)
 
 # The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
 _INT, _SSIZE = 2**31 - 1, sys.maxsize
@@ -74,8 +76,8 @@ class Config:
     """
 
     app: App | str | Callable[..., Any]
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = _HOST_AND_PORT[0]
+    port: int = _HOST_AND_PORT[1]
     uds: str | None = None
     fd: int | None = None
     loop: str | LoopFactory = "auto"
@@ -121,7 +123,7 @@ class Config:
     ssl_cert_reqs: int = 0  # ssl.CERT_NONE
     ssl_ca_certs: Path | None = None
     ssl_ciphers: str | None = None
-    ssl_context_factory: Callable[[Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = None
+    ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = None
     headers: list[tuple[str, str]] | None = None
     factory: bool = False
     h11_max_incomplete_event_size: int | None = None
@@ -141,12 +143,15 @@ class Config:
     forwarded_headers: ForwardedHeaders = "x-forwarded"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None
+    bind: list[str] | str | None = None
 
     loaded: bool = field(default=False, init=False)
     loaded_app: ASGI3App = field(init=False)
+    ssl: SSLContext | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.headers = self.headers or []
+        self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
         self._check()
         if wants_json := self.log_format == "json" and self.log_config is LOGGING_CONFIG:
             self.log_config = log.as_json(LOGGING_CONFIG)
@@ -203,7 +208,11 @@ class Config:
         return loader.load(self.app, self.app_dir)
 
     def load(self) -> None:
-        """Make `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        """Make `ssl`, the context that is asked for, and `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        if self.is_ssl:
+            from pronghorn import tls  # not for those who want none
+
+            self.ssl = tls.make_context(self)
         app = self.load_app()
         if self.factory:
             app = loader.call_factory(app)
@@ -257,13 +266,23 @@ class Config:
             except ValueError as error:
                 raise ConfigError(f"access_log_format: {error}") from None
         _ = self.encoded_headers
+        self._check_bind()
+
+    def _check_bind(self) -> None:
+        for text in self.bind or ():
+            try:
+                sockets.parse(text)
+            except ValueError as error:
+                raise ConfigError(f"bind: {error}") from None
+        elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
+        if self.bind and elsewhere:
+            raise ConfigError("bind takes the place of host, port, uds and fd: give it alone")
 
     def _refuse_what_is_missing(self) -> None:
         wanted = {
             "--reload": self.reload,
             "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
-            "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }
         for name, is_wanted in wanted.items():
             if is_wanted:

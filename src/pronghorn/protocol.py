@@ -12,6 +12,7 @@ from typing import Any
 
 from pronghorn import websocket
 from pronghorn.errors import ProtocolError, is_disconnect
+from pronghorn.sockets import has_unsent
 from pronghorn.state import ServerState
 
 _log = logging.getLogger("pronghorn.error")
@@ -21,6 +22,9 @@ _PLAIN_TRANSPORTS = {
     ("uvloop.loop", "TCPTransport"),
     ("uvloop.loop", "UnixTransport"),
 }
+
+# Seconds between two looks at a TLS connection that is to be closed.
+_LOOK = 0.05
 
 # Has `eager_start` from CPython 3.12 on, where `ServerState.eager` allows it.
 _Task: Any = asyncio.Task
@@ -55,11 +59,19 @@ class HTTPProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.connection.end_input()
-        return not self._transport.get_extra_info("sslcontext")
+        if not self._is_secure():
+            return True
+        # TLS has no half of a connection: its transport closes now, with what it was given until then.
+        self.connection.flush()
+        self._lose()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._state.connections.discard(self)
+        self._lose()
+
+    def _lose(self) -> None:
         state = self._state
-        state.connections.discard(self)
         if self._task is not None:
             policy = state.cancel_on_disconnect
             if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
@@ -119,13 +131,15 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.proceed)
 
     def finish_writing(self) -> None:
+        # TLS has no half of a connection; to close it now would destroy the answer, the engines reset a client that
+        # goes on sending.
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        else:
-            self._transport.close()
 
     def close(self) -> None:
         self._transport.close()
+        if self._is_secure():
+            self._state.loop.call_later(_LOOK, self._let_go, False)
 
     def unsent(self) -> int:
         size: int = self._transport.get_write_buffer_size()
@@ -144,6 +158,23 @@ class HTTPProtocol(asyncio.Protocol):
         from pronghorn.files import send_file
 
         return send_file(self._state.loop, self._transport, self.connection, request, message)
+
+    def _is_secure(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
+
+    def _let_go(self, had_all: bool) -> None:
+        """Close a TLS connection once the client has everything, without its consent (RFC 8446 section 6.1).
+
+        A client that keeps idle connections does not look at them, and so does not answer.
+        """
+        if self not in self._state.connections:
+            return
+        has_all = not self.unsent() and has_unsent(self._transport.get_extra_info("socket")) is False
+        if has_all and had_all:
+            self._transport.abort()
+        else:
+            # Looked at twice: the transport may have had more for the system in between.
+            self._state.loop.call_later(_LOOK, self._let_go, has_all)
 
     def _fd(self) -> int:
         """The socket that may be written to without its transport: of those that are known to close it only behind

@@ -121,7 +121,7 @@ class Server:
         self._clock.start()
         factory = self._protocol_factory(loop)
         for sock in self._sockets:
-            self.servers.append(await loop.create_server(factory, sock=sock, backlog=self.config.backlog))
+            self.servers.append(await self._listen(loop, factory, sock))
         if sockets is None:  # else the one who bound them has said so
             for message, color_message in describe(self._sockets, self.config):
                 _log.info(message, extra={"color_message": color_message})
@@ -189,6 +189,15 @@ class Server:
         else:
             self.should_exit = True
 
+    async def _listen(
+        self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
+    ) -> asyncio.Server:
+        if self.config.ssl is None:
+            return await loop.create_server(factory, sock=sock, backlog=self.config.backlog)
+        from pronghorn import tls
+
+        return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)
         await self._go_on(sockets)
@@ -243,6 +252,10 @@ class Server:
                 await asyncio.sleep(0)
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
+        if self.config.ssl is not None:
+            from pronghorn import tls
+
+            await tls.settle(self.servers)
 
     async def _wait_for_requests(self) -> None:
         """Until every connection is closed and every application has returned, or the time is over."""

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: made from host and port, from a path, or inherited as a descriptor.
+"""The sockets that a server listens on: made from hosts and ports, from paths, or inherited as descriptors.
 
 All are bound and none listens yet. What cannot be bound raises StartupError with the line that says why.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
 from pronghorn.log import bold
@@ -34,63 +35,155 @@ _ADVICE = {
     ("unix", errno.EACCES): "Its directory has to be writable.",
 }
 
+_PLACE = re.compile(
+    r"unix:(?P<path>.+)|fd://(?P<descriptor>\d{1,9})|(?:\[(?P<v6>[^]]+)\]|(?P<host>[^][:/]*)):(?P<port>\d{1,5})",
+    re.ASCII | re.DOTALL,
+)
+
+# What tells how much of a socket's output is not acknowledged: an ioctl of Linux, an option of macOS.
+_SIOCOUTQ = 0x5411
+_SO_NWRITE = 0x1024
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
 _files: dict[str, tuple[int, int, int]] = {}
 
 
+class Place(NamedTuple):
+    """Where to listen: on the socket of a `descriptor`, or at a `path`, else on a host's addresses."""
+
+    host: str | None = None
+    port: int = 0
+    path: str | None = None
+    descriptor: int | None = None
+
+
+def parse(text: str) -> Place:
+    """The place of one `--bind`; an empty host is every interface. Raises ValueError."""
+    if found := _PLACE.fullmatch(text):
+        if found["path"]:
+            return Place(path=found["path"])
+        if found["descriptor"]:
+            return Place(descriptor=int(found["descriptor"]))
+        if int(found["port"]) <= 65535:
+            return Place(found["v6"] or found["host"], int(found["port"]))
+    raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER")
+
+
 def bind(config: Config) -> list[socket.socket]:
     """Every socket that `config` names: one for a descriptor or path, one for each address of a host."""
-    if config.fd is not None:
-        return [_inherit(config.fd)]
-    if config.uds is not None:
-        return [_bind_path(config.uds)]
-    addresses = _resolve(config.host, config.port)
-    for _ in range(_PORT_CHOICES if config.port == 0 else 1):
-        try:
-            return _bind_all(addresses)
-        except OSError as error:
-            refusal = StartupError(str(error))
-    raise refusal
+    sockets: list[socket.socket] = []
+    try:
+        for place in _places(config):
+            sockets += _bind_place(place)
+    except StartupError:
+        for sock in sockets:
+            sock.close()
+        unlink(config)
+        raise
+    return sockets
+
+
+def bind_shared(config: Config) -> list[socket.socket]:
+    """The sockets that several processes share: what `bind` names, else one (see `bind_one`)."""
+    return bind(config) if config.bind else [bind_one(config)]
 
 
 def bind_one(config: Config) -> socket.socket:
     """The one socket that several processes share; of a host with several addresses, on its first IPv4 one."""
-    if config.fd is not None or config.uds is not None:
+    if config.bind:
+        if len(config.bind) > 1:
+            raise StartupError(f"--bind names {len(config.bind)} places, and there can be one socket only here.")
+        host, port, path, descriptor = parse(config.bind[0])
+    else:
+        host, port, path, descriptor = _places(config)[0]
+    if descriptor is not None or path is not None:
         return bind(config)[0]
-    family = socket.AF_INET6 if config.host and ":" in config.host else socket.AF_INET
+    family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
     try:
-        return _bind_all(_resolve(config.host, config.port, family)[:1])[0]
+        return _bind_all(_resolve(host, port, family)[:1])[0]
     except OSError as error:
         raise StartupError(str(error)) from None
 
 
 def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, str]]:
-    """The lines that say where the server runs: each plain, and with colours."""
-    if config.fd is not None:
-        place, kind = str(sockets[0].getsockname()), "socket "
+    """The lines that say where the server runs, one for each `bind`'s socket: each plain, and with colours."""
+    if config.bind:
+        places = [_describe_name(sock.getsockname(), config) for sock in sockets]
+    elif config.fd is not None:
+        places = [("socket ", str(sockets[0].getsockname()))]
     elif config.uds is not None:
-        place, kind = config.uds, "unix socket "
+        places = [("unix socket ", config.uds)]
     else:
         name = sockets[0].getsockname()
-        host = config.host or name[0]
-        scheme = "https" if config.is_ssl else "http"
-        place, kind = f"{scheme}://[{host}]:{name[1]}" if ":" in host else f"{scheme}://{host}:{name[1]}", ""
-    plain, coloured = (f"Pronghorn running on {kind}{text} (Press CTRL+C to quit)" for text in (place, bold(place)))
-    return [(plain, coloured)]
+        places = [_describe_name((config.host or name[0], name[1]), config)]
+    return [
+        (
+            f"Pronghorn running on {kind}{place} (Press CTRL+C to quit)",
+            f"Pronghorn running on {kind}{bold(place)} (Press CTRL+C to quit)",
+        )
+        for kind, place in places
+    ]
 
 
 def unlink(config: Config) -> None:
-    """Remove the file of a unix socket bound here, unless it is another server's by now. May be called again."""
-    if config.uds is None or config.fd is not None:
-        return
-    ours = _files.pop(config.uds, None)
+    """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
+    for place in _places(config):
+        path = place.path
+        ours = _files.pop(path, None) if path is not None else None
+        try:
+            if path is not None and ours is not None and ours == _identity(path):
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
+
+
+def has_unsent(sock: socket.socket) -> bool | None:
+    """Whether the system holds bytes that the other side has not acknowledged; None where it does not tell."""
+    platform: str = sys.platform
     try:
-        if ours is not None and ours == _identity(config.uds):
-            os.unlink(config.uds)
-    except FileNotFoundError:
+        if platform == "linux":
+            import fcntl
+
+            return any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
+        if platform == "darwin":
+            return sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
+    except (OSError, ValueError):  # it is closed
         pass
+    return None
+
+
+def _places(config: Config) -> list[Place]:
+    if config.bind:
+        return [parse(text) for text in config.bind]
+    if config.fd is not None:
+        return [Place(descriptor=config.fd)]
+    if config.uds is not None:
+        return [Place(path=config.uds)]
+    return [Place(config.host, config.port)]
+
+
+def _describe_name(name: Any, config: Config) -> tuple[str, str]:
+    """What a socket's name is, and the name for people."""
+    if not isinstance(name, tuple):
+        return "unix socket ", os.fsdecode(name)
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return "", f"{'https' if config.is_ssl else 'http'}://{host}:{name[1]}"
+
+
+def _bind_place(place: Place) -> list[socket.socket]:
+    if place.descriptor is not None:
+        return [_inherit(place.descriptor)]
+    if place.path is not None:
+        return [_bind_path(place.path)]
+    addresses = _resolve(place.host, place.port)
+    for _ in range(_PORT_CHOICES if place.port == 0 else 1):
+        try:
+            return _bind_all(addresses)
+        except OSError as error:
+            refusal = StartupError(str(error))
+    raise refusal
 
 
 def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> list[_Address]:

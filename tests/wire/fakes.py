@@ -139,6 +139,9 @@ class FakeOwner:
         """All bytes written."""
         return b"".join(self.writes)
 
+    def is_closing(self) -> bool:
+        return False
+
     def write(self, data: bytes) -> None:
         ended = self.closed or self.aborted or self.finished
         assert not ended, "written after the end"

@@ -210,6 +210,9 @@ class Rig:
 
     # What its transport does
 
+    def is_closing(self):
+        return False
+
     def write(self, data):
         self.writes.append(data)
 

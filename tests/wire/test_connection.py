@@ -272,7 +272,7 @@ def test_parts_of_one_turn_leave_in_one_write(wire):
 
 def transport_to(pieces):
     """A transport that keeps what it is given as it is."""
-    return types.SimpleNamespace(write=pieces.append, writelines=pieces.extend)
+    return types.SimpleNamespace(write=pieces.append, writelines=pieces.extend, is_closing=lambda: False)
 
 
 def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):

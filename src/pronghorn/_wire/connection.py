@@ -2,13 +2,14 @@
 
 One that was upgraded carries a WebSocket's frames from then on, and looks after nothing but its transport.
 
-The connection knows no socket and no loop. Its transport has `write` and `writelines`; its owner has these methods, and
-gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an upgrade that is not
-taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session, status)` (what the
-application made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call `proceed` in the next
-turn), `finish_writing()` (the stream's end, after what was written), `close()` (after what was written), `abort()`,
-`unsent()` (bytes that wait in the transport), `has_left()` (whether the client is known to be gone), `on_stalled()`
-(the client has ended its stream and the response does not go on), `send_file(request, message)`.
+The connection knows no socket and no loop. Its transport has `write`, `writelines` and `is_closing`; its owner has
+these methods, and gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an
+upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or
+`on_denied(session, status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading,
+`defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()`
+(after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `has_left()` (whether the client is
+known to be gone), `on_stalled()` (the client has ended its stream and the response does not go on),
+`send_file(request, message)`.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError

@@ -98,7 +98,7 @@ class Output(Channel):
                 self.put(out[0])
             elif size <= SMALL or self._joins:
                 self.put(b"".join(out))
-            else:
+            elif not self._transport.is_closing():
                 self._backlog = True
                 self._transport.writelines(out)
         if self._closing and self._owner is not None:
@@ -113,7 +113,9 @@ class Output(Channel):
                 return
             if sent > 0:
                 data = data[sent:]
-        self._transport.write(data)
+        # One that has lost its client, and has not said so yet, would log each further write.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def finish(self):
         """Everything is handed to the transport and nothing is to follow."""

@@ -1,0 +1,273 @@
+"""TLS: the context that a configuration asks for, and a server whose connections have shaken hands.
+
+The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    from pronghorn.config import Config, Path
+
+# Bytes of TLS records that a connection reads, and writes, in one call of the system: four records of the largest size.
+_RECORDS = 4 * (16 * 1024 + 64)
+# Connections accepted in a turn of the loop before those that are there have theirs.
+_ACCEPTED = 64
+# Seconds for the handshakes that are under way when the server stops.
+_GRACE = 1
+# Seconds until accepting is tried again when the system has no descriptors left.
+_RETRY = 1
+
+_Factory = Callable[[], asyncio.BaseProtocol]
+
+
+def engine() -> str:
+    """What encrypts, for people: `aiofastnet` or `ssl`."""
+    return "aiofastnet" if _aiofastnet() else "ssl"
+
+
+def make_context(config: Config) -> ssl.SSLContext | None:
+    """The context for `config`, None where it asks for no TLS. Raises StartupError with what is wrong."""
+    factory = config.ssl_context_factory
+    if factory is not None:
+        context = factory(config, lambda: _default_context(config))
+        if not isinstance(context, ssl.SSLContext):
+            raise StartupError(f"ssl_context_factory has to return an ssl.SSLContext, not {context!r}.")
+        return context
+    return _default_context(config) if config.is_ssl else None
+
+
+async def listen(
+    loop: asyncio.AbstractEventLoop,
+    factory: _Factory,
+    sock: socket.socket,
+    config: Config,
+    warn: Callable[..., None],
+) -> asyncio.Server:
+    """Serve protocols of `factory` with `config.ssl` on the bound `sock`; `warn` logs what a client did wrong."""
+    server = _Server(loop, factory, sock, config, warn)
+    try:
+        server.listen()
+    except NotImplementedError:  # a loop of completions rather than of readiness
+        return await loop.create_server(factory, sock=sock, ssl=config.ssl, backlog=config.backlog)
+    return cast(asyncio.Server, server)
+
+
+async def settle(servers: Iterable[asyncio.Server]) -> None:
+    """Wait for the handshakes that are under way on `servers`, but not for long."""
+    handshakes = [task for server in servers for task in getattr(server, "handshakes", ())]
+    if handshakes:
+        await asyncio.wait(handshakes, timeout=_GRACE)
+
+
+class _Server:
+    """One of asyncio's servers to those who look, on one socket that is the caller's to close.
+
+    asyncio's own would not say which handshake has failed, nor could it wait for those that are under way.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        factory: _Factory,
+        sock: socket.socket,
+        config: Config,
+        warn: Callable[..., None],
+    ) -> None:
+        self.handshakes: set[asyncio.Task[None]] = set()
+        self._loop = loop
+        self._factory = factory
+        self._sock: socket.socket | None = sock
+        self._backlog = config.backlog
+        self._warn = warn
+        self._connect = _connector(loop)
+        self._parameters = {
+            "ssl": config.ssl,
+            "ssl_handshake_timeout": config.timeout_first_byte or None,
+            "ssl_shutdown_timeout": config.timeout_write or None,
+        }
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        return () if self._sock is None else (self._sock,)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def is_serving(self) -> bool:
+        return self._sock is not None
+
+    def listen(self) -> None:
+        """Accept connections from now on."""
+        if self._sock is not None:
+            self._sock.setblocking(False)
+            self._sock.listen(self._backlog)
+            self._loop.add_reader(self._sock, self._accept)
+
+    def close(self) -> None:
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock)
+            self._sock = None
+            for task in self.handshakes:
+                task.cancel()
+
+    async def wait_closed(self) -> None:
+        while self.handshakes:
+            await asyncio.wait(self.handshakes)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED):
+            if self._sock is None:
+                return
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._warn("Cannot accept connections: %s", error.strerror)
+                self._loop.remove_reader(self._sock)
+                self._loop.call_later(_RETRY, self.listen)
+                return
+            sock.setblocking(False)
+            task = self._loop.create_task(self._shake_hands(sock, address))
+            self.handshakes.add(task)
+            task.add_done_callback(self.handshakes.discard)
+
+    async def _shake_hands(self, sock: socket.socket, address: Any) -> None:
+        try:
+            await self._connect(self._factory, sock, **self._parameters)
+        except ssl.SSLError as error:
+            client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
+            self._warn("TLS handshake with %s failed: %s", client, _reason(error))
+        except OSError:
+            pass  # it has left, or said nothing for too long
+
+
+def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]:
+    """The engine: `loop.connect_accepted_socket`, or what replaces it."""
+    aiofastnet = _aiofastnet()
+    if aiofastnet is None:
+        return loop.connect_accepted_socket
+    connect = aiofastnet.connect_accepted_socket
+    shown = cast(asyncio.AbstractEventLoop, _QuietLoop(loop))
+
+    return functools.partial(connect, shown, ssl_incoming_bio_size=_RECORDS, ssl_outgoing_bio_size=_RECORDS)
+
+
+def _aiofastnet() -> ModuleType | None:
+    try:
+        import aiofastnet
+    except ImportError:  # also where Python's OpenSSL lacks what it calls
+        return None
+    return aiofastnet
+
+
+class _QuietLoop:
+    """A loop that is not told of clients that close during their handshake, which aiofastnet takes for a fault."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if context.get("exception") is not ConnectionResetError:  # the class itself
+            self._loop.call_exception_handler(context)
+
+
+def _default_context(config: Config) -> ssl.SSLContext:
+    """uvicorn's: `ssl_version`, the certificate and its key, and what is asked of clients."""
+    if not config.ssl_certfile:
+        raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
+    for flag, path in (
+        ("--ssl-certfile", config.ssl_certfile),
+        ("--ssl-keyfile", config.ssl_keyfile),
+        ("--ssl-ca-certs", config.ssl_ca_certs),
+    ):
+        if path:
+            _check_readable(flag, path)
+    try:
+        context = ssl.SSLContext(config.ssl_version)
+    except ValueError:
+        raise StartupError(f"--ssl-version: {config.ssl_version} is not a protocol of this Python.") from None
+    _load_certificate(context, config)
+    try:
+        context.verify_mode = ssl.VerifyMode(config.ssl_cert_reqs)
+    except ValueError:
+        raise StartupError(f"--ssl-cert-reqs: {config.ssl_cert_reqs} is not 0, 1 or 2.") from None
+    if config.ssl_ca_certs:
+        try:
+            context.load_verify_locations(config.ssl_ca_certs)
+        except ssl.SSLError:
+            raise StartupError(f"--ssl-ca-certs: no certificate in {str(config.ssl_ca_certs)!r}.") from None
+    if config.ssl_ciphers:
+        try:
+            context.set_ciphers(config.ssl_ciphers)
+        except ssl.SSLError:
+            raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {config.ssl_ciphers!r}.") from None
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, config: Config) -> None:
+    asked = False
+
+    def password() -> str:
+        nonlocal asked
+        asked = True
+        return config.ssl_keyfile_password or ""
+
+    certificate, key = config.ssl_certfile, config.ssl_keyfile or config.ssl_certfile
+    at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+    try:
+        # Without a password OpenSSL asks for it, which takes somebody who can answer.
+        context.load_cert_chain(
+            cast("Path", certificate),
+            config.ssl_keyfile,
+            password if config.ssl_keyfile_password or not at_terminal else None,
+        )
+    except OSError as error:
+        if asked and config.ssl_keyfile_password:
+            reason = f"--ssl-keyfile-password is not the password of {str(key)!r}."
+        elif asked:
+            reason = f"The private key in {str(key)!r} is encrypted: --ssl-keyfile-password is missing."
+        elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            reason = f"The private key in {str(key)!r} does not belong to the certificate in {str(certificate)!r}."
+        elif not _contains(cast("Path", certificate), b"-----BEGIN CERTIFICATE"):
+            reason = f"--ssl-certfile: no certificate in {str(certificate)!r}."
+        elif not _contains(cast("Path", key), b"PRIVATE KEY-----"):
+            reason = f"{'--ssl-keyfile' if config.ssl_keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
+        else:
+            reason = f"Cannot load the certificate in {str(certificate)!r} with the key in {str(key)!r}: {error}"
+        raise StartupError(reason) from None
+
+
+def _check_readable(flag: str, path: Path) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise StartupError(f"{flag}: cannot read {str(path)!r}: {error.strerror}.") from None
+
+
+def _contains(path: Path, mark: bytes) -> bool:
+    with open(path, "rb") as file:
+        return mark in file.read()
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's name of what was wrong, as words: `http request`."""
+    name = getattr(error, "reason", None)
+    if not name:
+        name = str(error).partition(": ")[2].partition("]")[0]
+    return name.replace("_", " ").lower() if name else str(error)
