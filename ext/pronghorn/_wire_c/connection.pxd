@@ -1,5 +1,6 @@
 cimport cython
 
+from .access cimport AccessLines
 from .body cimport Decoder
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
@@ -45,6 +46,7 @@ cdef class Connection(Output):
     cdef _open_websocket(self, Head head, dict scope)
     cdef bint _read_body(self) except -1
     cdef _next(self)
+    @cython.locals(log=AccessLines)
     cdef _log(self, Request request, status)
     cdef _refuse(self, error)
     cdef _break_off(self)

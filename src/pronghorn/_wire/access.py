@@ -140,7 +140,7 @@ class FormattedLines(AccessLines):
                 if value is None:
                     value = "null" if self._json else "-"
                 elif not piece.safe:
-                    value = _as_json(value) if self._json else _UNSAFE.sub(_escaped, value)
+                    value = _as_json(value) if self._json else _as_text(value)
             parts.append(value)
         return "".join(parts)
 
@@ -236,6 +236,10 @@ def _user(credentials):
         return b64decode(credentials[6:]).partition(b":")[0].decode("utf-8", "surrogateescape") or None
     except ValueError:
         return None
+
+
+def _as_text(text):
+    return text if is_plain_path(text) else _UNSAFE.sub(_escaped, text)
 
 
 def _as_json(text):
