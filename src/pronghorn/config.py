@@ -244,7 +244,6 @@ class Config:
     def _refuse_what_is_missing(self) -> None:
         wanted = {
             "--reload": self.reload,
-            "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
             "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }

@@ -95,8 +95,9 @@ class Server:
         factory = self._protocol_factory(loop)
         for sock in self._sockets:
             self.servers.append(await loop.create_server(factory, sock=sock, backlog=self.config.backlog))
-        for message, color_message in describe(self._sockets, self.config):
-            _log.info(message, extra={"color_message": color_message})
+        if sockets is None:  # else the one who bound them has said so
+            for message, color_message in describe(self._sockets, self.config):
+                _log.info(message, extra={"color_message": color_message})
         self.started = True
 
     async def main_loop(self) -> None:
@@ -117,8 +118,13 @@ class Server:
                 await self.config.callback_notify()
         if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
             _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
-            return True
+            self._request_limit = None
+            self.on_limit()
         return self.should_exit
+
+    def on_limit(self) -> None:
+        """Called when `limit_max_requests` is reached: the server is to stop."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: accept no more, answer what is under way, stop the lifespan; each within
