@@ -206,7 +206,7 @@ def test_load_refuses_what_cannot_be_called() -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"reload": True}, {"http2": True}, {"ssl_keyfile": "k"}, {"ssl_certfile": "c"}],
+    [{"http2": True}, {"ssl_keyfile": "k"}, {"ssl_certfile": "c"}],
     ids=str,
 )
 def test_what_is_not_there_is_refused(wanted: dict[str, Any]) -> None:

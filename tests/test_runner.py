@@ -89,7 +89,7 @@ def test_wrong_value_is_raised_to_the_caller() -> None:
         pronghorn.run(app, port=-1, log_config=None)
 
 
-@pytest.mark.parametrize("wanted", [{"workers": 2}])
+@pytest.mark.parametrize("wanted", [{"workers": 2}, {"reload": True}])
 def test_processes_need_an_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
         pronghorn.run(app, log_config=None, **wanted)

@@ -243,7 +243,6 @@ class Config:
 
     def _refuse_what_is_missing(self) -> None:
         wanted = {
-            "--reload": self.reload,
             "--http2": self.http2,
             "TLS (--ssl-keyfile, --ssl-certfile)": self.is_ssl,
         }

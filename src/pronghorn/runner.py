@@ -25,6 +25,8 @@ def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[P, None]:
         """
         try:
             config = config_class(*args, **kwargs)
+            if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
+                _log.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
             code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
         except KeyboardInterrupt:
             return
@@ -57,11 +59,18 @@ def _serve_in_processes(config: Config) -> int:
     if not isinstance(config.app, str):
         _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
         return StartupError.code
+    if config.reload and (config.workers or 1) > 1:
+        _log.warning('"workers" flag is ignored when reloading is enabled.')
     process.check(config)
     bound = sockets.bind(config)
     try:
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
+        if config.reload:
+            from pronghorn.reload import Reloader
+
+            Reloader(config, bound).run()
+            return 0
         from pronghorn.supervisor import Supervisor
 
         return Supervisor(config, bound).run()
