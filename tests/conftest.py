@@ -1,4 +1,4 @@
-"""What tests all over ask for: `wire`, both forms of it, `parsed`, the command line without a server, `certificates`."""
+"""What tests all over ask for: both forms of the wire, the command line without a server, certificates."""
 
 import os
 

@@ -20,7 +20,7 @@ APPS = Path(__file__).parent / "apps"
 SOURCES = Path(pronghorn.__file__).parent.parent
 
 # How long anything may take that takes no time when all is well.
-PATIENCE = 10
+PATIENCE = 20
 
 FORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "compiled": ({}, ()),
@@ -93,6 +93,7 @@ class Process:
         form: str = "compiled",
         env: dict[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        session: bool = False,
     ) -> None:
         form_env, form_flags = FORMS[form]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PRONGHORN_", "UVICORN_"))}
@@ -107,6 +108,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=pass_fds,
+            start_new_session=session,
         )
         self.pid = self._popen.pid
         self.port = 0
@@ -123,6 +125,10 @@ class Process:
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         self._popen.send_signal(number)
+
+    def signal_group(self, number: int) -> None:
+        """Signal every process, as a terminal does. Only with a session of its own."""
+        os.killpg(self.pid, number)
 
     def wait(self) -> int:
         """The return code, negative for a signal."""

@@ -158,8 +158,8 @@ def test_application_that_is_not_there_ends_with_3(arguments: list[str], line: s
 
 
 def test_what_is_not_there_ends_with_3(loggers: None) -> None:
-    result = invoke("--no-use-colors", "--reload", "main:app")
-    assert (result.exit_code, result.output) == (3, "ERROR:    --reload is not available in this version.\n")
+    result = invoke("--no-use-colors", "--http2", "main:app")
+    assert (result.exit_code, result.output) == (3, "ERROR:    --http2 is not available in this version.\n")
 
 
 def test_error_in_the_application_is_shown_from_its_first_line(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_load_refuses_what_cannot_be_called() -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"reload": True}, {"workers": 2}, {"http2": True}],
+    [{"http2": True}],
     ids=str,
 )
 def test_what_is_not_there_is_refused(wanted: dict[str, Any]) -> None:

@@ -87,3 +87,12 @@ def test_application_is_imported_before_there_is_a_server(server_that: Serve) ->
 def test_wrong_value_is_raised_to_the_caller() -> None:
     with pytest.raises(ConfigError):
         pronghorn.run(app, port=-1, log_config=None)
+
+
+@pytest.mark.parametrize("wanted", [{"workers": 2}, {"reload": True}])
+def test_processes_need_an_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        pronghorn.run(app, log_config=None, **wanted)
+    line = "You must pass the application as an import string to enable 'reload' or 'workers'."
+    assert (caught.value.code, caplog.messages) == (3, [line])
+    assert caplog.records[0].levelname == "WARNING"

@@ -101,7 +101,9 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("workers", "Number of processes.  [default: $WEB_CONCURRENCY, or 1]", int),
         _option("limit_max_requests", "End the process after this many requests.", int),
         _option("limit_max_requests_jitter", "Add up to this many to --limit-max-requests, at random."),
-        _option("timeout_worker_healthcheck", "Seconds for a worker to answer before it is replaced.", float),
+        _option(
+            "timeout_worker_healthcheck", "Seconds for a worker to answer before it is replaced; 0 for ever.", float
+        ),
     ],
     "Limits": [
         _option("limit_concurrency", "Connections or requests at once, above which the answer is 503.", int),

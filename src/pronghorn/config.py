@@ -280,8 +280,6 @@ class Config:
 
     def _refuse_what_is_missing(self) -> None:
         wanted = {
-            "--reload": self.reload,
-            "--workers above 1": (self.workers or 1) > 1,
             "--http2": self.http2,
         }
         for name, is_wanted in wanted.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -13,6 +14,8 @@ from pronghorn.errors import StartupError
 
 P = ParamSpec("P")
 
+_log = logging.getLogger("pronghorn.error")
+
 
 def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -22,22 +25,56 @@ def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[P, None]:
         """
         try:
             config = config_class(*args, **kwargs)
-            config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
-
-            from pronghorn.server import Server  # not for those who ask for help, or have mistyped
-
-            server = Server(config)
-            server.run()
+            if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
+                _log.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
+            code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
         except KeyboardInterrupt:
             return
         except StartupError as error:
             log.report(error)
-            sys.exit(error.code)
-        if not server.started:
-            sys.exit(StartupError.code)
+            code = error.code
+        if code:
+            sys.exit(code)
 
     run.__signature__ = inspect.signature(config_class)  # type: ignore[attr-defined]
     return run
 
 
 run = _with_parameters_of(Config)
+
+
+def _serve(config: Config) -> int:
+    config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
+
+    from pronghorn.server import Server  # not for those who ask for help, or have mistyped
+
+    server = Server(config)
+    server.run()
+    return 0 if server.started else StartupError.code
+
+
+def _serve_in_processes(config: Config) -> int:
+    from pronghorn import process, sockets
+
+    if not isinstance(config.app, str):
+        _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
+        return StartupError.code
+    if config.reload and (config.workers or 1) > 1:
+        _log.warning('"workers" flag is ignored when reloading is enabled.')
+    process.check(config)
+    bound = sockets.bind(config)
+    try:
+        for message, color_message in sockets.describe(bound, config):
+            _log.info(message, extra={"color_message": color_message})
+        if config.reload:
+            from pronghorn.reload import Reloader
+
+            Reloader(config, bound).run()
+            return 0
+        from pronghorn.supervisor import Supervisor
+
+        return Supervisor(config, bound).run()
+    finally:
+        for sock in bound:
+            sock.close()
+        sockets.unlink(config)

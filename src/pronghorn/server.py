@@ -145,8 +145,13 @@ class Server:
                 await self.config.callback_notify()
         if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
             _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
-            return True
+            self._request_limit = None
+            self.on_limit()
         return self.should_exit
+
+    def on_limit(self) -> None:
+        """Called when `limit_max_requests` is reached: the server is to stop."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: accept no more, answer what is under way, stop the lifespan; each within

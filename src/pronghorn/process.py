@@ -1,0 +1,190 @@
+"""A worker as its parent sees it: a process, whether it serves, and until when there is patience with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing import connection, reduction, resource_tracker
+from typing import Any
+
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+
+# What a worker says.
+BEAT = b"."
+STARTED = b"started"
+SPENT = b"spent"
+
+# Seconds between two beats of a worker.
+PULSE = 1.0
+
+# Seconds without a beat of one that starts: an import may well keep every thread waiting, but not for ever.
+_START_SILENCE = 60.0
+
+FOREVER = float("inf")
+
+_log = logging.getLogger("pronghorn.error")
+_context = multiprocessing.get_context("spawn")
+
+
+class Worker:
+    """A process that serves `config.app` on `sockets`, launched.
+
+    `started` once it accepts connections, `spent` when it has reached its limit of requests and is to be replaced,
+    `stopping` once its parent has told it to end. `replaces` is the one that has to serve until this one does.
+    """
+
+    def __init__(self, config: Config, sockets: list[socket.socket], replaces: Worker | None = None) -> None:
+        self.replaces = replaces
+        self.started = False
+        self.spent = False
+        self.outdated = False
+        self.stopping = False
+        self.exitcode: int | None = None
+        self.born = self.heard = time.monotonic()
+        self.start_by = FOREVER
+        self._stop_by = FOREVER
+        self._is_doubted = False
+        self._config = config
+        self._pipe, theirs = multiprocessing.Pipe()
+        self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin()))
+        with theirs, _interrupts_held():
+            self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def waitables(self) -> list[Any]:
+        """What becomes ready when there is news of it."""
+        return [self._process.sentinel] if self._pipe.closed else [self._process.sentinel, self._pipe]
+
+    def deadline(self) -> float:
+        """When it has to have ended, answered or started."""
+        if self.stopping:
+            return self._stop_by
+        if not self.started:
+            return min(self.start_by, self.heard + _START_SILENCE)
+        return self.heard + (self._config.timeout_worker_healthcheck or FOREVER)
+
+    def is_overdue(self) -> bool:
+        now = time.monotonic()
+        if now < self.deadline():
+            return False
+        if self.started and not self.stopping and not self._is_doubted:
+            # This process may have been stopped itself, as by Ctrl+Z, and the worker with it.
+            self._is_doubted = True
+            self.heard = now + PULSE - self._config.timeout_worker_healthcheck
+            return False
+        return True
+
+    def listen(self) -> None:
+        """Take in what it has said, and whether it has ended."""
+        if self._process.exitcode is not None:
+            self.exitcode = self._process.exitcode
+        try:
+            while not self._pipe.closed and self._pipe.poll():
+                said = self._pipe.recv_bytes()
+                if said == STARTED:
+                    self.started = True
+                    _log.debug("Child process [%d] serves.", self.pid)
+                self.spent |= said == SPENT
+                self.outdated |= said == SPENT
+                self.heard, self._is_doubted = time.monotonic(), False
+        except (EOFError, OSError):
+            self._pipe.close()
+
+    def stop(self, patience: float) -> None:
+        """Let it finish what is under way, and end within so many seconds."""
+        if self.stopping:
+            return
+        self.stopping = True
+        self._stop_by = time.monotonic() + patience
+        if sys.platform == "win32":  # where to terminate is to kill
+            self._pipe.close()
+        else:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        self.stopping = True
+        self._stop_by = FOREVER
+        self._process.kill()
+
+    def was_killed(self) -> bool:
+        return self.exitcode is not None and self.exitcode < 0
+
+    def fate(self) -> str:
+        """How it ended, for people."""
+        assert self.exitcode is not None
+        if self.exitcode >= 0:
+            return f"exit code {self.exitcode}"
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-self.exitcode).name
+        return f"signal {-self.exitcode}"
+
+    def close(self) -> None:
+        """Give back what the system keeps for a process that has ended."""
+        self._pipe.close()
+        self._process.join()
+        self._process.close()
+
+
+def wait(others: Sequence[Any], workers: Sequence[Worker], until: float) -> None:
+    """Wait for one of `others`, for news of a worker, or `until` that time."""
+    waitables = [*others, *(each for worker in workers for each in worker.waitables())]
+    connection.wait(waitables, None if until == FOREVER else max(0.0, until - time.monotonic()))
+    for worker in workers:
+        worker.listen()
+
+
+def coloured(message: str) -> dict[str, str]:
+    """The `extra` of a line about this process, whose number takes the place of `%s`."""
+    return {"color_message": message.replace("%s", f"\x1b[36m{os.getpid()}\x1b[0m")}
+
+
+def longest_stop(config: Config) -> float:
+    """Seconds after which a server that was told to stop has not, though it should have."""
+    timeout = config.timeout_graceful_shutdown
+    return FOREVER if timeout is None else 2 * timeout + 5  # for requests, then for the lifespan
+
+
+def check(config: Config) -> None:
+    """Raise StartupError unless `config` can go to another process."""
+    try:
+        reduction.ForkingPickler(io.BytesIO()).dump(config)
+    except Exception as error:
+        raise StartupError(f"The configuration cannot be handed to other processes: {error}") from None
+
+
+def _work(config: Config, sockets: list[socket.socket], parent: Any, stdin: int | None) -> None:
+    from pronghorn.worker import main  # and with it the server, which the parent does not need
+
+    main(config, sockets, parent, stdin)
+
+
+def _stdin() -> int | None:
+    """The descriptor of standard input, which multiprocessing closes and a debugger in the application needs."""
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Launch a process in which SIGINT waits until it is ready, rather than print a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

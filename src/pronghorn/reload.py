@@ -1,0 +1,101 @@
+"""`--reload`: one worker, replaced when a file changes. The parent keeps the sockets, so clients wait meanwhile."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import socket
+from pathlib import Path
+
+from pronghorn.config import Config
+from pronghorn.process import FOREVER, Worker, coloured, wait
+from pronghorn.signals import Signals
+from pronghorn.watch import Files, Watcher
+
+# Seconds for what is under way, an open stream perhaps, when a file has changed.
+_GRACE = 2.0
+
+# Seconds for the whole process to end, with the application's own cleaning up.
+_PATIENCE = 2 * _GRACE + 1
+
+_log = logging.getLogger("pronghorn.error")
+
+
+class Reloader:
+    """Serves `config.app` on `sockets`, which are bound, anew after each change, until a signal ends it."""
+
+    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+        self._config = copy.copy(config)
+        timeout = config.timeout_graceful_shutdown
+        self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
+        self._config.timeout_worker_healthcheck = 0  # a debugger may stop it for as long as it likes
+        self._sockets = sockets
+        self._worker: Worker | None = None
+        self._is_due = True
+        self._exiting = False
+
+    def run(self) -> None:
+        process = os.getpid()
+        files = Files(self._config)
+        _log.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])
+        watcher = Watcher(files, self._config.reload_delay)
+        with Signals("SIGINT", "SIGTERM", "SIGBREAK", "SIGCHLD") as signals, watcher:
+            started = f"Started reloader process [%s] using {watcher.name}"
+            _log.info(started, process, extra=coloured(started))
+            try:
+                self._serve(signals, watcher)
+            finally:
+                if self._worker is not None:
+                    self._worker.kill()
+                    self._worker.close()
+        _log.info("Stopping reloader process [%d]", process, extra=coloured("Stopping reloader process [%s]"))
+
+    def _serve(self, signals: Signals, watcher: Watcher) -> None:
+        while self._worker is not None or not self._exiting:
+            if self._worker is None and self._is_due:
+                self._worker = Worker(self._config, self._sockets)
+                self._is_due = False
+            workers = [] if self._worker is None else [self._worker]
+            wait([signals, watcher.changes], workers, min((each.deadline() for each in workers), default=FOREVER))
+            for name in signals.read():
+                if name != "SIGCHLD":
+                    self._exit()
+            if (paths := watcher.read()) and not self._exiting:
+                _log.warning("%s detected changes in %s. Reloading...", watcher.name, ", ".join(map(_shown, paths)))
+                self._restart()
+            if self._worker is not None:
+                self._look_after(self._worker)
+
+    def _look_after(self, worker: Worker) -> None:
+        if worker.exitcode is not None:
+            worker.close()
+            self._worker = None
+            if not worker.stopping:
+                _log.error("Child process [%d] died: %s. Waiting for a change of a file.", worker.pid, worker.fate())
+        elif worker.is_overdue():
+            worker.kill()
+        elif worker.spent and not worker.stopping:
+            self._restart()
+
+    def _restart(self) -> None:
+        self._is_due = True
+        if self._worker is not None:
+            self._worker.stop(_PATIENCE)
+
+    def _exit(self) -> None:
+        """Stop; the second time without waiting."""
+        if self._exiting and self._worker is not None:
+            self._worker.kill()
+        self._exiting, self._is_due = True, False
+        for sock in self._sockets:
+            sock.close()
+        if self._worker is not None:
+            self._worker.stop(_PATIENCE)
+
+
+def _shown(path: str) -> str:
+    try:
+        return f"'{Path(path).relative_to(Path.cwd())}'"
+    except ValueError:
+        return f"'{path}'"

@@ -1,0 +1,83 @@
+"""What runs in a worker: a server that tells its parent how it is, and ends when the parent does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from pronghorn import log
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
+from pronghorn.server import Server
+
+
+def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
+    """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _leave)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if stdin is not None:
+        sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
+    for sock in sockets:  # what the application launches must not hold the port
+        sock.set_inheritable(False)
+    if os.name == "posix":
+        os.set_inheritable(parent.fileno(), False)
+    threading.Thread(target=_attend, args=(parent, longest_stop(config)), daemon=True).start()
+    config.configure_logging()
+    try:
+        config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
+        server = _Server(config, parent)
+        server.run(sockets)
+    except StartupError as error:
+        log.report(error)
+        sys.exit(error.code)
+    if not server.started:
+        sys.exit(StartupError.code)
+
+
+class _Server(Server):
+    def __init__(self, config: Config, parent: Connection) -> None:
+        super().__init__(config)
+        self._parent = parent
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell(STARTED)
+
+    def on_limit(self) -> None:
+        # The parent stops this process as soon as another serves in its place.
+        self._tell(SPENT)
+
+    def _tell(self, what: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._parent.send_bytes(what)
+
+
+def _attend(parent: Connection, patience: float) -> None:
+    """Tell the parent that this process lives, however busy its loop is. End it when the parent has ended."""
+    with contextlib.suppress(EOFError, OSError):
+        while not parent.poll(PULSE) or parent.recv_bytes():
+            parent.send_bytes(BEAT)
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+    if patience != FOREVER:
+        time.sleep(patience)
+        os._exit(1)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # Rather than die of the signal: what the application has registered with atexit is run.
+    sys.exit(128 + number)

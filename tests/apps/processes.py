@@ -1,0 +1,61 @@
+"""Applications of several processes: each answers with its number, and ends, blocks or fails to start when told."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from urllib.parse import parse_qs
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+async def serve(scope, receive, send):
+    """Answer with the process's number: at /busy after some seconds of computing, at /stream without end."""
+    query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
+    match scope["path"]:
+        case "/busy":
+            say("busy")
+            until = time.monotonic() + float(query["seconds"])
+            while time.monotonic() < until:
+                pass
+        case "/exit":
+            os._exit(int(query["code"]))
+        case "/fork":
+            child = os.fork()
+            if not child:
+                time.sleep(60)  # noqa: ASYNC251 - nobody's loop
+                os._exit(0)
+            say(f"forked {child}")
+        case "/stream":
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+            await asyncio.Event().wait()
+    body = str(os.getpid()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def app(scope, receive, send):
+    """Starts unless the file START says `fail` or `hang`."""
+    if scope["type"] != "lifespan":
+        return await serve(scope, receive, send)
+    await receive()
+    start = Path(os.environ.get("START", os.devnull)).read_text()  # noqa: ASYNC240 - there are no requests yet
+    if start == "hang":
+        say("hanging")
+        await asyncio.Event().wait()
+    await send({"type": "lifespan.startup.failed" if start == "fail" else "lifespan.startup.complete"})
+    await receive()
+    return await send({"type": "lifespan.shutdown.complete"})
+
+
+async def dies(scope, receive, send):
+    """Ends its process as soon as it serves."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        asyncio.get_running_loop().call_later(0.1, os._exit, 7)
+        await receive()

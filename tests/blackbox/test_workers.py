@@ -1,0 +1,315 @@
+"""`--workers`: processes that share a socket, and the parent that keeps them."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+from raw import Client
+from served import Process
+
+
+@pytest.fixture
+def two(start):
+    """A function that starts two workers."""
+
+    def two(*flags, app="processes:app", **environment):
+        server = start(app, "--workers", "2", "--log-level", "debug", *flags, env=environment)
+        server.log.wait_for(r"\] serves", 2)
+        return server
+
+    return two
+
+
+def pids(server):
+    """The numbers of the workers that were started, in the order of their start."""
+    return [int(found[1]) for line in server.log if (found := re.search(r"Started server process \[(\d+)\]", line))]
+
+
+def visit(server, target="/", place=None):
+    """The body of the answer to a request on a connection of its own."""
+    with contextlib.closing(Client(place or ("127.0.0.1", server.port))) as client:
+        client.get(target, "connection: close")
+        answer = client.read()
+    assert answer.status == 200
+    return answer.body.decode()
+
+
+def is_free(port):
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return sock.connect_ex(("127.0.0.1", port)) != 0 and sock.bind(("127.0.0.1", port)) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_they_serve_until_a_signal(two, number):
+    server = two()
+    assert int(visit(server)) in pids(server)
+    server.signal(number)
+    assert server.wait() == 0
+    lines = list(server.log)
+    for line in (
+        f"INFO:     Started parent process [{server.pid}]",
+        f"INFO:     Received {number.name}, exiting.",
+        *(f"INFO:     Terminated child process [{pid}]" for pid in pids(server)),
+        *(f"INFO:     Waiting for child process [{pid}]" for pid in pids(server)),
+        *(f"INFO:     Finished server process [{pid}]" for pid in pids(server)),
+    ):
+        assert lines.count(line) == 1, server.log.text()
+    assert lines[-1] == f"INFO:     Stopping parent process [{server.pid}]"
+    assert sum("running on" in line for line in lines) == 1
+    assert "running on" in lines[0]
+    assert "Traceback" not in server.log.text()
+    assert len([line for line in server.access if "GET / HTTP/1.1" in line]) == 1
+
+
+def test_they_serve_a_unix_socket(two, tmp_path):
+    path = str(tmp_path / "socket")
+    server = two("--uds", path)
+    assert int(visit(server, place=path)) in pids(server)
+    server.signal()
+    assert server.wait() == 0
+    assert not os.path.exists(path)
+
+
+def test_they_serve_an_inherited_socket():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        fd = str(sock.fileno())
+        server = Process("processes:app", "--workers", "2", "--fd", fd, pass_fds=[sock.fileno()])
+        try:
+            server.log.wait_for("running on socket")
+            server.log.wait_for("Application startup complete")
+            assert visit(server, place=sock.getsockname())
+        finally:
+            server.signal()
+            assert server.wait() == 0
+
+
+@pytest.mark.parametrize("line", ["Started parent process", "Started server process", r"\] serves"])
+def test_ctrl_c_reaches_all_of_them_at_any_time(line):
+    server = Process("processes:app", "--workers", "2", "--port", "0", "--log-level", "debug", session=True)
+    try:
+        server.log.wait_for(line)
+        server.signal_group(signal.SIGINT)
+        assert server.wait() == 0
+    finally:
+        server.end()
+    assert "Traceback" not in server.log.text()
+    assert "Stopping parent process" in list(server.log)[-1]
+
+
+def test_a_stop_of_all_of_them_by_ctrl_z_is_no_death():
+    flags = ("--workers", "2", "--port", "0", "--log-level", "debug", "--timeout-worker-healthcheck", "1")
+    server = Process("processes:app", *flags, session=True)
+    try:
+        server.log.wait_for(r"\] serves", 2)
+        server.signal_group(signal.SIGSTOP)
+        time.sleep(2.5)  # longer than a worker may be silent
+        server.signal_group(signal.SIGCONT)
+        server.wait_until_running()
+        assert visit(server)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    finally:
+        server.end()
+    assert "died" not in server.log.text()
+
+
+def test_one_that_was_killed_is_replaced(two):
+    server = two()
+    killed = pids(server)[0]
+    os.kill(killed, signal.SIGKILL)
+    server.log.wait_for(rf"INFO:     Child process \[{killed}\] died: SIGKILL")
+    server.log.wait_for(r"\] serves", 3)
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_one_that_ends_is_replaced_whatever_its_code(two, connect, code):
+    server = two()
+    connect(server).get(f"/exit?code={code}")
+    server.log.wait_for(rf"INFO:     Child process \[\d+\] died: exit code {code}")
+    server.log.wait_for(r"\] serves", 3)
+
+
+def test_one_whose_fork_lives_on_is_replaced(two):
+    server = two()
+    parent = int(visit(server, "/fork"))
+    child = int(server.log.wait_for(r"forked (\d+)")[1])
+    try:
+        os.kill(parent, signal.SIGKILL)
+        server.log.wait_for(rf"Child process \[{parent}\] died: SIGKILL")
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_crash_loop_does_not_spin(start):
+    server = start("processes:dies", "--workers", "2")
+    server.log.wait_for("died: exit code 7")
+    began = time.monotonic()
+    server.log.wait_for("died: exit code 7", 5)
+    assert time.monotonic() - began > 1.4
+
+
+def test_a_busy_one_is_left_alone(two):
+    server = two("--timeout-worker-healthcheck", "1")
+    assert int(visit(server, "/busy?seconds=2.5")) in pids(server)[:2]
+    assert "died" not in server.log.text()
+
+
+def test_one_that_does_not_answer_is_replaced(two):
+    server = two("--timeout-worker-healthcheck", "1")
+    stopped = int(visit(server))
+    os.kill(stopped, signal.SIGSTOP)
+    server.log.wait_for(rf"Child process \[{stopped}\] died: no answer")
+    server.log.wait_for(r"\] serves", 3)
+    server.signal()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("app", "line"),
+    [
+        ("missing:app", 'ERROR:    Error loading ASGI app. Could not import module "missing".'),
+        ("life:says_no", "ERROR:    Application startup failed. Exiting."),
+    ],
+)
+def test_when_they_cannot_start_all_ends(app, line):
+    server = Process(app, "--workers", "2", "--port", "0")
+    assert server.wait() == 3
+    assert line in list(server.log)
+    server.log.wait_for(r"ERROR:    Child process \[\d+\] failed to start, stopping the parent process.")
+    assert "Traceback" not in server.log.text()
+
+
+def test_one_that_cannot_start_again_is_tried_later(two, tmp_path):
+    start = tmp_path / "start"
+    start.write_text("")
+    server = two(START=str(start))
+    start.write_text("fail")
+    os.kill(pids(server)[0], signal.SIGKILL)
+    server.log.wait_for(r"ERROR:    Child process \[\d+\] failed to start: exit code 3")
+    assert visit(server)
+    start.write_text("")
+    server.log.wait_for(r"\] serves", 3)
+
+
+def test_an_address_in_use_ends_with_3():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        server = Process("processes:app", "--workers", "2", "--port", str(sock.getsockname()[1]))
+        assert server.wait() == 3
+    assert "address already in use" in server.log.text()
+
+
+def test_sighup_replaces_them_without_a_gap(two):
+    server = two()
+    before = pids(server)
+    visit(server)
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("INFO:     Received SIGHUP, restarting processes.")
+    while server.log.text().count("Finished server process") < 2:
+        visit(server)
+    new = pids(server)[2:]
+    assert len(new) == 2
+    assert int(visit(server)) in new
+    lines = [line for line in server.log if re.search("Started server|Terminated", line)]
+    assert [line.split("[")[0] for line in lines[2:]] == [
+        "INFO:     Started server process ",
+        "INFO:     Terminated child process ",
+    ] * 2
+    assert {int(re.search(r"\d+", line)[0]) for line in lines if "Terminated" in line} == set(before)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [("hang", "was not ready in time"), ("fail", r"failed to start \(exit code 3\)")]
+)
+def test_sighup_keeps_the_old_while_no_new_one_serves(two, tmp_path, state, why):
+    file = tmp_path / "start"
+    file.write_text("")
+    server = two("--timeout-worker-healthcheck", "2", START=str(file))
+    old = pids(server)
+    file.write_text(state)
+    server.signal(signal.SIGHUP)
+    line = (
+        rf"ERROR:    New child process \[\d+\] {why}; keeping worker \[({old[0]}|{old[1]})\] and aborting the restart."
+    )
+    server.log.wait_for(line)
+    assert int(visit(server)) in old
+    file.write_text("")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("Finished server process", 2)
+
+
+def test_sigttin_and_sigttou_change_their_number(two):
+    server = two()
+    server.signal(signal.SIGTTIN)
+    server.log.wait_for("INFO:     Received SIGTTIN, increasing the number of processes.")
+    server.log.wait_for(r"\] serves", 3)
+    for count in (1, 2):
+        server.signal(signal.SIGTTOU)
+        server.log.wait_for("INFO:     Received SIGTTOU, decreasing number of processes.", count)
+        server.log.wait_for("Terminated child process", count)
+        server.log.wait_for("Finished server process", count)
+    server.signal(signal.SIGTTOU)
+    server.log.wait_for("INFO:     Already reached one process, cannot decrease the number of processes anymore.")
+    assert visit(server)
+
+
+def test_other_signals_change_nothing(two):
+    server = two()
+    for number in (signal.SIGUSR1, signal.SIGQUIT):
+        server.signal(number)
+        server.log.wait_for(f"DEBUG:    Received signal {number.name}, but no handler is defined for it.")
+    assert visit(server)
+
+
+def test_at_the_limit_of_requests_another_serves_first(two):
+    server = two("--limit-max-requests", "5", "--limit-max-requests-jitter", "3")
+    seen = set()
+    while len(seen) < 4:
+        seen.add(visit(server))
+    server.log.wait_for("INFO:     Maximum request limit of [5-8] exceeded. Terminating process.", 2)
+    lines = [line for line in server.log if re.search("Started server|Terminated", line)]
+    assert "Started" in lines[2]
+    assert "died" not in server.log.text()
+
+
+def test_when_the_parent_is_gone_they_end_and_free_the_port(two):
+    server = two()
+    server.signal(signal.SIGKILL)
+    assert server.wait() == -signal.SIGKILL
+    assert server.log.text().count("Finished server process") == 2
+    assert is_free(server.port)
+
+
+def test_what_is_under_way_is_answered(two, connect):
+    server = two()
+    client = connect(server)
+    client.get("/busy?seconds=1")
+    server.log.wait_for("^busy")
+    server.signal()
+    assert int(client.read().body) in pids(server)
+    assert server.wait() == 0
+
+
+def test_a_second_sigint_does_not_wait(two, connect):
+    server = two("--timeout-graceful-shutdown", "60")
+    client = connect(server)
+    client.get("/stream")
+    client.read_head()
+    server.signal(signal.SIGINT)
+    server.log.wait_for("Waiting for connections to close")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+
+
+def test_one_that_cannot_end_is_killed(two, connect):
+    server = two("--timeout-graceful-shutdown", "0")
+    client = connect(server)
+    client.get("/busy?seconds=60")
+    server.log.wait_for("^busy")
+    server.signal()
+    assert server.wait() == 0
+    server.log.wait_for(r"ERROR:    Child process \[\d+\] did not end in time, killing it.")
