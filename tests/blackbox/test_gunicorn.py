@@ -288,12 +288,12 @@ def test_settings(monkeypatch):
         keepalive=12,
         graceful_timeout=13,
         max_requests=14,
-        forwarded_allow_ips="10.0.0.0/8",
+        forwarded_allow_ips="10.0.0.1",
     )
     assert (config.limit_target_size, config.limit_head_fields, config.limit_head_size) == (8000, 7, 108000)
     assert (config.backlog, config.timeout_keep_alive, config.timeout_graceful_shutdown) == (11, 12, 13)
     assert (config.limit_max_requests, config.workers) == (14, 1)
-    assert config.forwarded_allow_ips == ["10.0.0.0/8", "unix"]
+    assert config.forwarded_allow_ips == ["10.0.0.1", "unix"]
 
 
 def test_settings_left_alone(monkeypatch):
