@@ -186,7 +186,7 @@ def test_keepalive_and_parameters_of_ones_own(gunicorn, connect):
 
 
 def test_a_blocked_worker_is_replaced(gunicorn, connect):
-    server = gunicorn("under_gunicorn:app", "--timeout", "1").wait_until_running()
+    server = gunicorn("under_gunicorn:app", "--timeout", "2").wait_until_running()
     first, _ = ask(connect(server))
     connect(server).get("/block")
     server.log.wait_for("blocking")
@@ -196,7 +196,7 @@ def test_a_blocked_worker_is_replaced(gunicorn, connect):
 
 
 def test_a_slow_start_is_no_timeout(gunicorn, connect):
-    server = gunicorn("under_gunicorn:app", "--timeout", "1", STARTS_FOR="2.5").wait_until_running()
+    server = gunicorn("under_gunicorn:app", "--timeout", "2", STARTS_FOR="3").wait_until_running()
     ask(connect(server))
     assert "TIMEOUT" not in server.log.text()
 
