@@ -8,7 +8,7 @@ import sys
 import urllib.request
 
 import pytest
-from served import PATIENCE, SOURCES, Lines
+from served import PATIENCE, SOURCES, Lines, lacks
 
 pytest.importorskip("uvicorn")
 
@@ -181,6 +181,8 @@ class Program:
     def __init__(self, folder, arguments, package):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PRONGHORN_", "UVICORN_"))}
         environment |= {"PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
+        if lacks("compiled"):  # of which ours would warn
+            environment["PRONGHORN_PURE"] = "1"
         self.package = package
         self.popen = subprocess.Popen(
             [sys.executable, *arguments],
