@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from served import APPS, SOURCES
 
-from pronghorn import cli
+from pronghorn import cli, tls
 from pronghorn.check import check
+from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
@@ -107,7 +112,8 @@ def test_help() -> None:
         ({}, "http://127.0.0.1:8000"),
         ({"host": "::1", "port": 81}, "http://[::1]:81"),
         ({"host": ""}, "http://*:8000"),
-        ({"port": 0}, "http://127.0.0.1, on a port that the system chooses"),
+        ({"port": 0}, "http://127.0.0.1 on a port that the system chooses"),
+        ({"bind": ["[::1]:81", "unix:/tmp/s", "fd://3"]}, "http://[::1]:81, unix socket /tmp/s, descriptor 3"),
         ({"uds": "/tmp/s"}, "unix socket /tmp/s"),
         ({"fd": 3}, "descriptor 3"),
     ],
@@ -127,6 +133,22 @@ def test_accelerators(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys)["deflate"] in ("isal", "zlib")
     assert findings(capsys)["wire"] in ("compiled", "interpreted", "interpreted, heads by httptools")
     assert findings(capsys)["TLS"] == "off"
+
+
+def test_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
+    found = findings(capsys, **files)
+    assert found["address"] == "https://127.0.0.1:8000"
+    assert found["TLS"] == f"{tls.engine()}, {ssl.OPENSSL_VERSION}"
+    with pytest.raises(StartupError):
+        check(app, log_config=None, **files | {"ssl_keyfile": certificates.other_key})
+
+
+def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings(capsys, workers=3)["workers"] == "3"
+    assert findings(capsys, reload=True)["workers"] == "1, restarted when a file changes"
+    with pytest.raises(StartupError, match="cannot be handed to other processes"):
+        check(lambda: app, log_config=None, workers=2)
 
 
 @pytest.mark.parametrize(

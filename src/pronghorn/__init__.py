@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pronghorn import config as config
+    from pronghorn import logging as logging
     from pronghorn import server as server
     from pronghorn.cli import main as main
     from pronghorn.config import Config as Config
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 
 # Imported at first use: a program that only runs a server never pays for the command line, nor the reverse.
 _HOMES = {"main": "cli", "Config": "config", "StartupError": "errors", "run": "runner", "Server": "server"}
-_MODULES = ("config", "server")
+_MODULES = ("config", "logging", "server")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import logging
 import zlib
 from typing import Any
 
-from pronghorn import backend, config
+from pronghorn import backend, config, process, sockets
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
@@ -19,6 +19,8 @@ def check(app: Any, **parameters: Any) -> None:
     Raises StartupError where it cannot be served.
     """
     checked = Config(app, **parameters)
+    if checked.use_subprocess:
+        process.check(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))
@@ -37,9 +39,10 @@ async def _live(checked: Config) -> None:
 
 
 def _findings(checked: Config, loop: str) -> dict[str, str]:
+    scheme = "https" if checked.is_ssl else "http"
     return {
         "application": f"{checked.app} ({checked.interface})",
-        "address": _address(checked),
+        "address": ", ".join(_address(place, scheme) for place in sockets.places(checked)),
         "workers": "1, restarted when a file changes" if checked.reload else str(checked.workers),
         "limits": ", ".join(_limits(checked)) or "the defaults",
         "wire": _wire(checked),
@@ -49,14 +52,14 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
     }
 
 
-def _address(checked: Config) -> str:
-    if checked.fd is not None:
-        return f"descriptor {checked.fd}"
-    if checked.uds is not None:
-        return f"unix socket {checked.uds}"
-    scheme = "https" if checked.is_ssl else "http"
-    host = f"[{checked.host}]" if ":" in checked.host else checked.host or "*"
-    return f"{scheme}://{host}" + (f":{checked.port}" if checked.port else ", on a port that the system chooses")
+def _address(place: sockets.Place, scheme: str) -> str:
+    if place.descriptor is not None:
+        return f"descriptor {place.descriptor}"
+    if place.path is not None:
+        return f"unix socket {place.path}"
+    host = place.host or "*"
+    url = f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"
+    return f"{url}:{place.port}" if place.port else f"{url} on a port that the system chooses"
 
 
 def _limits(checked: Config) -> list[str]:
@@ -86,4 +89,6 @@ def _tls(checked: Config) -> str:
         return "off"
     import ssl
 
-    return ssl.OPENSSL_VERSION
+    from pronghorn import tls
+
+    return f"{tls.engine()}, {ssl.OPENSSL_VERSION}"

@@ -71,11 +71,22 @@ def parse(text: str) -> Place:
     raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER")
 
 
+def places(config: Config) -> list[Place]:
+    """Everywhere that `config` names: each `bind`, else a descriptor, else a path, else a host and port."""
+    if config.bind:
+        return [parse(text) for text in config.bind]
+    if config.fd is not None:
+        return [Place(descriptor=config.fd)]
+    if config.uds is not None:
+        return [Place(path=config.uds)]
+    return [Place(config.host, config.port)]
+
+
 def bind(config: Config) -> list[socket.socket]:
     """Every socket that `config` names: one for a descriptor or path, one for each address of a host."""
     sockets: list[socket.socket] = []
     try:
-        for place in _places(config):
+        for place in places(config):
             sockets += _bind_place(place)
     except StartupError:
         for sock in sockets:
@@ -97,7 +108,7 @@ def bind_one(config: Config) -> socket.socket:
             raise StartupError(f"--bind names {len(config.bind)} places, and there can be one socket only here.")
         host, port, path, descriptor = parse(config.bind[0])
     else:
-        host, port, path, descriptor = _places(config)[0]
+        host, port, path, descriptor = places(config)[0]
     if descriptor is not None or path is not None:
         return bind(config)[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
@@ -110,26 +121,26 @@ def bind_one(config: Config) -> socket.socket:
 def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, str]]:
     """The lines that say where the server runs, one for each `bind`'s socket: each plain, and with colours."""
     if config.bind:
-        places = [_describe_name(sock.getsockname(), config) for sock in sockets]
+        named = [_describe_name(sock.getsockname(), config) for sock in sockets]
     elif config.fd is not None:
-        places = [("socket ", str(sockets[0].getsockname()))]
+        named = [("socket ", str(sockets[0].getsockname()))]
     elif config.uds is not None:
-        places = [("unix socket ", config.uds)]
+        named = [("unix socket ", config.uds)]
     else:
         name = sockets[0].getsockname()
-        places = [_describe_name((config.host or name[0], name[1]), config)]
+        named = [_describe_name((config.host or name[0], name[1]), config)]
     return [
         (
             f"Pronghorn running on {kind}{place} (Press CTRL+C to quit)",
             f"Pronghorn running on {kind}{bold(place)} (Press CTRL+C to quit)",
         )
-        for kind, place in places
+        for kind, place in named
     ]
 
 
 def unlink(config: Config) -> None:
     """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
-    for place in _places(config):
+    for place in places(config):
         path = place.path
         ours = _files.pop(path, None) if path is not None else None
         try:
@@ -152,16 +163,6 @@ def has_unsent(sock: socket.socket) -> bool | None:
     except (OSError, ValueError):  # it is closed
         pass
     return None
-
-
-def _places(config: Config) -> list[Place]:
-    if config.bind:
-        return [parse(text) for text in config.bind]
-    if config.fd is not None:
-        return [Place(descriptor=config.fd)]
-    if config.uds is not None:
-        return [Place(path=config.uds)]
-    return [Place(config.host, config.port)]
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:

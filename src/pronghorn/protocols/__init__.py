@@ -1,0 +1,1 @@
+"""Where uvicorn has names that applications import."""
