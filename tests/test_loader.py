@@ -117,6 +117,11 @@ def test_missing_attribute(app_dir: str) -> None:
         ("async def page(): ...\nasync def site(scope, receive, send): ...", "site"),
         ("class Site:\n    async def __call__(self, scope, receive, send): ...\nserved = Site()", "served"),
         ("appl = 5\nother = 5", "appl"),
+        (
+            "class Proxy:\n    @property\n    def __class__(self): raise RuntimeError\n"
+            "proxy = Proxy()\nasync def site(scope, receive, send): ...",
+            "site",
+        ),
     ],
 )
 def test_attribute_that_may_have_been_meant(app_dir: str, text: str, meant: str) -> None:
