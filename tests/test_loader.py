@@ -12,6 +12,8 @@ import pytest
 from pronghorn import loader
 from pronghorn.errors import StartupError
 
+PROXY = "class Proxy:\n    @property\n    def __class__(self): raise RuntimeError\n"
+
 
 @pytest.fixture
 def app_dir(tmp_path: Path) -> Iterator[str]:
@@ -117,6 +119,7 @@ def test_missing_attribute(app_dir: str) -> None:
         ("async def page(): ...\nasync def site(scope, receive, send): ...", "site"),
         ("class Site:\n    async def __call__(self, scope, receive, send): ...\nserved = Site()", "served"),
         ("appl = 5\nother = 5", "appl"),
+        (f"{PROXY}proxy = Proxy()\nasync def site(scope, receive, send): ...", "site"),
     ],
 )
 def test_attribute_that_may_have_been_meant(app_dir: str, text: str, meant: str) -> None:

@@ -323,7 +323,7 @@ def test_parser_of_the_user_stays_as_it_was() -> None:
         ("a.yaml", "a: [", "flow"),
         ("a.yaml", "", "it holds no mapping"),
         ("a.conf", "no section", "File contains no section headers"),
-        ("a.conf", "", "formatters"),
+        ("a.conf", "", "it has no 'formatters'."),
         ("missing.json", None, "No such file or directory"),
         ("missing.conf", None, "No such file or directory"),
     ],

@@ -81,6 +81,7 @@ class _Sender:
                 continue
             if not sent:
                 raise OSError("the file became shorter while it was sent")
+            self._request.encoder.file_sent(sent)
             start += sent
         await self._room()
         file.seek(end)

@@ -101,15 +101,12 @@ def _instead(module: Any, attribute: str) -> str:
 
 def _looks_like_an_application(value: Any) -> bool:
     """Whether `value` is surely ASGI 3: nothing else is a coroutine function of three arguments."""
-    if inspect.isclass(value) or not (
-        inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__)
-    ):
-        return False
     try:
         inspect.signature(value).bind(None, None, None)
-    except (TypeError, ValueError):
+        function = value if inspect.isfunction(value) else type(value).__call__
+        return not inspect.isclass(value) and inspect.iscoroutinefunction(function)
+    except Exception:  # whatever a proxy says when it is looked at
         return False
-    return True
 
 
 def _whereabouts(missing: str) -> str:

@@ -113,6 +113,8 @@ def _ours_of_ini(log_config: str | configparser.RawConfigParser | IO[Any]) -> co
 
 def _reason(error: BaseException) -> str:
     """What went wrong and, where `logging` wraps it, why; in one line."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}."
     reasons = [str(error) or type(error).__name__]
     while error.__cause__ is not None:
         error = error.__cause__

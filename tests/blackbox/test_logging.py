@@ -278,6 +278,14 @@ def test_stream_is_logged_at_its_end(start, connect):
     server.access.wait_for(r"^/stream 200 196608 0\.\d{6}$")
 
 
+def test_size_of_a_file(start, connect, variant):
+    server = start("bare:app", "--access-log-format", "%(B)s", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/file?size=600000")
+    assert len(client.read().body) == 600000
+    server.access.wait_for("^600000$")
+
+
 def test_client_that_leaves_has_its_line(start, connect, form):
     server = start("bare:app", "--access-log-format", "%(U)s %(s)s %(B)s", form=form)
     client = connect(server)

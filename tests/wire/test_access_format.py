@@ -314,9 +314,22 @@ def test_file(wire):
     request = printed.rig.request
     start(request)
     assert request.begin_file(1000)
+    request.encoder.file_sent(600)
+    request.encoder.file_sent(400)
     request.end_file(True, False)
     printed.turn()
     assert printed.text == "1000\n"
+
+
+def test_file_of_which_the_client_has_had_enough(wire):
+    printed = Printed(wire, access_format="%(B)s")
+    printed.rig.receive(GET)
+    start(printed.rig.request)
+    printed.rig.request.begin_file(1000)
+    printed.rig.request.encoder.file_sent(600)
+    printed.rig.connection.lose()
+    printed.turn()
+    assert printed.text == "600\n"
 
 
 def test_pipelined_requests_are_logged_in_order(wire):

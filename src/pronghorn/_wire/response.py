@@ -27,7 +27,7 @@ COPIED = 16384
 
 class Encoder:
     """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision;
-    `body_size` is the size of the content framed so far.
+    `body_size` is the size of the content so far.
     """
 
     __slots__ = (
@@ -202,12 +202,13 @@ class Encoder:
                 raise ValueError("file longer than the content-length")
             self._remaining -= size
         self.head(out)
-        if self._framing == NO_BODY:
-            return False
-        self.body_size += size
         if self._framing == CHUNKED and size:
             out.append(b"%x\r\n" % size)
-        return size > 0
+        return size > 0 and self._framing != NO_BODY
+
+    def file_sent(self, size):
+        """So much more of that part is sent."""
+        self.body_size += size
 
     def file_end(self, out):
         """Close the part that `file` opened."""
