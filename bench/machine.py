@@ -15,7 +15,7 @@ from .servers import SERVERS
 
 DISTRIBUTIONS = (
     *("pronghorn", "uvicorn", "uvloop", "httptools", "websockets", "peregrine-server", "weft-server", "granian"),
-    *("starlette", "fastapi", "pydantic"),
+    *("aiofastnet", "starlette", "fastapi", "pydantic"),
 )
 
 ASK_PYTHON = """

@@ -1,4 +1,4 @@
-"""Both forms of the wire for every test that asks for `wire`."""
+"""What tests all over ask for: `wire`, both forms of it, and `certificates`."""
 
 import os
 
@@ -16,3 +16,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def wire(request):
     """One form of the hot path, its modules as attributes."""
     return load_form(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """An authority, and certificates of it."""
+    from tests.certificates import Certificates  # needs more than most tests do
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))

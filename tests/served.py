@@ -118,7 +118,7 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def wait_until_running(self) -> None:
-        found = self.log.wait_for(r"running on (?:http://\S*:(\d+)|unix socket|socket)")
+        found = self.log.wait_for(r"running on (?:https?://\S*:(\d+)|unix socket|socket)")
         self.port = int(found[1] or 0)
 
     def signal(self, number: int = signal.SIGTERM) -> None:
@@ -149,7 +149,7 @@ class Process:
 @contextlib.contextmanager
 def process(app: str, *flags: str, form: str = "compiled", env: dict[str, str] | None = None) -> Iterator[Process]:
     """A server that runs, on port 0 if `flags` name no other place."""
-    place = () if {"--uds", "--fd", "--port"} & set(flags) else ("--port", "0")
+    place = () if {"--uds", "--fd", "--port", "--bind"} & set(flags) else ("--port", "0")
     server = Process(app, *place, *flags, form=form, env=env)
     try:
         server.wait_until_running()

@@ -300,14 +300,16 @@ def test_nothing_is_missing() -> None:
 def test_a_server_lacks_its_own_modules_only() -> None:
     missing = an_interpreter("granian", "httptools").missing()
     assert missing == {
-        **dict.fromkeys(("granian", "granian-ws"), "granian"),
-        **dict.fromkeys(("uvicorn", "uvicorn-default"), "httptools"),
+        **dict.fromkeys(("granian", "granian-tls", "granian-ws"), "granian"),
+        **dict.fromkeys(("uvicorn", "uvicorn-tls", "uvicorn-default"), "httptools"),
     }
 
 
 def test_every_server_lacks_what_all_need() -> None:
     missing = an_interpreter("uvloop", "granian").missing()
-    assert missing == dict.fromkeys(SERVERS, "uvloop") | dict.fromkeys(("granian", "granian-ws"), "granian, uvloop")
+    assert missing == dict.fromkeys(SERVERS, "uvloop") | dict.fromkeys(
+        ("granian", "granian-tls", "granian-ws"), "granian, uvloop"
+    )
 
 
 def a_session(*, wanted: tuple[str, ...] = (), quick: bool = False, missing: tuple[str, ...] = ()) -> Session:

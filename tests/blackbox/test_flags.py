@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import stat
 import tempfile
+import urllib.request
 
 import pytest
 from served import Process
@@ -167,3 +170,61 @@ def test_trace_shows_the_messages(start, connect):
 def test_a_factory(start, connect, form):
     server = start("made:make", "--factory", form=form)
     assert ask(connect(server)).body == b"made"
+
+
+def test_several_places_at_once(connect, tmp_path):
+    path = f"{tmp_path}/s"
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        name, number = given.getsockname(), given.fileno()
+        places = ("--bind", "127.0.0.1:0", "--bind", f"unix:{path}", "--bind", f"fd://{number}")
+        server = Process("bare:app", *places, form="interpreted", pass_fds=[number])
+        try:
+            port = int(server.log.wait_for(r"running on http://127\.0\.0\.1:(\d+) ")[1])
+            server.log.wait_for(f"running on unix socket {path} ")
+            server.log.wait_for(rf"running on http://127\.0\.0\.1:{name[1]} ")
+            for address in (("127.0.0.1", port), path, name):
+                assert ask(connect(address)).body == b"hello"
+            server.signal()
+            server.wait()
+        finally:
+            server.end()
+    assert not os.path.exists(path)
+
+
+def test_places_from_the_environment(connect):
+    server = Process("bare:app", form="interpreted", env={"PRONGHORN_BIND": "127.0.0.1:0 127.0.0.1:0"})
+    try:
+        server.log.wait_for("running on", 2)
+        for line in server.log:
+            if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
+                assert ask(connect(("127.0.0.1", int(found[1])))).body == b"hello"
+    finally:
+        server.end()
+
+
+def test_bind_beside_a_port_is_a_mistake():
+    server = Process("bare:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
+    assert server.wait() == 2
+    assert "bind takes the place of host, port, uds and fd" in server.log.text()
+
+
+def test_tls(certificates, form):
+    server = Process("bare:app", "--port", "0", *certificates.flags, form=form)
+    try:
+        port = server.log.wait_for(r"Pronghorn running on https://127\.0\.0\.1:(\d+) \(Press")[1]
+        with urllib.request.urlopen(f"https://localhost:{port}/", context=certificates.trust()) as answer:
+            assert answer.read() == b"hello"
+        server.signal()
+        assert server.wait() == -signal.SIGTERM
+    finally:
+        server.end()
+
+
+def test_tls_that_cannot_be_had_is_one_line(certificates):
+    flags = ("--ssl-certfile", str(certificates.certificate), "--ssl-keyfile", str(certificates.other_key))
+    server = Process("bare:app", "--port", "0", *flags, form="interpreted")
+    assert server.wait() == 3
+    assert server.log.text() == (
+        f"ERROR:    The private key in {str(certificates.other_key)!r} does not belong to the certificate in"
+        f" {str(certificates.certificate)!r}."
+    )

@@ -1,0 +1,53 @@
+"""Certificates for tests, and what a client needs to believe them."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+PASSWORD = "open sesame"
+
+
+class Certificates:
+    """An authority, a server's certificate from it, and a client's, as files in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.authority = directory / "authority.pem"
+        self.certificate = directory / "certificate.pem"
+        self.key = directory / "key.pem"
+        self.both = directory / "both.pem"
+        self.locked_key = directory / "locked-key.pem"
+        self.other_key = directory / "other-key.pem"
+        self.client = directory / "client.pem"
+        authority = trustme.CA()
+        server = authority.issue_cert("localhost", "127.0.0.1", "::1")
+        authority.cert_pem.write_to_path(self.authority)
+        server.cert_chain_pems[0].write_to_path(self.certificate)
+        server.private_key_pem.write_to_path(self.key)
+        server.private_key_and_cert_chain_pem.write_to_path(self.both)
+        authority.issue_cert("elsewhere").private_key_pem.write_to_path(self.other_key)
+        authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(self.client)
+        self.locked_key.write_bytes(
+            serialization.load_pem_private_key(server.private_key_pem.bytes(), None).private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(PASSWORD.encode()),
+            )
+        )
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Those of Config."""
+        return {"ssl_certfile": str(self.certificate), "ssl_keyfile": str(self.key)}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Those of the command line."""
+        return ("--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key))
+
+    def trust(self) -> ssl.SSLContext:
+        """A client's context."""
+        return ssl.create_default_context(cafile=self.authority)

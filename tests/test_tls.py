@@ -1,0 +1,161 @@
+"""The context that a configuration asks for, and the one line for each that cannot be made."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pronghorn import tls
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from tests.certificates import PASSWORD, Certificates
+
+
+def config(**parameters: Any) -> Config:
+    return Config("tests.test_tls:app", log_config=None, **parameters)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def refusal(**parameters: Any) -> str:
+    with pytest.raises(StartupError) as caught:
+        tls.make_context(config(**parameters))
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def test_none_is_asked_for() -> None:
+    asked = config()
+    asked.load()
+    assert asked.ssl is None
+    assert not asked.is_ssl
+
+
+def test_load_makes_the_context(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters)
+    assert asked.ssl is None
+    asked.load()
+    assert isinstance(asked.ssl, ssl.SSLContext)
+    assert asked.ssl.protocol == ssl.PROTOCOL_TLS_SERVER
+    assert asked.ssl.verify_mode == ssl.CERT_NONE
+
+
+def test_everything_that_can_be_asked_for(certificates: Certificates) -> None:
+    context = tls.make_context(
+        config(
+            ssl_certfile=certificates.certificate,
+            ssl_keyfile=certificates.locked_key,
+            ssl_keyfile_password=PASSWORD,
+            ssl_cert_reqs=ssl.CERT_REQUIRED,
+            ssl_ca_certs=certificates.authority,
+            ssl_ciphers="ECDHE-ECDSA-AES128-GCM-SHA256",
+        )
+    )
+    assert context is not None
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) == 1
+    names = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+    assert names == ["ECDHE-ECDSA-AES128-GCM-SHA256"]
+
+
+def test_key_and_certificate_in_one_file(certificates: Certificates) -> None:
+    assert tls.make_context(config(ssl_certfile=certificates.both)) is not None
+
+
+def test_missing_files(certificates: Certificates) -> None:
+    files = certificates.parameters
+    for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
+        flag = "--" + name.replace("_", "-")
+        reason = refusal(**{**files, name: "/nowhere/file"})
+        assert reason == f"{flag}: cannot read '/nowhere/file': No such file or directory."
+
+
+def test_key_without_a_certificate(certificates: Certificates) -> None:
+    assert refusal(ssl_keyfile=certificates.key) == "TLS needs a certificate: --ssl-certfile is missing."
+
+
+def test_directory(certificates: Certificates, tmp_path: Path) -> None:
+    assert refusal(ssl_certfile=tmp_path) == f"--ssl-certfile: cannot read {str(tmp_path)!r}: Is a directory."
+
+
+def test_wrong_password(certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
+    key = str(certificates.locked_key)
+    assert refusal(**files, ssl_keyfile_password="no") == f"--ssl-keyfile-password is not the password of {key!r}."
+
+
+def test_no_password(certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
+    key = str(certificates.locked_key)
+    assert refusal(**files) == f"The private key in {key!r} is encrypted: --ssl-keyfile-password is missing."
+
+
+def test_key_of_another_certificate(certificates: Certificates) -> None:
+    certificate, key = str(certificates.certificate), str(certificates.other_key)
+    assert refusal(ssl_certfile=certificate, ssl_keyfile=key) == (
+        f"The private key in {key!r} does not belong to the certificate in {certificate!r}."
+    )
+
+
+def test_files_that_hold_something_else(certificates: Certificates, tmp_path: Path) -> None:
+    certificate, key, other = certificates.certificate, certificates.key, tmp_path / "other"
+    other.write_text("something else")
+    files = {"ssl_certfile": certificate, "ssl_keyfile": key}
+    name = repr(str(other))
+    assert refusal(**{**files, "ssl_certfile": other}) == f"--ssl-certfile: no certificate in {name}."
+    assert refusal(**{**files, "ssl_keyfile": other}) == f"--ssl-keyfile: no private key in {name}."
+    assert refusal(**files, ssl_ca_certs=other) == f"--ssl-ca-certs: no certificate in {name}."
+    assert refusal(ssl_certfile=certificate) == f"--ssl-certfile: no private key in {str(certificate)!r}."
+    other.write_text(certificate.read_text().replace("MI", "!!"))
+    assert refusal(**{**files, "ssl_certfile": other}).startswith(f"Cannot load the certificate in {name} with the key")
+
+
+def test_numbers_that_mean_nothing(certificates: Certificates) -> None:
+    files = certificates.parameters
+    assert refusal(**files, ssl_version=99) == "--ssl-version: 99 is not a protocol of this Python."
+    assert refusal(**files, ssl_cert_reqs=9) == "--ssl-cert-reqs: 9 is not 0, 1 or 2."
+
+
+def test_no_such_cipher(certificates: Certificates) -> None:
+    files = certificates.parameters
+    assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."
+
+
+def test_factory_gets_the_configuration_and_the_default(certificates: Certificates) -> None:
+    seen = []
+
+    def factory(asked: Config, default: Any) -> ssl.SSLContext:
+        seen.append(asked)
+        context: ssl.SSLContext = default()
+        return context
+
+    asked = config(**certificates.parameters, ssl_context_factory=factory)
+    asked.load()
+    assert asked.ssl is not None
+    assert seen == [asked]
+
+
+def test_factory_without_files() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asked = config(ssl_context_factory=lambda asked, default: context)
+    assert asked.is_ssl
+    assert tls.make_context(asked) is context
+    asked = config(ssl_context_factory=lambda asked, default: default())
+    with pytest.raises(StartupError, match="--ssl-certfile is missing"):
+        tls.make_context(asked)
+
+
+def test_factory_of_something_else() -> None:
+    assert refusal(ssl_context_factory=lambda asked, default: 1) == (
+        "ssl_context_factory has to return an ssl.SSLContext, not 1."
+    )
+
+
+def test_engine_is_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tls.engine() in ("aiofastnet", "ssl")
+    monkeypatch.setitem(__import__("sys").modules, "aiofastnet", None)
+    assert tls.engine() == "ssl"
