@@ -19,8 +19,8 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from pronghorn.config import Config, Path
 
-# Bytes of TLS records that a connection reads, and writes, in one call of the system: four records of the largest size.
-_RECORDS = 4 * (16 * 1024 + 64)
+# Bytes that a connection encrypts before it writes them, which its transport does not count as unsent: four records.
+_OUTGOING = 4 * (16 * 1024 + 64)
 # Connections accepted in a turn of the loop before those that are there have theirs.
 _ACCEPTED = 64
 # Seconds for the handshakes that are under way when the server stops.
@@ -161,7 +161,7 @@ def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]
     connect = aiofastnet.connect_accepted_socket
     shown = cast(asyncio.AbstractEventLoop, _QuietLoop(loop))
 
-    return functools.partial(connect, shown, ssl_incoming_bio_size=_RECORDS, ssl_outgoing_bio_size=_RECORDS)
+    return functools.partial(connect, shown, ssl_outgoing_bio_size=_OUTGOING)
 
 
 def _aiofastnet() -> ModuleType | None:
