@@ -64,10 +64,12 @@ async def listen(
 
 
 async def settle(servers: Iterable[asyncio.Server]) -> None:
-    """Wait for the handshakes that are under way on `servers`, but not for long."""
+    """Wait for the handshakes that are under way on closed `servers`, but not for long: give up those that hang."""
     handshakes = [task for server in servers for task in getattr(server, "handshakes", ())]
     if handshakes:
-        await asyncio.wait(handshakes, timeout=_GRACE)
+        _, hanging = await asyncio.wait(handshakes, timeout=_GRACE)
+        for task in hanging:
+            task.cancel()
 
 
 class _Server:
@@ -118,8 +120,6 @@ class _Server:
         if self._sock is not None:
             self._loop.remove_reader(self._sock)
             self._sock = None
-            for task in self.handshakes:
-                task.cancel()
 
     async def wait_closed(self) -> None:
         while self.handshakes:

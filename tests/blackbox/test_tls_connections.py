@@ -429,7 +429,7 @@ def test_idle_connections_do_not_hold_up_the_end(serve, connect):
     assert [client.rest() for client in clients] == [b""] * 3
 
 
-def test_what_is_under_way_is_answered_at_the_end(serve, connect):
+def test_what_is_under_way_is_answered_at_the_end(serve, connect, certificates):
     begun, go_on = threading.Event(), threading.Event()
 
     async def app(scope, receive, send):
@@ -442,15 +442,27 @@ def test_what_is_under_way_is_answered_at_the_end(serve, connect):
     client = connect(server)
     client.send(GET)
     assert begun.wait(PATIENCE)
-    handshaking = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-    with handshaking:
+    late = Client(("127.0.0.1", server.port))
+    server.should_exit = True
+    wait_until(lambda: not server.servers[0].is_serving())
+    late.socket = certificates.trust().wrap_socket(late.socket, server_hostname="localhost")
+    late.send(GET)
+    go_on.set()
+    for each in (client, late):
+        answered = each.read()
+        assert answered.field("connection") == "close"
+        assert answered.body == PIECE * 100
+        assert each.rest() == b""
+    late.close()
+
+
+def test_handshake_that_hangs_does_not_hold_up_the_end(serve):
+    server = serve(hello)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        begin = time.monotonic()
         server.should_exit = True
-        wait_until(lambda: not server.servers[0].is_serving())
-        go_on.set()
-        answered = client.read()
-    assert answered.field("connection") == "close"
-    assert answered.body == PIECE * 100
-    assert client.rest() == b""
+        assert client.recv(1) == b""
+        assert time.monotonic() - begin < 5
 
 
 def test_keep_alive_ends_though_the_client_does_not_agree(serve, certificates):
