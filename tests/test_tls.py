@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +158,40 @@ def test_factory_of_something_else() -> None:
     )
 
 
+def test_accepting_goes_on_when_descriptors_are_free_again(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = [OSError(24, "Too many open files")]
+
+    class Full(socket.socket):
+        def accept(self) -> Any:
+            if refused:
+                raise refused.pop()
+            return super().accept()
+
+    async def main() -> list[Any]:
+        warnings: list[Any] = []
+        made = asyncio.Event()
+        protocol = type("Protocol", (asyncio.Protocol,), {"connection_made": lambda self, transport: made.set()})
+        asked = config(**certificates.parameters)
+        asked.load()
+        with Full() as sock:
+            sock.bind(("127.0.0.1", 0))
+            loop = asyncio.get_running_loop()
+            server = await tls.listen(loop, protocol, sock, asked, lambda *line: warnings.append(line))
+            _, writer = await asyncio.open_connection(*sock.getsockname(), ssl=certificates.trust())
+            await made.wait()
+            writer.close()
+            server.close()
+            await server.wait_closed()
+            assert (server.sockets, server.is_serving(), server.get_loop()) == ((), False, loop)
+        return warnings
+
+    monkeypatch.setattr(tls, "_RETRY", 0)
+    assert asyncio.run(main()) == [("Cannot accept connections: %s", "Too many open files")]
+
+
 def test_engine_is_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tls.engine() in ("aiofastnet", "ssl")
-    monkeypatch.setitem(__import__("sys").modules, "aiofastnet", None)
+    monkeypatch.setitem(sys.modules, "aiofastnet", None)
     assert tls.engine() == "ssl"

@@ -69,7 +69,9 @@ class _Sender:
         self._request.end_file(present, more)
 
     async def _send_present(self, file: Any, start: int, end: int) -> None:
-        way = self._by_system
+        # The system does not encrypt, and the limits that are set for it pause some transports of TLS for ever.
+        secure = self._transport.get_extra_info("sslcontext") is not None
+        way = self._by_hand if secure else self._by_system
         while start < end:
             await self._room()
             try:

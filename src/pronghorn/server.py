@@ -166,6 +166,10 @@ class Server:
             for server in self.servers:
                 server.close()
         self._close_sockets()
+        if self.config.ssl is not None:
+            from pronghorn import tls
+
+            await tls.settle(self.servers)
         for connection in list(state.connections):
             connection.shutdown()
         await self._wait_for_requests()
@@ -257,10 +261,6 @@ class Server:
                 await asyncio.sleep(0)
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
-        if self.config.ssl is not None:
-            from pronghorn import tls
-
-            await tls.settle(self.servers)
 
     async def _wait_for_requests(self) -> None:
         """Until every connection is closed and every application has returned, or the time is over."""

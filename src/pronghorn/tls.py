@@ -19,8 +19,8 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from pronghorn.config import Config, Path
 
-# Bytes of TLS records that a connection reads, and writes, in one call of the system: four records of the largest size.
-_RECORDS = 4 * (16 * 1024 + 64)
+# Bytes that a connection encrypts before it writes them, which its transport does not count as unsent: four records.
+_OUTGOING = 4 * (16 * 1024 + 64)
 # Connections accepted in a turn of the loop before those that are there have theirs.
 _ACCEPTED = 64
 # Seconds for the handshakes that are under way when the server stops.
@@ -64,10 +64,12 @@ async def listen(
 
 
 async def settle(servers: Iterable[asyncio.Server]) -> None:
-    """Wait for the handshakes that are under way on `servers`, but not for long."""
+    """Wait for the handshakes that are under way on closed `servers`, but not for long: give up those that hang."""
     handshakes = [task for server in servers for task in getattr(server, "handshakes", ())]
     if handshakes:
-        await asyncio.wait(handshakes, timeout=_GRACE)
+        _, hanging = await asyncio.wait(handshakes, timeout=_GRACE)
+        for task in hanging:
+            task.cancel()
 
 
 class _Server:
@@ -118,8 +120,6 @@ class _Server:
         if self._sock is not None:
             self._loop.remove_reader(self._sock)
             self._sock = None
-            for task in self.handshakes:
-                task.cancel()
 
     async def wait_closed(self) -> None:
         while self.handshakes:
@@ -161,7 +161,7 @@ def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]
     connect = aiofastnet.connect_accepted_socket
     shown = cast(asyncio.AbstractEventLoop, _QuietLoop(loop))
 
-    return functools.partial(connect, shown, ssl_incoming_bio_size=_RECORDS, ssl_outgoing_bio_size=_RECORDS)
+    return functools.partial(connect, shown, ssl_outgoing_bio_size=_OUTGOING)
 
 
 def _aiofastnet() -> ModuleType | None:

@@ -1,0 +1,475 @@
+"""TLS over real sockets, on each engine and loop: clients of every manner, good and bad, and what is on the wire."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+import threading
+import time
+
+import httpx
+import pytest
+from raw import Client
+from served import PATIENCE, thread
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as connect_websocket
+
+from pronghorn import tls
+
+PIECE = bytes(range(256)) * 256
+GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+ENGINES = [f"{engine}-{loop}" for engine in ("aiofastnet", "ssl") for loop in ("uvloop", "asyncio")]
+
+
+@pytest.fixture(params=ENGINES)
+def serve(request, certificates, monkeypatch):
+    """A function that starts a server of TLS in a thread, on one engine and loop."""
+    engine, loop = request.param.split("-")
+    for module in {engine, loop} & {"aiofastnet", "uvloop"}:
+        pytest.importorskip(module)
+    if engine == "ssl":
+        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    with contextlib.ExitStack() as stack:
+
+        def serve(app, **parameters):
+            return stack.enter_context(thread(app, **{"loop": loop, **certificates.parameters, **parameters}))
+
+        yield serve
+
+
+@pytest.fixture
+def connect(certificates):
+    """A function that opens a connection of TLS to a server."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(server, context=None, address=None):
+            client = stack.enter_context(contextlib.closing(Client(address or ("127.0.0.1", server.port))))
+            context = context or certificates.trust()
+            client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+            return client
+
+        yield connect
+
+
+async def answer(send, data, *fields):
+    fields = [(b"content-length", b"%d" % len(data)), *fields]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": data})
+
+
+async def read(receive):
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def hello(scope, receive, send):
+    assert scope["type"] == "http"
+    await answer(send, b"hello")
+
+
+async def echo(scope, receive, send):
+    assert scope["type"] == "http"
+    await answer(send, await read(receive))
+
+
+def wait_until(condition):
+    """Of what another thread does next."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_scheme_and_version(serve, connect):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope["type"], scope["scheme"], scope["client"], scope["server"]))
+        await hello(scope, receive, send)
+
+    server = serve(app, lifespan="off")
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert client.socket.version() == "TLSv1.3"
+    assert seen == [("http", "https", client.socket.getsockname(), ("127.0.0.1", server.port))]
+    assert server.config.ssl.verify_mode == ssl.CERT_NONE
+
+
+def test_large_bodies_both_ways(serve, certificates):
+    body = PIECE * 128
+    with httpx.Client(verify=certificates.trust(), base_url=f"https://127.0.0.1:{serve(echo).port}") as client:
+        for sent in (body, b"short", body):
+            assert client.post("/", content=sent).content == sent
+
+
+def test_files(serve, certificates, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(PIECE * 20)
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(0)  # so that its messages come in a turn in which nothing was read
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+
+    with httpx.Client(verify=certificates.trust(), base_url=f"https://localhost:{serve(app).port}") as client:
+        assert client.get("/").content == PIECE * 20
+
+
+def test_websocket(serve, certificates):
+    schemes = []
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "websocket"
+        schemes.append(scope["scheme"])
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+
+    url = f"wss://localhost:{serve(app, lifespan='off').port}/"
+    with connect_websocket(url, ssl=certificates.trust(), max_size=None, proxy=None) as client:
+        for message in ("text", PIECE * 20, "x" * 100_000):
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+    assert schemes == ["wss"]
+
+
+def test_websocket_is_closed_when_the_server_stops(serve, certificates):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    server = serve(app, lifespan="off")
+    with connect_websocket(f"wss://localhost:{server.port}/", ssl=certificates.trust(), proxy=None) as client:
+        server.should_exit = True
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(PATIENCE)
+    assert closed.value.rcvd.code == 1012
+
+
+class Recorded:
+    """A client of TLS that keeps the server's bytes as they were on the wire."""
+
+    def __init__(self, context, address):
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
+        self.wire = b""
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+        self.repeat(self.tls.do_handshake)
+
+    def repeat(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.socket.recv(65536)
+                self.wire += data
+                self._in.write(data) if data else self._in.write_eof()
+
+    def flush(self):
+        self.socket.sendall(self._out.read())
+
+    def rest(self):
+        parts = []
+        with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            while data := self.repeat(lambda: self.tls.read(65536)):
+                parts.append(data)
+        return b"".join(parts)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.socket.close()
+
+
+def records(wire):
+    """The content types of TLS records (RFC 8446 section 5.1) that `wire` consists of, and nothing else."""
+    types = set()
+    while wire:
+        kind, version, size = struct.unpack("!BHH", wire[:5])
+        assert kind in (20, 21, 22, 23)
+        assert version in (0x0301, 0x0303)
+        assert size <= 16384 + 256
+        assert len(wire) >= 5 + size
+        types.add(kind)
+        wire = wire[5 + size :]
+    return types
+
+
+def test_nothing_but_records_is_on_the_wire(serve, certificates):
+    async def app(scope, receive, send):
+        if scope["path"] == "/":
+            await answer(send, b"secret")
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(40):
+            await send({"type": "http.response.body", "body": b"secret" * 100, "more_body": True})
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        await send({"type": "http.response.body", "body": PIECE * 40})
+
+    server = serve(app, lifespan="off")
+    with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
+        stream = b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n"
+        last = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        client.tls.write(GET * 3 + stream + GET + last)
+        client.flush()
+        text = client.rest()
+    assert text.count(b"HTTP/1.1 200 OK") == 6
+    assert text.count(PIECE) == 80
+    assert 23 in records(client.wire)
+    for plain in (b"secret", b"HTTP/1.1", PIECE):
+        assert plain not in client.wire
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="the application starts a turn too late")
+def test_request_with_the_end_of_the_stream_is_answered(serve, certificates):
+    server = serve(hello)
+    with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
+        client.tls.write(GET)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.tls.unwrap()
+        client.flush()
+        assert client.rest().endswith(b"\r\n\r\nhello")
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_slow_reader_costs_bounded_memory(serve, connect):
+    sent, blocked = [], threading.Event()
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(640):
+            sending = asyncio.ensure_future(send({"type": "http.response.body", "body": PIECE, "more_body": True}))
+            if not (await asyncio.wait([sending], timeout=0.3))[0]:
+                blocked.set()
+            await sending
+            sent.append(len(PIECE))
+        await send({"type": "http.response.body"})
+
+    client = connect(serve(app, lifespan="off"))
+    client.send(GET)
+    assert blocked.wait(PATIENCE)
+    assert sum(sent) < 16 * 1024 * 1024  # of which the system's buffers take the most
+    assert client.read().body == PIECE * 640
+
+
+def test_client_that_leaves_ends_a_stream(serve, connect, caplog):
+    errors, over = [], threading.Event()
+
+    async def app(scope, receive, send):
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        except OSError as error:
+            errors.append(error)
+            raise
+        finally:
+            over.set()
+
+    server = serve(app, lifespan="off")
+    client = connect(server)
+    client.send(GET)
+    client.read_head()
+    client.close()
+    assert over.wait(PATIENCE)
+    assert errors
+    wait_until(lambda: not server.server_state.connections)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_refused_client_that_still_sends_has_its_answer(serve, connect):
+    client = connect(serve(echo, limit_body_size=1000))
+    client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + bytes(2000))
+    client.send(bytes(3000))
+    assert client.read().status == 413
+
+
+def test_client_without_a_certificate_is_refused(serve, connect, certificates, caplog):
+    server = serve(hello, ssl_ca_certs=str(certificates.authority), ssl_cert_reqs=ssl.CERT_REQUIRED)
+    client = connect(server)  # it learns of it later, with TLS 1.3
+    with contextlib.suppress(OSError):
+        client.send(GET)
+    with pytest.raises((OSError, EOFError)):
+        client.read()
+    context = certificates.trust()
+    context.load_cert_chain(certificates.client)
+    client = connect(server, context)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.startswith("TLS handshake with 127.0.0.1:")
+    assert line.endswith(" failed: peer did not return a certificate")
+
+
+def test_client_may_have_a_certificate(serve, connect, certificates):
+    server = serve(hello, ssl_ca_certs=str(certificates.authority), ssl_cert_reqs=ssl.CERT_OPTIONAL)
+    context = certificates.trust()
+    context.load_cert_chain(certificates.client)
+    for each in (None, context):
+        client = connect(server, each)
+        client.send(GET)
+        assert client.read().body == b"hello"
+
+
+def test_key_with_a_password(serve, connect, certificates):
+    from tests.certificates import PASSWORD
+
+    client = connect(serve(hello, ssl_keyfile=certificates.locked_key, ssl_keyfile_password=PASSWORD))
+    client.send(GET)
+    assert client.read().body == b"hello"
+
+
+def test_context_of_ones_own(serve, connect):
+    def factory(config, default):
+        context = default()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    client = connect(serve(hello, ssl_context_factory=factory))
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert client.socket.version() == "TLSv1.2"
+
+
+def test_unix_socket(serve, connect, tmp_path):
+    path = str(tmp_path / "s")
+    server = serve(hello, uds=path)
+    client = connect(server, address=path)
+    client.send(GET)
+    assert client.read().body == b"hello"
+
+
+def speak_plain_http(address, certificates):
+    with socket.create_connection(address, PATIENCE) as client:
+        client.sendall(GET)
+        with contextlib.suppress(ConnectionError):
+            while client.recv(1000):
+                pass
+
+
+def say_nothing(address, certificates):
+    with socket.create_connection(address, PATIENCE):
+        pass
+
+
+def reset(address, certificates):
+    with socket.create_connection(address, PATIENCE) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def leave_in_the_middle(address, certificates):
+    outgoing = ssl.MemoryBIO()
+    hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        hello.do_handshake()
+    with socket.create_connection(address, PATIENCE) as client:
+        client.sendall(outgoing.read())
+        client.recv(1)
+
+
+def believe_nobody(address, certificates):
+    with socket.create_connection(address, PATIENCE) as client, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(client, server_hostname="localhost")
+
+
+def hang(address, certificates):
+    with socket.create_connection(address, PATIENCE) as client, contextlib.suppress(ConnectionError):
+        assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "reason"),
+    [
+        (speak_plain_http, "http request"),
+        (say_nothing, None),
+        (reset, None),
+        (leave_in_the_middle, None),
+        (believe_nobody, "tlsv1 alert unknown ca"),
+        (hang, None),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reason):
+    server = serve(hello, timeout_first_byte=0.2 if misbehave is hang else 30)
+    misbehave(("127.0.0.1", server.port), certificates)
+    client = connect(server)  # after it, in the order of the queue
+    client.send(GET)
+    assert client.read().body == b"hello"
+    wait_until(lambda: not server.servers[0].handshakes)
+    assert len(server.server_state.connections) == 1
+    assert not [record for record in caplog.records if record.exc_info]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
+
+
+def test_idle_connections_do_not_hold_up_the_end(serve, connect):
+    server = serve(hello)
+    clients = [connect(server) for _ in range(3)]
+    for client in clients:
+        client.send(GET)
+        assert client.read().body == b"hello"
+    begin = time.monotonic()
+    server.should_exit = True
+    wait_until(lambda: not server.server_state.connections and not server.servers[0].is_serving())
+    assert time.monotonic() - begin < 1.5
+    assert [client.rest() for client in clients] == [b""] * 3
+
+
+def test_what_is_under_way_is_answered_at_the_end(serve, connect, certificates):
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        begun.set()
+        await asyncio.to_thread(go_on.wait, PATIENCE)
+        await answer(send, PIECE * 100)
+
+    server = serve(app)
+    client = connect(server)
+    client.send(GET)
+    assert begun.wait(PATIENCE)
+    late = Client(("127.0.0.1", server.port))
+    server.should_exit = True
+    wait_until(lambda: not server.servers[0].is_serving())
+    late.socket = certificates.trust().wrap_socket(late.socket, server_hostname="localhost")
+    late.send(GET)
+    go_on.set()
+    for each in (client, late):
+        answered = each.read()
+        assert answered.field("connection") == "close"
+        assert answered.body == PIECE * 100
+        assert each.rest() == b""
+    late.close()
+
+
+def test_handshake_that_hangs_does_not_hold_up_the_end(serve):
+    server = serve(hello)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        begin = time.monotonic()
+        server.should_exit = True
+        assert client.recv(1) == b""
+        assert time.monotonic() - begin < 5
+
+
+def test_keep_alive_ends_though_the_client_does_not_agree(serve, certificates):
+    server = serve(hello, timeout_keep_alive=1)
+    with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
+        client.tls.write(GET)
+        client.flush()
+        assert b"hello" in client.repeat(lambda: client.tls.read(65536))
+        # It neither reads nor answers from here on.
+        wait_until(lambda: not server.server_state.connections)
