@@ -31,15 +31,17 @@ class Reloader:
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
         self._config.timeout_worker_healthcheck = 0  # a debugger may stop it for as long as it likes
         self._sockets = sockets
+        self._files = Files(self._config)
         self._worker: Worker | None = None
         self._is_due = True
         self._exiting = False
+        directories = [str(each) for each in self._files.directories]
+        _log.info("Will watch for changes in these directories: %s", directories)
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """Returns the code to exit with."""
         process = os.getpid()
-        files = Files(self._config)
-        _log.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])
-        watcher = Watcher(files, self._config.reload_delay)
+        watcher = Watcher(self._files, self._config.reload_delay)
         with Signals("SIGINT", "SIGTERM", "SIGBREAK", "SIGCHLD") as signals, watcher:
             started = f"Started reloader process [%s] using {watcher.name}"
             _log.info(started, process, extra=coloured(started))
@@ -50,6 +52,7 @@ class Reloader:
                     self._worker.kill()
                     self._worker.close()
         _log.info("Stopping reloader process [%d]", process, extra=coloured("Stopping reloader process [%s]"))
+        return 0
 
     def _serve(self, signals: Signals, watcher: Watcher) -> None:
         while self._worker is not None or not self._exiting:

@@ -6,11 +6,17 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    import socket
+
+    from pronghorn.reload import Reloader
+    from pronghorn.supervisor import Supervisor
 
 P = ParamSpec("P")
 
@@ -64,17 +70,21 @@ def _serve_in_processes(config: Config) -> int:
     process.check(config)
     bound = sockets.bind(config)
     try:
+        parent = _parent(config, bound)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
-        if config.reload:
-            from pronghorn.reload import Reloader
-
-            Reloader(config, bound).run()
-            return 0
-        from pronghorn.supervisor import Supervisor
-
-        return Supervisor(config, bound).run()
+        return parent.run()
     finally:
         for sock in bound:
             sock.close()
         sockets.unlink(config)
+
+
+def _parent(config: Config, bound: list[socket.socket]) -> Reloader | Supervisor:
+    if config.reload:
+        from pronghorn.reload import Reloader
+
+        return Reloader(config, bound)
+    from pronghorn.supervisor import Supervisor
+
+    return Supervisor(config, bound)

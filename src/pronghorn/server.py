@@ -165,6 +165,7 @@ class Server:
             state.shared.draining = True
             for server in self.servers:
                 server.close()
+            await self._connect()
         self._close_sockets()
         if self.config.ssl is not None:
             from pronghorn import tls
@@ -259,6 +260,15 @@ class Server:
                 if not selector.select(0):
                     break
                 await asyncio.sleep(0)
+        # asyncio drops the connections that it has accepted and not yet made when their server closes.
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):
+            for sock in self._sockets:
+                loop.remove_reader(sock)
+        await self._connect()
+
+    async def _connect(self) -> None:
+        """Let the connections that were accepted have their protocols."""
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
 

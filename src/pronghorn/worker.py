@@ -27,7 +27,8 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if stdin is not None:
-        sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
+        with contextlib.suppress(OSError):
+            sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
     for sock in sockets:  # what the application launches must not hold the port
         sock.set_inheritable(False)
     if os.name == "posix":

@@ -210,7 +210,12 @@ def test_sighup_replaces_them_without_a_gap(two):
     server.signal(signal.SIGHUP)
     server.log.wait_for("INFO:     Received SIGHUP, restarting processes.")
     while server.log.text().count("Finished server process") < 2:
-        visit(server)
+        with contextlib.ExitStack() as stack:
+            address = ("127.0.0.1", server.port)
+            clients = [stack.enter_context(contextlib.closing(Client(address))) for _ in range(8)]
+            for client in clients:
+                client.get("/", "connection: close")
+            assert [client.read().status for client in clients] == [200] * 8
     new = pids(server)[2:]
     assert len(new) == 2
     assert int(visit(server)) in new
