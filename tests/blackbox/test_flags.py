@@ -25,7 +25,7 @@ def test_access_lines_go_to_stdout(start, connect, form):
     ask(client, "/echo")
     ask(client, "/a%20b/%2F?q=%41")
     ask(client, "/status?code=404")
-    server.access.wait_for("404")
+    server.access.wait_for("404 Not Found$")
     assert list(server.access) == [
         f'INFO:     {host}:{port} - "GET /echo HTTP/1.1" 200 OK',
         f'INFO:     {host}:{port} - "GET /a%20b//?q=%41 HTTP/1.1" 200 OK',
