@@ -87,7 +87,11 @@ class Server:
             await self.shutdown()
             raise StartupError("The server was told to stop before it had started.")
         self._serving = asyncio.create_task(self._go_on(None))
-        await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
+        try:
+            await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -66,6 +66,12 @@ def run():
     return run
 
 
+async def cancel(task):
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def make(app, server_class=pronghorn.Server, **parameters):
     return server_class(pronghorn.Config(app, **{"port": 0, "log_config": None, **parameters}))
 
@@ -128,10 +134,36 @@ def test_a_block_that_raises_ends_its_server(run, app):
 
 def test_a_block_that_is_cancelled_ends_its_server(run, app):
     async def main():
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), make(app):
+        entered = asyncio.Event()
+
+        async def block():
+            async with make(app):
+                entered.set()
                 await asyncio.Event().wait()
+
+        task = asyncio.create_task(block())
+        await entered.wait()
+        await cancel(task)
         assert app.life == ["lifespan.startup", "lifespan.shutdown"]
+
+    run(main)
+
+
+def test_a_block_that_is_cancelled_at_its_beginning(run, app):
+    """Nothing is left behind, at whichever of its turns the start is cancelled."""
+
+    async def main():
+        for turns in range(30):
+            app.life.clear()
+            before = asyncio.all_tasks()
+            server = make(app)
+            task = asyncio.create_task(enter(server))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await cancel(task)
+            assert asyncio.all_tasks() == before
+            assert app.life != ["lifespan.startup"] or not server.started
+            assert not any(each.is_serving() for each in server.servers)
 
     run(main)
 
