@@ -72,6 +72,12 @@ class Lifespan:
             self._log.info("Application shutdown complete.")
         await self._end()
 
+    async def cancel(self) -> None:
+        """End the application's task, without a word to it."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_GRACE)
+
     async def _run(self) -> None:
         asgi = {"version": "3.0", "spec_version": "2.0"}
         scope: Scope = {"type": "lifespan", "asgi": asgi, "state": self.state}
@@ -137,7 +143,7 @@ class Lifespan:
         try:
             await event.wait()
         except asyncio.CancelledError:
-            await self._cancel()
+            await self.cancel()
             raise
 
     async def _end(self) -> None:
@@ -148,9 +154,4 @@ class Lifespan:
         except TimeoutError:
             pass
         finally:
-            await self._cancel()
-
-    async def _cancel(self) -> None:
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_GRACE)
+            await self.cancel()

@@ -99,8 +99,10 @@ class Server:
             self._serving.cancel()  # which only ends the main loop, without waiting for its next turn
         try:
             await asyncio.wait([self._serving])
-        except asyncio.CancelledError:
-            self._serving.cancel()
+        except asyncio.CancelledError:  # as a second SIGINT: no more waiting
+            self.force_exit = True
+            await asyncio.wait([self._serving])
+            await self.lifespan.cancel()
             raise
         if not self._serving.cancelled():
             self._serving.result()
