@@ -38,10 +38,13 @@ _log = logging.getLogger("pronghorn.error")
 class Server:
     """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
 
-    `started` is true once connections are accepted, `servers` then holds asyncio's servers. `async with` serves inside
-    of its block, in the loop that is there, and leaves signals alone. What cannot start raises StartupError, but `run`
-    ends the process.
+    `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
+    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end.
+    `async with` serves inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises
+    StartupError, but `run` ends the process.
     """
+
+    linger = 0.0
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -177,6 +180,7 @@ class Server:
             from pronghorn import tls
 
             await tls.settle(self.servers)
+        await self._until_empty(state.connections, time.monotonic() + self.linger)
         for connection in list(state.connections):
             connection.shutdown()
         await self._wait_for_requests()
@@ -289,13 +293,16 @@ class Server:
             await asyncio.sleep(0)
             if waited_for and not self.force_exit:
                 _log.info("Waiting for %s. (CTRL+C to force quit)", text)
-            while waited_for and not self.force_exit and time.monotonic() < deadline:
-                await asyncio.sleep(_POLL / 4)
+            await self._until_empty(waited_for, deadline)
         if state.tasks and not self.force_exit:
             _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(state.tasks))
             for task in state.tasks:
                 task.cancel("timeout graceful shutdown exceeded")
             await asyncio.wait(state.tasks, timeout=1)
+
+    async def _until_empty(self, waited_for: set[Any], deadline: float) -> None:
+        while waited_for and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL / 4)
 
     def _deadline(self) -> float:
         timeout = self.config.timeout_graceful_shutdown

@@ -18,6 +18,9 @@ from pronghorn.errors import StartupError
 from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
 from pronghorn.server import Server
 
+# Seconds that the next request on a busy connection is waited for, so that its client is told and loses none.
+_LINGER = 0.5
+
 
 def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
@@ -50,6 +53,8 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
+        if not config.reload:  # another serves meanwhile: nobody waits for this one to end
+            self.linger = _LINGER
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

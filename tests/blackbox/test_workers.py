@@ -281,6 +281,18 @@ def test_at_the_limit_of_requests_another_serves_first(two):
     assert "died" not in server.log.text()
 
 
+def test_a_busy_connection_is_told_before_it_ends(two):
+    server = two("--limit-max-requests", "5")
+    for _ in range(4):
+        with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+            told = None
+            while told is None:
+                client.get("/")
+                told = client.read().field("connection")
+            assert told == "close"
+            assert client.rest() == b""
+
+
 def test_when_the_parent_is_gone_they_end_and_free_the_port(two):
     server = two()
     server.signal(signal.SIGKILL)
