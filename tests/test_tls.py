@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 import ssl
 import sys
@@ -189,6 +191,38 @@ def test_accepting_goes_on_when_descriptors_are_free_again(
 
     monkeypatch.setattr(tls, "_RETRY", 0)
     assert asyncio.run(main()) == [("Cannot accept connections: %s", "Too many open files")]
+
+
+def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certificates) -> None:
+    pytest.importorskip("aiofastnet")
+
+    def left() -> int:
+        return sum(type(each).__name__.startswith("SSLTransport") for each in gc.get_objects())
+
+    async def main() -> int:
+        asked = config(**certificates.parameters)
+        asked.load()
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = await tls.listen(asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None)
+            for sent in (b"", b"GET / HTTP/1.1\r\n\r\n"):
+                reader, writer = await asyncio.open_connection(*sock.getsockname())
+                writer.write(sent)
+                writer.write_eof()
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
+        return left()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) == 0
+    finally:
+        gc.enable()
 
 
 def test_engine_is_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,19 +70,6 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.connections.discard(self)
         self._lose()
 
-    def _lose(self) -> None:
-        state = self._state
-        if self._task is not None:
-            policy = state.cancel_on_disconnect
-            if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
-                # One that has just been let go on hears it from its next `send`, which comes before this.
-                state.loop.call_soon(_cancel_unless_told, self._task, self.connection.request)
-        self.connection.lose()
-        self._task = None
-        if self._websocket is not None:
-            websocket.log_closed()
-            self._websocket = None
-
     def pause_writing(self) -> None:
         self.connection.pause_writing()
 
@@ -158,6 +145,20 @@ class HTTPProtocol(asyncio.Protocol):
         from pronghorn.files import send_file
 
         return send_file(self._state.loop, self._transport, self.connection, request, message)
+
+    def _lose(self) -> None:
+        """Nothing reaches the client from here on. May be called again."""
+        state = self._state
+        if self._task is not None:
+            policy = state.cancel_on_disconnect
+            if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
+                # One that has just been let go on hears it from its next `send`, which comes before this.
+                state.loop.call_soon(_cancel_unless_told, self._task, self.connection.request)
+        self.connection.lose()
+        self._task = None
+        if self._websocket is not None:
+            websocket.log_closed()
+            self._websocket = None
 
     def _is_secure(self) -> bool:
         return self._transport.get_extra_info("sslcontext") is not None

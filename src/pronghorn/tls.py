@@ -146,11 +146,12 @@ class _Server:
     async def _shake_hands(self, sock: socket.socket, address: Any) -> None:
         try:
             await self._connect(self._factory, sock, **self._parameters)
-        except ssl.SSLError as error:
-            client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
-            self._warn("TLS handshake with %s failed: %s", client, _reason(error))
-        except OSError:
-            pass  # it has left, or said nothing for too long
+        except OSError as error:
+            # Its frames hold the transport, and that the error: large buffers would wait for the collector of cycles.
+            error.__traceback__ = None
+            if isinstance(error, ssl.SSLError):  # not one that has left, or said nothing for too long
+                client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
+                self._warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
 def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]:
