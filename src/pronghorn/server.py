@@ -39,8 +39,8 @@ class Server:
     """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
 
     `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
-    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end.
-    `async with` serves inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises
+    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end. `async
+    with` serves inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises
     StartupError, but `run` ends the process.
     """
 
