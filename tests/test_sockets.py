@@ -390,14 +390,6 @@ def test_live_unix_socket_among_several_is_not_stolen(path: str) -> None:
         assert os.path.exists(path)
 
 
-@pytest.mark.parametrize("places", [None, ["127.0.0.1:0", "127.0.0.1:0"]], ids=["one", "two"])
-def test_sockets_that_several_processes_share(places: list[str] | None) -> None:
-    shared = sockets.bind_shared(config(host="localhost") if places is None else config(bind=places))
-    assert len(shared) == (2 if places else 1)
-    for sock in shared:
-        sock.close()
-
-
 def test_bind_socket_is_the_one_of_the_only_place() -> None:
     with config(bind=["127.0.0.1:0"]).bind_socket() as sock:
         assert (sock.getsockname()[0], sock.get_inheritable()) == ("127.0.0.1", True)

@@ -96,11 +96,6 @@ def bind(config: Config) -> list[socket.socket]:
     return sockets
 
 
-def bind_shared(config: Config) -> list[socket.socket]:
-    """The sockets that several processes share: what `bind` names, else one (see `bind_one`)."""
-    return bind(config) if config.bind else [bind_one(config)]
-
-
 def bind_one(config: Config) -> socket.socket:
     """The one socket that several processes share; of a host with several addresses, on its first IPv4 one."""
     if config.bind:

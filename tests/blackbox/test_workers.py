@@ -169,6 +169,24 @@ def test_one_that_does_not_answer_is_replaced(two):
     assert server.wait() == 0
 
 
+def test_they_serve_every_place_over_tls(two, tmp_path, certificates):
+    path = str(tmp_path / "socket")
+    files = certificates.parameters
+    tls = ("--ssl-certfile", files["ssl_certfile"], "--ssl-keyfile", files["ssl_keyfile"])
+    server = two("--bind", "127.0.0.1:0", "--bind", "localhost:0", "--bind", f"unix:{path}", *map(str, tls))
+    served = [int(found[1]) for found in (re.search(r"on https://.+:(\d+) ", line) for line in server.log) if found]
+    assert len(served) == 2
+    context = certificates.trust()
+    for place in (*(("127.0.0.1", port) for port in served), path):
+        with contextlib.closing(Client(place)) as client:
+            client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+            client.get("/", "connection: close")
+            assert int(client.read().body) in pids(server)
+    server.signal()
+    assert server.wait() == 0
+    assert not os.path.exists(path)
+
+
 @pytest.mark.parametrize(
     ("app", "line"),
     [
@@ -179,7 +197,7 @@ def test_one_that_does_not_answer_is_replaced(two):
 def test_when_they_cannot_start_all_ends(app, line):
     server = Process(app, "--workers", "2", "--port", "0")
     assert server.wait() == 3
-    assert line in list(server.log)
+    assert any(each.startswith(line) for each in server.log)
     server.log.wait_for(r"ERROR:    Child process \[\d+\] failed to start, stopping the parent process.")
     assert "Traceback" not in server.log.text()
 
