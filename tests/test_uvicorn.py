@@ -62,7 +62,7 @@ def test_option(name: str) -> None:
     assert all(theirs[fact] != value for fact, (value, _) in differences.items()), "no longer a difference"
 
 
-@pytest.mark.parametrize("name", list(set(OPTIONS) - {"version"}))
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"version"}))
 def test_environment_of_an_option(name: str) -> None:
     assert OURS[name].envvar == [f"PRONGHORN_{name.upper()}", f"UVICORN_{name.upper()}"]
 

@@ -399,7 +399,7 @@ def test_text(wire: Any, name: str) -> None:
     assert read(wire, frame(TEXT, VALID[name].encode())) == [(TEXT, VALID[name])]
 
 
-@pytest.mark.parametrize("name", set(VALID) - {"long"})
+@pytest.mark.parametrize("name", sorted(set(VALID) - {"long"}))
 def test_text_cut_anywhere_by_fragments(wire: Any, name: str) -> None:
     data = VALID[name].encode()[-24:]
     text = data.decode(errors="ignore")
