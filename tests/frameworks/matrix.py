@@ -103,9 +103,15 @@ STARLETTE: Conversations = {
         Exchange("OPTIONS", "/shared/show", {"origin": "http://b.example", "access-control-request-method": "GET"}),
     ],
     "metrics": [
-        get("/counted/show"),
-        get("/counted/nowhere"),
-        get("/metrics/?name[]=starlette_requests_total", headers={"accept-encoding": "identity"}, masks=[r"(?m) \S+$"]),
+        get("/measured/show"),
+        get("/measured/file"),
+        post("/measured/show"),
+        get("/show"),
+        get(
+            "/metrics/?name[]=measured_requests_total",
+            headers={"accept-encoding": "identity"},
+            masks=[r"(?m) [\d.e+]+$"],
+        ),
     ],
     "index": [get("/static"), get("/static/"), get("/static/nothing.txt"), get("/static/..%2Fstarlette.py")],
 }

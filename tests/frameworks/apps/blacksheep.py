@@ -17,7 +17,7 @@ from blacksheep import (
     text,
 )
 
-from .starlette import HERE
+from . import HERE
 
 app = Application()
 app.serve_files(HERE / "static", root_path="static")

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
 
-from .starlette import HERE
+from . import HERE
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],

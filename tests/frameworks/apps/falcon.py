@@ -4,7 +4,7 @@ import hashlib
 
 import falcon.asgi
 
-from .starlette import HERE
+from . import HERE
 
 
 class Show:

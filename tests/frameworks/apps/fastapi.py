@@ -8,7 +8,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, Header, HTTPE
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
-from .starlette import HERE
+from . import HERE
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import hashlib
 from a2wsgi import WSGIMiddleware
 from flask import Flask, Response, make_response, redirect, request, send_file, session
 
-from .starlette import HERE
+from . import HERE
 
 flask = Flask(__name__, static_folder=str(HERE / "static"))
 flask.secret_key = "for tests only"

@@ -13,7 +13,7 @@ from litestar.params import Body
 from litestar.response import File, Redirect, Response, Stream
 from litestar.static_files import create_static_files_router
 
-from .starlette import HERE
+from . import HERE
 
 done: list[str] = []
 

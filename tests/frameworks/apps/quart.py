@@ -4,7 +4,7 @@ import hashlib
 
 from quart import Quart, Response, make_response, redirect, render_template_string, request, send_file, session
 
-from .starlette import HERE
+from . import HERE
 
 app = Quart(__name__, static_folder=str(HERE / "static"))
 app.secret_key = "for tests only"

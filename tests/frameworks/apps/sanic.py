@@ -5,7 +5,7 @@ import hashlib
 from sanic import Sanic
 from sanic.response import ResponseStream, empty, file, json, raw, redirect, text
 
-from .starlette import HERE
+from . import HERE
 
 app = Sanic("matrix", configure_logging=False)
 app.config.FALLBACK_ERROR_FORMAT = "json"

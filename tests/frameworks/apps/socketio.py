@@ -2,12 +2,10 @@
 
 import socketio
 
-from . import starlette
+from . import HERE, starlette
 
 server = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins=["http://a.example"])
-app = socketio.ASGIApp(
-    server, starlette.app, static_files={"/page": {"filename": f"{starlette.HERE}/static/index.html"}}
-)
+app = socketio.ASGIApp(server, starlette.app, static_files={"/page": {"filename": f"{HERE}/static/index.html"}})
 
 
 @server.event

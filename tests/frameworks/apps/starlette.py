@@ -1,7 +1,6 @@
 """Starlette, bare and behind each kind of middleware that wraps `receive` or `send`."""
 
 import hashlib
-from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -26,7 +25,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette_exporter import PrometheusMiddleware
 
-HERE = Path(__file__).parent
+from . import HERE
 
 trace.set_tracer_provider(TracerProvider())
 
@@ -135,6 +134,7 @@ app = Starlette(
         Mount("/shared", wrapped(Middleware(CORSMiddleware, allow_origins=["http://a.example"], max_age=5))),
         Mount("/traced", OpenTelemetryMiddleware(wrapped())),
         Mount("/counted", PrometheusMiddleware(wrapped())),
+        Mount("/measured", PrometheusMiddleware(wrapped(), prefix="measured")),
         Mount("/metrics", make_asgi_app()),
         Mount(
             "/all",
