@@ -84,7 +84,10 @@ class Lines:
 
 
 class Process:
-    """`python -m pronghorn APP FLAGS`, APP being of tests/apps: launched, and perhaps never to come up."""
+    """`python -m pronghorn APP FLAGS`, APP being of tests/apps: launched, and perhaps never to come up.
+
+    `module` is another server that takes these flags.
+    """
 
     def __init__(
         self,
@@ -94,12 +97,13 @@ class Process:
         env: dict[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         session: bool = False,
+        module: str = "pronghorn",
     ) -> None:
         form_env, form_flags = FORMS[form]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PRONGHORN_", "UVICORN_"))}
         environment["PYTHONPATH"] = str(SOURCES)
         environment["PYTHONUNBUFFERED"] = "1"
-        command = [sys.executable, "-m", "pronghorn", app, "--app-dir", str(APPS), *form_flags, *flags]
+        command = [sys.executable, "-m", module, app, "--app-dir", str(APPS), *form_flags, *flags]
         self._popen = subprocess.Popen(
             command,
             env={**environment, **form_env, **(env or {})},
