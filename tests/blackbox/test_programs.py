@@ -198,6 +198,8 @@ class Program:
     def ask(self):
         """The server's answer, and what of its head both would send."""
         port = self.lines[1].wait_for(r"running on http://127.0.0.1:(\d+)")[1]
+        # A socket that was bound before says so before it listens.
+        self.lines[1].wait_for(r"Application startup complete|unsupported")
         return self.fetch(port)
 
     def fetch(self, port):

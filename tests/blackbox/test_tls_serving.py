@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 
@@ -232,6 +233,7 @@ def test_nothing_but_records_is_on_the_wire(serve, certificates):
         assert plain not in client.wire
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the application starts a turn later, when the stream has ended")
 def test_request_with_the_end_of_the_stream_is_answered(serve, certificates):
     server = serve(hello)
     with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
