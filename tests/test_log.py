@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -414,3 +415,13 @@ def test_every_name_of_an_atom_is_known() -> None:
 
 def test_gunicorns_own_format_is_known() -> None:
     assert access_format.parse('%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')
+
+
+@pytest.mark.parametrize(
+    ("use_colors", "line"),
+    [(False, f"INFO:     Started x [{os.getpid()}] and y"), (True, f"Started x [\x1b[36m{os.getpid()}\x1b[0m] and y")],
+)
+def test_process_is_announced(use_colors: bool, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(log.LOGGING_CONFIG, None, True, use_colors)
+    log.announce("Started x", " and y")
+    assert line in capsys.readouterr().err

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,7 +20,6 @@ from pronghorn.aliases import join_loggers
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
-    import os
     from configparser import RawConfigParser
 
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"
@@ -88,6 +88,12 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
 def report(error: StartupError) -> None:
     """Log why the server could not start; with a traceback where it was the user's code that raised."""
     logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+
+
+def announce(what: str, how: str = "") -> None:
+    """Log what became of this process, its number coloured on a terminal."""
+    colored = f"{what} [\x1b[36m%d\x1b[0m]{how}"
+    logging.getLogger("pronghorn.error").info(f"{what} [%d]{how}", os.getpid(), extra={"color_message": colored})
 
 
 def bold(text: str) -> str:

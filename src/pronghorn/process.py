@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import multiprocessing
-import os
 import signal
 import socket
 import sys
@@ -141,11 +140,6 @@ def wait(others: Sequence[Any], workers: Sequence[Worker], until: float) -> None
     connection.wait(waitables, None if until == FOREVER else max(0.0, until - time.monotonic()))
     for worker in workers:
         worker.listen()
-
-
-def coloured(message: str) -> dict[str, str]:
-    """The `extra` of a line about this process, whose number takes the place of `%s`."""
-    return {"color_message": message.replace("%s", f"\x1b[36m{os.getpid()}\x1b[0m")}
 
 
 def longest_stop(config: Config) -> float:

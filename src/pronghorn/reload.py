@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import socket
 from pathlib import Path
 
+from pronghorn import log
 from pronghorn.config import Config
-from pronghorn.process import FOREVER, Worker, coloured, wait
+from pronghorn.process import FOREVER, Worker, wait
 from pronghorn.signals import Signals
 from pronghorn.watch import Files, Watcher
 
@@ -40,18 +40,16 @@ class Reloader:
 
     def run(self) -> int:
         """Returns the code to exit with."""
-        process = os.getpid()
         watcher = Watcher(self._files, self._config.reload_delay)
         with Signals("SIGINT", "SIGTERM", "SIGBREAK", "SIGCHLD") as signals, watcher:
-            started = f"Started reloader process [%s] using {watcher.name}"
-            _log.info(started, process, extra=coloured(started))
+            log.announce("Started reloader process", f" using {watcher.name}")
             try:
                 self._serve(signals, watcher)
             finally:
                 if self._worker is not None:
                     self._worker.kill()
                     self._worker.close()
-        _log.info("Stopping reloader process [%d]", process, extra=coloured("Stopping reloader process [%s]"))
+        log.announce("Stopping reloader process")
         return 0
 
     def _serve(self, signals: Signals, watcher: Watcher) -> None:

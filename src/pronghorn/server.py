@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
 import random
 import selectors
 import signal
@@ -224,7 +223,7 @@ class Server:
 
     async def _begin(self, sockets: list[socket.socket] | None) -> None:
         self._load()
-        _log.info("Started server process [%d]", os.getpid(), extra=_with_colour("Started server process [%s]"))
+        log.announce("Started server process")
         try:
             await self.startup(sockets)
         except BaseException:
@@ -238,9 +237,7 @@ class Server:
         finally:
             await self.shutdown(sockets)
             if self.started:
-                _log.info(
-                    "Finished server process [%d]", os.getpid(), extra=_with_colour("Finished server process [%s]")
-                )
+                log.announce("Finished server process")
 
     def _load(self) -> None:
         if not self.config.loaded:
@@ -325,7 +322,3 @@ class Server:
             app_state=self.lifespan.state,
             _loop=loop,
         )
-
-
-def _with_colour(message: str) -> dict[str, str]:
-    return {"color_message": message.replace("%s", f"\x1b[36m{os.getpid()}\x1b[0m")}

@@ -6,13 +6,13 @@ Signals, deaths and what workers say only change what is wanted; `_balance` then
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import time
 
+from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import FOREVER, Worker, coloured, longest_stop, wait
+from pronghorn.process import FOREVER, Worker, longest_stop, wait
 from pronghorn.signals import Signals
 
 _EXITS = ("SIGINT", "SIGTERM", "SIGBREAK")
@@ -41,16 +41,15 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the code to exit with: 0 after a signal, 3 when workers cannot start."""
-        process = os.getpid()
         with Signals(*_EXITS, *_OTHERS) as signals:
-            _log.info("Started parent process [%d]", process, extra=coloured("Started parent process [%s]"))
+            log.announce("Started parent process")
             try:
                 self._serve(signals)
             finally:
                 for worker in self._workers:
                     worker.kill()
                     worker.close()
-            _log.info("Stopping parent process [%d]", process, extra=coloured("Stopping parent process [%s]"))
+            log.announce("Stopping parent process")
         assert self._exit_code is not None
         return self._exit_code
 
