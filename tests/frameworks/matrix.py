@@ -272,7 +272,7 @@ MCP: Conversations = {
 
 FRAMEWORKS = {
     "starlette": Framework("starlette", MIDDLEWARE, STARLETTE, BOTH),
-    "fastapi": Framework("fastapi", ("fastapi",), FASTAPI, BOTH),
+    "fastapi": Framework("fastapi", ("fastapi", "python_multipart"), FASTAPI, BOTH),
     "django": Framework("django", ("django",), DJANGO, BOTH),
     "channels": Framework("channels", ("django", "channels"), CHANNELS),
     "litestar": Framework("litestar", ("litestar",), LITESTAR),
