@@ -50,7 +50,6 @@ COPIED = 16384
 # The end of a message's compressed data, which is not sent (RFC 7692 section 7.2.2).
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
-_HEADER_7 = Struct(">BB")
 _HEADER_16 = Struct(">BBH")
 _HEADER_64 = Struct(">BBQ")
 
@@ -364,8 +363,7 @@ def is_close_code(code):
 
 
 def _header(first, size):
-    if size < 126:
-        return _HEADER_7.pack(first, size)
+    """The header of a frame that is too long to be copied behind it."""
     if size < 65536:
         return _HEADER_16.pack(first, 126, size)
     return _HEADER_64.pack(first, 127, size)
