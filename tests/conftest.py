@@ -1,5 +1,6 @@
 """What tests all over ask for: both forms of the wire, the command line without a server, certificates."""
 
+import logging
 import os
 
 import pytest
@@ -18,6 +19,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def wire(request):
     """One form of the hot path, its modules as attributes."""
     return load_form(request.param)
+
+
+@pytest.fixture
+def loggers():
+    """Puts our loggers back as they were."""
+    names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
+    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture

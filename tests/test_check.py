@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,14 +23,7 @@ if TYPE_CHECKING:
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 
-@pytest.fixture(autouse=True)
-def loggers() -> Iterator[None]:
-    names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
-    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+pytestmark = pytest.mark.usefixtures("loggers")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,6 @@ import pronghorn
 from pronghorn import cli, config
 
 Run = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def loggers() -> Iterator[None]:
-    names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
-    before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
 
 
 def invoke(*arguments: str, **environment: str) -> Any:
