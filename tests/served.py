@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +65,19 @@ class Lines:
         if not found or len(matches) < count:
             raise AssertionError(f"no line with {pattern!r}:\n{self.text()}")
         return matches[count - 1]
+
+    def wait_for_change(self, file: Path, pattern: str, count: int = 1) -> re.Match[str]:
+        """`wait_for` what another server's reloader says of `file`, which has been changed.
+
+        One that has not looked at the file yet takes the change for what was there: it is touched until it is seen.
+        """
+        end = time.monotonic() + PATIENCE
+        with self._changed:
+            while not self._changed.wait_for(lambda: self._ended or len(self._find(pattern)) >= count, PATIENCE / 5):
+                if time.monotonic() > end:
+                    break
+                os.utime(file)
+        return self.wait_for(pattern, count)
 
     def wait_for_end(self) -> str:
         self._thread.join(PATIENCE)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from importlib.util import find_spec
@@ -272,15 +271,8 @@ def test_requests_run_one_by_one_without_threading(runserver):
 def test_a_change_reloads(manage, project):
     server = manage("runserver", "0").wait_until_running()
     assert json.loads(server.get()[2])["answer"] == "first"
-    # A reloader that has not looked at the files yet takes a change for what was there: it is made until it is seen.
     project.change("urls", '"first"', '"second"')
-    touched = 0.0
-    end = time.monotonic() + PATIENCE
-    while sum("development server at" in line for line in server.log) < 2 and time.monotonic() < end:
-        if time.monotonic() - touched > 4:
-            os.utime(project.folder / "project" / "urls.py")
-            touched = time.monotonic()
-        time.sleep(0.05)
+    server.log.wait_for_change(project.folder / "project" / "urls.py", "development server at", 2)
     server.wait_until_running(2)
     assert json.loads(server.get()[2])["answer"] == "second"
     server.kill(signal.SIGTERM)

@@ -211,17 +211,18 @@ def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
 
 
 def test_reload(gunicorn, connect, tmp_path):
-    (tmp_path / "changing.py").write_text("from under_gunicorn import app\n")
+    changing = tmp_path / "changing.py"
+    changing.write_text("from under_gunicorn import app\n")
     server = gunicorn("changing:app", "--reload", "--reload-engine", "poll").wait_until_running()
     first, _ = ask(connect(server))
-    (tmp_path / "changing.py").write_text("from under_gunicorn import app\n1 2\n")
-    server.log.wait_for("SyntaxError")
+    changing.write_text("from under_gunicorn import app\n1 2\n")
+    server.log.wait_for_change(changing, "SyntaxError")
     client = connect(server)
     client.get("/")
     answer = client.read()
     assert (answer.status, answer.body) == (500, b"The application has a syntax error, which the log shows.")
-    (tmp_path / "changing.py").write_text("from under_gunicorn import app  # mended\n")
-    server.log.wait_for("Application startup complete", 3)
+    changing.write_text("import sys\nfrom under_gunicorn import app\nprint('mended', file=sys.stderr)\n")
+    server.log.wait_for_change(changing, "^mended$")
     assert ask(connect(server))[0] != first
 
 
