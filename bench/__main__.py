@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from . import machine, rest, rounds, startup
-from .outcome import Outcome
-from .process import ROOT
+from pronghorn.bench import machine, rounds
+from pronghorn.bench.outcome import Outcome
+from pronghorn.bench.servers import SERVERS
+from pronghorn.bench.session import Session
+
+from . import rest, startup
 from .report import Report
 from .scenarios import SCENARIOS
-from .servers import SERVERS
-from .session import Session
 
 MEASUREMENTS: dict[str, Callable[[Session], Outcome]] = {
     **{scenario.name: partial(rounds.measure, scenario) for scenario in SCENARIOS},
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[[Session], Outcome]] = {
     **{crowd.name: partial(rest.measure_idle, crowd) for crowd in rest.CROWDS},
     "startup": startup.measure,
 }
+ROOT = Path(__file__).resolve().parent.parent
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1
 
 
@@ -56,6 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         session = Session(
             python=python,
+            root=ROOT,
             server_core=cores[0],
             load_core=cores[1],
             rounds=QUICK_ROUNDS if options.quick else options.rounds,

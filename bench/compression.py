@@ -19,8 +19,7 @@ from importlib import metadata
 from typing import Any
 
 from pronghorn._wire.deflate import MEMORY_LEVEL, WINDOW_BITS
-
-from . import machine
+from pronghorn.bench import machine
 
 MODULES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_zlib"}
 ROUNDS = 7

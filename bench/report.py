@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .outcome import Outcome
-from .servers import SERVERS
+from pronghorn.bench.outcome import Outcome
+from pronghorn.bench.servers import SERVERS
 
 METHOD = """\
 One run, servers side by side. Each server has one worker, pinned to core {server_core};

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from pronghorn.bench.outcome import Column, Outcome, at_most, middle
+from pronghorn.bench.process import NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.session import Session
+
 from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
-from .outcome import Column, Outcome, at_most, middle
-from .process import NotEnoughFiles, Process, ServerFailed, allow_connections
 from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
-from .session import Session
 
 SERVERS = ("pronghorn", *PEERS, "floor")
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")

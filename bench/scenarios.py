@@ -1,37 +1,21 @@
-"""What is measured under load: an application, its load, the servers to compare, and what pronghorn should reach."""
+"""What is measured under load."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pathlib import Path
+
+from pronghorn.bench.load import Wrk
+from pronghorn.bench.scenario import Scenario
 
 from .exchange import Echo, Exchange
-from .load import WebSockets, Wrk
+from .websocket import WebSockets
 
+LUA = Path(__file__).resolve().parent / "lua"
 PEERS = ("uvicorn", "peregrine", "weft", "granian")
 WEBSOCKET_PEERS = ("uvicorn", "peregrine", "weft", "granian-ws")
 # 1 MiB bodies on more connections, and 4 MiB ones on more than four, measure the processor's caches, not the server.
 UPLOADS, DOWNLOADS = 16, 4
 SOCKETS, AUDIENCE = 32, 1000
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One table. `targets` gives, per peer, the least ratio of the subject's answers per second to the peer's."""
-
-    name: str
-    title: str
-    app: str
-    load: Wrk | WebSockets
-    exchange: Exchange | Echo
-    servers: tuple[str, ...]
-    targets: dict[str, float]
-    subject: str = "pronghorn"
-    other_loads: dict[str, Wrk] = field(default_factory=dict)
-    unit: str = "request"
-
-    def load_for(self, server: str) -> Wrk | WebSockets:
-        """What loads `server`: another script of the same programme, if it has one of its own."""
-        return self.other_loads.get(server, self.load)
 
 
 PLAIN = Exchange(body=b"Hello, world!")
@@ -42,7 +26,7 @@ SCENARIOS = (
         "plain",
         "Plain GET",
         "bench.apps:plain",
-        Wrk("get.lua"),
+        Wrk(LUA / "get.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"floor": 0.75, "peregrine": 1.2, "uvicorn": 3.2},
@@ -51,7 +35,7 @@ SCENARIOS = (
         "browser",
         "Plain GET with the 14 headers of a browser",
         "bench.apps:plain",
-        Wrk("browser.lua"),
+        Wrk(LUA / "browser.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"peregrine": 1.2, "uvicorn": 3.2},
@@ -60,17 +44,17 @@ SCENARIOS = (
         "pipelined",
         "Plain GET, pipelined 16 deep (the floor: one at a time)",
         "bench.apps:plain",
-        Wrk("pipelined.lua"),
+        Wrk(LUA / "pipelined.lua"),
         PLAIN,
         ("pronghorn", *PEERS, "floor"),
         {"floor": 450 / 222, "peregrine": 2.4, "uvicorn": 7.0},
-        other_loads={"floor": Wrk("get.lua")},
+        other_loads={"floor": Wrk(LUA / "get.lua")},
     ),
     Scenario(
         "default",
         "Plain GET, out of the box: access log on, to a file",
         "bench.apps:plain",
-        Wrk("get.lua"),
+        Wrk(LUA / "get.lua"),
         PLAIN,
         ("pronghorn-default", "uvicorn-default"),
         {"uvicorn-default": 6.0},
@@ -80,7 +64,7 @@ SCENARIOS = (
         "tls",
         "Plain GET over TLS 1.3",
         "bench.apps:plain",
-        Wrk("get.lua", secure=True),
+        Wrk(LUA / "get.lua", secure=True),
         PLAIN,
         ("pronghorn-tls", *(f"{peer}-tls" for peer in PEERS)),
         {"peregrine-tls": 0.9, "uvicorn-tls": 3.0},
@@ -90,7 +74,7 @@ SCENARIOS = (
         "starlette",
         "Starlette, JSON",
         "bench.app_starlette:app",
-        Wrk("get.lua"),
+        Wrk(LUA / "get.lua"),
         Exchange("/json", body=b'{"message":"Hello, world!"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.1, "uvicorn": 2.2},
@@ -99,7 +83,7 @@ SCENARIOS = (
         "fastapi",
         "FastAPI, JSON, a path and a query parameter",
         "bench.app_fastapi:app",
-        Wrk("get.lua"),
+        Wrk(LUA / "get.lua"),
         Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.0, "uvicorn": 1.7},
@@ -108,7 +92,7 @@ SCENARIOS = (
         "post-1k",
         "POST 1 KiB, echoed",
         "bench.apps:echo",
-        Wrk("post_1k.lua"),
+        Wrk(LUA / "post_1k.lua"),
         Exchange(sent=b"x" * 1024, body=b"x" * 1024),
         ("pronghorn", *PEERS),
         {"peregrine": 1.2},
@@ -117,7 +101,7 @@ SCENARIOS = (
         "post-1m",
         "POST 1 MiB, its length answered",
         "bench.apps:length",
-        Wrk("post_1m.lua", UPLOADS),
+        Wrk(LUA / "post_1m.lua", UPLOADS),
         Exchange(sent=b"x" * 1048576, body=b"1048576"),
         ("pronghorn", *PEERS),
         {"peregrine": 1.0},
@@ -126,7 +110,7 @@ SCENARIOS = (
         "stream",
         "Response of 4 MiB streamed in chunks of 64 KiB",
         "bench.apps:stream",
-        Wrk("get.lua", DOWNLOADS),
+        Wrk(LUA / "get.lua", DOWNLOADS),
         Exchange(body=b"x" * 4194304),
         ("pronghorn", *PEERS),
         {"peregrine": 1.3},
@@ -135,7 +119,7 @@ SCENARIOS = (
         "pure",
         "Plain GET, interpreted (PRONGHORN_PURE=1)",
         "bench.apps:plain",
-        Wrk("get.lua"),
+        Wrk(LUA / "get.lua"),
         PLAIN,
         ("pronghorn-pure", "uvicorn"),
         {"uvicorn": 1.0},

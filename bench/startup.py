@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from .outcome import Column, Outcome, at_most, middle
-from .process import ServerFailed
+from pronghorn.bench.outcome import Column, Outcome, at_most, middle
+from pronghorn.bench.process import ServerFailed
+from pronghorn.bench.session import Session
+
 from .rest import REQUEST, read_answer
 from .scenarios import PEERS
-from .session import Session
 
 SERVERS = ("pronghorn", *PEERS, "floor")
 ROUNDS, QUICK_ROUNDS = 11, 5

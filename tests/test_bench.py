@@ -16,19 +16,22 @@ from typing import Any, cast
 import pytest
 
 import pronghorn
-from bench import apps, load, rounds
+from bench import apps
 from bench.__main__ import MEASUREMENTS, names_of, positive
 from bench.exchange import Echo
-from bench.load import Load, LoadFailed, WebSockets, Wrk
-from bench.machine import Interpreter
-from bench.outcome import at_least, at_most, middle
-from bench.process import CPU, Process, ServerFailed
 from bench.report import table
-from bench.rounds import Round, row
-from bench.scenarios import SCENARIOS, Scenario
-from bench.servers import SERVERS
-from bench.session import Session
+from bench.scenarios import SCENARIOS
+from bench.websocket import WebSockets
 from pronghorn import loader
+from pronghorn.bench import load, rounds
+from pronghorn.bench.load import Load, LoadFailed, Wrk
+from pronghorn.bench.machine import Interpreter
+from pronghorn.bench.outcome import at_least, at_most, middle
+from pronghorn.bench.process import CPU, Process, ServerFailed
+from pronghorn.bench.rounds import Round, row
+from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.servers import SERVERS
+from pronghorn.bench.session import Session
 
 ECHO = WebSockets("echo", "text", 64, 2)
 REPORT = """Running 1s test @ http://127.0.0.1:8000/
@@ -61,7 +64,7 @@ def test_errors_bear_the_names_that_the_programme_gives_them() -> None:
 
 
 def test_wrk_is_told_what_to_ask() -> None:
-    arguments = Wrk("get.lua", 4).arguments(8000, "/json", 3)
+    arguments = Wrk(Path("get.lua"), 4).arguments(8000, "/json", 3)
     assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
 
 
@@ -315,7 +318,7 @@ def test_every_server_lacks_what_all_need() -> None:
 def a_session(*, wanted: tuple[str, ...] = (), quick: bool = False, missing: tuple[str, ...] = ()) -> Session:
     """A session that starts nothing."""
     lacking = dict.fromkeys(missing, "module")
-    return Session("python", 0, 1, 1, 1, quick=quick, wanted=wanted, missing=lacking, directory=Path())
+    return Session("python", Path(), 0, 1, 1, 1, quick=quick, wanted=wanted, missing=lacking, directory=Path())
 
 
 NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")
@@ -372,7 +375,7 @@ def test_numbers_above_zero(text: str) -> None:
 def test_scenario_names_what_there_is(scenario: Scenario) -> None:
     assert {scenario.subject, *scenario.targets} <= set(scenario.servers) <= set(SERVERS)
     loads = [scenario.load_for(server) for server in scenario.servers]
-    assert all((load.SCRIPTS / each.script).is_file() for each in loads if isinstance(each, Wrk))
+    assert all(each.script.is_file() for each in loads if isinstance(each, Wrk))
     assert {type(each) for each in loads} == {type(scenario.load)}
 
 

@@ -7,10 +7,9 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
-SCRIPTS = Path(__file__).resolve().parent / "lua"
-CLIENT = Path(__file__).resolve().parent / "websocket.c"
+HERE = Path(__file__).resolve().parent
 CONNECTIONS = 64
 
 
@@ -35,13 +34,27 @@ class Load:
         return self.requests / self.seconds
 
 
+class Loader(Protocol):
+    """A programme with what it is told."""
+
+    @property
+    def connections(self) -> int:
+        """How many it opens."""
+
+    def programme(self, directory: Path) -> str:
+        """What to execute, made in `directory` if it has to be. Raises LoadFailed."""
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """How to load `target` at `port` for whole `seconds`."""
+
+
 @dataclass(frozen=True)
 class Wrk:
-    """HTTP, over TLS if it is to be `secure`: wrk with a script of lua/. The error `status` counts answers of 400 and
-    above.
+    """HTTP, over TLS if it is to be `secure`: wrk with a script that ends in `dofile("report.lua")`. The error `status`
+    counts answers of 400 and above.
     """
 
-    script: str
+    script: Path
     connections: int = CONNECTIONS
     secure: bool = False
 
@@ -52,33 +65,7 @@ class Wrk:
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
         """How to load `target` at `port` for whole `seconds`."""
         url = f"{'https' if self.secure else 'http'}://127.0.0.1:{port}{target}"
-        return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", self.script, url]
-
-
-@dataclass(frozen=True)
-class WebSockets:
-    """WebSocket: websocket.c in one of its modes, with messages of `size` bytes."""
-
-    mode: Literal["echo", "broadcast"]
-    kind: Literal["text", "binary"]
-    size: int
-    connections: int
-
-    def programme(self, directory: Path) -> str:
-        """What to execute: compiled into `directory` unless it is there. Raises LoadFailed."""
-        path = directory / CLIENT.stem
-        if not path.exists():
-            try:
-                subprocess.run(["cc", "-O2", "-o", path, CLIENT], capture_output=True, text=True, check=True)
-            except FileNotFoundError:
-                raise LoadFailed(f"{CLIENT.name} needs a C compiler: there is no cc") from None
-            except subprocess.CalledProcessError as error:
-                raise LoadFailed(f"{CLIENT.name} does not compile: {error.stderr.strip()}") from None
-        return str(path)
-
-    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
-        """How to load `target` at `port` for whole `seconds`."""
-        return [self.mode, self.kind, *map(str, (self.size, self.connections, seconds, port)), target]
+        return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(self.script), url]
 
 
 def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
@@ -87,7 +74,7 @@ def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
     try:
         done = subprocess.run(
             [programme, *arguments],
-            cwd=SCRIPTS,
+            cwd=HERE,
             capture_output=True,
             text=True,
             timeout=seconds + 30,

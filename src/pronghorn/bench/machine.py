@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from .process import TICKS
-from .servers import SERVERS
+from pronghorn.bench.process import TICKS
+from pronghorn.bench.servers import SERVERS
 
 DISTRIBUTIONS = (
     *("pronghorn", "uvicorn", "uvloop", "httptools", "websockets", "peregrine-server", "weft-server", "granian"),

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .servers import Server
+from pronghorn.bench.servers import Server
 
-ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 SPARE_DESCRIPTORS = 200
@@ -57,9 +56,9 @@ class Memory:
 
 
 class Process:
-    """One running server. Its output goes to a regular file, whose end explains a failure."""
+    """One running server, which imports from `root`. Its output goes to a regular file; its end explains a failure."""
 
-    def __init__(self, server: Server, python: str, app: str, core: int, directory: Path) -> None:
+    def __init__(self, server: Server, python: str, app: str, root: Path, core: int, directory: Path) -> None:
         self.server = server
         self.port = free_port()
         if server.secure:
@@ -68,7 +67,7 @@ class Process:
         with self._log.open("ab") as output:
             self._popen = subprocess.Popen(
                 server.command(python, app, self.port, directory / CERTIFICATE, directory / KEY),
-                cwd=ROOT,
+                cwd=root,
                 env=server.environ(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

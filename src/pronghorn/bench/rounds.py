@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from . import load
-from .machine import busy_seconds
-from .outcome import Column, Outcome, Row, at_least, middle
-from .process import CPU, NotEnoughFiles, Process, ServerFailed, allow_connections
-from .scenarios import Scenario
-from .session import Session
+from pronghorn.bench import load
+from pronghorn.bench.machine import busy_seconds
+from pronghorn.bench.outcome import Column, Outcome, Row, at_least, middle
+from pronghorn.bench.process import CPU, NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.session import Session
 
 WARM_UP_SECONDS = 1
 FULL = 0.9

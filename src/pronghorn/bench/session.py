@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import Process
-from .servers import SERVERS
+from pronghorn.bench.process import Process
+from pronghorn.bench.servers import SERVERS
 
 
 @dataclass(frozen=True)
 class Session:
-    """`wanted` restricts the servers, by name or by the name before the first hyphen; empty means all."""
+    """`wanted` restricts the servers, by name or by the name before the first hyphen; empty means all.
+
+    Applications are imported from `root`; `directory` is for what the run leaves, and is removed after it.
+    """
 
     python: str
+    root: Path
     server_core: int
     load_core: int
     rounds: int
@@ -42,7 +46,7 @@ class Session:
     @contextmanager
     def running(self, name: str, app: str) -> Iterator[Process]:
         """Start a server, end it afterwards."""
-        process = Process(SERVERS[name], self.python, app, self.server_core, self.directory)
+        process = Process(SERVERS[name], self.python, app, self.root, self.server_core, self.directory)
         try:
             yield process
         finally:

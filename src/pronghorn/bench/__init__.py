@@ -1,0 +1,1 @@
+"""Measures servers side by side: the engine of `python -m bench` in the repository."""
