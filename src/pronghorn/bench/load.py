@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pronghorn.bench.process import pinning
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 64
@@ -68,8 +69,8 @@ class Wrk:
         return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(self.script), url]
 
 
-def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
-    """Run for whole `seconds`. Raises LoadFailed."""
+def run(programme: str, arguments: list[str], seconds: int, core: int | None) -> Load:
+    """Run for whole `seconds`, on `core` if there is one. Raises LoadFailed."""
     name = Path(programme).name
     try:
         done = subprocess.run(
@@ -78,7 +79,7 @@ def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
             capture_output=True,
             text=True,
             timeout=seconds + 30,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=pinning(core),
         )
     except subprocess.TimeoutExpired:
         raise LoadFailed(f"{name} did not end within {seconds + 30} s") from None

@@ -7,10 +7,8 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Collection
 from pathlib import Path
 
-from pronghorn.bench.process import TICKS
 from pronghorn.bench.servers import SERVERS
 
 DISTRIBUTIONS = (
@@ -79,18 +77,6 @@ def describe() -> dict[str, str]:
         "memory": f"{memory / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
     }
-
-
-def busy_seconds(cores: Collection[int]) -> float:
-    """Seconds that `cores` have worked since the start of the machine, for whomever (proc(5), /proc/stat)."""
-    names = {f"cpu{core}" for core in cores}
-    ticks = 0
-    for line in Path("/proc/stat").read_text().splitlines():
-        name, *fields = line.split()
-        if name in names:
-            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-            ticks += user + nice + system + irq + softirq + steal
-    return ticks / TICKS
 
 
 def wrk_version() -> str | None:

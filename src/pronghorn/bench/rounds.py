@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pronghorn.bench import load
-from pronghorn.bench.machine import busy_seconds
 from pronghorn.bench.outcome import Column, Outcome, Row, at_least, middle
-from pronghorn.bench.process import CPU, NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.process import (
+    CPU,
+    NotEnoughFiles,
+    Process,
+    ServerFailed,
+    allow_connections,
+    busy_seconds,
+    children,
+)
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
@@ -100,12 +106,6 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
     if seen and not seen.requests:
         errors = errors or "no answer"
     return Round(seen, taken, server, client, max(0.0, busy - server.total - client.total), errors)
-
-
-def children() -> CPU:
-    """CPU of the children that have ended: over the window of a round, that is the load."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return CPU(used.ru_utime, used.ru_stime)
 
 
 def row(rounds: list[Round], subject: list[Round] | None) -> Row:

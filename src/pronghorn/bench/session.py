@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,21 @@ from pronghorn.bench.servers import SERVERS
 class Session:
     """`wanted` restricts the servers, by name or by the name before the first hyphen; empty means all.
 
-    Applications are imported from `root`; `directory` is for what the run leaves, and is removed after it.
+    Without cores, nothing is pinned. Servers run in `root`, with `environment` if they are not to have their own;
+    `directory` is for what the run leaves, and is removed after it.
     """
 
     python: str
     root: Path
-    server_core: int
-    load_core: int
+    server_core: int | None
+    load_core: int | None
     rounds: int
     seconds: int
     quick: bool
     wanted: Collection[str]
     missing: dict[str, str]
     directory: Path
+    environment: Mapping[str, str] | None = None
 
     def choose(self, names: Iterable[str], essential: Collection[str]) -> list[str]:
         """The servers to measure out of `names`; a quick run measures the `essential` ones, unless some are wanted."""
@@ -46,7 +48,9 @@ class Session:
     @contextmanager
     def running(self, name: str, app: str) -> Iterator[Process]:
         """Start a server, end it afterwards."""
-        process = Process(SERVERS[name], self.python, app, self.root, self.server_core, self.directory)
+        process = Process(
+            SERVERS[name], self.python, app, self.root, self.server_core, self.directory, self.environment
+        )
         try:
             yield process
         finally:
