@@ -20,7 +20,9 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened."""
+    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened; the
+    p99.9 is 0 where the programme does not tell it.
+    """
 
     requests: int
     seconds: float
@@ -28,6 +30,7 @@ class Load:
     p50_us: int
     p99_us: int
     errors: dict[str, int]
+    p999_us: int = 0
 
     @property
     def per_second(self) -> float:
@@ -100,5 +103,6 @@ def parse(output: str) -> Load:
         bytes=numbers.pop("bytes"),
         p50_us=numbers.pop("p50"),
         p99_us=numbers.pop("p99"),
+        p999_us=numbers.pop("p999", 0),
         errors={kind: count for kind, count in numbers.items() if count},
     )

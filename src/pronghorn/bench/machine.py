@@ -7,13 +7,15 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from pronghorn.bench.servers import SERVERS
+from pronghorn.bench.servers import SERVERS, Server
 
 DISTRIBUTIONS = (
-    *("pronghorn", "uvicorn", "uvloop", "httptools", "websockets", "peregrine-server", "weft-server", "granian"),
-    *("aiofastnet", "starlette", "fastapi", "pydantic"),
+    *("pronghorn", "uvicorn", "peregrine-server", "weft-server", "granian", "fastpysgi", "gunicorn", "daphne"),
+    *("hypercorn", "uvloop", "httptools", "websockets", "wsproto", "aiofastnet", "twisted", "h11"),
+    *("starlette", "fastapi", "pydantic", "django"),
 )
 
 ASK_PYTHON = """
@@ -41,8 +43,9 @@ json.dump({
 class Interpreter:
     """The Python that runs the servers: its version and what is installed in it."""
 
-    def __init__(self, python: str) -> None:
-        modules = sorted({module for server in SERVERS.values() for module in server.needs})
+    def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
+        self._servers = servers
+        modules = sorted({module for server in servers.values() for module in server.needs})
         done = subprocess.run(
             [python, "-c", ASK_PYTHON],
             input=json.dumps([modules, DISTRIBUTIONS]),
@@ -50,7 +53,7 @@ class Interpreter:
             text=True,
             check=True,
             timeout=60,
-            env=SERVERS["floor"].environ(),
+            env=SERVERS["pronghorn"].environ(),
         )
         answer = json.loads(done.stdout)
         self.absent: set[str] = set(answer["absent"])
@@ -63,7 +66,7 @@ class Interpreter:
 
     def missing(self) -> dict[str, str]:
         """The servers that cannot run, each with what is not installed."""
-        lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in SERVERS.items()}
+        lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in self._servers.items()}
         return {name: ", ".join(modules) for name, modules in lacking.items() if modules}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pronghorn.bench import load
-from pronghorn.bench.outcome import Column, Outcome, Row, at_least, middle
+from pronghorn.bench.outcome import Column, Headline, Outcome, Row, at_least, middle
 from pronghorn.bench.process import (
     CPU,
     NotEnoughFiles,
@@ -22,6 +23,8 @@ from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
 WARM_UP_SECONDS = 1
+# What starting and ending a server takes, and what goes on before and after a round.
+START_SECONDS, AROUND_SECONDS = 0.9, 0.15
 FULL = 0.9
 QUIET = 0.05
 
@@ -50,7 +53,10 @@ class Round:
 
 def measure(scenario: Scenario, session: Session) -> Outcome:
     """Run the scenario."""
-    outcome = Outcome(scenario.name, scenario.title, columns(scenario.unit))
+    headline = Headline(scenario.title, "per_second", ratio="ratio")
+    outcome = Outcome(
+        scenario.name, scenario.title, columns(scenario.unit), headlines=[headline], subject=scenario.subject
+    )
     rounds: dict[str, list[Round]] = {}
     try:
         allow_connections(scenario.load.connections)
@@ -64,6 +70,13 @@ def measure(scenario: Scenario, session: Session) -> Outcome:
         outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
     outcome.notes += remarks(outcome.rows)
     return outcome
+
+
+def seconds(scenario: Scenario, session: Session) -> float:
+    """About how long the scenario takes."""
+    servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+    each = START_SECONDS + WARM_UP_SECONDS + AROUND_SECONDS + session.rounds * (session.seconds + AROUND_SECONDS)
+    return len(servers) * each
 
 
 def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list[str]) -> dict[str, list[Round]]:
@@ -92,7 +105,9 @@ def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list
 def one_round(process: Process, scenario: Scenario, programme: str, seconds: int, session: Session) -> Round:
     """Load one server, and account the CPU over the same window."""
     arguments = scenario.load_for(process.server.name).arguments(process.port, scenario.exchange.target, seconds)
-    cores = (session.server_core, session.load_core)
+    cores = {session.server_core, session.load_core}
+    if None in cores:
+        cores = set(range(os.cpu_count() or 1))
     process.forget_output()
     server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""

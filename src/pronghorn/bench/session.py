@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pronghorn.bench.process import Process
-from pronghorn.bench.servers import SERVERS
+from pronghorn.bench.servers import SERVERS, Server
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Session:
     missing: dict[str, str]
     directory: Path
     environment: Mapping[str, str] | None = None
+    servers: Mapping[str, Server] = field(default_factory=lambda: SERVERS)
 
     def choose(self, names: Iterable[str], essential: Collection[str]) -> list[str]:
         """The servers to measure out of `names`; a quick run measures the `essential` ones, unless some are wanted."""
@@ -49,7 +50,7 @@ class Session:
     def running(self, name: str, app: str) -> Iterator[Process]:
         """Start a server, end it afterwards."""
         process = Process(
-            SERVERS[name], self.python, app, self.root, self.server_core, self.directory, self.environment
+            self.servers[name], self.python, app, self.root, self.server_core, self.directory, self.environment
         )
         try:
             yield process
