@@ -137,7 +137,8 @@ SCENARIOS = (
         "bench.apps:stream",
         Wrk(LUA / "get.lua", DOWNLOADS),
         Exchange(body=b"x" * 4194304),
-        ("pronghorn", *PEERS),
+        # fastpysgi 0.6 does not come to the end of a body of several messages.
+        ("pronghorn", *(peer for peer in PEERS if peer != "fastpysgi")),
         {"peregrine": 1.3},
     ),
     Scenario(

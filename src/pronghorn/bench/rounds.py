@@ -89,6 +89,9 @@ def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list
                 process = stack.enter_context(session.running(name, scenario.app))
                 scenario.exchange.check(process)
                 processes.append(process)
+                if process.server.restless:
+                    process.stop()
+                    stack.callback(process.go_on)
             except ServerFailed as error:
                 notes.append(session.say_failed(error))
         for process in () if session.quick else processes:
@@ -109,6 +112,8 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
     if None in cores:
         cores = set(range(os.cpu_count() or 1))
     process.forget_output()
+    if process.server.restless:
+        process.go_on()
     server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""
     try:
@@ -118,6 +123,8 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
         errors = str(error)
     taken = time.perf_counter() - start
     server, client, busy = process.cpu() - server, children() - client, busy_seconds(cores) - busy
+    if process.server.restless:
+        process.stop()
     if seen and not seen.requests:
         errors = errors or "no answer"
     return Round(seen, taken, server, client, max(0.0, busy - server.total - client.total), errors)
