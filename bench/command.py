@@ -116,7 +116,7 @@ def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise OutOfTime
 
-    signal.signal(signal.SIGALRM, give_up)
+    previous = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(int(PATIENCE * whole + SPARE_SECONDS))
     try:
         for number, name in enumerate(list(left), 1):
@@ -131,6 +131,7 @@ def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], 
         return outcomes, cut
     finally:
         signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
     return outcomes, ""
 
 

@@ -21,6 +21,7 @@ SPEEDS = {
     ),
     "websocket": ("WebSocket messages per second", ("ws-64", "ws-64k", "ws-broadcast")),
 }
+CPU = ("plain", "browser", "starlette", "fastapi", "django", "ws-64")
 MIB, KIB, MILLISECOND = 1 / 2**20, 1 / 2**10, 1e3
 # Scenario, key, scale and heading of each panel.
 COSTS = (
@@ -49,6 +50,10 @@ def drawn(report: Report) -> Iterator[tuple[str, Chart]]:
         if panels := filled(panels):
             dashed = any(each in panel for panel in panels.values() for each in REFERENCES)
             yield name, charts.bars(title, panels, note=reference if dashed else note, references=REFERENCES)
+    panels = {short(outcomes[each]): costs(outcomes[each]) for each in CPU if each in outcomes}
+    if panels := filled(panels):
+        title = "CPU for a request or a message, µs"
+        yield "cpu", charts.bars(title, panels, note=reference, references=REFERENCES, least_is_best=True)
     for name, outcome in outcomes.items():
         if name == "connections":
             yield name, by_connections(outcome, note)
@@ -99,6 +104,11 @@ def by_connections(outcome: Outcome, note: str) -> Chart:
 def speeds(outcome: Outcome) -> Panel:
     """Answers per second, by server."""
     return {family(name): row["per_second"] for name, row in outcome.rows.items() if row["per_second"]}
+
+
+def costs(outcome: Outcome) -> Panel:
+    """CPU of an answer in microseconds, by server."""
+    return {family(name): row["cpu_us"] for name, row in outcome.rows.items() if row["cpu_us"]}
 
 
 def short(outcome: Outcome) -> str:

@@ -36,13 +36,13 @@ def main() -> None:
     print(f"python -m bench now runs in {DIRECTORY.relative_to(ROOT)}")
 
 
-def enter() -> None:
-    """Go on in the environment if it is there: with the same arguments, in place of this process."""
+def enter(module: str = "bench") -> None:
+    """Go on with `module` in the environment if it is there: with the same arguments, in place of this process."""
     if not (DIRECTORY / "pyvenv.cfg").exists():
         print("bench: in this interpreter; python -m bench.environment makes one with all servers", file=sys.stderr)
     elif Path(sys.prefix) != DIRECTORY:
         print(f"bench: in {DIRECTORY.relative_to(ROOT)}", file=sys.stderr)
-        os.execv(PYTHON, [str(PYTHON), "-m", "bench", *sys.argv[1:]])
+        os.execv(PYTHON, [str(PYTHON), "-m", module, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

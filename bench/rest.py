@@ -17,7 +17,7 @@ from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
 
 SERVERS = ("pronghorn", *PEERS, "floor", "nginx")
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")
-STARTS, QUICK_STARTS = 3, 1
+STARTS, CROWD_STARTS, QUICK_STARTS = 3, 2, 1
 START_SECONDS, CONNECT_SECONDS = 0.9, 0.00025
 BATCH = 500
 KIB = 1024
@@ -117,7 +117,7 @@ def start_seconds(session: Session) -> float:
 
 def idle_seconds(crowd: Crowd, session: Session) -> float:
     """About how long `measure_idle` takes."""
-    starts = len(crowd.kinds) * (QUICK_STARTS if session.quick else STARTS)
+    starts = len(crowd.kinds) * (QUICK_STARTS if session.quick else CROWD_STARTS)
     each = START_SECONDS + crowd.count * CONNECT_SECONDS
     return len(session.choose(crowd.servers, ESSENTIAL)) * starts * each
 
@@ -136,7 +136,7 @@ def measure_idle(crowd: Crowd, session: Session) -> Outcome:
         outcome.notes.append(session.say_failed(error))
         return outcome
     for name in session.choose(crowd.servers, ESSENTIAL):
-        starts = range(QUICK_STARTS if session.quick else STARTS)
+        starts = range(QUICK_STARTS if session.quick else CROWD_STARTS)
         try:
             costs = {
                 kind.name: [connection_cost(session, name, kind, crowd.count) for _ in starts] for kind in crowd.kinds

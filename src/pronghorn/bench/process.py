@@ -141,6 +141,18 @@ class Process:
         """Empty the log file, so that an access log does not fill the disk."""
         os.truncate(self._log, 0)
 
+    def stop(self) -> None:
+        """Let it do nothing until `go_on`."""
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+
     def end(self) -> None:
         """End the server and what it started: asked first, then killed; by process id only."""
         _, *children = self._tree()

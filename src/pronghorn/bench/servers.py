@@ -15,13 +15,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Server:
-    """A command line after the interpreter, the modules without which it cannot run, and what to install for them."""
+    """A command line after the interpreter, the modules without which it cannot run, and what to install for them.
+
+    A `restless` one uses CPU when nothing is asked of it, so that it is stopped while others are loaded.
+    """
 
     name: str
     arguments: str
     needs: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     package: str = ""
+    restless: bool = False
 
     @property
     def secure(self) -> bool:
@@ -83,6 +87,7 @@ SERVERS = {
             " {app} --host 127.0.0.1 --port {port} --loglevel 4",
             ("fastpysgi", "uvloop"),
             package="fastpysgi uvloop",
+            restless=True,
         ),
         Server(
             "gunicorn",
