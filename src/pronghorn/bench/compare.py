@@ -43,6 +43,10 @@ class Comparison:
             servers = self.scenario.servers
             started = [stack.enter_context(self.session.running(name, self.scenario.app)) for name in servers]
             processes = [process for process in started if self._is_answered_by(process)]
+            for process in processes:
+                if process.server.restless:
+                    process.stop()
+                    stack.callback(process.go_on)
             self.seconds = len(processes) * (WARM_UP_SECONDS + self.session.rounds * self.session.seconds)
             for process in processes:
                 self._load(process, programme, WARM_UP_SECONDS, "warming up")
