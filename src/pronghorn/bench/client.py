@@ -28,7 +28,14 @@ class Tally:
         self.latencies = array("d")
         self.bytes = 0
         self.errors: Counter[str] = Counter()
+        self.open: set[asyncio.Transport] = set()
         self.over = False
+
+    def end(self) -> None:
+        """Close all connections, and count no more."""
+        self.over = True
+        for transport in self.open:
+            transport.abort()
 
     def line(self, seconds: float) -> str:
         """As load.py reads it."""
@@ -55,6 +62,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._tally.over:
+            self._transport.abort()
+            return
+        self._tally.open.add(self._transport)
         self._parser = httptools.HttpResponseParser(self)
         self._ask()
 
@@ -80,6 +91,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._tally.over:
             return
+        self._tally.open.remove(self._transport)
         if self._waiting and error is None and self._has_head and not self._parser.should_keep_alive():
             self._count()  # the end of the connection is that of the body
         elif self._waiting:
@@ -112,8 +124,9 @@ async def load(port: int, seconds: float, connections: int, requests: Sequence[b
     tally, start = Tally(), perf_counter()
     await asyncio.gather(*(connect(port, requests, tally) for _ in range(connections)))
     await asyncio.sleep(start + seconds - perf_counter())
-    tally.over = True
-    return tally.line(perf_counter() - start)
+    line = tally.line(perf_counter() - start)
+    tally.end()
+    return line
 
 
 def percentile(ordered: Sequence[float], share: int) -> int:

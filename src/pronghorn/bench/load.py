@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +72,23 @@ class Wrk:
         """How to load `target` at `port` for whole `seconds`."""
         url = f"{'https' if self.secure else 'http'}://127.0.0.1:{port}{target}"
         return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(self.script), url]
+
+
+@dataclass(frozen=True)
+class Client:
+    """HTTP: client.py, which sends the `requests`, a file each."""
+
+    requests: Sequence[Path]
+    connections: int = CONNECTIONS
+
+    def programme(self, directory: Path) -> str:
+        """What to execute."""
+        return sys.executable
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """How to load the server at `port` for whole `seconds`; the requests have their targets."""
+        numbers = map(str, (port, seconds, self.connections))
+        return ["-P", "-m", "pronghorn.bench.client", *numbers, *map(str, self.requests)]
 
 
 def run(programme: str, arguments: list[str], seconds: int, core: int | None) -> Load:

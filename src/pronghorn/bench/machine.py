@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from pronghorn.bench.servers import SERVERS, Server
 
 DISTRIBUTIONS = (
@@ -72,12 +74,12 @@ class Interpreter:
 
 def describe() -> dict[str, str]:
     """The machine: processor, cores, memory, kernel."""
-    model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cpuinfo = Path("/proc/cpuinfo")
+    told = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
-        "processor": model[1] if model else platform.machine(),
+        "processor": told[1] if told else platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
-        "memory": f"{memory / 2**30:.0f} GiB",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
     }
 
