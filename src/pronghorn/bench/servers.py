@@ -104,8 +104,8 @@ SERVERS = {
         ),
         Server(
             "hypercorn",
-            "-m hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop --workers 1 --backlog 2048 --keep-alive 75"
-            " --log-level error",
+            "-m hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop --workers 1 --backlog 2048"
+            " --keep-alive 75 --log-level error",
             ("hypercorn", "uvloop"),
             package="hypercorn uvloop",
         ),
