@@ -1,6 +1,6 @@
 """The benchmarks' own virtual environment: `python -m bench.environment` makes it, and `python -m bench` uses it.
 
-It holds the peers and frameworks of requirements.txt, the tools, and this checkout, compiled; when that has changed since,
+It holds the peers and frameworks of requirements.txt, the tools, and this checkout, compiled; when that has changed,
 `python -m bench` installs it again.
 """
 
