@@ -6,10 +6,12 @@ import re
 import runpy
 import shutil
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import configurations
 import pytest
 from documentation import PAGES, ROOT, Block, Reader, blocks, reader
@@ -32,6 +34,9 @@ NOT_RUN = {
     ".ci/run": "it runs this",
     "python -m bench ": "takes minutes",
 }
+
+# Programs that not every system has.
+ONLY_SOMEWHERE = ("systemd-socket-activate",)
 
 SHELL = ("console", "sh")
 
@@ -67,6 +72,22 @@ def test_what_differs_from_the_page_is_refused(tmp_path: Path) -> None:
             follow(Block("page.md", 1, "console", "", "$ echo 1\n2\n"), following, None)
 
 
+@pytest.mark.parametrize(
+    ("language", "title", "text"),
+    [
+        ("python", "main.py", "def app(:\n"),
+        ("toml", "pyproject.toml", "[tool.pronghorn]\nprot = 1\n"),
+        ("yaml", "pod.yaml", "containers:\n- args: [pronghorn, 'main:app', --prot, '1']\n"),
+        ("ini", "app.service", "[Service]\nExecStart=/bin/pronghorn main:app --workers many\n"),
+        ("dockerfile", "Dockerfile", 'FROM python\nCMD ["pronghorn", "main:app", "--prot", "1"]\n'),
+        ("text", "Procfile", "web: pronghorn main:app --prot $PORT\n"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, language: str, title: str, text: str) -> None:
+    with reader(tmp_path, "") as following, pytest.raises((SyntaxError, click.UsageError)):
+        follow(Block("page.md", 1, language, title, text), following, None)
+
+
 def test_the_reference_has_every_parameter_once() -> None:
     reference: Any = runpy.run_path(str(ROOT / "docs" / "hooks" / "reference.py"))["reference"]()
     anchors = [name.replace("-", "_") for name in re.findall(r"\{ #([\w-]+) ", reference)]
@@ -74,8 +95,12 @@ def test_the_reference_has_every_parameter_once() -> None:
 
 
 def prepare(folder: Path, certificates: Any) -> None:
-    """What pages take for granted: an application, a certificate of it, the repository's examples."""
-    shutil.copy(ROOT / "examples" / "hello.py", folder / "main.py")
+    """What pages take for granted: applications, a certificate, a virtual environment, the repository's examples."""
+    for name in ("main.py", "mysite/asgi.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("from examples.hello import app\n\napplication = app\n")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
     shutil.copy(certificates.certificate, folder / "cert.pem")
     shutil.copy(certificates.key, folder / "key.pem")
     shutil.copy(certificates.authority, folder / "clients.pem")
@@ -103,8 +128,12 @@ def follow_command(command: str, output: str, following: Reader) -> None:
             follow_command(part, output if part is parts[-1] else "", following)
     elif re.match(r"(python -m )?pip install ", command):
         check_installation(command)
-    elif not command.startswith(tuple(NOT_RUN)):
+    elif not command.startswith(tuple(NOT_RUN)) and not (command.startswith(ONLY_SOMEWHERE) and is_missing(command)):
         following.command(command, output)
+
+
+def is_missing(command: str) -> bool:
+    return shutil.which(command.partition(" ")[0]) is None
 
 
 def check_installation(command: str) -> None:
