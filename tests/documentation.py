@@ -45,6 +45,9 @@ _VOLATILE = re.compile(
     )
 )
 
+# Said where the package was installed without a compiler.
+_INTERPRETED = "WARNING:  Running interpreted, several times slower: the compiled form was not built.\n"
+
 _RUNNER = """
 import ast, asyncio, inspect, sys
 path = sys.argv[1]
@@ -223,7 +226,7 @@ class Reader:
         return _SYSTEM.sub(rf"{self.folder}/\1/", self._with_free_ports(command))
 
     def _as_shown(self, text: str) -> str:
-        text = text.replace(f"{self.folder}/", "/")
+        text = text.replace(f"{self.folder}/", "/").replace(_INTERPRETED, "")
         return _without_volatile(_replace({free: port for port, free in self._ports.items()}, text))
 
 
