@@ -113,9 +113,11 @@ class Config:
     backlog: int = 2048
     timeout_keep_alive: float = 5
     timeout_notify: float = 30
+    """Seconds between two calls of `callback_notify`."""
     timeout_graceful_shutdown: float | None = 30
     timeout_worker_healthcheck: float = 5
     callback_notify: Callable[..., Awaitable[None]] | None = None
+    """Awaited without arguments in the server's loop, again and again while it serves."""
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile_password: str | None = None
@@ -124,6 +126,8 @@ class Config:
     ssl_ca_certs: Path | None = None
     ssl_ciphers: str | None = None
     ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = None
+    """Returns the context for TLS. Called with the configuration, and a function that makes the context which the other
+    parameters ask for."""
     headers: list[tuple[str, str]] | None = None
     factory: bool = False
     h11_max_incomplete_event_size: int | None = None
@@ -131,6 +135,7 @@ class Config:
     _: KW_ONLY
     app_dir: str | None = None
     install_signals: bool = True
+    """Whether `Server.serve` handles SIGINT and SIGTERM, in the main thread."""
     limit_head_size: int = 64 * 1024
     limit_head_fields: int = 100
     limit_target_size: int = 16 * 1024
