@@ -209,6 +209,7 @@ class Config:
         return self.reload or (self.workers or 1) > 1
 
     def configure_logging(self) -> None:
+        loader.look_in(self.app_dir)  # for the filters and handlers of the application that a configuration names
         log.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
 
     def load_app(self) -> Any:
