@@ -95,10 +95,8 @@ def test_the_reference_has_every_parameter_once() -> None:
 
 
 def prepare(folder: Path, certificates: Any) -> None:
-    """What pages take for granted: applications, a certificate, a virtual environment, the repository's examples."""
-    for name in ("main.py", "mysite/asgi.py"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("from examples.hello import app\n\napplication = app\n")
+    """What pages take for granted: an application, a certificate, a virtual environment, the repository's examples."""
+    shutil.copy(ROOT / "examples" / "hello.py", folder / "main.py")
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
     shutil.copy(certificates.certificate, folder / "cert.pem")
