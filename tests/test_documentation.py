@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import shutil
 import sys
 import sysconfig
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ SHELL = ("console", "sh")
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name: str, tmp_path: Path, certificates: Any) -> None:
+    if missing := missing_modules(list(blocks(PAGES[name]))):
+        pytest.skip(f"{', '.join(missing)} is not installed")
     text = PAGES[name].read_text(encoding="utf-8")
     prepare(tmp_path, certificates)
     with reader(tmp_path, text) as following:
@@ -92,6 +96,22 @@ def test_the_reference_has_every_parameter_once() -> None:
     reference: Any = runpy.run_path(str(ROOT / "docs" / "hooks" / "reference.py"))["reference"]()
     anchors = [name.replace("-", "_") for name in re.findall(r"\{ #([\w-]+) ", reference)]
     assert sorted(anchors) == sorted(config.parameters().keys() - {"app"})
+
+
+def missing_modules(page: list[Block]) -> list[str]:
+    """What the programs of a page import that is not here."""
+    own = {"main", *(Path(block.title).stem for block in page)}
+    nodes = [node for block in page if block.language == "python" for node in ast.walk(ast.parse(block.text))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return sorted({name for name in names if name.partition(".")[0] not in own and not is_importable(name)})
+
+
+def is_importable(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def prepare(folder: Path, certificates: Any) -> None:
