@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import json
 import re
 import shlex
@@ -20,6 +21,8 @@ import yaml
 from pronghorn import cli, settings
 
 SECONDS = 20
+
+_NGINX_WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def check(language: str, path: Path, certificates: Any) -> None:
@@ -61,7 +64,7 @@ def _check_unit(path: Path, text: str) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=SECONDS
     )
-    said = [line for line in done.stderr.splitlines() if path.name in line]
+    said = [line for line in done.stderr.splitlines() if re.search(rf"{path.name}:\d+: ", line)]
     assert not said, "\n".join(said)
 
 
@@ -69,13 +72,15 @@ def _check_nginx(path: Path, text: str, certificates: Any) -> None:
     assert text.count("{") == text.count("}")
     if not (nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
         return
-    if not re.search(r"^events\b", text, re.MULTILINE):
-        text = f"events {{}}\nhttp {{\n{text}\n}}\n"
+    # Not everybody may use ports below 1024, or write where nginx usually does.
+    sockets = itertools.count()
+    text = re.sub(r"\blisten\s+(?:\[::\]:)?\d+", lambda _: f"listen unix:{path.parent}/{next(sockets)}.sock", text)
     files = {"ssl_certificate": certificates.certificate, "ssl_certificate_key": certificates.key}
     text = re.sub(r"\b(ssl_certificate(?:_key)?)\s+[^;]+;", lambda found: f"{found[1]} {files[found[1]]};", text)
-    # Ports below 1024 are not everybody's, and a log is nobody's.
-    text = re.sub(r"\blisten\s+(?:\[::\]:)?\d+", "listen 127.0.0.1:0", text)
-    path.write_text(f"pid {path.parent}/nginx.pid;\nerror_log stderr;\n{text}")
+    own = "".join(f"{each}_temp_path {path.parent}/{each};\n" for each in _NGINX_WRITES)
+    path.write_text(
+        f"pid {path.parent}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{own}{text}}}\n"
+    )
     command = [nginx, "-t", "-q", "-p", str(path.parent), "-c", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
@@ -133,7 +138,7 @@ def _check_command(words: list[str]) -> None:
     if not words or Path(words[0]).name != "pronghorn":
         return
     try:
-        cli.main.make_context("pronghorn", words[1:])
+        cli.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]])
     except click.BadParameter as error:
         if "does not exist" not in error.format_message():
             raise

@@ -22,10 +22,12 @@ PAGES = {page.name: page for page in (ROOT / "README.md", *sorted((ROOT / "docs"
 _FENCE = re.compile(r"( *)(```+|~~~+) *([\w-]*)(.*)")
 _TITLE = re.compile(r'title="([^"]+)"')
 _PORT = re.compile(r"(?:(?:localhost|[\d.]{7,}|\]|\*):|--port[ =]|\bport ?= ?|runserver )([1-9]\d{3,4})\b")
+_SYSTEM = re.compile(r"(?<![\w.])/(run|srv|etc|var/\w+)/")
 _PLACE = re.compile(r"(?:--|\b)(?:port|bind|uds|fd)\b")
-_SERVING = re.compile(r"running on |Listening at: ")
+_SERVING = re.compile(r"running on |Listening (?:at:|on) ")
 _SERVER = re.compile(
-    r"(\w+=\S+ )*(python -m )?(pronghorn(?! check| bench)|uvicorn|gunicorn)\b(?!.* --(version|help)\b)"
+    r"(\w+=\S+ )*(python -m )?(pronghorn(?! check| bench)|uvicorn|gunicorn|systemd-socket-activate)\b"
+    r"(?!.* --(version|help)\b)"
 )
 
 # What no two runs print alike.
@@ -42,6 +44,9 @@ _VOLATILE = re.compile(
         )
     )
 )
+
+# Said where the package was installed without a compiler.
+_INTERPRETED = "WARNING:  Running interpreted, several times slower: the compiled form was not built.\n"
 
 _RUNNER = """
 import ast, asyncio, inspect, sys
@@ -140,7 +145,7 @@ class Reader:
         if self._serves(command):
             self.stop()
         process = subprocess.Popen(
-            ["bash", "-c", f"(exit {self._code})\n{self._with_free_ports(command)}"],
+            ["bash", "-c", f"(exit {self._code})\n{self._here(command)}"],
             cwd=self.folder,
             env=self._environment(command),
             stdin=subprocess.DEVNULL,
@@ -214,7 +219,14 @@ class Reader:
     def _with_free_ports(self, text: str) -> str:
         return _replace(self._ports, text)
 
+    def _here(self, command: str) -> str:
+        """The system's folders are ours to write into only as folders of the page's."""
+        for name in _SYSTEM.findall(command):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        return _SYSTEM.sub(rf"{self.folder}/\1/", self._with_free_ports(command))
+
     def _as_shown(self, text: str) -> str:
+        text = text.replace(f"{self.folder}/", "/").replace(_INTERPRETED, "")
         return _without_volatile(_replace({free: port for port, free in self._ports.items()}, text))
 
 

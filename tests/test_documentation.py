@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import shutil
 import sys
+import sysconfig
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import configurations
 import pytest
 from documentation import PAGES, ROOT, Block, Reader, blocks, reader
@@ -33,11 +37,16 @@ NOT_RUN = {
     "python -m bench ": "takes minutes",
 }
 
+# Programs that not every system has.
+ONLY_SOMEWHERE = ("systemd-socket-activate",)
+
 SHELL = ("console", "sh")
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name: str, tmp_path: Path, certificates: Any) -> None:
+    if missing := missing_modules(list(blocks(PAGES[name]))):
+        pytest.skip(f"{', '.join(missing)} is not installed")
     text = PAGES[name].read_text(encoding="utf-8")
     prepare(tmp_path, certificates)
     with reader(tmp_path, text) as following:
@@ -67,15 +76,49 @@ def test_what_differs_from_the_page_is_refused(tmp_path: Path) -> None:
             follow(Block("page.md", 1, "console", "", "$ echo 1\n2\n"), following, None)
 
 
+@pytest.mark.parametrize(
+    ("language", "title", "text"),
+    [
+        ("python", "main.py", "def app(:\n"),
+        ("toml", "pyproject.toml", "[tool.pronghorn]\nprot = 1\n"),
+        ("yaml", "pod.yaml", "containers:\n- args: [pronghorn, 'main:app', --prot, '1']\n"),
+        ("ini", "app.service", "[Service]\nExecStart=/bin/pronghorn main:app --workers many\n"),
+        ("dockerfile", "Dockerfile", 'FROM python\nCMD ["pronghorn", "main:app", "--prot", "1"]\n'),
+        ("text", "Procfile", "web: pronghorn main:app --prot $PORT\n"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, language: str, title: str, text: str) -> None:
+    with reader(tmp_path, "") as following, pytest.raises((SyntaxError, click.UsageError)):
+        follow(Block("page.md", 1, language, title, text), following, None)
+
+
 def test_the_reference_has_every_parameter_once() -> None:
     reference: Any = runpy.run_path(str(ROOT / "docs" / "hooks" / "reference.py"))["reference"]()
     anchors = [name.replace("-", "_") for name in re.findall(r"\{ #([\w-]+) ", reference)]
     assert sorted(anchors) == sorted(config.parameters().keys() - {"app"})
 
 
+def missing_modules(page: list[Block]) -> list[str]:
+    """What the programs of a page import that is not here."""
+    own = {"main", *(Path(block.title).stem for block in page)}
+    nodes = [node for block in page if block.language == "python" for node in ast.walk(ast.parse(block.text))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return sorted({name for name in names if name.partition(".")[0] not in own and not is_importable(name)})
+
+
+def is_importable(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def prepare(folder: Path, certificates: Any) -> None:
-    """What pages take for granted: an application, a certificate of it, the repository's examples."""
+    """What pages take for granted: an application, a certificate, a virtual environment, the repository's examples."""
     shutil.copy(ROOT / "examples" / "hello.py", folder / "main.py")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
     shutil.copy(certificates.certificate, folder / "cert.pem")
     shutil.copy(certificates.key, folder / "key.pem")
     shutil.copy(certificates.authority, folder / "clients.pem")
@@ -103,8 +146,12 @@ def follow_command(command: str, output: str, following: Reader) -> None:
             follow_command(part, output if part is parts[-1] else "", following)
     elif re.match(r"(python -m )?pip install ", command):
         check_installation(command)
-    elif not command.startswith(tuple(NOT_RUN)):
+    elif not command.startswith(tuple(NOT_RUN)) and not (command.startswith(ONLY_SOMEWHERE) and is_missing(command)):
         following.command(command, output)
+
+
+def is_missing(command: str) -> bool:
+    return shutil.which(command.partition(" ")[0]) is None
 
 
 def check_installation(command: str) -> None:

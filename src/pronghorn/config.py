@@ -185,6 +185,7 @@ class Config:
 
     @property
     def asgi_version(self) -> str:
+        """The version of ASGI that the application is called with."""
         return "2.0" if self.interface == "asgi2" else "3.0"
 
     @property
@@ -194,14 +195,17 @@ class Config:
 
     @property
     def is_ssl(self) -> bool:
+        """Whether TLS is asked for."""
         return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
 
     @property
     def should_reload(self) -> bool:
+        """Whether the application is to be served anew when a file changes."""
         return isinstance(self.app, str) and self.reload
 
     @property
     def use_subprocess(self) -> bool:
+        """Whether other processes than this one are to serve."""
         return self.reload or (self.workers or 1) > 1
 
     def configure_logging(self) -> None:
