@@ -77,7 +77,8 @@ def speeds(_: str) -> str:
     """Answers per second, a line for each scenario and a column for each server."""
     lines = {each["title"]: _by_family(each["servers"], "per_second") for each in _loads()}
     servers = [*_FIRST, *dict.fromkeys(name for line in lines.values() for name in line if name not in _FIRST)]
-    head = [f"| per second | {' | '.join(servers)} |", f"| --- |{' ---: |' * len(servers)}"]
+    corner = '<span style="display:inline-block;min-width:11rem">per second</span>'
+    head = [f"| {corner} | {' | '.join(servers)} |", f"| --- |{' ---: |' * len(servers)}"]
     cells = {
         title: [f"{line[name]:,.0f}" if line.get(name) else "" for name in servers] for title, line in lines.items()
     }
