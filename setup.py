@@ -109,6 +109,8 @@ def translate(extensions: list[Extension]) -> list[Extension]:
         force=declarations_changed(),
         include_path=[str(DECLARATIONS)],
         build_dir=str(TRANSLATED),
+        # Without freethreading_compatible, so that a free-threaded CPython turns its lock on: the kernels go twice
+        # over lists that the application may share with its threads, and keep one StopIteration for all of them.
         compiler_directives={"language_level": 3, "infer_types": True},
     )
 
