@@ -36,6 +36,7 @@ NOT_RUN = {
     ".ci/run": "it runs this",
     "python -m build": "takes minutes; test_build.py builds",
     "python -m tools.wheels": "takes minutes",
+    "python -m bench.instructions": "a step of .ci/run, with valgrind",
     "python -m bench ": "takes minutes",
 }
 
