@@ -34,6 +34,9 @@ NOT_RUN = {
     "cython-lint ": "a step of .ci/run",
     "mkdocs ": "a step of .ci/run",
     ".ci/run": "it runs this",
+    "python -m build": "takes minutes; test_build.py builds",
+    "python -m tools.wheels": "takes minutes",
+    "python -m bench.instructions": "a step of .ci/run, with valgrind",
     "python -m bench ": "takes minutes",
 }
 

@@ -1,0 +1,216 @@
+"""The budgets of instructions: what they are read from, what they are compared with. Nothing is counted here."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench import instructions, replay
+from bench.instructions import CountFailed, Counts
+from bench.replay import REFERENCE, REQUESTS, SCENARIOS
+
+BUDGETS = Counts("3.11.7", "GCC 12", dict.fromkeys(SCENARIOS, 1000))
+PART = "part: {part}\nsummary: {total}\nfn=(1)\n12 34\ntotals: {total}\n"
+
+
+def counts(python: str = "3.11.7", compiler: str = "GCC 12", **scenarios: int) -> Counts:
+    return Counts(python, compiler, {**BUDGETS.scenarios, **scenarios})
+
+
+def callgrind_output(*totals: int) -> str:
+    return "# callgrind format\n" + "".join(PART.format(part=at, total=total) for at, total in enumerate(totals, 1))
+
+
+def output_of(values: list[int]) -> str:
+    """What callgrind writes for scenarios of so many instructions: the others stand around them."""
+    totals = [123456789]
+    for value in values:
+        totals += [value * REQUESTS + 300, 7777]
+    return callgrind_output(*totals)
+
+
+class Valgrind:
+    """Writes what the test says was counted, by `values`; `environment` is what it was run in."""
+
+    def __init__(self, budgets: Path) -> None:
+        self.budgets = budgets
+        self.values = [1000] * len(SCENARIOS)
+        self.environment: dict[str, str] = {}
+
+    def run(self, command: list[str], *, env: dict[str, str], **options: Any) -> None:
+        self.environment = env
+        (output,) = (each.partition("=")[2] for each in command if each.startswith("--callgrind-out-file="))
+        Path(output).write_text(output_of(self.values))
+
+
+@pytest.fixture
+def valgrind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Valgrind:
+    """In place of the real one, for a CPython 3.11 compiled by GCC 12 and with budgets of its own."""
+    module = tmp_path / "connection.so"
+    module.write_bytes(b"\x7fELF\0GCC: (Debian 12.2.0-14) 12.2.0\0")
+    fake = Valgrind(tmp_path / "instructions.toml")
+    fake.budgets.write_text(instructions.written({"3.11": BUDGETS}))
+    monkeypatch.setattr(instructions, "BUDGETS", fake.budgets)
+    monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: True)
+    monkeypatch.setattr(instructions.importlib.util, "find_spec", lambda name: SimpleNamespace(origin=module))
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(instructions.platform, "python_version", lambda: "3.11.7")
+    monkeypatch.setattr(instructions.subprocess, "run", fake.run)
+    monkeypatch.setattr(sys, "argv", ["bench.instructions"])
+    return fake
+
+
+def test_counts_are_those_between_marks() -> None:
+    assert instructions.parse(output_of([10, 20, 30, 40, 50])) == dict(
+        zip(SCENARIOS, (10, 20, 30, 40, 50), strict=True)
+    )
+
+
+def test_a_missing_mark_is_a_failure() -> None:
+    with pytest.raises(CountFailed, match="2 counts for 5 scenarios"):
+        instructions.parse(callgrind_output(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (b"\0GCC: (Debian 12.2.0-14) 12.2.0\0", "GCC 12"),
+        (b"\0GCC: (GNU) 15.0.1 20250101\0", "GCC 15"),
+        (b"\0Debian clang version 19.1.7 (3)\0", "clang 19"),
+        (b"\0nothing\0", "unknown"),
+    ],
+    ids=["gcc", "gnu", "clang", "unknown"],
+)
+def test_compiler_is_read_from_a_module(module: bytes, name: str) -> None:
+    assert instructions.compiler(module) == name
+
+
+def test_budgets_are_read_as_they_were_written() -> None:
+    budgets = {"3.9": counts("3.9.1"), "3.11": BUDGETS, "3.13": counts("3.13.0", plain=7)}
+    text = instructions.written(budgets)
+    assert instructions.read(text) == budgets
+    assert text.index("3.9") < text.index("3.11") < text.index("3.13")
+
+
+def test_committed_budgets_are_for_every_scenario() -> None:
+    for minor, budgets in instructions.read(instructions.BUDGETS.read_text(encoding="utf-8")).items():
+        assert budgets.minor == minor
+        assert list(budgets.scenarios) == list(SCENARIOS)
+
+
+@pytest.mark.parametrize(
+    ("counted", "above", "remark"),
+    [
+        (1000, False, ""),
+        (1050, False, ""),
+        (1051, True, "more than 5% above"),
+        (950, False, ""),
+        (949, False, "more than 5% below: lower the budget with --update"),
+    ],
+)
+def test_verdict(counted: int, above: bool, remark: str) -> None:
+    assert instructions.is_above(1000, counted) is above
+    assert instructions.remark(1000, counted) == remark
+
+
+@pytest.mark.parametrize(
+    ("budgets", "counted", "reason"),
+    [
+        (BUDGETS, counts(plain=5000), ""),
+        (BUDGETS, counts("3.11.9"), ""),
+        (BUDGETS, counts(reference=1010), ""),
+        (BUDGETS, counts(reference=1011), "another build of CPython than the 3.11.7"),
+        (BUDGETS, counts(reference=989), "another build of CPython"),
+        (BUDGETS, counts(compiler="GCC 13"), "compiled by GCC 13, the budgets are for GCC 12"),
+        (None, counts("3.14.0"), "no budgets for CPython 3.14"),
+    ],
+    ids=["same", "patch", "alike", "more", "less", "compiler", "none"],
+)
+def test_what_is_not_comparable_is_not_judged(budgets: Counts | None, counted: Counts, reason: str) -> None:
+    found = instructions.why_not_comparable(budgets, counted)
+    assert reason in found
+    assert bool(reason) == bool(found)
+
+
+def test_table_has_a_line_for_each_scenario() -> None:
+    lines = instructions.table(BUDGETS, counts(browser=1100)).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == list(SCENARIOS)
+    assert lines[2].split() == ["reference", "1,000", "1,000", "+0.0%"]
+    assert lines[4].split(None, 4) == ["browser", "1,000", "1,100", "+10.0%", "more than 5% above"]
+
+
+def test_within_the_budgets_it_ends_well(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+    instructions.main()
+    assert "Not judged" not in capsys.readouterr().out
+    assert valgrind.environment["PYTHONHASHSEED"] == "0"
+
+
+def test_above_its_budget_it_fails(valgrind: Valgrind) -> None:
+    valgrind.values = [1000, 1000, 1051, 1000, 1000]
+    with pytest.raises(SystemExit, match="Above the budget"):
+        instructions.main()
+
+
+def test_a_scenario_without_a_budget_fails(valgrind: Valgrind) -> None:
+    valgrind.budgets.write_text(instructions.written({"3.11": Counts("3.11.7", "GCC 12", {REFERENCE: 1000})}))
+    with pytest.raises(SystemExit, match="Above the budget"):
+        instructions.main()
+
+
+def test_another_interpreter_is_said_and_passes(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+    valgrind.values = [1200] * len(SCENARIOS)
+    instructions.main()
+    assert "Not judged: the reference differs" in capsys.readouterr().out
+
+
+def test_update_writes_the_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = counts("3.13.0", "GCC 14")
+    valgrind.budgets.write_text(instructions.written({"3.11": BUDGETS, "3.13": other}))
+    valgrind.values = [1, 2, 3, 4, 5]
+    monkeypatch.setattr(sys, "argv", ["bench.instructions", "--update"])
+    instructions.main()
+    written = instructions.read(valgrind.budgets.read_text())
+    assert list(written["3.11"].scenarios.values()) == [1, 2, 3, 4, 5]
+    assert written["3.13"] == other
+
+
+def test_a_valgrind_that_fails_is_told(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **options: Any) -> None:
+        raise subprocess.CalledProcessError(1, command, stderr="unhandled instruction")
+
+    monkeypatch.setattr(instructions.subprocess, "run", run)
+    with pytest.raises(SystemExit, match="unhandled instruction"):
+        instructions.main()
+
+
+def test_without_valgrind_it_says_so(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match="valgrind is not installed"):
+        instructions.main()
+
+
+def test_the_interpreted_form_is_not_counted(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: False)
+    with pytest.raises(SystemExit, match="the compiled form is what is counted"):
+        instructions.main()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_is_answered_between_two_marks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = []
+    monkeypatch.setattr(replay, "mark", lambda: marks.append(name))
+    replay.replay(SCENARIOS[name], warm_up=1, requests=2)
+    assert marks == [name, name]
+
+
+def test_a_wrong_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "mark", lambda: None)
+    other = dataclasses.replace(SCENARIOS["plain"], answer=b"Goodbye")
+    with pytest.raises(SystemExit, match=r"answered wrongly: b.HTTP/1.1 200"):
+        replay.replay(other, warm_up=0, requests=1)
