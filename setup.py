@@ -5,21 +5,27 @@ the server runs interpreted.
 """
 
 import contextlib
+import gzip
 import os
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 MODE = os.environ.get("PRONGHORN_BUILD", "")
 SOURCES = Path("src/pronghorn/_wire")
 DECLARATIONS = Path("ext")
 KERNELS = DECLARATIONS / "pronghorn" / "_wire_c"
 TRANSLATED = Path("build/cython")
-# Debugging information would make the modules four times as large, and name the folder that they were built in.
-OPTIMISED = {"msvc": ["/O2"], "unix": ["-O3", "-g0"], "mingw32": ["-O3", "-g0"]}
+# Debugging information would make the modules four times as large, and name the folder that they were built in. Nothing
+# but a module's PyInit function is for others.
+UNIX = ["-O3", "-g0", "-fvisibility=hidden"]
+OPTIMISED = {"msvc": ["/O2"], "unix": UNIX, "mingw32": UNIX}
 
 BANNER = """
 ************************************************************************
@@ -53,7 +59,35 @@ class BuildWire(build_ext):
     def build_extensions(self) -> None:
         for extension in self.extensions:
             extension.extra_compile_args = OPTIMISED.get(self.compiler.compiler_type, [])
+        self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
+
+
+class ReproducibleSdist(sdist):
+    """The same bytes from the same files wherever SOURCE_DATE_EPOCH is set, as wheels are by themselves."""
+
+    def make_archive(self, base_name: str, kind: str, *places: Any, base_dir: str = ".", **options: Any) -> str:
+        moment = os.environ.get("SOURCE_DATE_EPOCH")
+        if not moment or kind != "gztar":
+            return super().make_archive(base_name, kind, *places, base_dir=base_dir, **options)
+        path = Path(f"{base_name}.tar.gz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            path.open("wb") as file,
+            gzip.GzipFile("", "wb", mtime=int(moment), fileobj=file) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=lambda member: anonymous(member, int(moment)))
+        return str(path)
+
+
+def anonymous(member: tarfile.TarInfo, moment: int) -> tarfile.TarInfo:
+    """Without what tells the builder's machine and time."""
+    member.mtime = moment
+    member.mode = 0o755 if member.mode & 0o100 else 0o644
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def modules() -> Iterator[Extension]:
@@ -75,6 +109,8 @@ def translate(extensions: list[Extension]) -> list[Extension]:
         force=declarations_changed(),
         include_path=[str(DECLARATIONS)],
         build_dir=str(TRANSLATED),
+        # Without freethreading_compatible, so that a free-threaded CPython turns its lock on: the kernels go twice
+        # over lists that the application may share with its threads, and keep one StopIteration for all of them.
         compiler_directives={"language_level": 3, "infer_types": True},
     )
 
@@ -97,4 +133,7 @@ def warn(reason: object) -> None:
 
 if MODE not in ("", "required", "skip"):
     sys.exit(f"PRONGHORN_BUILD is {MODE!r}: it may be required, skip, or not set")
-setup(ext_modules=[] if MODE == "skip" else list(modules()), cmdclass={"build_ext": BuildWire})
+setup(
+    ext_modules=[] if MODE == "skip" else list(modules()),
+    cmdclass={"build_ext": BuildWire, "sdist": ReproducibleSdist},
+)

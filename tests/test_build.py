@@ -18,8 +18,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tools.wheels import contents
+from tools.wheels.building import linker
+
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300
+MOMENT = "1790000000"
 WIRE = sorted(path.stem for path in (ROOT / "src/pronghorn/_wire").glob("[!_]*.py"))
 
 MISSING = [name for name in ("pip", "setuptools", "Cython") if find_spec(name) is None]
@@ -60,17 +64,42 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, uncompiled: Built) -> Bui
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None and os.environ.get("PRONGHORN_BUILD") != "required":
         pytest.skip(f"there is no {compiler}")
-    return build(copy(uncompiled.source, tmp_path_factory.mktemp("compiled")), PRONGHORN_BUILD="required")
+    plain = {"LDSHARED": linker(sys.executable)} if sys.platform == "linux" else {}
+    return build(copy(uncompiled.source, tmp_path_factory.mktemp("compiled")), PRONGHORN_BUILD="required", **plain)
+
+
+@pytest.fixture(scope="module")
+def skipped(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Built without a try to compile, at a known time."""
+    return build(copy(ROOT, tmp_path_factory.mktemp("skipped")), PRONGHORN_BUILD="skip", SOURCE_DATE_EPOCH=MOMENT)
 
 
 def test_every_module_of_the_hot_path_is_compiled(compiled: Built) -> None:
     assert extensions(compiled.site) == WIRE
 
 
-def test_wheel_holds_neither_translations_nor_declarations(compiled: Built) -> None:
-    files = [path for path in (compiled.site / "pronghorn").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".py", sysconfig.get_config_var("EXT_SUFFIX")[-3:], ".typed"}
-    assert sorted(path.name for path in compiled.site.iterdir() if path.suffix != ".dist-info") == ["pronghorn"]
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("readelf"), reason="needs ELF and binutils")
+def test_compiled_wheel_is_right(compiled: Built) -> None:
+    assert list(contents.faults(compiled.wheel, [compiled.source, ROOT, Path(sys.base_prefix)])) == []
+
+
+def test_pure_wheel_is_right(skipped: Built) -> None:
+    assert list(contents.faults(skipped.wheel, [skipped.source, ROOT, Path(sys.base_prefix)])) == []
+
+
+def test_what_is_wrong_with_a_wheel_is_said(skipped: Built, tmp_path: Path) -> None:
+    spoilt = tmp_path / skipped.wheel.name
+    with zipfile.ZipFile(skipped.wheel) as whole, zipfile.ZipFile(spoilt, "w") as archive:
+        for name in whole.namelist():
+            if name != "pronghorn/py.typed":
+                archive.writestr(name, whole.read(name))
+        archive.writestr("pronghorn/scan.c", f"#line 1 {skipped.source}/scan.pyx".encode())
+    assert set(contents.faults(spoilt, [skipped.source])) == {
+        f"{spoilt.stat().st_size:,} bytes are over the budget of {contents.PURE_BUDGET:,}",
+        "lacks pronghorn/py.typed",
+        "should not have pronghorn/scan.c",
+        f"pronghorn/scan.c names {skipped.source}",
+    }
 
 
 def test_compiled_form_serves(compiled: Built) -> None:
@@ -110,11 +139,20 @@ def test_required_fails_without_a_compiler(uncompiled: Built, tmp_path: Path) ->
         build(copy(uncompiled.source, tmp_path), PATH=os.devnull, PRONGHORN_BUILD="required")
 
 
-def test_skip_builds_a_wheel_for_every_python(tmp_path: Path) -> None:
-    skipped = build(copy(ROOT, tmp_path), PRONGHORN_BUILD="skip")
+def test_skip_builds_a_wheel_for_every_python(skipped: Built) -> None:
     assert skipped.wheel.name.endswith("-py3-none-any.whl")
     assert "NOT built" not in skipped.output
     assert extensions(skipped.site) == []
+
+
+def test_built_elsewhere_it_has_the_same_bytes(skipped: Built, tmp_path: Path) -> None:
+    again = build(copy(ROOT, tmp_path / "elsewhere"), PRONGHORN_BUILD="skip", SOURCE_DATE_EPOCH=MOMENT)
+    assert again.wheel.read_bytes() == skipped.wheel.read_bytes()
+    archives = []
+    for source in (again.source, skipped.source):
+        run("setup.py", "-q", "sdist", "--dist-dir", "archive", cwd=source, SOURCE_DATE_EPOCH=MOMENT)
+        archives.append(next((source / "archive").iterdir()).read_bytes())
+    assert archives[0] == archives[1]
 
 
 def test_unknown_mode_is_refused(tmp_path: Path) -> None:
@@ -149,7 +187,7 @@ class Built(NamedTuple):
 def copy(original: Path, folder: Path) -> Path:
     """Copy what a build reads, and what `original` was translated to, if it is itself a copy."""
     source = folder / "source"
-    kept = {"src", "ext", "tests", "bench", "examples", *(() if original == ROOT else ("build",))}
+    kept = {"src", "ext", "tests", "tools", "bench", "examples", *(() if original == ROOT else ("build",))}
     built = shutil.ignore_patterns("*.so", "*.pyd", "*.egg-info", "__pycache__", "lib.*", "temp.*", "bdist.*")
 
     def unwanted(directory: str, names: list[str]) -> set[str]:

@@ -109,5 +109,6 @@ def test_mypy(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    errors = [(line.partition(": ")[0], line.rpartition("  ")[2]) for line in done.stdout.splitlines() if ": " in line]
+    lines = [line for line in done.stdout.splitlines() if ": error: " in line]
+    errors = [(line.partition(": ")[0], line.rpartition("  ")[2]) for line in lines]
     assert errors == [(f"wrong.py:{number}", f"[{code}]") for number, code in enumerate(MISTAKES.values(), start=2)]

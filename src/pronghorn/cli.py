@@ -300,3 +300,4 @@ main = _Main(
     help=_serve.__doc__,
     epilog='Shell completion: eval "$(_PRONGHORN_COMPLETE=bash_source pronghorn)", or zsh_source, fish_source.',
 )
+"""The command, of click: `main()` reads `sys.argv`, `main(["main:app", "--port", "0"])` what it is given."""

@@ -113,9 +113,11 @@ class Config:
     backlog: int = 2048
     timeout_keep_alive: float = 5
     timeout_notify: float = 30
+    """Seconds between two calls of `callback_notify`."""
     timeout_graceful_shutdown: float | None = 30
     timeout_worker_healthcheck: float = 5
     callback_notify: Callable[..., Awaitable[None]] | None = None
+    """Awaited without arguments in the server's loop, again and again while it serves."""
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile_password: str | None = None
@@ -124,6 +126,8 @@ class Config:
     ssl_ca_certs: Path | None = None
     ssl_ciphers: str | None = None
     ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = None
+    """Returns the context for TLS. Called with the configuration, and a function that makes the context which the other
+    parameters ask for."""
     headers: list[tuple[str, str]] | None = None
     factory: bool = False
     h11_max_incomplete_event_size: int | None = None
@@ -131,6 +135,7 @@ class Config:
     _: KW_ONLY
     app_dir: str | None = None
     install_signals: bool = True
+    """Whether `Server.serve` handles SIGINT and SIGTERM, in the main thread."""
     limit_head_size: int = 64 * 1024
     limit_head_fields: int = 100
     limit_target_size: int = 16 * 1024
@@ -180,6 +185,7 @@ class Config:
 
     @property
     def asgi_version(self) -> str:
+        """The version of ASGI that the application is called with."""
         return "2.0" if self.interface == "asgi2" else "3.0"
 
     @property
@@ -189,17 +195,21 @@ class Config:
 
     @property
     def is_ssl(self) -> bool:
+        """Whether TLS is asked for."""
         return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
 
     @property
     def should_reload(self) -> bool:
+        """Whether the application is to be served anew when a file changes."""
         return isinstance(self.app, str) and self.reload
 
     @property
     def use_subprocess(self) -> bool:
+        """Whether other processes than this one are to serve."""
         return self.reload or (self.workers or 1) > 1
 
     def configure_logging(self) -> None:
+        loader.look_in(self.app_dir)  # for the filters and handlers of the application that a configuration names
         log.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
 
     def load_app(self) -> Any:

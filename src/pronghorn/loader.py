@@ -46,14 +46,19 @@ def load(target: Any, app_dir: str | None = None) -> Any:
     """The object that `target` names, looked for in `app_dir` first; or `target` itself where it is not a string."""
     if not isinstance(target, str):
         return target
-    if app_dir is not None:
-        directory = os.path.abspath(app_dir)
-        if directory not in sys.path[:1]:
-            sys.path.insert(0, directory)
+    look_in(app_dir)
     try:
         return resolve(target)
     except StartupError as error:
         raise StartupError(f"Error loading ASGI app. {error}") from error.__cause__
+
+
+def look_in(app_dir: str | None) -> None:
+    """Let modules be found in `app_dir` first."""
+    if app_dir is not None:
+        directory = os.path.abspath(app_dir)
+        if directory not in sys.path[:1]:
+            sys.path.insert(0, directory)
 
 
 def call_factory(factory: Any) -> Any:

@@ -32,9 +32,10 @@ def factory(name: str) -> LoopFactory | None:
 def _asyncio() -> LoopFactory:
     import asyncio
 
+    chosen: LoopFactory = asyncio.SelectorEventLoop
     if sys.platform == "win32":
-        return asyncio.ProactorEventLoop
-    return asyncio.SelectorEventLoop
+        chosen = asyncio.ProactorEventLoop
+    return chosen
 
 
 def _import(name: str) -> LoopFactory:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import select
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -134,12 +136,14 @@ class HTTPProtocol(asyncio.Protocol):
 
     def has_left(self) -> bool:
         """Whether the client has ended its stream behind bytes that were not read yet."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is None or self._transport.is_closing() or not hasattr(select, "POLLRDHUP"):
-            return False
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLRDHUP)
-        return bool(poll.poll(0))
+        left = False
+        if sys.platform != "win32" and hasattr(select, "POLLRDHUP"):
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None and not self._transport.is_closing():
+                poll = select.poll()
+                poll.register(sock.fileno(), select.POLLRDHUP)
+                left = bool(poll.poll(0))
+        return left
 
     def send_file(self, request: Any, message: dict[str, Any]) -> Any:
         from pronghorn.files import send_file
@@ -179,10 +183,10 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _fd(self) -> int:
         """The socket that may be written to without its transport: of those that are known to close it only behind
-        `connection_lost`, and to do nothing with the bytes.
+        `connection_lost`, and to do nothing with the bytes. On Windows a socket's number is no file's.
         """
         kind = type(self._transport)
-        if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS:
+        if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS or os.name == "nt":
             return -1
         fd: int = self._transport.get_extra_info("socket").fileno()
         return fd

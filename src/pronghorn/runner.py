@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pronghorn import log
 from pronghorn.config import Config
@@ -23,30 +23,34 @@ P = ParamSpec("P")
 _log = logging.getLogger("pronghorn.error")
 
 
-def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[P, None]:
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        """Serve an application until a signal ends it. The parameters are those of `Config`.
+def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[[Callable[..., None]], Callable[P, None]]:
+    """Declares a function to take what `config_class` takes."""
 
-        Exits with code 3, having logged why, when the server cannot start.
-        """
-        try:
-            config = config_class(*args, **kwargs)
-            if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
-                _log.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
-            code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
-        except KeyboardInterrupt:
-            return
-        except StartupError as error:
-            log.report(error)
-            code = error.code
-        if code:
-            sys.exit(code)
+    def declare(function: Callable[..., None]) -> Callable[P, None]:
+        function.__signature__ = inspect.signature(config_class)  # type: ignore[attr-defined]
+        return function
 
-    run.__signature__ = inspect.signature(config_class)  # type: ignore[attr-defined]
-    return run
+    return declare
 
 
-run = _with_parameters_of(Config)
+@_with_parameters_of(Config)
+def run(*args: Any, **kwargs: Any) -> None:
+    """Serve an application until a signal ends it. The parameters are those of `Config`.
+
+    Exits with code 3, having logged why, when the server cannot start.
+    """
+    try:
+        config = Config(*args, **kwargs)
+        if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
+            _log.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
+        code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
+    except KeyboardInterrupt:
+        return
+    except StartupError as error:
+        log.report(error)
+        code = error.code
+    if code:
+        sys.exit(code)
 
 
 def _serve(config: Config) -> int:

@@ -22,6 +22,7 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "integer": ("a whole number", (int,)),
     "float": ("a number", (int, float)),
 }
+_STRING = ("a string", (str,))
 
 
 def option() -> click.Option:
@@ -70,6 +71,11 @@ def read(path: str | None, parameters: Iterable[click.Parameter]) -> tuple[str, 
     return where, _values(where, table, list(parameters))
 
 
+def kind(parameter: click.Parameter) -> str:
+    """What a value for `parameter` has to be in the file, for people."""
+    return "a list of strings" if parameter.multiple else _KINDS.get(parameter.type.name, _STRING)[0]
+
+
 def _take(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
     context.meta[__name__], context.default_map = read(path, context.command.params)
 
@@ -99,9 +105,9 @@ def _values(where: str, table: Any, parameters: list[click.Parameter]) -> dict[s
         assert parameter.name is not None
         if parameter.name in values:
             raise click.UsageError(f"{where}: {key} is given twice.")
-        kind = _mismatch(parameter, value)
-        if kind is not None:
-            raise click.UsageError(f"{where}: {key} has to be {kind}.")
+        wanted = _mismatch(parameter, value)
+        if wanted is not None:
+            raise click.UsageError(f"{where}: {key} has to be {wanted}.")
         values[parameter.name] = value
     return values
 
@@ -114,9 +120,11 @@ def _names(parameter: click.Parameter) -> set[str]:
 def _mismatch(parameter: click.Parameter, value: Any) -> str | None:
     """What `value` should have been, or None if it is."""
     if parameter.multiple:
-        return None if isinstance(value, list) and all(type(each) is str for each in value) else "a list of strings"
-    kind, types = _KINDS.get(parameter.type.name, ("a string", (str,)))
-    return None if isinstance(value, types) and (bool in types) == isinstance(value, bool) else kind
+        matches = isinstance(value, list) and all(type(each) is str for each in value)
+    else:
+        _, types = _KINDS.get(parameter.type.name, _STRING)
+        matches = isinstance(value, types) and (bool in types) == isinstance(value, bool)
+    return None if matches else kind(parameter)
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ All are bound and none listens yet. What cannot be bound raises StartupError wit
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -147,17 +148,15 @@ def unlink(config: Config) -> None:
 
 def has_unsent(sock: socket.socket) -> bool | None:
     """Whether the system holds bytes that the other side has not acknowledged; None where it does not tell."""
-    platform: str = sys.platform
-    try:
-        if platform == "linux":
+    unsent: bool | None = None
+    with contextlib.suppress(OSError, ValueError):  # it is closed
+        if sys.platform == "linux":
             import fcntl
 
-            return any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
-        if platform == "darwin":
-            return sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
-    except (OSError, ValueError):  # it is closed
-        pass
-    return None
+            unsent = any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
+        elif sys.platform == "darwin":
+            unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
+    return unsent
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
@@ -230,7 +229,7 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
 
 
 def _bind_path(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _unix_socket()
     try:
         mode = _clear(path)
         sock.bind(path)
@@ -240,6 +239,12 @@ def _bind_path(path: str) -> socket.socket:
         sock.close()
         raise StartupError(str(_explained(error, f"unix socket {path!r}"))) from None
     return sock
+
+
+def _unix_socket() -> socket.socket:
+    if sys.platform != "win32":
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    raise StartupError("This system has no Unix sockets: choose a host and a port.")
 
 
 def _clear(path: str) -> int:
@@ -255,7 +260,7 @@ def _clear(path: str) -> int:
 
 def _is_stale(path: str) -> bool:
     """Whether nobody listens. Anything but a plain refusal (a full queue, no permission) may be a live server."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with _unix_socket() as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
 

@@ -9,10 +9,9 @@ import os
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pronghorn.config import Config
 
@@ -69,7 +68,7 @@ class Watcher:
 
     def __init__(self, files: Files, delay: float) -> None:
         self.name = "WatchFiles" if find_spec("watchfiles") else "StatReload"
-        self.changes: Connection
+        self.changes: Any  # a connection, of another type on Windows
         self._files = files
         self._delay = delay
         self._stop = threading.Event()

@@ -27,7 +27,7 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _leave)
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if stdin is not None:
         with contextlib.suppress(OSError):

@@ -73,6 +73,14 @@ def written(path, config):
 
 # Configurations written for uvicorn
 
+SHOUT = """
+import logging
+class Shout(logging.Filter):
+    def filter(self, record):
+        record.msg = "shouted " + record.msg
+        return True
+"""
+
 
 def test_uvicorns_own_configuration(serve, tmp_path):
     config = pytest.importorskip("uvicorn.config").LOGGING_CONFIG
@@ -88,6 +96,14 @@ def test_configuration_for_uvicorn_where_uvicorn_is_not_installed(serve, tmp_pat
     access, log = end(serve("--log-config", written(tmp_path / "log.json", UVICORN), before=without))
     assert [bool(re.match(LINE % "/", line)) for line in access] == [True]
     assert log[-1].startswith("INFO:     Finished server process")
+
+
+def test_configuration_that_names_a_filter_of_the_application(serve, tmp_path):
+    (tmp_path / "filters.py").write_text(SHOUT)
+    handlers = {**HANDLERS, "default": {**HANDLERS["default"], "filters": ["shout"]}}
+    config = {**UVICORN, "filters": {"shout": {"()": "filters.Shout"}}, "handlers": handlers}
+    _, log = end(serve("--log-config", written(tmp_path / "log.json", config)))
+    assert "INFO:     shouted Application startup complete." in log
 
 
 def test_yaml_where_everything_goes_to_the_root(serve, tmp_path):

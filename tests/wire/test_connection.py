@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 import time
 import types
 
@@ -330,6 +331,8 @@ def test_large_body_is_not_copied(wire):
 @contextlib.contextmanager
 def on_a_socket(wire):
     """A rig that may write to a socket itself, what its transport is given instead, and the socket's other end."""
+    if sys.platform == "win32":
+        pytest.skip("only the transport writes to a socket there")
     rig = Rig(wire)
     pieces = []
     near, far = socket.socketpair()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -490,7 +491,10 @@ def test_ascii_frame_leaves_other_text_alone(wire: Any, text: str) -> None:
 
 # send_now
 
+sends = pytest.mark.skipif(sys.platform == "win32", reason="only the transport writes to a socket there")
 
+
+@sends
 def test_send_now_sends(wire: Any) -> None:
     near, far = socket.socketpair()
     with near, far:
@@ -498,6 +502,7 @@ def test_send_now_sends(wire: Any) -> None:
         assert far.recv(100) == b"content"
 
 
+@sends
 def test_send_now_does_not_wait(wire: Any) -> None:
     near, far = socket.socketpair()
     with near, far:
@@ -509,6 +514,7 @@ def test_send_now_does_not_wait(wire: Any) -> None:
         assert wire.scan.send_now(near.fileno(), b"x") == -1
 
 
+@sends
 def test_send_now_says_that_nobody_reads(wire: Any) -> None:
     near, far = socket.socketpair()
     with near:

@@ -1,0 +1,165 @@
+"""The newest result of the benchmarks, where the page on performance asks for a part of it.
+
+`<!-- result: PART -->` is replaced by a table, a list or a chart; by nothing where the result has none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+_FOLDER = Path(__file__).parent.parent.parent / "bench" / "results"
+_CHARTS = "assets/results"
+_MARK = re.compile(r"<!-- result: (\w+) ?([\w-]*) -->")
+_REFERENCES = ("floor", "nginx")
+# What no two rounds tell apart.
+_EVEN = 0.02
+_FIRST = ("pronghorn", "uvicorn", "granian", "peregrine", "weft")
+# What is added to a plain GET, by the scenario that measures it.
+_COSTS = {
+    "floor": "a loop and a socket, nothing parsed, a fixed answer",
+    "plain": "a plain GET",
+    "browser": "with the 14 header fields of a browser",
+    "default": "with the access log on, to a file",
+    "tls": "over TLS 1.3",
+    "post-1k": "with a body of 1 KiB, echoed",
+    "pure": "interpreted",
+    "starlette": "Starlette: routing and JSON",
+    "django": "Django: an asynchronous view and JSON",
+    "fastapi": "FastAPI: a path and a query parameter, JSON",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    from mkdocs.structure.files import File
+
+    for chart in sorted(_FOLDER.glob(f"{newest().stem}-*.svg")):
+        files.append(File.generated(config, f"{_CHARTS}/{chart.name}", abs_src_path=str(chart)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    return _MARK.sub(lambda mark: _PARTS[mark[1]](mark[2]), markdown)
+
+
+def newest() -> Path:
+    """The latest whole result, as JSON; its name begins with its date."""
+    found = sorted(_FOLDER.glob("*-complete.json")) or sorted(_FOLDER.glob("*-core.json"))
+    return found[-1]
+
+
+@cache
+def result() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(newest().read_text(encoding="utf-8"))
+    return loaded
+
+
+def facts(_: str) -> str:
+    measured = result()
+    machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
+    versions = ", ".join(f"{name} {value}" for name, value in measured["versions"].items())
+    return f"{measured['date']}, `{measured['command']}`; {machine}; {versions}."
+
+
+def chart(name: str) -> str:
+    file = f"{newest().stem}-{name}.svg"
+    return f"![{name}]({_CHARTS}/{file})" if (_FOLDER / file).exists() else ""
+
+
+def speeds(_: str) -> str:
+    """Answers per second, a line for each scenario and a column for each server."""
+    lines = {each["title"]: _by_family(each["servers"], "per_second") for each in _loads()}
+    servers = [*_FIRST, *dict.fromkeys(name for line in lines.values() for name in line if name not in _FIRST)]
+    corner = '<span style="display:inline-block;min-width:11rem">per second</span>'
+    head = [f"| {corner} | {' | '.join(servers)} |", f"| --- |{' ---: |' * len(servers)}"]
+    cells = {
+        title: [f"{line[name]:,.0f}" if line.get(name) else "" for name in servers] for title, line in lines.items()
+    }
+    return "\n".join([*head, *(f"| {title} | {' | '.join(line)} |" for title, line in cells.items())])
+
+
+def ahead(_: str) -> str:
+    """Where a peer is ahead, by the ratio of what was answered in the same rounds."""
+    found = []
+    for each in _loads():
+        behind = {
+            _family(name): ratio
+            for name, row in each["servers"].items()
+            if (ratio := row.get("ratio")) and ratio < 1 and _family(name) not in _REFERENCES
+        }
+        told = [
+            f"{name} {1 / ratio:.2f} times" + (" (even)" if ratio > 1 - _EVEN else "")
+            for name, ratio in sorted(behind.items(), key=lambda item: item[1])
+        ]
+        if told:
+            found.append(f"- **{each['title']}**: {', '.join(told)}")
+    return "\n".join(found) or "Nowhere, in this result."
+
+
+def costs(_: str) -> str:
+    """The CPU of one request, by what it needs."""
+    scenarios = {each["name"]: each["servers"] for each in _loads()}
+    scenarios["floor"] = {"pronghorn": scenarios["plain"].get("floor", {})}
+    lines = ["| one request | CPU µs | of it Python and C | of it the kernel |", "| --- | ---: | ---: | ---: |"]
+    for name, text in _COSTS.items():
+        rows = [row for server, row in scenarios.get(name, {}).items() if _family(server) == "pronghorn"]
+        if rows and rows[0].get("cpu_us"):
+            row = rows[0]
+            lines.append(f"| {text} | {row['cpu_us']:.1f} | {row['user_us']:.1f} | {row['system_us']:.1f} |")
+    return "\n".join(lines)
+
+
+def table(name: str) -> str:
+    """One table, or with no name all that have none of their own on the page, folded up."""
+    titles = {each["name"]: each["title"] for each in result()["scenarios"]}
+    if name:
+        return _tables().get(titles.get(name, ""), "")
+    return "\n\n".join(
+        f'<details markdown="1"><summary>{title}</summary>\n\n{_tables()[title]}\n\n</details>'
+        for title in titles.values()
+        if title in _tables()
+    )
+
+
+def started(_: str) -> str:
+    return _tables()["How the servers were started"]
+
+
+def _loads() -> list[dict[str, Any]]:
+    """The scenarios that count answers under load."""
+    return [each for each in result()["scenarios"] if any("cpu_us" in row for row in each["servers"].values())]
+
+
+def _by_family(rows: dict[str, dict[str, Any]], key: str) -> dict[str, float]:
+    return {_family(name): row[key] for name, row in rows.items() if row.get(key)}
+
+
+def _family(name: str) -> str:
+    """The server without the form that it was measured in."""
+    return name.partition("-")[0]
+
+
+@cache
+def _tables() -> dict[str, str]:
+    """The sections of the result as it is written to be read, by their headings."""
+    text = newest().with_suffix(".md").read_text(encoding="utf-8")
+    sections = (section.partition("\n") for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
+    return {title.strip(): content.strip() for title, _, content in sections}
+
+
+_PARTS = {
+    "facts": facts,
+    "chart": chart,
+    "speeds": speeds,
+    "ahead": ahead,
+    "costs": costs,
+    "table": table,
+    "started": started,
+}

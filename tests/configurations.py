@@ -1,0 +1,144 @@
+"""Configuration files that the documentation shows: each is read by the program that it is for, where that is here."""
+
+from __future__ import annotations
+
+import configparser
+import itertools
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from pronghorn import cli, settings
+
+SECONDS = 20
+
+_NGINX_WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def check(language: str, path: Path, certificates: Any) -> None:
+    """Fails for a file that its program would refuse, or that starts pronghorn with flags that it does not have."""
+    text = path.read_text(encoding="utf-8")
+    _CHECKS[language](path, text, certificates)
+    for command in _commands(language, text):
+        _check_command(command)
+
+
+def _check_python(path: Path, text: str, certificates: Any) -> None:
+    compile(text, path.name, "exec")
+
+
+def _check_toml(path: Path, text: str, certificates: Any) -> None:
+    if "pronghorn" in tomllib.loads(text).get("tool", {}):
+        settings.read(str(path.rename(path.with_name("pyproject.toml"))), cli.main.params)
+
+
+def _check_json(path: Path, text: str, certificates: Any) -> None:
+    json.loads(text)
+
+
+def _check_yaml(path: Path, text: str, certificates: Any) -> None:
+    assert list(yaml.safe_load_all(text))
+
+
+def _check_ini(path: Path, text: str, certificates: Any) -> None:
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    if path.suffix in (".service", ".socket") and shutil.which("systemd-analyze"):
+        _check_unit(path, text)
+
+
+def _check_unit(path: Path, text: str) -> None:
+    """What it starts is not on this machine, and neither are its user and folders."""
+    path.write_text(re.sub(r"(?m)^(Exec\w+=)\S+", rf"\1{sys.executable}", text))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=SECONDS
+    )
+    said = [line for line in done.stderr.splitlines() if re.search(rf"{path.name}:\d+: ", line)]
+    assert not said, "\n".join(said)
+
+
+def _check_nginx(path: Path, text: str, certificates: Any) -> None:
+    assert text.count("{") == text.count("}")
+    if not (nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
+        return
+    # Not everybody may use ports below 1024, or write where nginx usually does.
+    sockets = itertools.count()
+    text = re.sub(r"\blisten\s+(?:\[::\]:)?\d+", lambda _: f"listen unix:{path.parent}/{next(sockets)}.sock", text)
+    files = {"ssl_certificate": certificates.certificate, "ssl_certificate_key": certificates.key}
+    text = re.sub(r"\b(ssl_certificate(?:_key)?)\s+[^;]+;", lambda found: f"{found[1]} {files[found[1]]};", text)
+    own = "".join(f"{each}_temp_path {path.parent}/{each};\n" for each in _NGINX_WRITES)
+    path.write_text(
+        f"pid {path.parent}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{own}{text}}}\n"
+    )
+    command = [nginx, "-t", "-q", "-p", str(path.parent), "-c", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+
+
+def _check_dockerfile(path: Path, text: str, certificates: Any) -> None:
+    words = {line.split()[0] for line in text.replace("\\\n", " ").splitlines() if line and line[0] not in "# "}
+    assert words <= {"FROM", "RUN", "COPY", "WORKDIR", "USER", "ENV", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
+
+
+def _check_text(path: Path, text: str, certificates: Any) -> None:
+    assert text.strip()
+
+
+_CHECKS = {
+    "python": _check_python,
+    "toml": _check_toml,
+    "json": _check_json,
+    "yaml": _check_yaml,
+    "ini": _check_ini,
+    "nginx": _check_nginx,
+    "dockerfile": _check_dockerfile,
+    "text": _check_text,
+}
+LANGUAGES = frozenset(_CHECKS)
+
+
+def _commands(language: str, text: str) -> Iterator[list[str]]:
+    """The words of each command in a file that starts processes."""
+    if language == "ini":
+        for found in re.findall(r"(?m)^Exec\w+=(.*)", text):
+            yield shlex.split(found)
+    elif language == "dockerfile":
+        for found in re.findall(r"(?m)^(?:CMD|ENTRYPOINT) (\[.*\])", text.replace("\\\n", " ")):
+            yield json.loads(found)
+    elif language == "yaml":
+        for document in yaml.safe_load_all(text):
+            yield from _lists_in(document)
+    elif language == "text":
+        for found in re.findall(r"(?m)^\w+: (.*)", text):  # a Procfile
+            yield shlex.split(found)
+
+
+def _lists_in(value: Any) -> Iterator[list[str]]:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        yield value
+    elif isinstance(value, str) and value.startswith("pronghorn "):
+        yield shlex.split(value)
+    else:
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from _lists_in(each)
+
+
+def _check_command(words: list[str]) -> None:
+    if not words or Path(words[0]).name != "pronghorn":
+        return
+    try:
+        cli.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]])
+    except click.BadParameter as error:
+        if "does not exist" not in error.format_message():
+            raise

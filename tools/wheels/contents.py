@@ -1,0 +1,69 @@
+"""What a wheel may contain: the right files, in bounds, and nothing of the machine that it was built on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "src"
+# In bytes; a commit that needs more raises them knowingly.
+COMPILED_BUDGET = 2_000_000
+PURE_BUDGET = 300_000
+METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
+
+
+def faults(wheel: Path, folders: Iterable[Path]) -> Iterator[str]:
+    """Say everything that is wrong with a wheel for Linux or for any system; no file may name one of `folders`."""
+    compiled = not wheel.name.endswith("-none-any.whl")
+    if wheel.stat().st_size > (budget := COMPILED_BUDGET if compiled else PURE_BUDGET):
+        yield f"{wheel.stat().st_size:,} bytes are over the budget of {budget:,}"
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as unpacked:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        yield from _wrong_files(set(names), compiled)
+        for name in names:
+            content = archive.read(name)
+            for folder in folders:
+                if re.search(rb"(?<![\w.-])%b/" % re.escape(str(folder).encode()), content):
+                    yield f"{name} names {folder}"
+            if name.endswith(".so"):
+                yield from (f"{name} {fault}" for fault in _binary_faults(Path(archive.extract(name, unpacked))))
+
+
+def _wrong_files(names: set[str], compiled: bool) -> Iterator[str]:
+    wanted = {
+        path.relative_to(SOURCES).as_posix()
+        for path in (SOURCES / "pronghorn").rglob("*")
+        if path.suffix in (".py", ".lua") or path.name == "py.typed"
+    }
+    modules = {path.stem for path in (SOURCES / "pronghorn" / "_wire").glob("[!_]*.py")} if compiled else set()
+    found = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
+    binaries = {name for name in found if name.startswith("pronghorn/_wire_c/") and name.endswith(".so")}
+    yield from (f"lacks {name}" for name in sorted(wanted - found))
+    yield from (f"should not have {name}" for name in sorted(found - wanted - binaries))
+    for name in sorted(modules ^ {Path(binary).name.partition(".")[0] for binary in binaries}):
+        yield f"{'lacks' if name in modules else 'should not have'} the compiled {name}"
+    metadata = {name.partition("/")[2] for name in names - found}
+    yield from (f"lacks {name}" for name in sorted(METADATA - metadata))
+    yield from (f"should not have {name}" for name in sorted(metadata - METADATA))
+
+
+def _binary_faults(binary: Path) -> Iterator[str]:
+    exported = [line.split()[-1] for line in _read("nm", "--dynamic", "--defined-only", str(binary)).splitlines()]
+    if exported != [f"PyInit_{binary.name.partition('.')[0]}"]:
+        yield f"exports {', '.join(exported) or 'nothing'}"
+    described = _read("readelf", "--wide", "--sections", "--dynamic", str(binary))
+    if ".debug_" in described:
+        yield "has debugging information"
+    if path := re.search(r"\((?:RPATH|RUNPATH)\)\s+(.*)", described):
+        yield f"looks for libraries: {path[1]}"
+    if needed := set(re.findall(r"\(NEEDED\)[^\[]*\[([^]]+)\]", described)) - {"libc.so.6", "libpthread.so.0"}:
+        yield f"needs {', '.join(sorted(needed))}"
+
+
+def _read(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
