@@ -188,6 +188,11 @@ def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: li
         ({"others": 0.2}, False, ""),
         (
             {"limited": True, "load_busy": 0.95},
+            False,
+            "uvicorn did not fill a core, and nothing was pinned to one: compare the CPU.",
+        ),
+        (
+            {"limited": True, "load_busy": 0.95},
             True,
             "The load was the limit of uvicorn, whose core was not full: compare the CPU.",
         ),
@@ -200,7 +205,7 @@ def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: li
             ),
         ),
     ],
-    ids=["nothing", "others", "others elsewhere", "load", "waiting"],
+    ids=["nothing", "others", "others elsewhere", "unpinned", "load", "waiting"],
 )
 def test_what_limits_a_server_is_told(figures: dict[str, Any], pinned: bool, remark: str) -> None:
     assert remarks({"uvicorn": row(**figures)}, pinned) == [remark] * bool(remark)

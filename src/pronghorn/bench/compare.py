@@ -105,9 +105,11 @@ def remarks(rows: dict[str, Row], pinned: bool) -> list[str]:
     found = [f"{len(errors)} rounds of {name} do not count: {'; '.join(errors)}." for name, errors in void.items()]
     if disturbed:
         found.append(f"Other processes took time from {names(disturbed)}: measure again when the machine is quiet.")
-    if loaded:
+    if idle and not pinned:
+        found.append(f"{names(idle)} did not fill a core, and nothing was pinned to one: compare the CPU.")
+    elif loaded:
         found.append(f"The load was the limit of {names(loaded)}, whose core was not full: compare the CPU.")
-    if waiting:
+    if waiting and pinned:
         found.append(
             f"Neither the load nor {names(waiting)} had a full core: the application waits, or more connections"
             " would be served; compare the CPU."
