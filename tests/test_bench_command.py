@@ -95,7 +95,8 @@ def test_what_cannot_be_asked_for(asked: Any, arguments: list[str], message: str
 
 def test_commands_of_the_documentation(asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(__file__).parent.parent / "docs" / "benchmark-your-app.md"
-    commands = re.findall(r"^pronghorn bench (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    text = page.read_text(encoding="utf-8").replace("\\\n", "")
+    commands = re.findall(r"^pronghorn bench (.*)$", text, re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "src").mkdir()
     (tmp_path / "order.json").write_text("{}")
