@@ -72,15 +72,20 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
     multiple=True,
     default=["/"],
     callback=parse_paths,
-    help="What to ask for, with its query; may be repeated, then they take turns.",
+    help="Path of the requests, with its query; may be repeated, then they take turns.",
 )
 @click.option("--method", type=click.Choice(METHODS), default="GET", help="Method of the requests.")
 @click.option(
-    "--header", "fields", multiple=True, metavar="NAME:VALUE", callback=parse_fields, help="Send it; may be repeated."
+    "--header",
+    "fields",
+    multiple=True,
+    metavar="NAME:VALUE",
+    callback=parse_fields,
+    help="Field of the requests; may be repeated.",
 )
-@click.option("--body", help="Send this.")
+@click.option("--body", help="Body of the requests.")
 @click.option(
-    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Send what is in this file."
+    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File that holds the body."
 )
 @click.option("--connections", type=click.IntRange(1, 20000), default=64, help="Connections at once.")
 @click.option("--rounds", type=click.IntRange(1), default=5, help="How often each server is loaded.")
