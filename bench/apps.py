@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -26,6 +27,13 @@ async def plain(scope: Message, receive: Receive, send: Send) -> None:
         }
     )
     await send({"type": "http.response.body", "body": b"Hello, world!"})
+
+
+async def sleep(scope: Message, receive: Receive, send: Send) -> None:
+    """Wait 1 ms, as for a database, then answer as `plain` does."""
+    only("http", scope)
+    await asyncio.sleep(0.001)
+    await plain(scope, receive, send)
 
 
 async def echo(scope: Message, receive: Receive, send: Send) -> None:

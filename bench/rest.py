@@ -8,16 +8,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from pronghorn.bench.outcome import Column, Outcome, at_most, middle
+from pronghorn.bench.outcome import Column, Headline, Outcome, at_most, middle
 from pronghorn.bench.process import NotEnoughFiles, Process, ServerFailed, allow_connections
 from pronghorn.bench.session import Session
 
 from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
 from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
 
-SERVERS = ("pronghorn", *PEERS, "floor")
+SERVERS = ("pronghorn", *PEERS, "floor", "nginx")
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")
-STARTS, QUICK_STARTS = 3, 1
+STARTS, CROWD_STARTS, QUICK_STARTS = 3, 2, 1
+START_SECONDS, CONNECT_SECONDS = 0.9, 0.00025
 BATCH = 500
 KIB = 1024
 
@@ -89,7 +90,9 @@ def kibibytes(value: float) -> str:
 def measure_start(session: Session) -> Outcome:
     """Memory of the plain application's server after its first answer."""
     columns = (Column("rss", "RSS", mebibytes), Column("pss", "PSS", mebibytes))
-    outcome = Outcome("memory", "Memory after the first answer, plain application", columns)
+    title = "Memory after the first answer, plain application"
+    headline = Headline(f"{title} (RSS)", "rss", mebibytes, least_is_best=True)
+    outcome = Outcome("memory", title, columns, headlines=[headline])
     for name in session.choose(SERVERS, ESSENTIAL):
         try:
             taken = []
@@ -107,17 +110,33 @@ def measure_start(session: Session) -> Outcome:
     return outcome
 
 
+def start_seconds(session: Session) -> float:
+    """About how long `measure_start` takes."""
+    return len(session.choose(SERVERS, ESSENTIAL)) * (QUICK_STARTS if session.quick else STARTS) * START_SECONDS
+
+
+def idle_seconds(crowd: Crowd, session: Session) -> float:
+    """About how long `measure_idle` takes."""
+    starts = len(crowd.kinds) * (QUICK_STARTS if session.quick else CROWD_STARTS)
+    each = START_SECONDS + crowd.count * CONNECT_SECONDS
+    return len(session.choose(crowd.servers, ESSENTIAL)) * starts * each
+
+
 def measure_idle(crowd: Crowd, session: Session) -> Outcome:
     """What each connection of a crowd adds to the RSS."""
     columns = [Column(kind.name, kind.heading, kibibytes) for kind in crowd.kinds]
-    outcome = Outcome(crowd.name, f"Memory for each of {crowd.count:,} {crowd.title} (user space)", columns)
+    title = f"Memory for each of {crowd.count:,} {crowd.title} (user space)"
+    outcome = Outcome(crowd.name, title, columns)
+    outcome.headlines = [
+        Headline(f"{title}, {kind.heading}", kind.name, kibibytes, least_is_best=True) for kind in crowd.kinds
+    ]
     try:
         allow_connections(crowd.count)
     except NotEnoughFiles as error:
         outcome.notes.append(session.say_failed(error))
         return outcome
     for name in session.choose(crowd.servers, ESSENTIAL):
-        starts = range(QUICK_STARTS if session.quick else STARTS)
+        starts = range(QUICK_STARTS if session.quick else CROWD_STARTS)
         try:
             costs = {
                 kind.name: [connection_cost(session, name, kind, crowd.count) for _ in starts] for kind in crowd.kinds

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pronghorn.bench.load import Wrk
 from pronghorn.bench.scenario import Scenario
 
+from .clients import WebSockets
 from .exchange import Echo, Exchange
-from .websocket import WebSockets
+from .latency import Pace
+from .servers import DEFAULT, SECURE
+from .sweep import Sweep
 
 LUA = Path(__file__).resolve().parent / "lua"
-PEERS = ("uvicorn", "peregrine", "weft", "granian")
-WEBSOCKET_PEERS = ("uvicorn", "peregrine", "weft", "granian-ws")
+PEERS = ("uvicorn", "peregrine", "weft", "granian", "fastpysgi", "gunicorn", "daphne", "hypercorn")
+WEBSOCKET_PEERS = ("uvicorn", "peregrine", "weft", "granian-ws", "gunicorn", "daphne", "hypercorn")
 # 1 MiB bodies on more connections, and 4 MiB ones on more than four, measure the processor's caches, not the server.
 UPLOADS, DOWNLOADS = 16, 4
 SOCKETS, AUDIENCE = 32, 1000
+# So many that the server, not the time that the application sleeps, is the limit.
+SLEEPERS = 256
+CONNECTIONS = (1, 8, 64, 256, 1024)
 
-
+GET = Wrk(LUA / "get.lua")
 PLAIN = Exchange(body=b"Hello, world!")
 SHORT = Echo("x" * 64)
 
@@ -26,9 +33,9 @@ SCENARIOS = (
         "plain",
         "Plain GET",
         "bench.apps:plain",
-        Wrk(LUA / "get.lua"),
+        GET,
         PLAIN,
-        ("pronghorn", *PEERS, "floor"),
+        ("pronghorn", *PEERS, "floor", "nginx"),
         {"floor": 0.75, "peregrine": 1.2, "uvicorn": 3.2},
     ),
     Scenario(
@@ -37,7 +44,7 @@ SCENARIOS = (
         "bench.apps:plain",
         Wrk(LUA / "browser.lua"),
         PLAIN,
-        ("pronghorn", *PEERS, "floor"),
+        ("pronghorn", *PEERS, "floor", "nginx"),
         {"peregrine": 1.2, "uvicorn": 3.2},
     ),
     Scenario(
@@ -46,17 +53,17 @@ SCENARIOS = (
         "bench.apps:plain",
         Wrk(LUA / "pipelined.lua"),
         PLAIN,
-        ("pronghorn", *PEERS, "floor"),
+        ("pronghorn", *PEERS, "floor", "nginx"),
         {"floor": 450 / 222, "peregrine": 2.4, "uvicorn": 7.0},
-        other_loads={"floor": Wrk(LUA / "get.lua")},
+        other_loads={"floor": GET},
     ),
     Scenario(
         "default",
         "Plain GET, out of the box: access log on, to a file",
         "bench.apps:plain",
-        Wrk(LUA / "get.lua"),
+        GET,
         PLAIN,
-        ("pronghorn-default", "uvicorn-default"),
+        tuple(f"{name}-default" for name in DEFAULT),
         {"uvicorn-default": 6.0},
         subject="pronghorn-default",
     ),
@@ -66,15 +73,24 @@ SCENARIOS = (
         "bench.apps:plain",
         Wrk(LUA / "get.lua", secure=True),
         PLAIN,
-        ("pronghorn-tls", *(f"{peer}-tls" for peer in PEERS)),
+        (*(f"{name}-tls" for name in SECURE), "daphne-tls"),
         {"peregrine-tls": 0.9, "uvicorn-tls": 3.0},
         subject="pronghorn-tls",
+    ),
+    Scenario(
+        "sleep",
+        f"Application that sleeps 1 ms, {SLEEPERS} connections",
+        "bench.apps:sleep",
+        Wrk(LUA / "get.lua", SLEEPERS),
+        PLAIN,
+        ("pronghorn", *PEERS),
+        {"uvicorn": 1.0},
     ),
     Scenario(
         "starlette",
         "Starlette, JSON",
         "bench.app_starlette:app",
-        Wrk(LUA / "get.lua"),
+        GET,
         Exchange("/json", body=b'{"message":"Hello, world!"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.1, "uvicorn": 2.2},
@@ -83,10 +99,19 @@ SCENARIOS = (
         "fastapi",
         "FastAPI, JSON, a path and a query parameter",
         "bench.app_fastapi:app",
-        Wrk(LUA / "get.lua"),
+        GET,
         Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
         ("pronghorn", *PEERS),
         {"peregrine": 1.0, "uvicorn": 1.7},
+    ),
+    Scenario(
+        "django",
+        "Django, an asynchronous view, JSON",
+        "bench.app_django:app",
+        GET,
+        Exchange("/json", body=b'{"message": "Hello, world!"}'),
+        ("pronghorn", *PEERS),
+        {"uvicorn": 1.0},
     ),
     Scenario(
         "post-1k",
@@ -112,14 +137,15 @@ SCENARIOS = (
         "bench.apps:stream",
         Wrk(LUA / "get.lua", DOWNLOADS),
         Exchange(body=b"x" * 4194304),
-        ("pronghorn", *PEERS),
+        # fastpysgi 0.6 does not come to the end of a body of several messages.
+        ("pronghorn", *(peer for peer in PEERS if peer != "fastpysgi")),
         {"peregrine": 1.3},
     ),
     Scenario(
         "pure",
         "Plain GET, interpreted (PRONGHORN_PURE=1)",
         "bench.apps:plain",
-        Wrk(LUA / "get.lua"),
+        GET,
         PLAIN,
         ("pronghorn-pure", "uvicorn"),
         {"uvicorn": 1.0},
@@ -142,7 +168,7 @@ SCENARIOS = (
         WebSockets("echo", "binary", 65536, SOCKETS),
         Echo(bytes(range(256)) * 256),
         ("pronghorn", *WEBSOCKET_PEERS),
-        dict.fromkeys(WEBSOCKET_PEERS, 1.3),
+        dict.fromkeys(("uvicorn", "peregrine", "weft", "granian-ws"), 1.3),
         unit="message",
     ),
     Scenario(
@@ -155,4 +181,45 @@ SCENARIOS = (
         {"uvicorn": 1.5},
         unit="message",
     ),
+)
+
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+# A quick look is at pronghorn and uvicorn.
+BRIEF = {"uvicorn": 1.0}
+CROWDED = replace(BY_NAME["plain"], servers=("pronghorn", *PEERS), targets=BRIEF)
+
+SWEEPS = (
+    Sweep(
+        "connections",
+        "Plain GET by connections, requests/s",
+        "connection",
+        {
+            count: replace(
+                BY_NAME["plain"], servers=("pronghorn", *PEERS), load=Wrk(LUA / "get.lua", count), targets=BRIEF
+            )
+            for count in CONNECTIONS
+        },
+        quick_points=(1, 1024),
+    ),
+    Sweep(
+        "workers",
+        "FastAPI by workers that share both cores with the load, requests/s",
+        "worker",
+        {
+            1: replace(BY_NAME["fastapi"], targets=BRIEF),
+            2: replace(
+                BY_NAME["fastapi"],
+                servers=tuple(f"{name}-2" for name in ("pronghorn", *PEERS) if name != "daphne"),
+                targets={"uvicorn-2": 1.0},
+                subject="pronghorn-2",
+            ),
+        },
+        quick_points=(1, 2),
+        pinned=False,
+    ),
+)
+
+PACES = (
+    Pace.of("latency", BY_NAME["plain"], 20_000, 64),
+    Pace.of("latency-fastapi", BY_NAME["fastapi"], 5_000, 64),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pronghorn.bench.outcome import Column, Outcome, at_most, middle
+from pronghorn.bench.outcome import Column, Headline, Outcome, at_most, middle
 from pronghorn.bench.process import ServerFailed
 from pronghorn.bench.session import Session
 
@@ -12,8 +12,10 @@ from .rest import REQUEST, read_answer
 from .scenarios import PEERS
 
 SERVERS = ("pronghorn", *PEERS, "floor")
-ROUNDS, QUICK_ROUNDS = 11, 5
+ESSENTIAL = ("pronghorn", "uvicorn", "floor")
+ROUNDS, QUICK_ROUNDS = 7, 3
 POLL_SECONDS = 0.0005
+EACH_SECONDS = 0.7
 
 
 def milliseconds(value: float) -> str:
@@ -28,8 +30,10 @@ def measure(session: Session) -> Outcome:
         Column("fastest", "fastest", milliseconds),
         Column("slowest", "slowest", milliseconds),
     )
-    outcome = Outcome("startup", "Time from exec to the first answer, plain application", columns)
-    taken: dict[str, list[float]] = {name: [] for name in session.choose(SERVERS, ("pronghorn", "uvicorn", "floor"))}
+    title = "Time from exec to the first answer, plain application"
+    headline = Headline(title, "median", milliseconds, least_is_best=True)
+    outcome = Outcome("startup", title, columns, headlines=[headline])
+    taken: dict[str, list[float]] = {name: [] for name in session.choose(SERVERS, ESSENTIAL)}
     for _ in range(1 + (QUICK_ROUNDS if session.quick else ROUNDS)):
         for name in list(taken):
             try:
@@ -44,6 +48,12 @@ def measure(session: Session) -> Outcome:
     ours, theirs = (outcome.rows.get(name, {}).get("median") for name in ("pronghorn", "uvicorn"))
     outcome.verdicts.append(at_most("uvicorn", theirs, ours, milliseconds))
     return outcome
+
+
+def seconds(session: Session) -> float:
+    """About how long it takes."""
+    rounds = 1 + (QUICK_ROUNDS if session.quick else ROUNDS)
+    return len(session.choose(SERVERS, ESSENTIAL)) * rounds * EACH_SECONDS
 
 
 def first_answer(session: Session, name: str) -> float:

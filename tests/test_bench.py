@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-import pronghorn
-from bench import apps
-from bench.__main__ import MEASUREMENTS, names_of, positive
-from bench.exchange import Echo
-from bench.report import table
-from bench.scenarios import SCENARIOS
-from bench.websocket import WebSockets
-from pronghorn import loader
+from bench import command, latency, sweep
+from bench.command import names_of, positive
+from bench.measurements import MEASUREMENTS, Measurement
+from bench.scenarios import SCENARIOS, SWEEPS
+from bench.servers import SERVERS
 from pronghorn.bench import load, rounds
 from pronghorn.bench.load import Load, LoadFailed, Wrk
 from pronghorn.bench.machine import Interpreter
-from pronghorn.bench.outcome import at_least, at_most, middle
-from pronghorn.bench.process import CPU, Process, ServerFailed
+from pronghorn.bench.outcome import Outcome, at_least, at_most, middle
+from pronghorn.bench.process import CPU
 from pronghorn.bench.rounds import Round, row
 from pronghorn.bench.scenario import Scenario
-from pronghorn.bench.servers import SERVERS
 from pronghorn.bench.session import Session
 
-ECHO = WebSockets("echo", "text", 64, 2)
 REPORT = """Running 1s test @ http://127.0.0.1:8000/
   1 threads and 64 connections
 Requests/sec: 50000.00
@@ -66,145 +54,6 @@ def test_errors_bear_the_names_that_the_programme_gives_them() -> None:
 def test_wrk_is_told_what_to_ask() -> None:
     arguments = Wrk(Path("get.lua"), 4).arguments(8000, "/json", 3)
     assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
-
-
-def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LoadFailed, match="needs a C compiler"):
-        ECHO.programme(tmp_path)
-
-
-def test_a_failure_to_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler = tmp_path / "cc"
-    compiler.write_text("#!/bin/sh\necho no epoll here >&2\nexit 1\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LoadFailed, match="does not compile: no epoll here"):
-        ECHO.programme(tmp_path)
-
-
-def test_the_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = tmp_path / "websocket"
-    compiled.touch()
-    monkeypatch.setenv("PATH", "")
-    assert ECHO.programme(tmp_path) == str(compiled)
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The WebSocket client, compiled."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler")
-    return ECHO.programme(tmp_path_factory.mktemp("client"))
-
-
-@contextlib.contextmanager
-def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
-    """Serve `handler` with another implementation of WebSocket; the port."""
-    server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.socket.getsockname()[1]
-    finally:
-        server.shutdown()
-        thread.join(30)
-
-
-def loaded(client: str, asked: WebSockets, port: int) -> Load:
-    """What the client sees in a second."""
-    return load.run(client, asked.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
-
-
-def echo(connection: Any) -> None:
-    for message in connection:
-        connection.send(message)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        ECHO,
-        WebSockets("echo", "text", 125, 1),
-        WebSockets("echo", "binary", 126, 1),
-        WebSockets("echo", "binary", 65536, 2),
-    ],
-    ids=lambda asked: f"{asked.kind} {asked.size}",
-)
-def test_echoes_are_counted(client: str, asked: WebSockets) -> None:
-    with websockets_serving(echo) as port:
-        seen = loaded(client, asked, port)
-    assert not seen.errors
-    assert seen.requests >= asked.connections
-    assert seen.bytes == seen.requests * asked.size
-    assert 0 < seen.p50_us <= seen.p99_us < 1_000_000
-    assert 1 <= seen.seconds < 1.5
-
-
-def test_a_broadcast_is_sent_again_once_all_have_it(client: str) -> None:
-    connections: list[Any] = []
-    complete = threading.Barrier(8, timeout=30)
-
-    def broadcast(connection: Any) -> None:
-        connections.append(connection)
-        complete.wait()
-        for message in connection:
-            for each in connections:
-                each.send(message)
-
-    with websockets_serving(broadcast) as port:
-        seen = loaded(client, WebSockets("broadcast", "text", 64, 8), port)
-    assert not seen.errors
-    assert seen.requests >= 16
-    assert seen.bytes == seen.requests * 64
-
-
-def test_pings_are_answered(client: str) -> None:
-    with websockets_serving(echo, ping_interval=0.1, ping_timeout=0.2) as port:
-        assert not loaded(client, ECHO, port).errors
-
-
-@pytest.mark.parametrize(
-    ("answer", "errors"),
-    [
-        (lambda message: message, {}),
-        (lambda message: message[:-1] + "!", {"wrong": 2}),
-        (lambda message: message[:-1], {"wrong": 2}),
-        (lambda message: message.encode(), {"wrong": 2}),
-        (lambda message: [message[:1], message[1:]], {"wrong": 2}),
-    ],
-    ids=["right", "content", "length", "opcode", "fragments"],
-)
-def test_a_wrong_message_is_an_error(client: str, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
-    def answering(connection: Any) -> None:
-        for message in connection:
-            connection.send(answer(message))
-
-    with websockets_serving(answering) as port:
-        seen = loaded(client, ECHO, port)
-    assert {kind: seen.errors[kind] for kind in seen.errors if kind != "timeout"} == errors
-
-
-def test_a_connection_that_is_closed_is_an_error(client: str) -> None:
-    with websockets_serving(lambda connection: connection.recv()) as port:
-        assert loaded(client, ECHO, port).errors["closed"] == 2
-
-
-def test_silence_is_an_error(client: str) -> None:
-    with websockets_serving(lambda connection: list(connection)) as port:
-        seen = loaded(client, ECHO, port)
-    assert (seen.requests, seen.errors) == (0, {"timeout": 2})
-
-
-def test_a_refused_upgrade_is_told(client: str) -> None:
-    def refuse(connection: Any, request: Any) -> Any:
-        return connection.respond(403, "")
-
-    with (
-        websockets_serving(echo, process_request=refuse) as port,
-        pytest.raises(LoadFailed, match=r"connection 1: wrong answer to the upgrade: HTTP/1\.1 403"),
-    ):
-        loaded(client, ECHO, port)
 
 
 def a_round(requests: int, errors: str = "", others: float = 0.0) -> Round:
@@ -285,13 +134,10 @@ def test_middle_of_nothing() -> None:
     assert middle([]) is None
 
 
-def test_table_is_markdown() -> None:
-    assert table(["server", "RSS"], [["floor", "1"]]) == "| server | RSS |\n| --- | ---: |\n| floor | 1 |"
-
-
 def an_interpreter(*absent: str) -> Interpreter:
     """An interpreter that was not asked."""
     interpreter = Interpreter.__new__(Interpreter)
+    interpreter._servers = SERVERS
     interpreter.absent = set(absent)
     return interpreter
 
@@ -303,16 +149,15 @@ def test_nothing_is_missing() -> None:
 def test_a_server_lacks_its_own_modules_only() -> None:
     missing = an_interpreter("granian", "httptools").missing()
     assert missing == {
-        **dict.fromkeys(("granian", "granian-tls", "granian-ws"), "granian"),
-        **dict.fromkeys(("uvicorn", "uvicorn-tls", "uvicorn-default"), "httptools"),
+        **dict.fromkeys((name for name in SERVERS if name.startswith("granian")), "granian"),
+        **dict.fromkeys((name for name in SERVERS if name.startswith("uvicorn")), "httptools"),
     }
 
 
-def test_every_server_lacks_what_all_need() -> None:
+def test_a_server_can_lack_several() -> None:
     missing = an_interpreter("uvloop", "granian").missing()
-    assert missing == dict.fromkeys(SERVERS, "uvloop") | dict.fromkeys(
-        ("granian", "granian-tls", "granian-ws"), "granian, uvloop"
-    )
+    assert (missing["granian"], missing["floor"]) == ("granian, uvloop", "uvloop")
+    assert not {"daphne", "nginx"} & set(missing)
 
 
 def a_session(*, wanted: tuple[str, ...] = (), quick: bool = False, missing: tuple[str, ...] = ()) -> Session:
@@ -357,7 +202,18 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_what_is_measured_can_be_named() -> None:
-    names = ("ws-64", "ws-64k", "ws-broadcast", "ws-idle", "plain", "memory", "idle", "startup")
+    names = (
+        "ws-64",
+        "ws-64k",
+        "ws-broadcast",
+        "ws-idle",
+        "plain",
+        "memory",
+        "idle",
+        "startup",
+        "connections",
+        "latency",
+    )
     assert names_of(MEASUREMENTS)(",".join(names)) == names
 
 
@@ -371,7 +227,10 @@ def test_numbers_above_zero(text: str) -> None:
         positive(text)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+POINTS = [scenario for sweep in SWEEPS for scenario in sweep.points.values()]
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *POINTS], ids=lambda scenario: scenario.name)
 def test_scenario_names_what_there_is(scenario: Scenario) -> None:
     assert {scenario.subject, *scenario.targets} <= set(scenario.servers) <= set(SERVERS)
     loads = [scenario.load_for(server) for server in scenario.servers]
@@ -379,62 +238,63 @@ def test_scenario_names_what_there_is(scenario: Scenario) -> None:
     assert {type(each) for each in loads} == {type(scenario.load)}
 
 
-@dataclass
-class Listening:
-    """What `Exchange.check` asks of a process."""
-
-    port: int
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
-
-    def failure(self, reason: str) -> ServerFailed:
-        return ServerFailed(reason)
+def measuring(**measures: Callable[[Session], Outcome]) -> dict[str, Measurement]:
+    """Measurements that take a second each, it is said."""
+    return {name: Measurement(measure, lambda session: 1.0) for name, measure in measures.items()}
 
 
-@contextlib.contextmanager
-def serving(app: Any) -> Iterator[Process]:
-    """Serve `app` in a thread of this process."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = pronghorn.Server(pronghorn.Config(app, log_config=None))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield cast(Process, Listening(listening.getsockname()[1]))
-    finally:
-        server.should_exit = True
-        thread.join(30)
+def done(session: Session) -> Outcome:
+    return Outcome("done", "Done", ())
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_application_answers_what_its_scenario_expects(scenario: Scenario) -> None:
-    with serving(loader.resolve(scenario.app)) as process:
-        scenario.exchange.check(process)
+def fail(session: Session) -> Outcome:
+    raise OSError("no more files")
 
 
-def test_a_wrong_answer_is_told() -> None:
-    (plain, posted) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
-    with serving(loader.resolve(plain.app)) as process, pytest.raises(ServerFailed, match="answered / wrongly: 200"):
-        posted.exchange.check(process)
+def linger(session: Session) -> Outcome:
+    raise command.OutOfTime
+
+
+def test_progress_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=done, second=done))
+    outcomes, cut = command.measure_all(["first", "second"], a_session())
+    assert ([outcome.name for outcome in outcomes], cut) == (["done", "done"], "")
+    assert capsys.readouterr().err.splitlines() == [
+        "2 measurements, about 2 s",
+        "[1/2] first, 2 s left",
+        "[2/2] second, 0 s left",
+    ]
+
+
+def test_a_measurement_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=fail, second=done))
+    outcomes, cut = command.measure_all(["first", "second"], a_session())
+    assert [outcome.notes for outcome in outcomes] == [["failed: OSError('no more files')"], []]
+    assert cut == ""
+
+
+def test_what_was_measured_in_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=done, second=linger, third=done))
+    outcomes, cut = command.measure_all(["first", "second", "third"], a_session())
+    assert [outcome.name for outcome in outcomes] == ["done"]
+    assert cut.endswith("was ended before second, third.")
+
+
+def test_a_run_is_estimated() -> None:
+    long, short = (
+        sum(each.seconds(a_session(quick=quick)) for each in MEASUREMENTS.values()) for quick in (False, True)
+    )
+    assert 0 < short < long
+
+
+def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
+    assert latency.row([a_round(995), a_round(1000)], 1000)["kept"] is True
+    assert latency.row([a_round(900)], 1000)["kept"] is False
+    assert latency.row([a_round(900, "closed 1")], 1000)["kept"] is None
 
 
 @pytest.mark.parametrize(
-    "message", ["x" * 64, "é" * 63, bytes(126), bytes(65536)], ids=["text", "umlaut", "126", "64k"]
+    ("name", "base"), [("uvicorn-2", "uvicorn"), ("uvicorn", "uvicorn"), ("granian-ws", "granian-ws")]
 )
-def test_an_echo_is_checked(message: str | bytes) -> None:
-    with websockets_serving(echo) as port:
-        Echo(message).check(cast(Process, Listening(port)))
-
-
-def test_a_wrong_echo_is_told() -> None:
-    def shout(connection: Any) -> None:
-        for message in connection:
-            connection.send(message.upper())
-
-    with websockets_serving(shout) as port, pytest.raises(ServerFailed, match="answered a message wrongly"):
-        Echo("abc").check(cast(Process, Listening(port)))
-
-
-def test_a_server_that_does_not_switch_is_told() -> None:
-    with serving(apps.plain) as process, pytest.raises(ServerFailed, match="answered"):
-        Echo("abc").check(process)
+def test_workers_are_told_apart_by_the_point(name: str, base: str) -> None:
+    assert sweep.family(name) == base

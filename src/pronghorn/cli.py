@@ -207,13 +207,13 @@ class _Command(click.Command):
 
 
 class _Main(_Command):
-    """A command that is another one where its first word is `check`, which no application can be called."""
+    """A command that is another one where its first word is `check` or `bench`, which no application can be called."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] == [_check_command.name]:
-            return _check_command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        if args[:1] in (["check"], ["bench"]):
+            return _subcommand(args[0]).make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -221,11 +221,13 @@ class _Main(_Command):
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_usage(ctx, formatter)
-        formatter.write_usage(f"{ctx.command_path} check", " ".join(self.collect_usage_pieces(ctx)), prefix=" " * 7)
+        for word, pieces in (("check", self.collect_usage_pieces(ctx)), ("bench", ["[OPTIONS]", "APP"])):
+            formatter.write_usage(f"{ctx.command_path} {word}", " ".join(pieces), prefix=" " * 7)
 
 
 def _serve(app: str, **parameters: Any) -> None:
-    """Serve the ASGI application APP, given as module:attribute. With `check`, only try whether it could be served.
+    """Serve the ASGI application APP, given as module:attribute. With `check`, only try whether it could be served;
+    with `bench`, measure it on pronghorn and other servers, side by side.
 
     Each option may also be given as an environment variable, --port as PRONGHORN_PORT or UVICORN_PORT, or in a file
     of TOML: in the table [tool.pronghorn] of the pyproject.toml here, as port = 8000, or in that of --config. The
@@ -261,8 +263,16 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
 
 
 def _complete_app(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    first = isinstance(context.command, _Main) and "check".startswith(incomplete)
-    return ["check"] if first else []
+    first = isinstance(context.command, _Main)
+    return [word for word in ("check", "bench") if first and word.startswith(incomplete)]
+
+
+def _subcommand(word: str) -> click.Command:
+    if word == "check":
+        return _check_command
+    from pronghorn.bench.command import bench  # not for those who serve
+
+    return bench
 
 
 _PARAMETERS: list[click.Parameter] = [

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 WARNINGS_A_SECOND = 10
 
+# To give freed memory back to the system and to take it again costs more than to read an upload into it. glibc keeps
+# twice the largest block that it has seen freed (mallopt(3), M_MMAP_THRESHOLD).
+_LARGEST_BLOCK = 8 * 1024 * 1024
+
 _log = logging.getLogger("pronghorn.error")
 
 
@@ -63,6 +67,7 @@ class ServerState:
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
+        bytes(_LARGEST_BLOCK)  # freed again, and never touched
         self.app = config.loaded_app
         self.wire = wire
         self.loop = loop

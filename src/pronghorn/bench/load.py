@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pronghorn.bench.process import pinning
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 64
@@ -19,7 +22,9 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened."""
+    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened; the
+    p99.9 is 0 where the programme does not tell it.
+    """
 
     requests: int
     seconds: float
@@ -27,6 +32,7 @@ class Load:
     p50_us: int
     p99_us: int
     errors: dict[str, int]
+    p999_us: int = 0
 
     @property
     def per_second(self) -> float:
@@ -68,8 +74,25 @@ class Wrk:
         return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(self.script), url]
 
 
-def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
-    """Run for whole `seconds`. Raises LoadFailed."""
+@dataclass(frozen=True)
+class Client:
+    """HTTP: client.py, which sends the `requests`, a file each."""
+
+    requests: Sequence[Path]
+    connections: int = CONNECTIONS
+
+    def programme(self, directory: Path) -> str:
+        """What to execute."""
+        return sys.executable
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """How to load the server at `port` for whole `seconds`; the requests have their targets."""
+        numbers = map(str, (port, seconds, self.connections))
+        return ["-P", "-m", "pronghorn.bench.client", *numbers, *map(str, self.requests)]
+
+
+def run(programme: str, arguments: list[str], seconds: int, core: int | None) -> Load:
+    """Run for whole `seconds`, on `core` if there is one. Raises LoadFailed."""
     name = Path(programme).name
     try:
         done = subprocess.run(
@@ -78,7 +101,7 @@ def run(programme: str, arguments: list[str], seconds: int, core: int) -> Load:
             capture_output=True,
             text=True,
             timeout=seconds + 30,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=pinning(core),
         )
     except subprocess.TimeoutExpired:
         raise LoadFailed(f"{name} did not end within {seconds + 30} s") from None
@@ -99,5 +122,6 @@ def parse(output: str) -> Load:
         bytes=numbers.pop("bytes"),
         p50_us=numbers.pop("p50"),
         p99_us=numbers.pop("p99"),
+        p999_us=numbers.pop("p999", 0),
         errors={kind: count for kind, count in numbers.items() if count},
     )

@@ -7,15 +7,17 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
-from pronghorn.bench.process import TICKS
-from pronghorn.bench.servers import SERVERS
+import psutil
+
+from pronghorn.bench.servers import SERVERS, Server
 
 DISTRIBUTIONS = (
-    *("pronghorn", "uvicorn", "uvloop", "httptools", "websockets", "peregrine-server", "weft-server", "granian"),
-    *("aiofastnet", "starlette", "fastapi", "pydantic"),
+    *("pronghorn", "uvicorn", "peregrine-server", "weft-server", "granian", "fastpysgi", "gunicorn", "daphne"),
+    *("hypercorn", "uvloop", "httptools", "websockets", "wsproto", "aiofastnet", "twisted", "h11"),
+    *("starlette", "fastapi", "pydantic", "django"),
 )
 
 ASK_PYTHON = """
@@ -43,8 +45,9 @@ json.dump({
 class Interpreter:
     """The Python that runs the servers: its version and what is installed in it."""
 
-    def __init__(self, python: str) -> None:
-        modules = sorted({module for server in SERVERS.values() for module in server.needs})
+    def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
+        self._servers = servers
+        modules = sorted({module for server in servers.values() for module in server.needs})
         done = subprocess.run(
             [python, "-c", ASK_PYTHON],
             input=json.dumps([modules, DISTRIBUTIONS]),
@@ -52,7 +55,7 @@ class Interpreter:
             text=True,
             check=True,
             timeout=60,
-            env=SERVERS["floor"].environ(),
+            env=SERVERS["pronghorn"].environ(),
         )
         answer = json.loads(done.stdout)
         self.absent: set[str] = set(answer["absent"])
@@ -65,32 +68,20 @@ class Interpreter:
 
     def missing(self) -> dict[str, str]:
         """The servers that cannot run, each with what is not installed."""
-        lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in SERVERS.items()}
+        lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in self._servers.items()}
         return {name: ", ".join(modules) for name, modules in lacking.items() if modules}
 
 
 def describe() -> dict[str, str]:
     """The machine: processor, cores, memory, kernel."""
-    model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cpuinfo = Path("/proc/cpuinfo")
+    told = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
-        "processor": model[1] if model else platform.machine(),
+        "processor": told[1] if told else platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
-        "memory": f"{memory / 2**30:.0f} GiB",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
     }
-
-
-def busy_seconds(cores: Collection[int]) -> float:
-    """Seconds that `cores` have worked since the start of the machine, for whomever (proc(5), /proc/stat)."""
-    names = {f"cpu{core}" for core in cores}
-    ticks = 0
-    for line in Path("/proc/stat").read_text().splitlines():
-        name, *fields = line.split()
-        if name in names:
-            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-            ticks += user + nice + system + irq + softirq + steal
-    return ticks / TICKS
 
 
 def wrk_version() -> str | None:

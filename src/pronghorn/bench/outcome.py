@@ -28,6 +28,37 @@ class Verdict:
     reached: bool | None
 
 
+@dataclass(frozen=True)
+class Headline:
+    """A value of the rows by which the subject is compared with its peers in the summary, and how it is shown.
+
+    The rows have the ratio at the key `ratio`, or else it is taken of the values. Where `only` is given, rows in which
+    that is not true are left out.
+    """
+
+    title: str
+    key: str
+    show: Callable[[Any], str] = "{:,.0f}".format
+    least_is_best: bool = False
+    ratio: str | None = None
+    only: str | None = None
+
+    def value(self, row: Row) -> float | None:
+        """What counts of a row, None if nothing does."""
+        value: float | None = row[self.key] if self.only is None or row[self.only] else None
+        return value
+
+    def advantage(self, ours: Row, theirs: Row) -> float | None:
+        """How many times better our row is than theirs, None if that is not known."""
+        if self.ratio is not None:
+            ratio: float | None = theirs[self.ratio]
+            return ratio
+        mine, other = self.value(ours), self.value(theirs)
+        if not mine or not other:
+            return None
+        return other / mine if self.least_is_best else mine / other
+
+
 @dataclass
 class Outcome:
     """One table: a row for each server, in the order of measuring."""
@@ -38,6 +69,8 @@ class Outcome:
     rows: dict[str, Row] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    headlines: Sequence[Headline] = ()
+    subject: str = "pronghorn"
 
 
 def at_least(peer: str, wanted: float, measured: float | None) -> Verdict:

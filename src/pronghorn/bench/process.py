@@ -1,26 +1,29 @@
-"""A server as a process: started on a core of its own, measured from /proc, ended by its id."""
+"""A server as a process: started on a core of its own if it may be, measured, ended by its id."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import resource
-import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from pronghorn.bench.servers import Server
+
+if sys.platform != "win32":
+    import resource
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 SPARE_DESCRIPTORS = 200
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerFailed(Exception):
@@ -49,16 +52,28 @@ class CPU:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes in memory: resident (RSS), and with each shared page divided among its users (PSS)."""
+    """Bytes in memory: resident (RSS), and with each shared page divided among its users (PSS; 0: not known)."""
 
     rss: int
     pss: int
 
 
 class Process:
-    """One running server, which imports from `root`. Its output goes to a regular file; its end explains a failure."""
+    """One running server in `root`, pinned to `core` if there is one; `environment`, if given, replaces its own.
 
-    def __init__(self, server: Server, python: str, app: str, root: Path, core: int, directory: Path) -> None:
+    Its output goes to a regular file, whose end explains a failure.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        python: str,
+        app: str,
+        root: Path,
+        core: int | None,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.server = server
         self.port = free_port()
         if server.secure:
@@ -68,13 +83,14 @@ class Process:
             self._popen = subprocess.Popen(
                 server.command(python, app, self.port, directory / CERTIFICATE, directory / KEY),
                 cwd=root,
-                env=server.environ(),
+                env=server.environ() if environment is None else {**environment, **server.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=pinning(core),
             )
+        self._process = psutil.Process(self._popen.pid)
 
     def connect(self, pause: float = 0.005) -> socket.socket:
         """Connect as soon as the server listens, trying again every `pause` seconds."""
@@ -103,55 +119,88 @@ class Process:
 
     def cpu(self) -> CPU:
         """CPU used so far by the server and its children that live."""
-        user = system = 0
-        for pid in self._tree():
-            if fields := _stat(pid):
-                user += int(fields[11])
-                system += int(fields[12])
-        return CPU(user / TICKS, system / TICKS)
+        user = system = 0.0
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                used = process.cpu_times()
+                user += used.user
+                system += used.system
+        return CPU(user, system)
 
     def memory(self) -> Memory:
         """Memory of the server and its children."""
-        totals = {"Rss": 0, "Pss": 0}
-        for pid in self._tree():
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                name, _, rest = line.partition(":")
-                if name in totals:
-                    totals[name] += int(rest.split()[0]) * 1024
-        return Memory(totals["Rss"], totals["Pss"])
+        rss = pss = 0
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                used = process.memory_full_info()
+                rss += used.rss
+                pss += getattr(used, "pss", 0)
+        return Memory(rss, pss)
 
     def forget_output(self) -> None:
         """Empty the log file, so that an access log does not fill the disk."""
         os.truncate(self._log, 0)
 
+    def stop(self) -> None:
+        """Let it do nothing until `go_on`."""
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+
     def end(self) -> None:
         """End the server and what it started: asked first, then killed; by process id only."""
-        pids = list(self._tree())
+        _, *children = self._tree()
         self._popen.terminate()
         try:
             self._popen.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
-        for pid in pids[1:]:
-            fields = _stat(pid)
-            if fields and int(fields[3]) == self._popen.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(psutil.Error):  # has ended by itself, as it should
+                child.kill()
 
-    def _tree(self) -> Iterator[int]:
-        children: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
-                children.setdefault(int(fields[1]), []).append(int(entry.name))
-        found = [self._popen.pid]
-        for pid in found:
-            yield pid
-            found.extend(children.get(pid, []))
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            return [self._process, *self._process.children(recursive=True)]
+        except psutil.Error:
+            return [self._process]
+
+
+def pinning(core: int | None) -> Callable[[], None] | None:
+    """What a new process calls to run on `core` only; None if it may run on any."""
+    return None if core is None else lambda: os.sched_setaffinity(0, {core})
+
+
+def children() -> CPU:
+    """CPU of the children of this process that have ended; nothing where the system does not tell."""
+    if sys.platform == "win32":
+        return CPU(0, 0)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return CPU(used.ru_utime, used.ru_stime)
+
+
+def busy_seconds(cores: Collection[int | None]) -> float:
+    """Seconds that `cores` have worked since the start of the machine, for whomever."""
+    every = psutil.cpu_times(percpu=True)
+    idle = ("idle", "iowait", "guest", "guest_nice")  # guests' time is in user and nice already
+    return sum(
+        sum(seconds for name, seconds in times._asdict().items() if name not in idle)
+        for core, times in enumerate(every)
+        if core in cores
+    )
 
 
 def allow_connections(count: int) -> None:
     """Let this process, and each that it starts from now on, have so many open. Raises NotEnoughFiles."""
+    if sys.platform == "win32":
+        return
     needed = count + SPARE_DESCRIPTORS
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -193,11 +242,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the state on (proc(5) numbers it 3); None if the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pronghorn.bench import load
-from pronghorn.bench.machine import busy_seconds
-from pronghorn.bench.outcome import Column, Outcome, Row, at_least, middle
-from pronghorn.bench.process import CPU, NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.outcome import Column, Headline, Outcome, Row, at_least, middle
+from pronghorn.bench.process import (
+    CPU,
+    NotEnoughFiles,
+    Process,
+    ServerFailed,
+    allow_connections,
+    busy_seconds,
+    children,
+)
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
 WARM_UP_SECONDS = 1
+# What starting and ending a server takes, and what goes on before and after a round.
+START_SECONDS, AROUND_SECONDS = 0.8, 0.15
 FULL = 0.9
 QUIET = 0.05
 
@@ -44,7 +53,10 @@ class Round:
 
 def measure(scenario: Scenario, session: Session) -> Outcome:
     """Run the scenario."""
-    outcome = Outcome(scenario.name, scenario.title, columns(scenario.unit))
+    headline = Headline(scenario.title, "per_second", ratio="ratio")
+    outcome = Outcome(
+        scenario.name, scenario.title, columns(scenario.unit), headlines=[headline], subject=scenario.subject
+    )
     rounds: dict[str, list[Round]] = {}
     try:
         allow_connections(scenario.load.connections)
@@ -60,6 +72,13 @@ def measure(scenario: Scenario, session: Session) -> Outcome:
     return outcome
 
 
+def seconds(scenario: Scenario, session: Session) -> float:
+    """About how long the scenario takes."""
+    servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+    warm_up = 0 if session.quick else WARM_UP_SECONDS + AROUND_SECONDS
+    return len(servers) * (START_SECONDS + warm_up + session.rounds * (session.seconds + AROUND_SECONDS))
+
+
 def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list[str]) -> dict[str, list[Round]]:
     """Start every server, load them in turn, round by round; `notes` gets those that are left out."""
     rounds: dict[str, list[Round]] = {}
@@ -70,9 +89,12 @@ def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list
                 process = stack.enter_context(session.running(name, scenario.app))
                 scenario.exchange.check(process)
                 processes.append(process)
+                if process.server.restless:
+                    process.stop()
+                    stack.callback(process.go_on)
             except ServerFailed as error:
                 notes.append(session.say_failed(error))
-        for process in processes:
+        for process in () if session.quick else processes:
             one_round(process, scenario, programme, WARM_UP_SECONDS, session)
         for number in range(1, session.rounds + 1 if processes else 0):
             for process in processes:
@@ -86,8 +108,12 @@ def all_rounds(scenario: Scenario, programme: str, session: Session, notes: list
 def one_round(process: Process, scenario: Scenario, programme: str, seconds: int, session: Session) -> Round:
     """Load one server, and account the CPU over the same window."""
     arguments = scenario.load_for(process.server.name).arguments(process.port, scenario.exchange.target, seconds)
-    cores = (session.server_core, session.load_core)
+    cores = {session.server_core, session.load_core}
+    if None in cores:
+        cores = set(range(os.cpu_count() or 1))
     process.forget_output()
+    if process.server.restless:
+        process.go_on()
     server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""
     try:
@@ -97,15 +123,11 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
         errors = str(error)
     taken = time.perf_counter() - start
     server, client, busy = process.cpu() - server, children() - client, busy_seconds(cores) - busy
+    if process.server.restless:
+        process.stop()
     if seen and not seen.requests:
         errors = errors or "no answer"
     return Round(seen, taken, server, client, max(0.0, busy - server.total - client.total), errors)
-
-
-def children() -> CPU:
-    """CPU of the children that have ended: over the window of a round, that is the load."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return CPU(used.ru_utime, used.ru_stime)
 
 
 def row(rounds: list[Round], subject: list[Round] | None) -> Row:

@@ -1,7 +1,7 @@
 """How each server is started: one worker, its best settings, in full view.
 
 A server appears in the tables under its name; `{app}` and `{port}` are filled in, and the interpreter comes first. So
-are `{certificate}` and `{key}`, the files for one that speaks TLS.
+are `{certificate}` and `{key}`, the files for one that speaks TLS, and `{directory}`, which is removed after the run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Server:
-    """A command line after the interpreter, and the modules without which it cannot run."""
+    """A command line after the interpreter, the modules without which it cannot run, and what to install for them.
+
+    A `restless` one uses CPU when nothing is asked of it, so that it is stopped while others are loaded.
+    """
 
     name: str
     arguments: str
     needs: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""
+    restless: bool = False
 
     @property
     def secure(self) -> bool:
@@ -29,8 +34,8 @@ class Server:
 
     def command(self, python: str, app: str, port: int, certificate: Path, key: Path) -> list[str]:
         """The command line to execute."""
-        filled = self.arguments.format(app=app, port=port, certificate=certificate, key=key)
-        return [python, *shlex.split(filled)]
+        filled = {"app": app, "port": port, "certificate": certificate, "key": key, "directory": certificate.parent}
+        return [python, *(argument.format_map(filled) for argument in shlex.split(self.arguments))]
 
     def environ(self) -> dict[str, str]:
         """The environment to run in: what finds the interpreter's modules, and nothing that would tune a server."""
@@ -39,45 +44,70 @@ class Server:
 
 
 QUIET = "--no-access-log --log-level warning"
-CERTIFICATE = "--ssl-certfile {certificate} --ssl-keyfile {key}"
-UVICORN = f"-m uvicorn {{app}} --port {{port}} --loop uvloop --http httptools --ws websockets-sansio {QUIET}"
-PEREGRINE = "-m peregrine {app} --port {port} --protocol asgi --workers 1 --max-connections 16384 --log-level warning"
-WEFT = "-m weft {app} --port {port} --protocol asgi --workers 1 --max-connections 16384 --log-level warning"
-GRANIAN = (
-    "-m granian {app} --port {port} --interface asgi --workers 1 --loop uvloop --http 1 --http1-pipeline-flush"
-    f" --backlog 16384 {QUIET}"
-)
+MANY = "--max-connections 16384"
 
 SERVERS = {
     server.name: server
     for server in (
-        Server("pronghorn", f"-m pronghorn {{app}} --port {{port}} {QUIET}", ("pronghorn", "uvloop")),
         Server(
-            "pronghorn-pure",
-            f"-m pronghorn {{app}} --port {{port}} {QUIET}",
+            "pronghorn",
+            f"-m pronghorn {{app}} --port {{port}} --workers 1 {QUIET}",
             ("pronghorn", "uvloop"),
-            {"PRONGHORN_PURE": "1"},
+            package="pronghorn[standard]",
         ),
-        Server("pronghorn-default", "-m pronghorn {app} --port {port}", ("pronghorn", "uvloop")),
         Server(
-            "pronghorn-tls",
-            f"-m pronghorn {{app}} --port {{port}} {QUIET} {CERTIFICATE}",
-            ("pronghorn", "uvloop", "aiofastnet"),
+            "uvicorn",
+            "-m uvicorn {app} --port {port} --workers 1 --loop uvloop --http httptools --ws websockets-sansio"
+            f" {QUIET}",
+            ("uvicorn", "uvloop", "httptools", "websockets"),
+            package="uvicorn[standard]",
         ),
-        Server("uvicorn", UVICORN, ("uvicorn", "uvloop", "httptools", "websockets")),
-        Server("uvicorn-tls", f"{UVICORN} {CERTIFICATE}", ("uvicorn", "uvloop", "httptools", "websockets")),
-        Server("uvicorn-default", "-m uvicorn {app} --port {port}", ("uvicorn", "uvloop", "httptools")),
-        Server("peregrine", PEREGRINE, ("peregrine", "uvloop")),
-        Server("peregrine-tls", f"{PEREGRINE} --tls-cert {{certificate}} --tls-key {{key}}", ("peregrine", "uvloop")),
-        Server("weft", WEFT, ("weft", "uvloop")),
-        Server("weft-tls", f"{WEFT} --tls-cert {{certificate}} --tls-key {{key}}", ("weft", "uvloop")),
-        Server("granian", f"{GRANIAN} --no-ws", ("granian", "uvloop")),
         Server(
-            "granian-tls",
-            f"{GRANIAN} --no-ws --ssl-certificate {{certificate}} --ssl-keyfile {{key}}",
+            "peregrine",
+            f"-m peregrine {{app}} --port {{port}} --protocol asgi --workers 1 {MANY} --log-level warning",
+            ("peregrine", "uvloop"),
+            package="peregrine-server uvloop",
+        ),
+        Server(
+            "weft",
+            f"-m weft {{app}} --port {{port}} --protocol asgi --workers 1 {MANY} --log-level warning",
+            ("weft", "uvloop"),
+            package="weft-server uvloop",
+        ),
+        Server(
+            "granian",
+            "-m granian {app} --port {port} --interface asgi --workers 1 --loop uvloop --http 1 --http1-pipeline-flush"
+            f" --backlog 16384 --no-ws {QUIET}",
             ("granian", "uvloop"),
+            package="granian uvloop",
         ),
-        Server("granian-ws", f"{GRANIAN} --ws", ("granian", "uvloop")),
-        Server("floor", "-m bench.floor --port {port}", ("uvloop",)),
+        Server(
+            "fastpysgi",
+            "-c 'import fastpysgi, uvloop; fastpysgi.server.loop = uvloop.new_event_loop(); fastpysgi.run_from_cli()'"
+            " {app} --host 127.0.0.1 --port {port} --loglevel 4",
+            ("fastpysgi", "uvloop"),
+            package="fastpysgi uvloop",
+            restless=True,
+        ),
+        Server(
+            "gunicorn",
+            "-m gunicorn {app} --worker-class asgi --asgi-loop uvloop --bind 127.0.0.1:{port} --workers 1"
+            " --worker-connections 16384 --keep-alive 75 --log-level warning",
+            ("gunicorn", "uvloop"),
+            package="gunicorn uvloop",
+        ),
+        Server(
+            "daphne",
+            "-m daphne {app} --endpoint tcp:{port}:interface=127.0.0.1 --verbosity 0",
+            ("daphne",),
+            package="daphne",
+        ),
+        Server(
+            "hypercorn",
+            "-m hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop --workers 1 --keep-alive 75"
+            " --log-level error",
+            ("hypercorn", "uvloop"),
+            package="hypercorn uvloop",
+        ),
     )
 }

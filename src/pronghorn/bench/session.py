@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pronghorn.bench.process import Process
-from pronghorn.bench.servers import SERVERS
+from pronghorn.bench.servers import SERVERS, Server
 
 
 @dataclass(frozen=True)
 class Session:
     """`wanted` restricts the servers, by name or by the name before the first hyphen; empty means all.
 
-    Applications are imported from `root`; `directory` is for what the run leaves, and is removed after it.
+    Without cores, nothing is pinned. Servers run in `root`, with `environment` if they are not to have their own;
+    `directory` is for what the run leaves, and is removed after it.
     """
 
     python: str
     root: Path
-    server_core: int
-    load_core: int
+    server_core: int | None
+    load_core: int | None
     rounds: int
     seconds: int
     quick: bool
     wanted: Collection[str]
     missing: dict[str, str]
     directory: Path
+    environment: Mapping[str, str] | None = None
+    servers: Mapping[str, Server] = field(default_factory=lambda: SERVERS)
 
     def choose(self, names: Iterable[str], essential: Collection[str]) -> list[str]:
         """The servers to measure out of `names`; a quick run measures the `essential` ones, unless some are wanted."""
@@ -46,7 +49,9 @@ class Session:
     @contextmanager
     def running(self, name: str, app: str) -> Iterator[Process]:
         """Start a server, end it afterwards."""
-        process = Process(SERVERS[name], self.python, app, self.root, self.server_core, self.directory)
+        process = Process(
+            self.servers[name], self.python, app, self.root, self.server_core, self.directory, self.environment
+        )
         try:
             yield process
         finally:

@@ -1,0 +1,61 @@
+"""The servers of the tables: those of the package, other forms of them, and references that are no ASGI servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pronghorn.bench.servers import SERVERS as KNOWN
+from pronghorn.bench.servers import Server
+
+REFERENCES = ("floor", "nginx")
+
+# What each adds to its command line to speak TLS.
+SECURE = {
+    **dict.fromkeys(("pronghorn", "uvicorn"), "--ssl-certfile {certificate} --ssl-keyfile {key}"),
+    **dict.fromkeys(("peregrine", "weft"), "--tls-cert {certificate} --tls-key {key}"),
+    "granian": "--ssl-certificate {certificate} --ssl-keyfile {key}",
+    **dict.fromkeys(("fastpysgi", "gunicorn", "hypercorn"), "--certfile {certificate} --keyfile {key}"),
+}
+# Out of the box, with the access log, which most do not write unless they are told to.
+DEFAULT = {
+    "pronghorn": "-m pronghorn {app} --port {port}",
+    "uvicorn": "-m uvicorn {app} --port {port}",
+    "peregrine": "-m peregrine {app} --port {port} --access-log",
+    "weft": "-m weft {app} --port {port} --access-log",
+    "granian": "-m granian {app} --port {port} --interface asgi --access-log",
+    "gunicorn": "-m gunicorn {app} --worker-class asgi --bind 127.0.0.1:{port} --access-logfile -",
+    "daphne": "-m daphne {app} --port {port}",
+    "hypercorn": "-m hypercorn {app} --bind 127.0.0.1:{port} --access-logfile -",
+}
+ONE, TWO = "--workers 1", "--workers 2"
+
+
+def every() -> Iterator[Server]:
+    """All that can be named."""
+    yield from KNOWN.values()
+    for name, more in SECURE.items():
+        yield replace(KNOWN[name], name=f"{name}-tls", arguments=f"{KNOWN[name].arguments} {more}")
+    for name, arguments in DEFAULT.items():
+        yield replace(KNOWN[name], name=f"{name}-default", arguments=arguments)
+    for name, server in KNOWN.items():
+        if ONE in server.arguments:
+            yield replace(server, name=f"{name}-2", arguments=server.arguments.replace(ONE, TWO))
+    yield replace(
+        KNOWN["fastpysgi"],
+        name="fastpysgi-2",
+        arguments="-c 'import fastpysgi; fastpysgi.server.num_workers = 2; fastpysgi.run_from_cli()'"
+        " {app} --host 127.0.0.1 --port {port} --loglevel 4",
+    )
+    yield replace(KNOWN["pronghorn"], name="pronghorn-pure", environment={"PRONGHORN_PURE": "1"})
+    yield replace(KNOWN["granian"], name="granian-ws", arguments=KNOWN["granian"].arguments.replace("--no-ws", "--ws"))
+    secure_endpoint = "ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+    yield replace(
+        KNOWN["daphne"], name="daphne-tls", arguments=f"-m daphne {{app}} --endpoint {secure_endpoint} --verbosity 0"
+    )
+    yield Server("floor", "-m bench.floor --port {port}", ("uvloop",))
+    yield Server("nginx", "-m bench.nginx --port {port} --directory {directory}", ())
+
+
+SERVERS = {server.name: server for server in every()}
+SERVERS["pronghorn-tls"] = replace(SERVERS["pronghorn-tls"], needs=(*SERVERS["pronghorn"].needs, "aiofastnet"))

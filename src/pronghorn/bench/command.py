@@ -1,0 +1,156 @@
+"""`pronghorn bench`: its options. What measures is imported once they are understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pronghorn.bench import peers
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+TOOLS = ("httptools", "psutil", "rich")
+TOOLS_OF_HTML = ("matplotlib",)
+TARGET = re.compile(r"/[!-~]*")
+FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+SET_BY_THE_LOAD = ("connection", "content-length", "transfer-encoding")
+
+
+def parse_peers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Names with commas between them, each once."""
+    if value is None:
+        return None
+    names = list(dict.fromkeys(name.strip() for name in value.split(",")))
+    if unknown := [name for name in names if name not in peers.PEERS]:
+        raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(peers.PEERS)}")
+    return names
+
+
+def parse_paths(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    """Targets in origin form (RFC 9112 section 3.2.1)."""
+    for value in values:
+        if not TARGET.fullmatch(value):
+            raise click.BadParameter(f"{value!r} has to begin with a slash, and be percent-encoded")
+    return values
+
+
+def parse_fields(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and values."""
+    fields = []
+    for value in values:
+        match = FIELD.fullmatch(value)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not of the form Name:Value")
+        if match[1].lower() in SET_BY_THE_LOAD:
+            raise click.BadParameter(f"{match[1]} is set by the load")
+        fields.append((match[1], match[2].strip()))
+    return fields
+
+
+def parse_output(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """A file that can be made; better known before the measuring than after it."""
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"there is no directory {value.parent}")
+    return value
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("app")
+@click.option(
+    "--against",
+    metavar="SERVER,...",
+    callback=parse_peers,
+    help=f"Compare with these of {', '.join(peers.PEERS)}.  [default: uvicorn and granian, if installed]",
+)
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    default=["/"],
+    callback=parse_paths,
+    help="What to ask for, with its query; may be repeated, then they take turns.",
+)
+@click.option("--method", type=click.Choice(METHODS), default="GET", help="Method of the requests.")
+@click.option(
+    "--header", "fields", multiple=True, metavar="NAME:VALUE", callback=parse_fields, help="Send it; may be repeated."
+)
+@click.option("--body", help="Send this.")
+@click.option(
+    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Send what is in this file."
+)
+@click.option("--connections", type=click.IntRange(1, 20000), default=64, help="Connections at once.")
+@click.option("--rounds", type=click.IntRange(1), default=5, help="How often each server is loaded.")
+@click.option("--duration", "seconds", type=click.IntRange(1), default=3, help="Seconds of a round.")
+@click.option(
+    "--app-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    show_default=False,
+    help="Look for APP in this directory too, not only in the current one.",
+)
+@click.option("--factory", is_flag=True, show_default=False, help="APP is a function that returns the application.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=parse_output,
+    help="Write a page with table, charts and method.",
+)
+@click.option(
+    "--json",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=parse_output,
+    help="Write every figure.",
+)
+def bench(
+    app: str,
+    paths: Sequence[str],
+    method: str,
+    fields: list[tuple[str, str]],
+    body: str | None,
+    body_file: Path | None,
+    html: Path | None,
+    json: Path | None,
+    **options: Any,
+) -> None:
+    """Measure the ASGI application APP, given as module:attribute, on pronghorn and on other servers, side by side.
+
+    All are started with their own best settings and one worker, and asked once. Then they are loaded in turn, round by
+    round: by wrk where it is installed, else by a client of our own.
+    """
+    if not re.fullmatch(r"[^:]+:[^:]+", app):
+        raise click.UsageError(f"{app!r} is not of the form module:attribute.")
+    if body is not None and body_file is not None:
+        raise click.UsageError("--body and --body-file exclude each other.")
+    require(TOOLS if html is None else TOOLS + TOOLS_OF_HTML)
+
+    from rich.console import Console
+
+    from pronghorn.bench import page, terminal
+    from pronghorn.bench.application import Plan, measure
+    from pronghorn.bench.load import LoadFailed
+    from pronghorn.bench.process import NotEnoughFiles, ServerFailed
+    from pronghorn.bench.request import Request
+    from pronghorn.bench.result import Result
+
+    content = (body or "").encode() if body_file is None else body_file.read_bytes()
+    plan = Plan(app, Request(method, paths, fields, content), **options)
+    console = Console()
+    try:
+        result = measure(plan, console)
+    except (LoadFailed, NotEnoughFiles, ServerFailed) as error:
+        raise click.ClickException(str(error)) from None
+    terminal.show(result, console)
+    for path, render in ((html, page.html), (json, Result.json)):
+        if path is not None:
+            path.write_text(render(result), encoding="utf-8")
+            click.echo(f"wrote {path}")
+
+
+def require(modules: Sequence[str]) -> None:
+    """Raise what says which of these tools are not installed, if any."""
+    if absent := [module for module in modules if find_spec(module) is None]:
+        raise click.ClickException(f"bench needs {', '.join(absent)}: pip install 'pronghorn[bench]'")

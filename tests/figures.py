@@ -1,0 +1,49 @@
+"""Figures of a comparison of servers, made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pronghorn.bench.result import Result
+
+
+def row(**figures: Any) -> dict[str, Any]:
+    """A row of a table, of a server that nothing but itself has limited."""
+    usual = {
+        "per_second": 50_000.0,
+        "range": (49_000.0, 51_000.0),
+        "cpu_us": 20.0,
+        "busy": 1.0,
+        "load_busy": 0.5,
+        "others": 0.0,
+        "p50_us": 900,
+        "p99_us": 2_000,
+        "ratio": 2.0,
+        "cpu_ratio": 2.5,
+        "void": [],
+        "rss": 32 * 2**20,
+        "limited": False,
+    }
+    return usual | figures
+
+
+def result(**changes: Any) -> Result:
+    fields: dict[str, Any] = {
+        "date": "2026-11-22 15:00",
+        "command": "pronghorn bench main:app",
+        "app": "main:app",
+        "request": "GET /<b>",
+        "connections": 64,
+        "rounds": 5,
+        "seconds": 3,
+        "load": "wrk 4.2",
+        "cores": "nothing is pinned to a core",
+        "machine": {"processor": "some"},
+        "versions": {"python": "3"},
+        "commands": {"pronghorn": "python -m pronghorn", "uvicorn": "python -m uvicorn"},
+        "answers": {"pronghorn": "200 with 5 bytes", "uvicorn": "200 with 5 bytes"},
+        "rows": {"pronghorn": row(per_second=100_000.0, ratio=None, cpu_ratio=None), "uvicorn": row()},
+        "left_out": {"granian": "granian exited with status 1\n<traceback>"},
+        "notes": ["Mind & the gap."],
+    }
+    return Result(**fields | changes)

@@ -1,0 +1,60 @@
+"""Servers in threads of this process, for what the benchmarks ask of a server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+import pronghorn
+from pronghorn.bench.process import Process, ServerFailed
+
+
+@dataclass
+class Listening:
+    """What `Exchange.check` asks of a process."""
+
+    port: int
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def failure(self, reason: str) -> ServerFailed:
+        return ServerFailed(reason)
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[Process]:
+    """Serve `app` in a thread of this process."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = pronghorn.Server(pronghorn.Config(app, log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield cast(Process, Listening(listening.getsockname()[1]))
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@contextlib.contextmanager
+def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
+    """Serve `handler` with another implementation of WebSocket; the port."""
+    server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+        thread.join(30)
+
+
+def echo(connection: Any) -> None:
+    for message in connection:
+        connection.send(message)

@@ -1,0 +1,116 @@
+"""What servers under comparison are asked, and the client that loads them where wrk is not installed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+
+import pytest
+
+from pronghorn.bench import client, load
+from pronghorn.bench.load import Client, Load, Wrk
+from pronghorn.bench.request import Request, loader
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def test_messages_are_the_same_for_everybody() -> None:
+    request = Request("POST", ("/a", "/b"), [("X-A", "é")], b"\x00")
+    sent = b"Host: 127.0.0.1\r\nX-A: \xe9\r\nContent-Length: 1\r\n\r\n\x00"
+    assert request.messages() == {
+        "/a": b"POST /a HTTP/1.1\r\n" + sent,
+        "/b": b"POST /b HTTP/1.1\r\n" + sent,
+    }
+    assert str(request) == "POST /a and /b with 1 bytes"
+    assert Request(fields=[("host", "x")]).messages()["/"] == b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def test_the_load_is_wrk_or_our_own_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    assert loader(Request(), 7, tmp_path) == Wrk(tmp_path / "requests.lua", 7)
+    assert str(tmp_path / "request-0") in (tmp_path / "requests.lua").read_text()
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    ours = loader(Request(targets=("/a", "/b")), 7, tmp_path)
+    assert ours == Client([tmp_path / "request-0", tmp_path / "request-1"], 7)
+    assert ours.arguments(8000, "/", 3)[-5:] == ["8000", "3", "7", *(str(tmp_path / f"request-{n}") for n in (0, 1))]
+
+
+class Talk:
+    """What a server that `answers` hears from a client, and what the client saw."""
+
+    def __init__(self, answers: bytes, close: bool = False) -> None:
+        self.heard: list[bytes] = []
+        self._answer, self._close = answers, close
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                self.heard.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(self._answer)
+                if self._close:
+                    break
+                await writer.drain()
+        writer.close()
+
+    def load(self) -> Load:
+        """Load it for a moment with two targets in turn."""
+
+        async def main() -> str:
+            server = await asyncio.start_server(self, "127.0.0.1", 0)
+            async with server:
+                port = server.sockets[0].getsockname()[1]
+                return await client.load(port, 0.2, 2, list(Request(targets=("/a", "/b")).messages().values()))
+
+        return load.parse(asyncio.run(main()))
+
+
+def test_the_client_asks_in_turn_and_counts() -> None:
+    talk = Talk(OK)
+    seen = talk.load()
+    assert not seen.errors
+    assert seen.requests > 10
+    assert seen.bytes == seen.requests * len(OK)
+    assert 0 < seen.p50_us <= seen.p99_us
+    targets = [head.split()[1] for head in talk.heard]
+    assert abs(targets.count(b"/a") - targets.count(b"/b")) <= 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"HTTP/1.1 200 OK\r\n\r\nuntil the end"],
+    ids=["with a length", "until the end"],
+)
+def test_the_client_connects_again_when_the_server_closes(answer: bytes) -> None:
+    seen = Talk(answer, close=True).load()
+    assert not seen.errors
+    assert seen.requests > 4
+
+
+def test_the_client_passes_over_informational_responses() -> None:
+    talk = Talk(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
+    seen = talk.load()
+    assert not seen.errors
+    assert seen.requests <= len(talk.heard)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (OK.replace(b"200 OK", b"500 No"), "status"),
+        (OK.replace(b"Length: 5", b"Length: 9"), "read"),
+        (b"nonsense\r\n\r\n", "read"),
+        (b"", "read"),
+    ],
+    ids=["an error", "too short", "not HTTP", "nothing"],
+)
+def test_the_client_counts_errors(answer: bytes, error: str) -> None:
+    assert Talk(answer, close=answer != OK and error == "read").load().errors.keys() == {error}
+
+
+def test_the_client_counts_failures_to_connect() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    seen = load.parse(asyncio.run(client.load(port, 0.01, 3, [b""])))
+    assert (seen.requests, seen.errors) == (0, {"connect": 3})

@@ -1,0 +1,79 @@
+"""A comparison of servers as it is shown: in the terminal, as a page."""
+
+from __future__ import annotations
+
+import io
+from typing import cast
+
+import pytest
+from figures import result, row
+from rich.console import Console
+
+from pronghorn.bench import terminal
+from pronghorn.bench.result import Result, conclusions
+
+
+def show(shown: Result) -> str:
+    """What the terminal, of eighty characters, gets."""
+    console = Console(file=io.StringIO(), width=80)
+    terminal.show(shown, console)
+    return cast(io.StringIO, console.file).getvalue()
+
+
+def test_conclusions() -> None:
+    assert conclusions(result().rows) == [
+        "pronghorn against uvicorn: 2.00 × the requests/s, 0.40 × the CPU per request."
+    ]
+
+
+def test_the_load_s_limit_is_no_conclusion() -> None:
+    rows = {"pronghorn": row(limited=True, ratio=None), "uvicorn": row()}
+    assert conclusions(rows) == ["pronghorn against uvicorn: 0.40 × the CPU per request."]
+
+
+def test_the_terminal_has_all_figures() -> None:
+    shown = show(result())
+    for text in (
+        "100,000",
+        "2.00",
+        "20.0",
+        "2.50",
+        "0.90",
+        "100%",
+        "32",
+        "0.40 × the CPU",
+        "Mind & the gap.",
+        "wrk 4.2",
+    ):
+        assert text in shown
+    assert "All answered 200 with 5 bytes." in shown
+    assert "…" not in shown
+
+
+def test_what_left_out_servers_said_is_shown() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    terminal.left_out({"granian": "granian exited with status 1\n[tail]"}, console)
+    lines = cast(io.StringIO, console.file).getvalue().split("\n")
+    assert [line.strip() for line in lines[:2]] == ["granian is left out: exited with status 1", "[tail]"]
+
+
+def test_the_page_holds_everything() -> None:
+    pytest.importorskip("matplotlib")
+    from pronghorn.bench import page
+
+    shown = page.html(result())
+    for text in ("GET /&lt;b&gt;", "Mind &amp; the gap.", "&lt;traceback&gt;", "python -m uvicorn", "0.40 × the CPU"):
+        assert text in shown
+    assert shown.count("<svg") == 2
+    assert "<?xml" not in shown
+    assert "http://" not in shown.replace("http://www.w3.org/", "").replace("http://creativecommons.org/", "").replace(
+        "http://purl.org/", ""
+    )
+
+
+def test_the_page_without_a_figure() -> None:
+    pytest.importorskip("matplotlib")
+    from pronghorn.bench import page
+
+    none = {"pronghorn": row(per_second=None, cpu_us=None, ratio=None, rss=None)}
+    assert "<svg" not in page.html(result(rows=none, notes=[], left_out={}))
