@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Run
@@ -85,6 +91,18 @@ def test_what_cannot_be_asked_for(asked: Any, arguments: list[str], message: str
     assert plan is None
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_commands_of_the_documentation(asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parent.parent / "docs" / "benchmark-your-app.md"
+    commands = re.findall(r"^pronghorn bench (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "order.json").write_text("{}")
+    assert commands
+    for each in commands:
+        _, done = asked(*shlex.split(each))
+        assert done.exit_code == 0, done.output
 
 
 def test_missing_tools_are_named_with_the_extra(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,35 +198,52 @@ def test_ranges_of_cores() -> None:
     assert list(cores.numbers(["0-2", "5"])) == [0, 1, 2, 5]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="servers run on uvloop")
-def test_a_run(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command on an application of tests/apps, beside uvicorn."""
     for each in ("uvloop", "uvicorn", "websockets"):
         pytest.importorskip(each)
-    arguments = [
-        "bench",
-        "life:whole",
-        "--against",
-        "uvicorn",
-        "--rounds",
-        "1",
-        "--duration",
-        "1",
-        "--connections",
-        "4",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "pronghorn", *arguments, "--json", str(tmp_path / "x.json")],
+    command = [sys.executable, "-m", "pronghorn", "bench", "life:whole", "--against", "uvicorn", "--connections", "4"]
+    with subprocess.Popen(
+        [*command, *arguments],
         cwd=APPS,
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_run(tmp_path: Path) -> None:
+    with running("--rounds", "1", "--duration", "1", "--json", str(tmp_path / "x.json")) as process:
+        shown, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, shown
     measured = json.loads((tmp_path / "x.json").read_text())
     assert set(measured["rows"]) == {"pronghorn", "uvicorn"}
     for figures in measured["rows"].values():
         assert figures["per_second"] > 0
         assert figures["cpu_us"] > 0
         assert figures["rss"] > 0
-    assert "pronghorn against uvicorn" in done.stdout
+    assert "pronghorn against uvicorn" in shown
+
+
+def test_a_run_that_is_ended_ends_its_servers() -> None:
+    with running() as process:
+        assert process.stdout is not None
+        for _ in range(2):  # what is announced before the servers start
+            assert process.stdout.readline()
+        servers: list[psutil.Process] = []
+        deadline = time.monotonic() + 60
+        while len(servers) < 2 and time.monotonic() < deadline:
+            servers = psutil.Process(process.pid).children(recursive=True)
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        _, alive = psutil.wait_procs(servers, timeout=0)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert len(servers) >= 2
+    assert not alive

@@ -146,6 +146,8 @@ def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "incomplete", "completed"),
     [
         ([], "ch", ["check"]),
+        ([], "be", ["bench"]),
+        (["bench", "main:app"], "--app", ["--app-dir"]),
         ([], "--timeout-h", ["--timeout-head"]),
         (["main:app"], "--limit-b", ["--limit-body-size"]),
         (["check"], "ch", []),

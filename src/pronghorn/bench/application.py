@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -41,8 +42,8 @@ class Plan:
 
 def measure(plan: Plan, console: Console) -> Result:
     """Compare, while `console` tells how far it is. Raises LoadFailed, NotEnoughFiles or ServerFailed if it cannot."""
-    # Unwinds the stack, so that the servers are ended.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     servers = peers.known()
     wanted = [peers.SUBJECT, *(peers.DEFAULT if plan.against is None else plan.against)]
     interpreter = machine.Interpreter(sys.executable, servers)
@@ -99,3 +100,10 @@ def measure(plan: Plan, console: Console) -> Result:
             left_out={**lacking, **comparison.left_out},
             notes=comparison.notes(),
         )
+
+
+def stop(number: int, frame: object) -> NoReturn:
+    """End the servers, by unwinding the stack; whatever comes meanwhile does not hinder it."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)

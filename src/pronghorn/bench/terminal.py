@@ -62,7 +62,7 @@ def watching(comparison: Comparison, console: Console) -> AbstractContextManager
 
     def frame() -> RenderableType:
         spent, total = comparison.spent, comparison.seconds
-        line = Table.grid(padding=(0, 1))
+        line = Table.grid(padding=(0, 0, 0, 1))
         spinner.update(text=Text(f"{comparison.doing:<28}"))
         left = f"{max(0, total - spent):.0f} s left"
         line.add_row(spinner, ProgressBar(total, spent, width=30, complete_style=OURS, finished_style=OURS), left)
