@@ -23,6 +23,7 @@ cdef class Exchange:
     cdef object _arrival
     cdef list _others
 
+    cpdef begin(self, Shared shared)
     cpdef dict take(self)
     cpdef deliver(self, dict message)
     cpdef bint is_waiting(self)

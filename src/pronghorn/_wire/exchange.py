@@ -96,7 +96,8 @@ class Exchange:
 
     __slots__ = ("_arrival", "_others", "_shared")
 
-    def __init__(self, shared):
+    def begin(self, shared):
+        """What an `__init__` does first; a method, because that is called without going through Python."""
         self._shared = shared
         # The future of a pending `receive()`; there are hardly ever others.
         self._arrival = None

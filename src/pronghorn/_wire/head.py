@@ -9,7 +9,7 @@ import re
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, LENGTH, NO_BODY
-from .scan import cut, decimal, find_byte, is_plain_host, method_end, split_fields, unquote, visible_end
+from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
@@ -172,6 +172,9 @@ def _read_target(head, data, target, target_end, host):
 
 def _read_connection(head, value):
     """Close wins over keep-alive, which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
+    if same_name(value, b"keep-alive"):  # what every browser sends
+        head.keep_alive = True
+        return
     options = members(value.lower())
     head.keep_alive = b"close" not in options and (head.http11 or b"keep-alive" in options)
     if head.http11 and b"upgrade" in options:

@@ -38,7 +38,7 @@ class Request(Exchange):
     )
 
     def __init__(self, head, encoder, channel, shared, scope):
-        Exchange.__init__(self, shared)
+        self.begin(shared)
         self._channel = channel
         self._parts = None
         self._announced = False

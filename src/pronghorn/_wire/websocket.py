@@ -64,7 +64,7 @@ class WebSocket(Exchange):
     )
 
     def __init__(self, handshake, request, channel, shared):
-        Exchange.__init__(self, shared)
+        self.begin(shared)
         self._channel = channel
         self._request = request
         self._deflate = handshake.deflate
