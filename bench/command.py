@@ -92,6 +92,7 @@ def main() -> None:
             "rounds": session.rounds,
             "seconds": session.seconds,
             "quick": session.quick,
+            "warm_up": "without a warm-up" if session.quick else "after a warm-up of 1 s",
             "minutes": round(minutes, 1),
         },
         missing=session.missing,

@@ -1,6 +1,7 @@
 """The benchmarks' own virtual environment: `python -m bench.environment` makes it, and `python -m bench` uses it.
 
-It holds the peers and frameworks of requirements.txt, the tools, and this checkout, compiled.
+It holds the peers and frameworks of requirements.txt, the tools, and this checkout, compiled; when that has changed,
+`python -m bench` installs it again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Ignored by git.
 DIRECTORY = ROOT / "build" / "bench-environment"
 PYTHON = DIRECTORY / "bin" / "python"
+# There once all is installed, as old as the last installation.
+STAMP = DIRECTORY / "installed"
+SOURCES = (".py", ".pxd", ".pyx", ".lua", ".toml")
 
 
 def main() -> None:
@@ -23,26 +27,40 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m bench.environment", description="Make the benchmarks' environment.")
     parser.parse_args()
     venv.create(DIRECTORY, clear=True, with_pip=True)
-    requirements = ["-r", str(ROOT / "bench" / "requirements.txt"), f"{ROOT}[standard,tls,bench]"]
-    done = subprocess.run(
-        [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *requirements],
-        env={**os.environ, "PRONGHORN_BUILD": "required"},
-        cwd=DIRECTORY,
-        timeout=1800,
-    )
-    if done.returncode:
-        (DIRECTORY / "pyvenv.cfg").unlink()  # half an environment would be taken for a whole one
-        sys.exit(done.returncode)
+    install("-r", str(ROOT / "bench" / "requirements.txt"), f"{ROOT}[standard,tls,bench]")
     print(f"python -m bench now runs in {DIRECTORY.relative_to(ROOT)}")
 
 
 def enter(module: str = "bench") -> None:
     """Go on with `module` in the environment if it is there: with the same arguments, in place of this process."""
-    if not (DIRECTORY / "pyvenv.cfg").exists():
+    if not STAMP.exists():
         print("bench: in this interpreter; python -m bench.environment makes one with all servers", file=sys.stderr)
     elif Path(sys.prefix) != DIRECTORY:
+        if changed():
+            print("bench: installs the checkout again, which has changed", file=sys.stderr)
+            install("--quiet", "--no-deps", "--force-reinstall", str(ROOT))
         print(f"bench: in {DIRECTORY.relative_to(ROOT)}", file=sys.stderr)
         os.execv(PYTHON, [str(PYTHON), "-m", module, *sys.argv[1:]])
+
+
+def install(*what: str) -> None:
+    """Install with pip, compiling what is pronghorn's. Ends the process if that fails."""
+    done = subprocess.run(
+        [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *what],
+        env={**os.environ, "PRONGHORN_BUILD": "required"},
+        cwd=DIRECTORY,
+        timeout=1800,
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    STAMP.touch()
+
+
+def changed() -> bool:
+    """Whether a source is newer than what is installed."""
+    installed = STAMP.stat().st_mtime
+    sources = [ROOT / "setup.py", ROOT / "pyproject.toml", *(ROOT / "src").rglob("*"), *(ROOT / "ext").rglob("*")]
+    return any(path.suffix in SOURCES and path.stat().st_mtime > installed for path in sources)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ METHOD = """\
 One run of {minutes} minutes, servers side by side. Each server has one worker, pinned to core {server_core}; the load
 (wrk, bench/websocket.c or bench/paced.c; one thread) is pinned to core {load_core}. All servers of a table are up at
 once, each has first answered rightly, and the rounds are interleaved: in each round, every server is loaded in turn.
-Rounds: {rounds}, of {seconds} s, after a warm-up of 1 s; of sweeps and latencies at most three, those of latencies
+Rounds: {rounds}, of {seconds} s, {warm_up}; of sweeps and latencies at most three, those of latencies
 twice as long. Figures are medians over the rounds, ratios are medians of the ratios within a round. CPU is the user
 and system time of the server's whole process tree over the same window, divided by the answers. A round with an error
 (socket error, timeout, status of 400 or more, wrong message) is void and counts in no median.

@@ -49,7 +49,7 @@ def every() -> Iterator[Server]:
     )
     yield replace(KNOWN["pronghorn"], name="pronghorn-pure", environment={"PRONGHORN_PURE": "1"})
     yield replace(KNOWN["granian"], name="granian-ws", arguments=KNOWN["granian"].arguments.replace("--no-ws", "--ws"))
-    secure_endpoint = "ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+    secure_endpoint = "ssl:{port}:interface=127.0.0.1:backlog=2048:privateKey={key}:certKey={certificate}"
     yield replace(
         KNOWN["daphne"], name="daphne-tls", arguments=f"-m daphne {{app}} --endpoint {secure_endpoint} --verbosity 0"
     )

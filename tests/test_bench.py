@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from pronghorn.bench import load, rounds
 from pronghorn.bench.load import Load, LoadFailed, Wrk
 from pronghorn.bench.machine import Interpreter
 from pronghorn.bench.outcome import Outcome, at_least, at_most, middle
-from pronghorn.bench.process import CPU
+from pronghorn.bench.process import CPU, Process
 from pronghorn.bench.rounds import Round, row
 from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.servers import Server
 from pronghorn.bench.session import Session
 
 REPORT = """Running 1s test @ http://127.0.0.1:8000/
@@ -298,3 +301,17 @@ def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
 )
 def test_workers_are_told_apart_by_the_point(name: str, base: str) -> None:
     assert sweep.family(name) == base
+
+
+def test_a_server_is_stopped_and_goes_on(tmp_path: Path) -> None:
+    process = Process(Server("spin", "-c 'while True: pass'", ()), sys.executable, "", tmp_path, None, tmp_path)
+    try:
+        process.stop()
+        stopped = os.waitid(os.P_PID, process._popen.pid, os.WSTOPPED)
+        process.go_on()
+        going = os.waitid(os.P_PID, process._popen.pid, os.WCONTINUED)
+        assert stopped is not None
+        assert going is not None
+        assert (stopped.si_code, going.si_code) == (os.CLD_STOPPED, os.CLD_CONTINUED)
+    finally:
+        process.end()

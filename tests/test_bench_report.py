@@ -69,7 +69,7 @@ def test_a_result_is_written_with_its_charts(tmp_path: Path) -> None:
     latency: dict[str, Any] = {"p50_us": 1, "p99_us": 2, "p999_us": 3}
     paced = Outcome("latency", "Latency", ())
     paced.rows = {"pronghorn": latency | {"kept": True}, "daphne": latency | {"kept": False}}
-    method = {"server_core": 0, "load_core": 1, "rounds": 1, "seconds": 1, "minutes": 1}
+    method = {"server_core": 0, "load_core": 1, "rounds": 1, "seconds": 1, "minutes": 1, "warm_up": "cold"}
     report = Report(
         date="2026-11-22",
         command="python -m bench",

@@ -98,14 +98,14 @@ SERVERS = {
         ),
         Server(
             "daphne",
-            "-m daphne {app} --endpoint tcp:{port}:interface=127.0.0.1 --verbosity 0",
+            "-m daphne {app} --endpoint tcp:{port}:interface=127.0.0.1:backlog=2048 --verbosity 0",
             ("daphne",),
             package="daphne",
         ),
         Server(
             "hypercorn",
-            "-m hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop --workers 1 --keep-alive 75"
-            " --log-level error",
+            "-m hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop --workers 1 --backlog 2048"
+            " --keep-alive 75 --log-level error",
             ("hypercorn", "uvloop"),
             package="hypercorn uvloop",
         ),
