@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -150,6 +151,8 @@ def follow_command(command: str, output: str, following: Reader) -> None:
             follow_command(part, output if part is parts[-1] else "", following)
     elif re.match(r"(python -m )?pip install ", command):
         check_installation(command)
+    elif command.startswith("pronghorn bench "):  # takes a minute; test_bench_command.py runs it
+        configurations.check_command(shlex.split(command))
     elif not command.startswith(tuple(NOT_RUN)) and not (command.startswith(ONLY_SOMEWHERE) and is_missing(command)):
         following.command(command, output)
 

@@ -85,7 +85,7 @@ def work(folder: Path, out: Path, found: dict[str, Path], once: bool) -> int:
             report.note(path, "without a compiler", try_one(path, python or newest, folder / f"try-{path.name}"))
         except Failed as error:
             report.fail(path, "without a compiler", str(error))
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     for path in built:
         shutil.copy(path, out / path.name)
     report.say(f"done, in {out}")

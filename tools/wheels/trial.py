@@ -60,7 +60,7 @@ def serve() -> None:
             if answer != (200, b"Hello from pronghorn\n"):
                 sys.exit(f"The server answered {answer}.")
             server.terminate()
-            server.communicate()
+            server.communicate(timeout=SECONDS)
         finally:
             patience.cancel()
             server.kill()
@@ -83,9 +83,9 @@ def run_tests(form: str) -> int:
     """The status of pytest."""
     other = "interpreted" if form == "compiled" else "compiled"
     chosen = TESTS + (SERVED if os.name == "posix" else [])
-    required = {"PRONGHORN_BUILD": "required"} if form == "compiled" else {}
+    settings = {"CI": "true", "PYTHONUTF8": "1"} | ({"PRONGHORN_BUILD": "required"} if form == "compiled" else {})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not {other}", *chosen]
-    return subprocess.run(command, cwd=FOLDER, env=os.environ | required | {"CI": "true"}).returncode
+    return subprocess.run(command, cwd=FOLDER, env=os.environ | settings).returncode
 
 
 if __name__ == "__main__":
