@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -91,19 +89,6 @@ def test_what_cannot_be_asked_for(asked: Any, arguments: list[str], message: str
     assert plan is None
     assert done.exit_code == 2
     assert message in done.output
-
-
-def test_commands_of_the_documentation(asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = Path(__file__).parent.parent / "docs" / "benchmark-your-app.md"
-    text = page.read_text(encoding="utf-8").replace("\\\n", "")
-    commands = re.findall(r"^pronghorn bench (.*)$", text, re.MULTILINE)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "src").mkdir()
-    (tmp_path / "order.json").write_text("{}")
-    assert commands
-    for each in commands:
-        _, done = asked(*shlex.split(each))
-        assert done.exit_code == 0, done.output
 
 
 def test_missing_tools_are_named_with_the_extra(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,6 @@ NOT_RUN = {
     "python -m tools.wheels": "takes minutes",
     "python -m bench.instructions": "a step of .ci/run, with valgrind",
     "python -m bench ": "takes minutes",
-    "pronghorn bench ": "takes a minute; test_bench_command.py reads them all, and runs one",
 }
 
 # Programs that not every system has.
