@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from click.testing import Result as Run
 from figures import result
 from rich.console import Console
-from served import APPS, SOURCES
+from served import APPS, PATIENCE, SOURCES
 
 from pronghorn import cli
 from pronghorn.bench import application, command, cores, peers
@@ -229,7 +229,7 @@ def test_a_run_that_is_ended_ends_its_servers() -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-        _, alive = psutil.wait_procs(servers, timeout=0)
+        _, alive = psutil.wait_procs(servers, timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert len(servers) >= 2
     assert not alive

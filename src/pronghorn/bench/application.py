@@ -8,11 +8,12 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 from rich.console import Console
 
 from pronghorn.bench import cores, machine, peers, terminal
@@ -53,6 +54,7 @@ def measure(plan: Plan, console: Console) -> Result:
     chosen = tuple(name for name in wanted if name not in lacking)
     pinned = cores.choose()
     with ExitStack() as stack:
+        stack.callback(end_children)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pronghorn-bench-")))
         app, environment = plan.app, peers.environment(plan.app_dir.absolute())
         if plan.factory:
@@ -100,6 +102,13 @@ def measure(plan: Plan, console: Console) -> Result:
             left_out={**lacking, **comparison.left_out},
             notes=comparison.notes(),
         )
+
+
+def end_children() -> None:
+    """Kill what has not ended otherwise: a signal may come between the start of a server and its record."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def stop(number: int, frame: object) -> NoReturn:
