@@ -60,10 +60,15 @@ class Chart:
 
 
 def compact(value: float) -> str:
-    """A number that is read at a glance: 124,900, 9.5, 0.31."""
+    """A number that is read at a glance: 124,900, 95.2, 0.31."""
     if value >= 100:
         return f"{float(f'{value:.4g}'):,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def exact(value: float) -> str:
+    """The number of a tick, which is round: 12,000, 2.5."""
+    return f"{value:,.6g}"
 
 
 def bars(
@@ -107,7 +112,7 @@ def lines(
     *,
     x_label: str,
     note: str = "",
-    show: Show = compact,
+    show: Show = exact,
     logarithmic: bool = False,
     subject: str = "pronghorn",
 ) -> Chart:
@@ -214,7 +219,7 @@ def draw_lines(
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted({x for points in series.values() for x, _ in points})))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: exact(value)))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value) if value else "0"))
     highest = max((y for points in series.values() for _, y in points), default=0) or 1
