@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Now, as a loop would import it in its thread while this one forks, and its lock would be released before it is taken.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import socket
 import threading
