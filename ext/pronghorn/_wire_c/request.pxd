@@ -5,6 +5,7 @@ from .response cimport Encoder
 from .shared cimport Shared
 
 cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
+cdef Py_ssize_t LARGE_PART
 
 
 cdef class Request(Exchange):

@@ -11,6 +11,9 @@ SENDING_FILE = 2  # a file is on its way, nothing may come between
 TRAILERS = 3  # the body is complete, trailers are due
 COMPLETE = 4
 
+# A part of a body from this size on is given as it is: to join it with the next costs more than another message.
+LARGE_PART = 32768
+
 
 class Request(Exchange):
     """An HTTP exchange. Knows framing only through its `Encoder`, the network only through its `Channel`."""
@@ -150,13 +153,15 @@ class Request(Exchange):
 
     def _take_body(self):
         parts = self._parts
-        if parts is None:
+        if not parts:
             body = b""
-        else:
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
+        elif len(parts[0]) < LARGE_PART and len(parts) > 1:
+            body = b"".join(parts)
             self._parts = None
-            self.buffered = 0
-        if self.body_done:
+        else:
+            body = parts.pop(0)
+        self.buffered -= len(body)
+        if self.body_done and not self._parts:
             self._taken = True
         elif not self._disconnected:
             self._channel.wanted()
