@@ -14,6 +14,7 @@ from typing import Any
 
 from pronghorn import websocket
 from pronghorn.errors import ProtocolError, is_disconnect
+from pronghorn.pieces import LARGE, Pieces
 from pronghorn.sockets import has_unsent
 from pronghorn.state import ServerState
 
@@ -57,6 +58,8 @@ class HTTPProtocol(asyncio.Protocol):
         state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= LARGE:
+            self._read_in_pieces()
         self.connection.receive(data)
 
     def eof_received(self) -> bool:
@@ -163,6 +166,15 @@ class HTTPProtocol(asyncio.Protocol):
         if self._websocket is not None:
             websocket.log_closed()
             self._websocket = None
+
+    def _read_in_pieces(self) -> None:
+        # A message of a WebSocket is best read whole; TLS has records of its own.
+        if self._websocket is None and self._fd() >= 0:
+            transport = self._transport
+            transport.set_protocol(Pieces(self, self._state.buffer))
+            # uvloop asks its protocol how it reads when it starts to.
+            transport.pause_reading()
+            transport.resume_reading()
 
     def _is_secure(self) -> bool:
         return self._transport.get_extra_info("sslcontext") is not None

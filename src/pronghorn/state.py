@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend, trust
 from pronghorn.log import AccessLog
+from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
     from pronghorn.backend import Wire
@@ -43,6 +44,7 @@ class ServerState:
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.eager = False
+        self.buffer = memoryview(bytearray(LARGE))
         self._warnings = 0
 
     @property

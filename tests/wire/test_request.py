@@ -175,6 +175,19 @@ def test_parts_that_came_meanwhile_are_one_message(wire):
     assert drive(rig.request.receive()) == {"type": "http.request", "body": b"abcd", "more_body": False}
 
 
+def test_large_parts_that_came_meanwhile_are_a_message_each(wire):
+    rig = Rig(wire)
+    large = bytes(40000)
+    rig.receive(post(80003) + large)
+    rig.receive(large)
+    rig.receive(b"end")
+    assert drive(rig.request.receive()) == {"type": "http.request", "body": large, "more_body": True}
+    assert rig.request.buffered == 40003
+    assert drive(rig.request.receive()) == {"type": "http.request", "body": large, "more_body": True}
+    assert drive(rig.request.receive()) == {"type": "http.request", "body": b"end", "more_body": False}
+    assert rig.request.buffered == 0
+
+
 def test_end_that_comes_after_the_content_is_a_message_of_its_own(wire):
     rig = Rig(wire)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n")
