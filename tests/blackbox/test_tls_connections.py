@@ -13,8 +13,8 @@ import httpx
 import pytest
 from raw import Client
 from served import PATIENCE, thread
+from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect as connect_websocket
 
 from pronghorn import tls
 
@@ -134,11 +134,14 @@ def test_websocket(serve, certificates):
         while (message := await receive())["type"] == "websocket.receive":
             await send({**message, "type": "websocket.send"})
 
-    url = f"wss://localhost:{serve(app, lifespan='off').port}/"
-    with connect_websocket(url, ssl=certificates.trust(), max_size=None, proxy=None) as client:
-        for message in ("text", PIECE * 20, "x" * 100_000):
-            client.send(message)
-            assert client.recv(PATIENCE) == message
+    async def converse(url):
+        async with connect_websocket(url, ssl=certificates.trust(), max_size=None, proxy=None) as client:
+            for message in ("text", PIECE * 20, "x" * 100_000):
+                await client.send(message)
+                assert await client.recv() == message
+
+    # In a loop, as CPython's ssl may hang where two threads read and write on one connection.
+    asyncio.run(asyncio.wait_for(converse(f"wss://localhost:{serve(app, lifespan='off').port}/"), PATIENCE))
     assert schemes == ["wss"]
 
 
@@ -149,12 +152,15 @@ def test_websocket_is_closed_when_the_server_stops(serve, certificates):
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
-    server = serve(app, lifespan="off")
-    with connect_websocket(f"wss://localhost:{server.port}/", ssl=certificates.trust(), proxy=None) as client:
-        server.should_exit = True
-        with pytest.raises(ConnectionClosed) as closed:
-            client.recv(PATIENCE)
-    assert closed.value.rcvd.code == 1012
+    async def stay(server):
+        url = f"wss://localhost:{server.port}/"
+        async with connect_websocket(url, ssl=certificates.trust(), proxy=None) as client:
+            server.should_exit = True
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            return closed.value.rcvd.code
+
+    assert asyncio.run(asyncio.wait_for(stay(serve(app, lifespan="off")), PATIENCE)) == 1012
 
 
 class Recorded:
