@@ -303,6 +303,14 @@ def test_workers_are_told_apart_by_the_point(name: str, base: str) -> None:
     assert sweep.family(name) == base
 
 
+def test_a_server_is_waited_for_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter([CPU(1, 1), CPU(1.1, 1), CPU(1.1, 1.05), CPU(1.1, 1.06), CPU(9, 9)])
+    monkeypatch.setattr(Process, "cpu", lambda self: next(used))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    Process.settle(object.__new__(Process))
+    assert next(used) == CPU(9, 9)
+
+
 def test_a_server_is_stopped_and_goes_on(tmp_path: Path) -> None:
     process = Process(Server("spin", "-c 'while True: pass'", ()), sys.executable, "", tmp_path, None, tmp_path)
     try:

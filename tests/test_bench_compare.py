@@ -47,6 +47,8 @@ class FakeProcess:
 
     def forget_output(self) -> None: ...
 
+    def settle(self) -> None: ...
+
     def cpu(self) -> CPU:
         return CPU(0, 0)
 

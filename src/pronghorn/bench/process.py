@@ -22,6 +22,9 @@ if sys.platform != "win32":
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
+SETTLE_TIMEOUT, LOOK = 3.0, 0.1
+# Of a core, what a server may take that has nothing to do.
+IDLE = 0.1
 SPARE_DESCRIPTORS = 200
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
@@ -140,6 +143,18 @@ class Process:
     def forget_output(self) -> None:
         """Empty the log file, so that an access log does not fill the disk."""
         os.truncate(self._log, 0)
+
+    def settle(self) -> None:
+        """Wait, SETTLE_TIMEOUT seconds at most, until it is done with connections that ended and late requests.
+
+        What it puts off would be taken from the server that is loaded next.
+        """
+        end, used = time.monotonic() + SETTLE_TIMEOUT, self.cpu().total
+        while time.monotonic() < end:
+            time.sleep(LOOK)
+            before, used = used, self.cpu().total
+            if used - before <= IDLE * LOOK:
+                return
 
     def stop(self) -> None:
         """Let it do nothing until `go_on`."""

@@ -125,6 +125,8 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
     server, client, busy = process.cpu() - server, children() - client, busy_seconds(cores) - busy
     if process.server.restless:
         process.stop()
+    else:
+        process.settle()
     if seen and not seen.requests:
         errors = errors or "no answer"
     return Round(seen, taken, server, client, max(0.0, busy - server.total - client.total), errors)
