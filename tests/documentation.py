@@ -264,10 +264,9 @@ def _free_port() -> str:
 
 def _end(process: subprocess.Popen[str], number: int) -> None:
     """Signal its whole session; kill what does not heed it."""
-    deadline = time.monotonic() + PATIENCE
     for each in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, each)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0, deadline - time.monotonic()))
+            process.wait(PATIENCE)
             return

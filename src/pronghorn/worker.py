@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
@@ -24,9 +25,7 @@ _LINGER = 0.5
 
 def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _leave)
+    _on_exit_signals(_leave)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if stdin is not None:
@@ -41,6 +40,8 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
     try:
         config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
         server = _Server(config, parent)
+        # An exception of a signal's would leave a loop that is about to run in a state that cannot be closed.
+        _on_exit_signals(server.handle_exit)
         server.run(sockets)
     except StartupError as error:
         log.report(error)
@@ -84,6 +85,15 @@ def _attend(parent: Connection, patience: float) -> None:
         os._exit(1)
 
 
+def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handler)
+
+
 def _leave(number: int, frame: FrameType | None) -> None:
+    # A second signal would fail the end that the first one began; the parent kills what takes too long.
+    # Not SIG_IGN: CPython complains of a signal that has come already.
+    _on_exit_signals(lambda number, frame: None)
     # Rather than die of the signal: what the application has registered with atexit is run.
     sys.exit(128 + number)
