@@ -39,24 +39,12 @@ class OutOfTime(Exception):
 def main() -> None:
     """Measure, print the tables on stdout, write them down with their charts."""
     options = arguments()
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("bench: needs two cores, one for the server and one for the load")
+    cores = two_cores("the load")
     wrk = machine.wrk_version()
     if wrk is None:
         sys.exit("bench: wrk is not installed")
-    python = shutil.which(options.python)
-    if python is None:
-        sys.exit(f"bench: there is no Python at {options.python}")
-    try:
-        interpreter = machine.Interpreter(python, SERVERS)
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"bench: {python} does not run: {error.stderr}")
-
-    # Both unwind the stack, so that the servers are ended.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    os.sched_setaffinity(0, {cores[1]})
+    python, interpreter = find_interpreter(options.python)
+    begin(cores[1])
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         session = Session(
             python=python,
@@ -104,6 +92,32 @@ def main() -> None:
     name = f"{report.date}-{kind}"
     for path in report.write(options.output, name, drawings.draw(report)):
         session.say(f"wrote {path}")
+
+
+def two_cores(load: str) -> list[int]:
+    """The cores that this process may use, in order. Exits where there is none left for the `load`."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit(f"bench: needs two cores, one for the server and one for {load}")
+    return cores
+
+
+def find_interpreter(name: str) -> tuple[str, machine.Interpreter]:
+    """The path of the servers' Python, and what it has. Exits where it is not there or does not run."""
+    python = shutil.which(name)
+    if python is None:
+        sys.exit(f"bench: there is no Python at {name}")
+    try:
+        return python, machine.Interpreter(python, SERVERS)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"bench: {python} does not run: {error.stderr}")
+
+
+def begin(core: int) -> None:
+    """Leave the other core to the servers, and unwind the stack at a signal, so that they are ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    os.sched_setaffinity(0, {core})
 
 
 def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], str]:

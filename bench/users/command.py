@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.util
-import os
 import shlex
-import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 
-from bench.command import ROOT, names_of, positive
+from bench.command import ROOT, begin, find_interpreter, names_of, positive, two_cores
 from bench.exchange import Exchange
 from bench.report import commands
 from bench.servers import SERVERS
@@ -38,24 +34,13 @@ def main() -> None:
     options = arguments()
     if importlib.util.find_spec("locust") is None:
         sys.exit("bench: locust is not installed: pip install -r bench/requirements.txt")
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("bench: needs two cores, one for the server and one for locust")
-    python = shutil.which(options.python)
-    if python is None:
-        sys.exit(f"bench: there is no Python at {options.python}")
+    cores = two_cores("locust")
+    python, interpreter = find_interpreter(options.python)
     try:
-        interpreter = machine.Interpreter(python, SERVERS)
         allow_connections(2 * options.users)
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"bench: {python} does not run: {error.stderr}")
     except NotEnoughFiles as error:
         sys.exit(f"bench: {error}")
-
-    # Both unwind the stack, so that the servers and locust are ended.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    os.sched_setaffinity(0, {cores[1]})
+    begin(cores[1])
     now = datetime.datetime.now()
     session = Session(
         python=python,
