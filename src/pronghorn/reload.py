@@ -10,7 +10,7 @@ from pathlib import Path
 from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.process import FOREVER, Worker, wait
-from pronghorn.signals import Signals
+from pronghorn.signals import EXITS, Signals
 from pronghorn.watch import Files, Watcher
 
 # Seconds for what is under way, an open stream perhaps, when a file has changed.
@@ -41,7 +41,7 @@ class Reloader:
     def run(self) -> int:
         """Returns the code to exit with."""
         watcher = Watcher(self._files, self._config.reload_delay)
-        with Signals("SIGINT", "SIGTERM", "SIGBREAK", "SIGCHLD") as signals, watcher:
+        with Signals(*EXITS, "SIGCHLD") as signals, watcher:
             log.announce("Started reloader process", f" using {watcher.name}")
             try:
                 self._serve(signals, watcher)

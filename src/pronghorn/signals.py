@@ -7,6 +7,9 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+# What tells a process to end; a system has some of them.
+EXITS = ("SIGINT", "SIGTERM", "SIGBREAK")
+
 
 class Signals:
     """While entered, the signals of these names, those that the system has, do nothing but wake who waits for this.
@@ -23,7 +26,7 @@ class Signals:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._original_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._originals = {number: signal.signal(number, _ignore) for number in self._numbers}
+        self._originals = {number: signal.signal(number, ignore) for number in self._numbers}
         return self
 
     def __exit__(
@@ -47,6 +50,5 @@ class Signals:
         return [signal.Signals(number).name for number in numbers if number in self._originals]
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
-    # Unlike SIG_IGN it is not inherited, and it lets the wake-up descriptor be written.
-    pass
+def ignore(number: int, frame: FrameType | None) -> None:
+    """A handler that does nothing. Unlike SIG_IGN it is not inherited, and lets the wake-up descriptor be written."""

@@ -13,9 +13,8 @@ from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.process import FOREVER, Worker, longest_stop, wait
-from pronghorn.signals import Signals
+from pronghorn.signals import EXITS, Signals
 
-_EXITS = ("SIGINT", "SIGTERM", "SIGBREAK")
 _OTHERS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
 # A worker that dies younger than this makes those to come wait: twice as long each time, up to the most.
@@ -41,7 +40,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the code to exit with: 0 after a signal, 3 when workers cannot start."""
-        with Signals(*_EXITS, *_OTHERS) as signals:
+        with Signals(*EXITS, *_OTHERS) as signals:
             log.announce("Started parent process")
             try:
                 self._serve(signals)

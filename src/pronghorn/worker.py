@@ -18,6 +18,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
 from pronghorn.server import Server
+from pronghorn.signals import EXITS, ignore
 
 # Seconds that the next request on a busy connection is waited for, so that its client is told and loses none.
 _LINGER = 0.5
@@ -86,7 +87,7 @@ def _attend(parent: Connection, patience: float) -> None:
 
 
 def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+    for name in EXITS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), handler)
 
@@ -94,6 +95,6 @@ def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     # A second signal would fail the end that the first one began; the parent kills what takes too long.
     # Not SIG_IGN: CPython complains of a signal that has come already.
-    _on_exit_signals(lambda number, frame: None)
+    _on_exit_signals(ignore)
     # Rather than die of the signal: what the application has registered with atexit is run.
     sys.exit(128 + number)

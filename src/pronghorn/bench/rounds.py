@@ -12,6 +12,7 @@ from pronghorn.bench import load
 from pronghorn.bench.outcome import Column, Headline, Outcome, Row, at_least, middle
 from pronghorn.bench.process import (
     CPU,
+    LOOK,
     NotEnoughFiles,
     Process,
     ServerFailed,
@@ -24,7 +25,7 @@ from pronghorn.bench.session import Session
 
 WARM_UP_SECONDS = 1
 # What starting and ending a server takes, and what goes on before and after a round.
-START_SECONDS, AROUND_SECONDS = 0.8, 0.15
+START_SECONDS, AROUND_SECONDS = 0.8, 0.15 + LOOK
 FULL = 0.9
 QUIET = 0.05
 
