@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
@@ -88,6 +89,18 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
 def report(error: StartupError) -> None:
     """Log why the server could not start; with a traceback where it was the user's code that raised."""
     logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+
+
+def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
+    """Log a line of the server's own, to which `error` adds its traceback.
+
+    A filter of the user's that raises costs nothing but the line: it is reported as `logging` reports a failing handler.
+    """
+    try:
+        logging.getLogger("pronghorn.error").log(level, message, *arguments, exc_info=error, stacklevel=2)
+    except Exception:
+        if logging.raiseExceptions and sys.stderr is not None:
+            traceback.print_exc()
 
 
 def announce(what: str, how: str = "") -> None:

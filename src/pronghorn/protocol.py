@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
@@ -14,11 +15,10 @@ from typing import Any
 
 from pronghorn import websocket
 from pronghorn.errors import ProtocolError, is_disconnect
+from pronghorn.log import say
 from pronghorn.pieces import LARGE, Pieces
-from pronghorn.sockets import has_unsent
+from pronghorn.sockets import reset_at_close, unacknowledged
 from pronghorn.state import ServerState
-
-_log = logging.getLogger("pronghorn.error")
 
 _PLAIN_TRANSPORTS = {
     ("asyncio.selector_events", "_SelectorSocketTransport"),
@@ -38,14 +38,13 @@ class HTTPProtocol(asyncio.Protocol):
     `_wire.connection`).
     """
 
-    __slots__ = ("_state", "_task", "_transport", "_websocket", "connection")
+    __slots__ = ("_state", "_transport", "_websocket", "connection")
 
     connection: Any
     _transport: Any
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        self._task: asyncio.Task[None] | None = None
         self._websocket: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,21 +82,27 @@ class HTTPProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server is stopping."""
-        self.connection.drain()
+        try:
+            self.connection.drain()
+        except Exception as error:
+            self.on_crash(error)
 
     def abort(self) -> None:
+        """End the connection by a reset: what the client has of a response must not look whole to it."""
+        if (sock := self._transport.get_extra_info("socket")) is not None:
+            reset_at_close(sock)
         self._transport.abort()
 
     # What the connection asks
 
     def on_request(self, request: Any) -> None:
-        self._start(_run(self._state.app, request, self.connection))
+        self._start(request, _run(self._state.app, request, self.connection))
 
     def on_upgrade(self, request: Any) -> None:
         self._state.warn("Unsupported upgrade request.")
 
     def on_websocket(self, session: Any) -> None:
-        self._start(websocket.run(self._state.app, session, self.connection))
+        self._start(session, websocket.run(self._state.app, session, self.connection))
 
     def on_accepted(self, session: Any) -> None:
         self._websocket = session
@@ -109,9 +114,24 @@ class HTTPProtocol(asyncio.Protocol):
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
 
-    def on_stalled(self) -> None:
-        if self._task is not None and self._state.cancel_on_disconnect != "never":
-            self._task.cancel()
+    def on_cut(self, reason: str) -> None:
+        self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
+
+    def on_stalled(self, request: Any) -> None:
+        if request.task is not None and self._state.cancel_on_disconnect != "never":
+            request.task.cancel()
+
+    def on_log_failed(self, error: Exception) -> None:
+        say(logging.ERROR, "Exception in the access log\n", error=error)
+
+    def on_crash(self, error: Exception) -> None:
+        say(logging.ERROR, "Exception in a connection\n", error=error)
+        try:
+            self.abort()
+        except Exception:  # its transport is not one to rely on
+            self._state.connections.discard(self)
+            with contextlib.suppress(Exception):
+                self._lose()
 
     def pause(self) -> None:
         self._transport.pause_reading()
@@ -126,7 +146,10 @@ class HTTPProtocol(asyncio.Protocol):
         # TLS has no half of a connection; to close it now would destroy the answer, the engines reset a client that
         # goes on sending.
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client is gone, which asyncio's loop has not noticed
+                self._transport.abort()
 
     def close(self) -> None:
         self._transport.close()
@@ -136,6 +159,10 @@ class HTTPProtocol(asyncio.Protocol):
     def unsent(self) -> int:
         size: int = self._transport.get_write_buffer_size()
         return size
+
+    def unread(self) -> int:
+        sock = self._transport.get_extra_info("socket")
+        return self.unsent() + (0 if sock is None else unacknowledged(sock) or 0)
 
     def has_left(self) -> bool:
         """Whether the client has ended its stream behind bytes that were not read yet."""
@@ -155,17 +182,17 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _lose(self) -> None:
         """Nothing reaches the client from here on. May be called again."""
-        state = self._state
-        if self._task is not None:
-            policy = state.cancel_on_disconnect
-            if policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
+        connection = self.connection
+        exchange = connection.exchange()
+        if exchange is not None and exchange.task is not None:
+            policy = self._state.cancel_on_disconnect
+            if policy == "always" or (policy == "streaming" and connection.is_stalled()):
                 # One that has just been let go on hears it from its next `send`, which comes before this.
-                state.loop.call_soon(_cancel_unless_told, self._task, self.connection.request)
-        self.connection.lose()
-        self._task = None
+                self._state.loop.call_soon(_cancel_unless_told, exchange.task, connection.request)
+        connection.lose()
         if self._websocket is not None:
-            websocket.log_closed()
             self._websocket = None
+            websocket.log_closed()
 
     def _read_in_pieces(self) -> None:
         # A message of a WebSocket is best read whole; TLS has records of its own.
@@ -186,7 +213,7 @@ class HTTPProtocol(asyncio.Protocol):
         """
         if self not in self._state.connections:
             return
-        has_all = not self.unsent() and has_unsent(self._transport.get_extra_info("socket")) is False
+        has_all = not self.unsent() and unacknowledged(self._transport.get_extra_info("socket")) == 0
         if has_all and had_all:
             self._transport.abort()
         else:
@@ -207,8 +234,8 @@ class HTTPProtocol(asyncio.Protocol):
         """Whether the transport's `writelines` does not pause us when it is full, as asyncio's own."""
         return type(self._transport).__module__.startswith("asyncio.")
 
-    def _start(self, run: Coroutine[Any, Any, None]) -> None:
-        """Run an application in a task of its own."""
+    def _start(self, exchange: Any, run: Coroutine[Any, Any, None]) -> None:
+        """Run an application in a task of its own, which is its exchange's."""
         state = self._state
         if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
             run.close()
@@ -221,14 +248,9 @@ class HTTPProtocol(asyncio.Protocol):
                 return
         else:
             task = state.loop.create_task(run, context=state.context.copy())
-        self._task = task
+        exchange.task = task
         state.tasks.add(task)
-        task.add_done_callback(self._forget, context=state.context)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._state.tasks.discard(task)
-        if self._task is task:
-            self._task = None
+        task.add_done_callback(state.tasks.discard, context=state.context)
 
     def _is_crowded(self, limit: int) -> bool:
         return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
@@ -245,20 +267,28 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
         result = await app(request.scope, request.receive, request.send)
     except BaseException as error:
         if not (request.is_lost() and is_disconnect(error)):
-            _log.error("Exception in ASGI application\n", exc_info=error)
+            say(logging.ERROR, "Exception in ASGI application\n", error=error)
     else:
         if result is None and request.is_complete():
             return
         if request.is_lost():
             return
         if result is not None:
-            _log.error("ASGI callable should return None, but returned '%s'.", result)
+            say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
         elif not request.is_started():
-            _log.error("ASGI callable returned without starting response.")
+            say(logging.ERROR, "ASGI callable returned without starting response.")
         else:
-            _log.error("ASGI callable returned without completing response.")
+            say(logging.ERROR, "ASGI callable returned without completing response.")
     if not request.is_complete():
+        fail(connection)
+
+
+def fail(connection: Any) -> None:
+    """Answer 500 in the place of an application, or break off what it has begun."""
+    try:
         connection.fail(500)
+    except Exception as error:
+        connection.crash(error)
 
 
 def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:

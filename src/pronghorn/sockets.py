@@ -11,11 +11,15 @@ import os
 import re
 import socket
 import stat
+import struct
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
 from pronghorn.log import bold
+
+if sys.platform == "linux":
+    import fcntl
 
 if TYPE_CHECKING:
     from pronghorn.config import Config
@@ -44,6 +48,9 @@ _PLACE = re.compile(
 # What tells how much of a socket's output is not acknowledged: an ioctl of Linux, an option of macOS.
 _SIOCOUTQ = 0x5411
 _SO_NWRITE = 0x1024
+
+# The value of SO_LINGER that has no time for what is unsent: two numbers, on Windows shorter ones.
+_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
@@ -146,17 +153,21 @@ def unlink(config: Config) -> None:
             pass
 
 
-def has_unsent(sock: socket.socket) -> bool | None:
-    """Whether the system holds bytes that the other side has not acknowledged; None where it does not tell."""
-    unsent: bool | None = None
+def unacknowledged(sock: socket.socket) -> int | None:
+    """How many bytes the system holds that the other side has not acknowledged; None where it does not tell."""
+    size: int | None = None
     with contextlib.suppress(OSError, ValueError):  # it is closed
         if sys.platform == "linux":
-            import fcntl
-
-            unsent = any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
+            size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
         elif sys.platform == "darwin":
-            unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
-    return unsent
+            size = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+    return size
+
+
+def reset_at_close(sock: socket.socket) -> None:
+    """Have the close of `sock` reset its connection. Unix sockets cannot, and end their stream as ever."""
+    with contextlib.suppress(OSError, ValueError):  # it is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:

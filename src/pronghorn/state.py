@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend, trust
-from pronghorn.log import AccessLog
+from pronghorn.log import AccessLog, say
 from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ WARNINGS_A_SECOND = 10
 # To give freed memory back to the system and to take it again costs more than to read an upload into it. glibc keeps
 # twice the largest block that it has seen freed (mallopt(3), M_MMAP_THRESHOLD).
 _LARGEST_BLOCK = 8 * 1024 * 1024
-
-_log = logging.getLogger("pronghorn.error")
 
 
 class ServerState:
@@ -56,14 +54,14 @@ class ServerState:
         """Log what a client did wrong; clients cannot flood the log with it."""
         self._warnings += 1
         if self._warnings <= WARNINGS_A_SECOND:
-            _log.warning(message, *arguments)
+            say(logging.WARNING, message, *arguments)
 
     def tick(self, now: int) -> None:
         """A second has passed: renew the clock, look at every connection's deadlines."""
         unsaid = self._warnings - WARNINGS_A_SECOND
         self._warnings = 0
         if unsaid > 0:
-            _log.warning("%d more warnings about clients in the last second.", unsaid)
+            say(logging.WARNING, "%d more warnings about clients in the last second.", unsaid)
         self.shared.tick(now)
         self.wire.sweep([each.connection for each in self.connections if hasattr(each, "connection")], now)
 

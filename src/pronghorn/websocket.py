@@ -7,8 +7,7 @@ from typing import Any
 
 from pronghorn._wire.rules import PHRASES
 from pronghorn.errors import is_disconnect
-
-_log = logging.getLogger("pronghorn.error")
+from pronghorn.log import say
 
 
 async def run(app: Any, session: Any, connection: Any) -> None:
@@ -19,31 +18,34 @@ async def run(app: Any, session: Any, connection: Any) -> None:
     except BaseException as error:
         failed = True
         if not (session.is_over() and is_disconnect(error)):
-            _log.error("Exception in ASGI application\n", exc_info=error)
+            say(logging.ERROR, "Exception in ASGI application\n", error=error)
     else:
         if result is not None:
-            _log.error("ASGI callable should return None, but returned '%s'.", result)
-    if not session.finish(failed):
-        if not failed:
-            _log.error("ASGI callable returned without completing handshake.")
-        connection.fail(500)
+            say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
+    try:
+        if not session.finish(failed):
+            if not failed:
+                say(logging.ERROR, "ASGI callable returned without completing handshake.")
+            connection.fail(500)
+    except Exception as error:
+        connection.crash(error)
 
 
 def log_accepted(client: str, session: Any) -> None:
     """The application has accepted."""
-    _log.info('%s - "WebSocket %s" [accepted]', client, _target(session.scope))
-    _log.info("connection open")
+    say(logging.INFO, '%s - "WebSocket %s" [accepted]', client, _target(session.scope))
+    say(logging.INFO, "connection open")
 
 
 def log_denied(client: str, session: Any, status: int) -> None:
     """The handshake was answered with an HTTP response."""
-    _log.info('%s - "WebSocket %s" %d', client, _target(session.scope), status)
-    _log.info("connection rejected (%d %s)", status, PHRASES.get(status, ""))
+    say(logging.INFO, '%s - "WebSocket %s" %d', client, _target(session.scope), status)
+    say(logging.INFO, "connection rejected (%d %s)", status, PHRASES.get(status, ""))
 
 
 def log_closed() -> None:
     """An accepted WebSocket is gone."""
-    _log.info("connection closed")
+    say(logging.INFO, "connection closed")
 
 
 def _target(scope: dict[str, Any]) -> str:

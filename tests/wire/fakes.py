@@ -191,10 +191,22 @@ class FakeOwner:
     def unsent(self) -> int:
         return self.unsent_bytes
 
+    def unread(self) -> int:
+        return self.unsent_bytes
+
+    def on_cut(self, reason: str) -> None:
+        self.calls.append("on_cut")
+
+    def on_log_failed(self, error: Exception) -> None:
+        raise error
+
+    def on_crash(self, error: Exception) -> None:
+        raise error
+
     def has_left(self) -> bool:
         return self.client_has_left
 
-    def on_stalled(self) -> None:
+    def on_stalled(self, request: Any) -> None:
         self.calls.append("on_stalled")
 
     def send_file(self, request: Any, message: dict[str, Any]) -> FakeFuture:

@@ -97,10 +97,13 @@ class Rig:
         self.application = application
         self.requests = []
         self.refused = []
+        self.failures = []
         self.calls = []
         self.writes = []
         self.running = 0
         self.waiting_bytes = 0
+        self.unacknowledged = 0
+        self.cuts = []
         self.left = False
         self._soon = []
         limits = wire.shared.Limits(**{name: options.pop(name) for name in self.LIMITS if name in options})
@@ -174,8 +177,15 @@ class Rig:
     def on_refused(self, error):
         self.refused.append(error)
 
-    def on_stalled(self):
+    def on_stalled(self, request):
         self.calls.append("stalled")
+
+    def on_log_failed(self, error):
+        self.failures.append(error)
+
+    def on_crash(self, error):
+        self.failures.append(error)
+        self.connection.lose()
 
     def defer(self):
         self.calls.append("defer")
@@ -183,6 +193,12 @@ class Rig:
 
     def unsent(self):
         return self.waiting_bytes
+
+    def unread(self):
+        return self.waiting_bytes + self.unacknowledged
+
+    def on_cut(self, reason):
+        self.cuts.append(reason)
 
     def has_left(self):
         return self.left

@@ -970,6 +970,7 @@ def test_reader_that_makes_no_progress_is_reset(wire):
     rig = Rig(wire, write=5)
     rig.receive(GET)
     start(rig.request)
+    rig.turn()
     rig.waiting_bytes = 1000
     rig.connection.pause_writing()
     rig.tick(5)
@@ -990,6 +991,36 @@ def test_reader_that_makes_progress_has_time(wire):
     assert rig.calls == []
     rig.tick(100)
     assert rig.calls == ["abort"]
+
+
+def test_reader_that_the_system_still_serves_has_time(wire):
+    """The transport hands on nothing until the system has room for a good part more."""
+    rig = Rig(wire, write=5)
+    rig.receive(GET)
+    start(rig.request)
+    rig.waiting_bytes = 1000
+    rig.unacknowledged = 1000
+    rig.connection.pause_writing()
+    for now in range(6, 60, 6):
+        rig.unacknowledged -= 10
+        rig.tick(now)
+    assert rig.calls == []
+    rig.tick(100)
+    assert (rig.calls, rig.cuts) == (["abort"], ["it has read nothing for 5 s"])
+
+
+def test_reader_that_is_given_more_than_it_reads_has_time(wire):
+    rig = Rig(wire, write=5)
+    rig.receive(GET)
+    start(rig.request)
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    for now in range(6, 60, 6):
+        body(rig.request, bytes(100), more=True)
+        rig.turn()
+        rig.waiting_bytes += 100 - 10
+        rig.tick(now)
+    assert rig.calls == []
 
 
 def test_closed_connection_whose_client_does_not_read_is_reset(wire):
@@ -1029,6 +1060,110 @@ def test_lingering_connection_reads_on(wire):
     rig.receive(post(10 * KIB * KIB) + bytes(100 * KIB))
     rig.turn()
     assert not rig.is_paused()
+
+
+def test_refused_client_has_time_while_it_sends(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + bytes(100))
+    rig.turn()
+    for now in range(1, 20):
+        rig.receive(bytes(100))
+        rig.tick(now)
+    assert rig.calls == ["finish_writing"]
+    rig.tick(19 + rig.limits.linger + 1)
+    assert rig.calls == ["finish_writing", "close"]
+
+
+def test_refused_client_does_not_send_for_ever(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + bytes(100))
+    rig.turn()
+    for now in range(1, rig.limits.linger_longest + 2):
+        rig.receive(bytes(100))
+        rig.tick(now)
+    assert rig.calls == ["finish_writing", "close"]
+
+
+def test_refused_client_does_not_send_without_bound(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"bad\r\n\r\n" + bytes(100))
+    rig.turn()
+    data = bytes(KIB * KIB)
+    for _ in range(rig.limits.linger_size // len(data)):
+        rig.receive(data)
+    assert rig.calls == ["finish_writing"]
+    rig.receive(data)
+    assert rig.calls == ["finish_writing", "close"]
+
+
+def test_closing_that_calls_back_closes_once(wire):
+    """asyncio's transport of TLS tells of the end of the stream out of its own `close`."""
+
+    class Owner(Rig):
+        def close(self):
+            super().close()
+            self.connection.end_input()
+            self.connection.flush()
+            self.connection.lose()
+
+    rig = Owner(wire, ok)
+    rig.receive(get(b"connection: close"))
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+# What one connection raises
+
+
+class Broken(Rig):
+    """Whose transport fails at whatever it is given."""
+
+    def write(self, data):
+        raise RuntimeError("a broken transport")
+
+    writelines = write
+
+    def close(self):
+        raise RuntimeError("a broken transport")
+
+
+def test_outbox_writes_for_those_behind_one_that_raises(wire):
+    rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
+    soon = []
+    outbox = wire.channel.Outbox(soon.append)
+    for rig in rigs:
+        connection = wire.connection.Connection(rig, rig, outbox, rig.shared, None, None)
+        rig.connection = connection
+        connection.receive(GET)
+    for _ in range(2):
+        for callback in soon:
+            callback()
+        assert [rig.written for rig in rigs] == [OK, b"", OK]
+    assert [str(error) for rig in rigs for error in rig.failures] == ["a broken transport"]
+
+
+def test_sweep_goes_on_behind_one_that_raises(wire):
+    rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
+    wire.connection.sweep([rig.connection for rig in rigs], 40)
+    assert [rig.calls for rig in rigs] == [["close"], [], ["close"]]
+    assert [str(error) for error in rigs[1].failures] == ["a broken transport"]
+
+
+class BrokenLog:
+    level_prefix = before_request = after_request = ""
+
+    def batchable(self):
+        return False
+
+    def record(self, *arguments):
+        raise RuntimeError("a broken filter")
+
+
+def test_log_line_that_raises_costs_only_itself(wire):
+    rig = Rig(wire, ok, access_log=wire.access.AccessLines(BrokenLog(), None))
+    rig.receive(GET * 2)
+    assert rig.take() == OK * 2
+    assert [str(error) for error in rig.failures] == ["a broken filter"] * 2
 
 
 # Drain

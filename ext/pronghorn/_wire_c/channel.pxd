@@ -19,6 +19,7 @@ cdef class Channel:
     cpdef release(self, error)
     cpdef send_file(self, request, message)
     cpdef leave_outbox(self)
+    cpdef crash(self, error)
     cpdef answered(self, request, status)
 
 

@@ -16,6 +16,7 @@ from .websocket cimport WebSocket
 cdef int NO_BODY
 cdef bytes CONTINUE
 cdef int HEAD, BODY, BEHIND, NOTHING, FRAMES
+cdef int OPEN, CLOSING, LINGERING, CLOSED
 cdef long FRESH_GRACE
 
 
@@ -29,8 +30,9 @@ cdef class Connection(Output):
     cdef int _reading
     cdef Decoder _decoder
     cdef WebSocket _session
-    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingering
+    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingers
     cdef readonly long deadline
+    cdef long _linger_by
 
     cpdef receive(self, bytes data)
     cpdef check(self, long now)
@@ -52,6 +54,9 @@ cdef class Connection(Output):
     cdef _break_off(self)
     cdef _answer(self, int status)
     cdef _close(self)
+    cdef _linger_on(self, Py_ssize_t size)
+    cdef _stop_lingering(self)
+    cdef _shut(self)
     cdef _expire(self)
     cdef _defer(self)
     cdef _pause(self)

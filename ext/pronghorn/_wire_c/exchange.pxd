@@ -20,6 +20,7 @@ cdef Step _step(Exchange exchange, object message)
 
 cdef class Exchange:
     cdef Shared _shared
+    cdef public object task
     cdef object _arrival
     cdef list _others
 

@@ -3,6 +3,7 @@ from .request cimport Request
 from .scan cimport send_now
 from .shared cimport Shared
 
+cdef int OPEN, CLOSING, LINGERING
 cdef Py_ssize_t FULL, SHARE, SMALL
 
 
@@ -14,11 +15,15 @@ cdef class Output(Channel):
     # What is under way.
     cdef readonly Request request
     # What is gathered, and what the transport still has.
-    cdef Py_ssize_t _turn_size, _unflushed, _unsent_before
+    cdef Py_ssize_t _turn_size, _unflushed
+    # What was handed to the transport or the system, and how much of it the client had read when it was last looked at.
+    cdef Py_ssize_t _handed, _read_before
     cdef list _drains
     cdef int _fd
     cdef bint _joins
-    cdef bint _backlog, _behind_outbox, _closing, _full, _greedy, _quiet
+    cdef bint _backlog, _behind_outbox, _full, _greedy, _quiet
+    # Its end.
+    cdef int _life
     cdef readonly long write_deadline
 
     cpdef flush(self)
@@ -27,5 +32,5 @@ cdef class Output(Channel):
     cpdef bint is_stalled(self)
     cpdef went_writable(self)
     cdef _write_on(self)
-    cdef watch_unsent(self)
-    cdef check_unsent(self, long now)
+    cdef watch_unread(self)
+    cdef check_unread(self, long now)

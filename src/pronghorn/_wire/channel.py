@@ -58,6 +58,12 @@ class Channel:
         """The outbox has come to this channel: its output is to be written."""
         raise NotImplementedError
 
+    def crash(self, error):
+        """`error` was raised by this channel where others are served too: report it, and end this one alone. Raises
+        nothing.
+        """
+        raise NotImplementedError
+
     def answered(self, request, status):
         """The response starts."""
         raise NotImplementedError
@@ -95,4 +101,7 @@ class Outbox:
         self._channels = []
         self._since = monotonic()
         for channel in channels:
-            channel.leave_outbox()
+            try:
+                channel.leave_outbox()
+            except Exception as error:
+                channel.crash(error)

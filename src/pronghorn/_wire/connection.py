@@ -7,9 +7,11 @@ these methods, and gets everything through them: `on_request(request)`, `on_upgr
 upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or
 `on_denied(session, status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading,
 `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()`
-(after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `has_left()` (whether the client is
-known to be gone), `on_stalled()` (the client has ended its stream and the response does not go on),
-`send_file(request, message)`.
+(after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the
+client's system has not acknowledged), `on_cut(reason)` (before an `abort()` for a client that was too slow),
+`has_left()` (whether the client is known to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go on),
+`send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)` (anything
+else was raised where others are served too), both of which raise nothing.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
@@ -21,7 +23,7 @@ from .head import parse
 from .output import Output
 from .request import Request
 from .response import Encoder
-from .rules import CONTINUE, NO_BODY, PHRASES
+from .rules import CLOSED, CLOSING, CONTINUE, LINGERING, NO_BODY, OPEN, PHRASES
 from .scan import find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 
@@ -49,7 +51,8 @@ class Connection(Output):
         "_forgiven",
         "_fresh",
         "_input_ended",
-        "_lingering",
+        "_linger_by",
+        "_lingers",
         "_paused",
         "_position",
         "_proxies",
@@ -83,7 +86,8 @@ class Connection(Output):
         self._forgiven = False
         self._fresh = True
         self._input_ended = False
-        self._lingering = False
+        self._linger_by = 0
+        self._lingers = False
         self._paused = False
         self._set_deadline(shared.limits.first_byte)
 
@@ -95,6 +99,8 @@ class Connection(Output):
             self._session.feed(data)
             return
         if self._reading == NOTHING:
+            if self._life == LINGERING:
+                self._linger_on(len(data))
             return
         if self._position < len(self._buffer):
             data = self._buffer[self._position :] + data
@@ -116,13 +122,16 @@ class Connection(Output):
         """
         self._input_ended = True
         request = self.request
+        if self._life != OPEN:
+            self._stop_lingering()
+            return
         if self._session is not None:
             self._session.end_input()
             self._close()
             return
         if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
             return
-        if request is None or request.is_complete() or self._closing:
+        if request is None or request.is_complete():
             self._close()
             return
         if self._reading == BODY:
@@ -134,7 +143,7 @@ class Connection(Output):
     def lose(self):
         """The connection is gone."""
         self._reading = NOTHING
-        self._closing = True
+        self._life = CLOSED
         self._buffer = b""
         self.deadline = 0
         self.write_deadline = 0
@@ -154,7 +163,7 @@ class Connection(Output):
     def proceed(self):
         """Go on with what was read before: the next turn has come."""
         self._deferred = False
-        if not self._advancing and not self._closing:
+        if not self._advancing and self._life == OPEN:
             self._advance()
             self._resume_if_room()
 
@@ -229,7 +238,7 @@ class Connection(Output):
         if self.deadline and now >= self.deadline:
             self.deadline = 0
             self._expire()
-        self.check_unsent(now)
+        self.check_unread(now)
         if self._session is not None:
             self._session.check(now)
         # Bytes that nobody reads hide the end of the stream.
@@ -241,7 +250,7 @@ class Connection(Output):
         if left and self.is_stalled():
             if self._quiet:
                 self.request.lose()
-                self._owner.on_stalled()
+                self._owner.on_stalled(self.request)
             self._quiet = True
 
     def fail(self, status):
@@ -261,13 +270,19 @@ class Connection(Output):
         """The server is stopping: an idle connection closes, a busy one after its response."""
         if self._session is not None:
             self._session.restart()
+        elif self._life != OPEN:
+            pass
         elif self.is_idle():
-            if self._fresh and not self._closing:
+            if self._fresh:
                 self._set_deadline(FRESH_GRACE)
             else:
                 self._close()
         elif self.request.is_streaming():
             self.request.disconnect()
+
+    def exchange(self):
+        """The request or WebSocket at hand, or None."""
+        return self.request if self._session is None else self._session
 
     def is_idle(self):
         """Whether no request is under way."""
@@ -464,10 +479,13 @@ class Connection(Output):
     def _log(self, request, status):
         log = self._shared.access_log
         try:
-            log.add(self.client_text, request.scope, status, request)
-        except (AttributeError, LookupError, TypeError, ValueError):
-            # The application has spoilt its scope; what it was given still tells what was asked.
-            log.add(self.client_text, request.make_scope(self._scope), status, request)
+            try:
+                log.add(self.client_text, request.scope, status, request)
+            except (AttributeError, LookupError, TypeError, ValueError):
+                # The application has spoilt its scope; what it was given still tells what was asked.
+                log.add(self.client_text, request.make_scope(self._scope), status, request)
+        except Exception as error:  # a filter of the user's, which has nothing to do with the response
+            self._owner.on_log_failed(error)
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""
@@ -483,8 +501,11 @@ class Connection(Output):
 
     def _break_off(self):
         """Leave a response without its end; where only the stream's end would mark that, by a reset."""
+        encoder = self.request.encoder
         self.flush()
-        if self.request.encoder.ends_with_connection():
+        if self._life == CLOSED:
+            return
+        if encoder.ends_with_connection():
             self._owner.abort()
         else:
             self._close()
@@ -509,13 +530,15 @@ class Connection(Output):
 
     def _close(self):
         """Close once everything gathered is written, and read no more."""
-        self._lingering = not self._input_ended and (
+        if self._life != OPEN:
+            return
+        self._lingers = not self._input_ended and (
             self._reading == BODY
             or self._position < len(self._buffer)
             or (self._reading == FRAMES and not self._session.client_closed)
         )
+        self._life = CLOSING
         self._reading = NOTHING
-        self._closing = True
         self._decoder = None
         self.deadline = 0
         self._resume_if_room()
@@ -527,22 +550,51 @@ class Connection(Output):
         A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop
         (RFC 9112 section 9.6).
         """
-        self.watch_unsent()
-        if self._lingering:
-            if not self.deadline:
-                self._owner.finish_writing()
-                self._set_deadline(self._shared.limits.linger)
+        if self._lingers:
+            self._life = LINGERING
+            self.watch_unread()
+            self._discarded = 0
+            limits = self._shared.limits
+            # What a WebSocket goes on sending is not one long message that it has to finish first.
+            self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
+            self._set_deadline(limits.linger)
+            self._owner.finish_writing()
         else:
-            self._owner.close()
+            self._shut()
+
+    def _linger_on(self, size):
+        """A refused client goes on sending: the answer may not have reached it yet."""
+        limits = self._shared.limits
+        self._discarded += size
+        if self._discarded > limits.linger_size:
+            self._stop_lingering()
+        else:
+            self._set_deadline(limits.linger)
+            if self.deadline > self._linger_by:
+                self.deadline = self._linger_by
+
+    def _stop_lingering(self):
+        """Nothing more can come."""
+        self._lingers = False
+        if self._life == LINGERING:
+            self._shut()
+
+    def _shut(self):
+        """Have the transport close. It may call back before it returns."""
+        self._life = CLOSED
+        self.deadline = 0
+        self.watch_unread()
+        self._owner.close()
 
     def _expire(self):
         """The client was too slow."""
-        if self._lingering or (self._reading == HEAD and self._resume_at <= self._position):
-            self._lingering = False
-            self._closing = True
-            self._owner.close()
+        if self._life == LINGERING:
+            self._stop_lingering()
+        elif self._reading == HEAD and self._resume_at <= self._position:
+            self._shut()
         else:
-            self._refuse(ProtocolError(408, "timed out waiting for the request"))
+            what = "body" if self._reading == BODY else "head"
+            self._refuse(ProtocolError(408, "timed out waiting for the " + what))
 
     def _defer(self):
         if not self._deferred:
@@ -580,4 +632,7 @@ class Connection(Output):
 def sweep(connections, now):
     """Let each of `connections` look at its deadlines."""
     for connection in connections:
-        connection.check(now)
+        try:
+            connection.check(now)
+        except Exception as error:
+            connection.crash(error)

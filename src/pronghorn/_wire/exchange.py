@@ -92,13 +92,17 @@ def _step(exchange, message):
 
 
 class Exchange:
-    """One call of an application, with messages both ways. Knows the network only through its channel."""
+    """One call of an application, with messages both ways. Knows the network only through its channel.
 
-    __slots__ = ("_arrival", "_others", "_shared")
+    `task` is the application's, None once it has returned at once.
+    """
+
+    __slots__ = ("_arrival", "_others", "_shared", "task")
 
     def begin(self, shared):
         """What an `__init__` does first; a method, because that is called without going through Python."""
         self._shared = shared
+        self.task = None
         # The future of a pending `receive()`; there are hardly ever others.
         self._arrival = None
         self._others = None

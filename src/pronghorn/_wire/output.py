@@ -1,6 +1,7 @@
 """The writing half of a connection: gathers what was framed, writes once a turn, waits for a client that is slow."""
 
 from .channel import Channel
+from .rules import CLOSING, LINGERING, OPEN
 from .scan import send_now
 
 # Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
@@ -23,20 +24,21 @@ class Output(Channel):
     __slots__ = (
         "_backlog",
         "_behind_outbox",
-        "_closing",
         "_drains",
         "_fd",
         "_full",
         "_greedy",
+        "_handed",
         "_joins",
+        "_life",
         "_outbox",
         "_owner",
         "_quiet",
+        "_read_before",
         "_shared",
         "_transport",
         "_turn_size",
         "_unflushed",
-        "_unsent_before",
         "request",
         "write_deadline",
     )
@@ -48,16 +50,17 @@ class Output(Channel):
         self._owner = owner
         self._transport = transport
         self._joins = joins
+        self._life = OPEN
         self._outbox = outbox
         self._shared = shared
         self._fd = fd
         self._drains = None
         self._turn_size = 0
         self._unflushed = 0
-        self._unsent_before = 0
+        self._handed = 0
+        self._read_before = 0
         self._backlog = False
         self._behind_outbox = False
-        self._closing = False
         self._full = False
         self._greedy = False
         self._quiet = False
@@ -83,13 +86,21 @@ class Output(Channel):
             self._greedy = False
             self._write_on()
 
+    def crash(self, error):
+        if self._owner is not None:
+            self._owner.on_crash(error)
+
     def flush(self):
         """Write what was gathered; a head that waits for its body does not wait longer."""
+        if self._life > CLOSING:
+            self.out = []
+            self._unflushed = 0
+            return
         request = self.request
         if request is not None and request.encoder.head_is_pending():
             self._unflushed += request.encoder.head(self.out)
             request.announce()
-        if self.out and self._owner is not None:
+        if self.out:
             out = self.out
             self.out = []
             size = self._unflushed
@@ -100,12 +111,14 @@ class Output(Channel):
                 self.put(b"".join(out))
             elif not self._transport.is_closing():
                 self._backlog = True
+                self._handed += size
                 self._transport.writelines(out)
-        if self._closing and self._owner is not None:
+        if self._life == CLOSING:
             self.finish()
 
     def put(self, data):
         """Write `data`: to the socket itself, which costs half, unless the transport has something to write before."""
+        self._handed += len(data)
         if self._fd >= 0 and not (self._backlog and self._owner.unsent()):
             sent = send_now(self._fd, data)
             self._backlog = sent < len(data)
@@ -126,12 +139,12 @@ class Output(Channel):
         self._full = True
         self.writable = False
         if self._owner is not None:
-            self.watch_unsent()
+            self.watch_unread()
 
     def resume_writing(self):
         """The transport has room again."""
         self._full = False
-        if not self._closing:
+        if self._life == OPEN:
             self.write_deadline = 0
         self._write_on()
 
@@ -172,17 +185,21 @@ class Output(Channel):
             self.release(None)
             self.went_writable()
 
-    def watch_unsent(self):
+    def watch_unread(self):
         """The client has to read on: something, within each `Limits.write`."""
-        self._unsent_before = self._owner.unsent()
+        self._read_before = self._handed - self._owner.unread()
         self.write_deadline = self._shared.deadline(self._shared.limits.write)
 
-    def check_unsent(self, now):
+    def check_unread(self, now):
         """Give up on a client that has not read anything in time."""
         if self.write_deadline and now >= self.write_deadline:
-            unsent = self._owner.unsent()
-            if unsent and unsent < self._unsent_before:
-                self.watch_unsent()
+            unread = self._owner.unread()
+            if unread and self._handed - unread > self._read_before:
+                self.watch_unread()
+            elif self._life == LINGERING and not unread:
+                self.write_deadline = 0
             else:
                 self.write_deadline = 0
+                if unread:
+                    self._owner.on_cut("it has read nothing for %d s" % self._shared.limits.write)
                 self._owner.abort()

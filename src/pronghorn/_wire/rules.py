@@ -8,6 +8,12 @@ LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
 
+# How far a connection is from its end.
+OPEN = 0
+CLOSING = 1  # what is gathered is to be written, and nothing else
+LINGERING = 2  # everything is with the transport, and the client may go on sending for a moment
+CLOSED = 3  # the transport was told to close, or is gone
+
 # A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section
 # 7.1.1).
 MAX_CHUNK_LINE = 4096

@@ -19,6 +19,8 @@ class Limits:
         "head_size",
         "keep_alive",
         "linger",
+        "linger_longest",
+        "linger_size",
         "message_size",
         "messages",
         "ping_interval",
@@ -62,8 +64,11 @@ class Limits:
         self.body = body
         self.write = write
         self.keep_alive = keep_alive
-        # How long a refused client may go on sending before its connection is reset.
+        # A refused client may go on sending, so that it comes to read the answer: until it has been silent for so long,
+        # for so long in all, and so much, after which its connection is reset.
         self.linger = 2
+        self.linger_longest = 30
+        self.linger_size = 67108864
         # A WebSocket's message, inflated; messages that the application has not taken, past which reading pauses.
         self.message_size = message_size
         self.messages = messages
