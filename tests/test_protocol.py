@@ -956,6 +956,35 @@ def test_background_work_is_not_cancelled_by_a_client_that_leaves(wire, run, log
     assert run(main) == ["done"]
 
 
+@pytest.mark.parametrize("policy", ["streaming", "always"])
+def test_background_work_is_not_cancelled_for_a_later_request(wire, run, log, policy):
+    async def main():
+        gate = asyncio.Event()
+        outcome = []
+
+        async def application(scope, receive, send):
+            if scope["path"] == "/":
+                await answer(send)
+                await gate.wait()
+                outcome.append("done")
+            else:
+                await send(STREAM)
+                await send(PART)
+
+        service = Service(wire, application, cancel_on_disconnect=policy)
+        protocol, _ = service.connect()
+        protocol.data_received(GET)
+        await turns()
+        protocol.data_received(b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
+        protocol.connection_lost(None)
+        await turns()
+        gate.set()
+        await service.idle()
+        return outcome
+
+    assert run(main) == ["done"]
+
+
 def test_half_closed_client_is_answered(wire, run):
     async def main():
         gate = asyncio.Event()
@@ -1038,6 +1067,27 @@ def test_refused_client_that_still_sends_has_its_answer(wire, run, log, half):
 
     # One that can only be closed is left open for a moment: to close it would destroy the answer.
     assert run(main) == (b"HTTP/1.1 400", ["write_eof"] if half else [])
+
+
+def test_client_that_is_gone_when_the_stream_ends_is_let_go(wire, run, log):
+    async def application(scope, receive, send):
+        await answer(send)
+
+    def write_eof():
+        raise OSError(107, "Transport endpoint is not connected")
+
+    async def main():
+        service = Service(wire, application)
+        protocol, transport = service.connect()
+        neighbour, other = service.connect()
+        transport.write_eof = write_eof
+        protocol.data_received(b"bad\r\n\r\n" + bytes(100))
+        neighbour.data_received(GET)
+        await transport.closed.wait()
+        return transport.calls, other.written
+
+    assert run(main) == (["abort"], OK)
+    assert [level for level, _, _ in log] == ["WARNING"]
 
 
 def test_abort_is_the_transports(wire, run):

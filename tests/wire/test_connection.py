@@ -1144,6 +1144,8 @@ def test_outbox_writes_for_those_behind_one_that_raises(wire):
 
 def test_sweep_goes_on_behind_one_that_raises(wire):
     rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
+    for rig in rigs:
+        rig.shared.tick(40)
     wire.connection.sweep([rig.connection for rig in rigs], 40)
     assert [rig.calls for rig in rigs] == [["close"], [], ["close"]]
     assert [str(error) for error in rigs[1].failures] == ["a broken transport"]
