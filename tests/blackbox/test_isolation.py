@@ -1,0 +1,261 @@
+"""Whatever one connection raises, its neighbours on the same loop are served: each step made to fail, on every engine."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import time
+
+import pytest
+from raw import Client
+from served import PATIENCE, thread
+
+from pronghorn import server as server_module
+from pronghorn import tls
+from pronghorn.protocol import HTTPProtocol
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+BAD = b"bad\r\n\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n"
+WEBSOCKET = (
+    b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+UPLOAD = b"POST /late HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n" + bytes(300_000)
+STREAM = b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n"
+
+# Each step of a connection, and what a client sends to bring it about.
+STEPS = {
+    "data_received": GET,
+    "on_request": GET,
+    "on_upgrade": UPGRADE,
+    "on_refused": BAD,
+    "finish_writing": BAD + bytes(100),
+    "close": LAST,
+    "unread": LAST,
+    "defer": GET * 100,
+    "pause": UPLOAD,
+    "resume": UPLOAD,
+    "on_websocket": WEBSOCKET,
+    "on_accepted": WEBSOCKET,
+    "eof_received": GET,
+    "_lose": GET,
+}
+
+# Loops, and what encrypts.
+ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
+
+
+class Fault(Exception):
+    pass
+
+
+class Faulty(HTTPProtocol):
+    """Raises at the step that is its `fault`."""
+
+    fault = ""
+
+
+def _failing(step):
+    method = getattr(HTTPProtocol, step)
+
+    def fail(self, *arguments):
+        if self.fault == step:
+            raise Fault(step)
+        return method(self, *arguments)
+
+    return fail
+
+
+for _step in STEPS:
+    setattr(Faulty, _step, _failing(_step))
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        return
+    if scope["path"] == "/late":
+        await asyncio.sleep(0.05)
+        while (await receive()).get("more_body"):
+            pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    if scope["path"] == "/stream":
+        await asyncio.sleep(0.05)
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(params=ENGINES)
+def serve(request, certificates, monkeypatch):
+    """A function that starts a server of `Faulty` protocols in a thread, and gives it and a way to connect."""
+    loop, engine = request.param.split("-")
+    for module in {loop, engine} & {"uvloop", "aiofastnet"}:
+        pytest.importorskip(module)
+    if engine == "ssl":
+        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    monkeypatch.setattr(server_module, "HTTPProtocol", Faulty)
+    secure = {} if engine == "plain" else certificates.parameters
+    with contextlib.ExitStack() as stack:
+
+        def connect(server):
+            client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port))))
+            if secure:
+                context = certificates.trust()
+                client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+            return client
+
+        def serve(**parameters):
+            options = {"loop": loop, "lifespan": "off", "timeout_graceful_shutdown": 10, **secure, **parameters}
+            return stack.enter_context(thread(app, **options))
+
+        yield serve, connect
+
+
+def wait_until(condition):
+    """Of what the server's thread does next."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def marked(server, connect, fault):
+    """A client whose connection, the only one so far, fails at the step `fault`."""
+    client = connect(server)
+    connections = server.server_state.connections
+    wait_until(lambda: [each for each in list(connections) if hasattr(each, "connection")])
+    (protocol,) = connections
+    protocol.fault = fault
+    return client, protocol
+
+
+def ask(neighbours):
+    """Each is answered, what each asks having come in one turn with what went before."""
+    for _ in range(3):
+        for each in neighbours:
+            each.send(GET)
+        for each in neighbours:
+            assert each.read().body == b"ok"
+
+
+def is_over(client):
+    """The connection has ended, one way or another."""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        client.rest()
+    return True
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_neighbours_of_a_connection_that_fails_are_served(serve, step):
+    start, connect = serve
+    server = start()
+    client, protocol = marked(server, connect, step)
+    neighbours = [connect(server) for _ in range(3)]
+    for each in neighbours:
+        each.send(GET)
+    with contextlib.suppress(OSError):
+        client.send(STEPS[step])
+        if step in ("eof_received", "_lose"):
+            client.socket.close()
+    for each in neighbours:
+        assert each.read().body == b"ok"
+    ask(neighbours)
+    protocol.fault = ""
+    client.socket.close()
+    ask(neighbours)
+    wait_until(lambda: protocol not in server.server_state.connections)
+    ask(neighbours)
+
+
+def test_neighbours_of_one_that_fails_in_the_sweep_are_swept(serve):
+    start, connect = serve
+    server = start(timeout_first_byte=1)
+    client, protocol = marked(server, connect, "close")
+    others = [connect(server) for _ in range(3)]
+    assert all(is_over(each) for each in [*others, client])
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_neighbours_of_one_that_fails_at_the_drain_are_drained(serve):
+    start, connect = serve
+    server = start()
+    client, _ = marked(server, connect, "close")
+    client.send(GET)
+    assert client.read().body == b"ok"
+    busy, idle = connect(server), connect(server)
+    idle.send(GET)
+    assert idle.read().body == b"ok"
+    busy.send(STREAM)
+    wait_until(lambda: server.server_state.tasks)
+    server.should_exit = True
+    assert busy.read().body == b"ok"
+    assert all(is_over(each) for each in (busy, idle, client))
+
+
+def test_every_close_by_the_server_on_every_engine_ends_one_connection(serve, caplog):
+    start, connect = serve
+    server = start(timeout_keep_alive=1)
+    neighbours = [connect(server) for _ in range(10)]
+    clients = []
+    for data in (LAST, BAD, GET, WEBSOCKET + b"\x88\x80aaaa", b"GET / HTTP/1.1\r\n\r\n"):
+        clients.append(connect(server))
+        clients[-1].send(data)
+        ask(neighbours)
+    assert all(is_over(each) for each in [*clients, *neighbours])
+    wait_until(lambda: not server.server_state.connections)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@contextlib.contextmanager
+def raising_filter(name):
+    def refuse(record):
+        raise Fault(name)
+
+    logger = logging.getLogger(name)
+    handler = logging.NullHandler()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addFilter(refuse)
+    try:
+        yield
+    finally:
+        logger.removeFilter(refuse)
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+@pytest.mark.parametrize("name", ["pronghorn.access", "pronghorn.error"])
+def test_filter_that_raises_costs_no_answer(serve, name, capfd):
+    start, connect = serve
+    server = start()
+    with raising_filter(name):
+        neighbours = [connect(server) for _ in range(3)]
+        for data in (STREAM, BAD, WEBSOCKET):
+            client = connect(server)
+            client.send(data)
+            ask(neighbours)
+            expected = {STREAM: b"HTTP/1.1 200", BAD: b"HTTP/1.1 400", WEBSOCKET: b"HTTP/1.1 101"}[data]
+            assert client.read_head().head.startswith(expected)
+    assert "Fault" in capfd.readouterr().err or name == "pronghorn.access"
+
+
+def test_client_that_is_reset_in_a_turn_with_others(serve):
+    """The end of the stream cannot be written to one that is gone, which only the system knows."""
+    start, connect = serve
+    server = start()
+    neighbours = [connect(server) for _ in range(3)]
+    for _ in range(5):
+        client = connect(server)
+        for each in neighbours:
+            each.send(GET)
+        client.send(BAD)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.socket.close()
+        for each in neighbours:
+            assert each.read().body == b"ok"
