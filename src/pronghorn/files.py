@@ -17,15 +17,15 @@ T = TypeVar("T")
 
 
 async def send_file(
-    loop: asyncio.AbstractEventLoop, transport: Any, connection: Any, request: Any, message: dict[str, Any]
+    loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any, message: dict[str, Any]
 ) -> None:
-    """Send the file that `message` names behind all that was framed before it.
+    """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
 
     Raises before anything is framed when there is no such file or part of it, `ClientDisconnected` when the client
     leaves, `OSError` when the file becomes shorter meanwhile.
     """
     # Nothing is awaited before the head is framed: no other message may come between.
-    sender = _Sender(loop, transport, connection, request)
+    sender = _Sender(loop, transport, protocol, request)
     if message["type"] == "http.response.pathsend":
         with _open(message["path"]) as file:
             await sender.send(file, *_part(file, 0, None), more=False)
@@ -55,10 +55,11 @@ def _part(file: Any, offset: int | None, count: int | None) -> tuple[int, int]:
 class _Sender:
     """Sends parts of files, by the system where loop and transport allow, else through reads in a thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, connection: Any, request: Any) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any) -> None:
         self._loop = loop
         self._transport = transport
-        self._connection = connection
+        self._protocol = protocol
+        self._connection = protocol.connection
         self._request = request
 
     async def send(self, file: Any, start: int, size: int, more: bool) -> None:
@@ -116,15 +117,17 @@ class _Sender:
         """
         self._connection.pause_writing()
         gone = self._connection.drained()
-        working = asyncio.ensure_future(work)
+        working = self._protocol.sending = asyncio.ensure_future(work)
         try:
             await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if working.cancel():
                 await asyncio.wait((working,))
+            self._protocol.sending = None
             self._connection.resume_writing()
             lost = gone.exception()
         if lost or working.cancelled():
+            self._request.lose()
             raise ClientDisconnected("the client has left") from lost
         return working.result()
 

@@ -10,7 +10,7 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pronghorn import websocket
@@ -38,14 +38,17 @@ class HTTPProtocol(asyncio.Protocol):
     `_wire.connection`).
     """
 
-    __slots__ = ("_state", "_transport", "_websocket", "connection")
+    __slots__ = ("_state", "_transport", "_websocket", "connection", "sending")
 
     connection: Any
+    sending: asyncio.Future[Any] | None
+    """The part of a file that is on its way."""
     _transport: Any
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self._websocket: Any = None
+        self.sending = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
@@ -91,7 +94,7 @@ class HTTPProtocol(asyncio.Protocol):
         """End the connection by a reset: what the client has of a response must not look whole to it."""
         if (sock := self._transport.get_extra_info("socket")) is not None:
             reset_at_close(sock)
-        self._transport.abort()
+        self._end(self._transport.abort)
 
     # What the connection asks
 
@@ -152,7 +155,7 @@ class HTTPProtocol(asyncio.Protocol):
                 self._transport.abort()
 
     def close(self) -> None:
-        self._transport.close()
+        self._end(self._transport.close)
         if self._is_secure():
             self._state.loop.call_later(_LOOK, self._let_go, False)
 
@@ -178,7 +181,7 @@ class HTTPProtocol(asyncio.Protocol):
     def send_file(self, request: Any, message: dict[str, Any]) -> Any:
         from pronghorn.files import send_file
 
-        return send_file(self._state.loop, self._transport, self.connection, request, message)
+        return send_file(self._state.loop, self._transport, self, request, message)
 
     def _lose(self) -> None:
         """Nothing reaches the client from here on. May be called again."""
@@ -193,6 +196,14 @@ class HTTPProtocol(asyncio.Protocol):
         if self._websocket is not None:
             self._websocket = None
             websocket.log_closed()
+
+    def _end(self, end: Callable[[], None]) -> None:
+        """Close or abort the transport. asyncio's fails at that while the system sends a file from it."""
+        if self.sending is None:
+            end()
+        else:
+            self.sending.add_done_callback(lambda _: end())
+            self.sending.cancel()
 
     def _read_in_pieces(self) -> None:
         # A message of a WebSocket is best read whole; TLS has records of its own.

@@ -25,6 +25,8 @@ _OUTGOING = 4 * (16 * 1024 + 64)
 _ACCEPTED = 64
 # Seconds for the handshakes that are under way when the server stops.
 _GRACE = 1
+# Seconds, since None means a default.
+_NEVER = 10**6
 # Seconds until accepting is tried again when the system has no descriptors left.
 _RETRY = 1
 
@@ -96,7 +98,8 @@ class _Server:
         self._parameters = {
             "ssl": config.ssl,
             "ssl_handshake_timeout": config.timeout_first_byte or None,
-            "ssl_shutdown_timeout": config.timeout_write or None,
+            # The connection itself gives up on a client that does not read.
+            "ssl_shutdown_timeout": _NEVER,
         }
 
     @property

@@ -21,15 +21,19 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One connection, to (host, port) or the path of a Unix socket."""
+    """One connection, to (host, port) or the path of a Unix socket; `receive_buffer` bounds what the system holds."""
 
-    def __init__(self, address):
+    def __init__(self, address, receive_buffer=None):
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(PATIENCE)
             self.socket.connect(address)
         else:
-            self.socket = socket.create_connection(address, timeout=PATIENCE)
+            self.socket = socket.socket()
+            self.socket.settimeout(PATIENCE)
+            if receive_buffer is not None:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.socket.connect(address)
         self._buffer = b""
 
     def send(self, data):

@@ -1046,6 +1046,13 @@ def test_refused_client_that_still_sends_gets_a_moment(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
+def test_client_whose_body_is_too_long_may_send_on(wire):
+    rig = Rig(wire, ok, body_size=100)
+    rig.receive(post(1000))
+    assert rig.take().startswith(b"HTTP/1.1 413 ")
+    assert rig.calls == ["finish_writing"]
+
+
 def test_lingering_connection_closes_when_the_client_has_ended(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))

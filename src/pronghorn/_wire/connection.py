@@ -400,9 +400,9 @@ class Connection(Output):
             request.body_done = True
             self._reading = BEHIND
         else:
+            self._reading = BODY  # also of one that is refused for its length
             self._decoder = Decoder(head.framing, head.length, shared.limits)
             self._continue_due = head.expects_continue
-            self._reading = BODY
             if self._position < len(self._buffer) or self._decoder.done:
                 self._read_body()
             if self._reading == BODY and not self._continue_due:

@@ -1,0 +1,159 @@
+"""How connections end before their time, as their clients see it: refused uploads, broken-off responses, slow readers."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+
+import pytest
+from raw import Client
+from served import PATIENCE, thread
+
+from pronghorn import tls
+
+MIB = 1024 * 1024
+ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
+START = {"type": "http.response.start", "status": 200, "headers": []}
+HEAD_1_0 = b"GET / HTTP/1.0\r\nhost: a\r\n\r\n"
+HEAD_1_1 = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+@pytest.fixture(params=ENGINES)
+def serve(request, certificates, monkeypatch):
+    """A function that serves an application in a thread, and gives the server and a way to connect."""
+    loop, engine = request.param.split("-")
+    for module in {loop, engine} & {"uvloop", "aiofastnet"}:
+        pytest.importorskip(module)
+    if engine == "ssl":
+        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    secure = {} if engine == "plain" else certificates.parameters
+    with contextlib.ExitStack() as stack:
+
+        def serve(app, **parameters):
+            server = stack.enter_context(thread(app, **{"loop": loop, "lifespan": "off", **secure, **parameters}))
+
+            def connect(**options):
+                client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port), **options)))
+                if secure:
+                    context = certificates.trust()
+                    client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+                return client
+
+            return server, connect
+
+        yield serve
+
+
+async def refuse(scope, receive, send):
+    await send({**START, "status": 401, "headers": [(b"content-length", b"6")]})
+    await send({"type": "http.response.body", "body": b"no way"})
+
+
+async def fail(scope, receive, send):
+    await send(START)
+    await send({"type": "http.response.body", "body": b"some of it", "more_body": True})
+    if scope["path"] == "/hang":
+        await receive()
+        await asyncio.Future()
+    raise ValueError("on purpose")
+
+
+@pytest.mark.parametrize("size", [MIB, 20 * MIB])
+def test_early_answer_reaches_a_client_that_sends_on(serve, size):
+    """As most clients do: everything is sent before the answer is looked at."""
+    _, connect = serve(refuse)
+    client = connect()
+    client.post("/", bytes(size))
+    answer = client.read()
+    assert (answer.status, answer.body) == (401, b"no way")
+
+
+def test_early_refusal_by_the_server_reaches_a_client_that_sends_on(serve):
+    _, connect = serve(refuse, limit_body_size=MIB)
+    client = connect()
+    client.post("/", bytes(20 * MIB))
+    assert client.read().status == 413
+
+
+def test_client_that_sends_without_end_is_cut_off(serve):
+    _, connect = serve(refuse)
+    client = connect()
+    client.get("/", f"content-length: {1000 * MIB}", method="POST")
+    with pytest.raises(OSError):  # a reset, or a broken pipe
+        for _ in range(1000):
+            client.send(bytes(MIB))
+
+
+@pytest.mark.parametrize("head", [HEAD_1_0, HEAD_1_1], ids=["1.0", "1.1"])
+def test_response_that_fails_midway_does_not_look_whole(serve, head):
+    _, connect = serve(fail)
+    client = connect()
+    client.send(head)
+    assert not looks_whole(client, head)
+
+
+@pytest.mark.parametrize("head", [HEAD_1_0, HEAD_1_1], ids=["1.0", "1.1"])
+def test_response_that_the_stop_cuts_off_does_not_look_whole(serve, head):
+    server, connect = serve(fail, timeout_graceful_shutdown=1)
+    client = connect()
+    client.send(head.replace(b"/", b"/hang", 1))
+    client.rest_until(b"some of it")
+    server.should_exit = True
+    assert not looks_whole(client, head)
+
+
+def test_response_that_is_not_read_does_not_look_whole(serve):
+    async def app(scope, receive, send):
+        await send(START)
+        with contextlib.suppress(OSError):
+            while True:
+                await send({"type": "http.response.body", "body": bytes(MIB), "more_body": True})
+
+    server, connect = serve(app, timeout_write=1)
+    client = connect()
+    client.send(HEAD_1_0)
+    wait_until(lambda: server.server_state.connections)
+    wait_until(lambda: not server.server_state.connections)
+    assert not looks_whole(client, HEAD_1_0)
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["body", "file"])
+def test_slow_reader_that_reads_on_gets_everything(serve, file, tmp_path):
+    size = 10 * MIB
+    path = tmp_path / "file"
+    path.write_bytes(bytes(size))
+
+    async def app(scope, receive, send):
+        await send({**START, "headers": [(b"content-length", b"%d" % size)]})
+        if file:
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        else:
+            await send({"type": "http.response.body", "body": bytes(size)})
+
+    _, connect = serve(app, timeout_write=1)
+    client = connect(receive_buffer=65536)
+    client.get("/", "connection: close")
+    client.rest_until(b"\r\n\r\n")
+    slowly = 0
+    for step in range(1, 21):  # for four seconds, in which the system has no room for more
+        while slowly < step * 65536:
+            slowly += len(client.read_some())
+        time.sleep(0.2)
+    assert slowly + len(client.rest()) == size
+
+
+def looks_whole(client, head):
+    """Whether the client takes what has come for a whole answer to `head`."""
+    try:
+        data = client.rest()
+    except (ConnectionError, ssl.SSLEOFError):
+        return False
+    return head is HEAD_1_0 or data.endswith(b"0\r\n\r\n")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
