@@ -6,7 +6,9 @@ import errno
 import os
 import socket
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -402,6 +404,21 @@ def test_line_says_https(bind: Bind, tmp_path: Path, parameters: dict[str, Any])
     bound = bind(**parameters)
     ((line, _),) = sockets.describe(bound, config(**parameters, ssl_certfile=tmp_path))
     assert line == f"Pronghorn running on https://127.0.0.1:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_what_is_acknowledged_is_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        theirs, _ = server.accept()
+        with theirs:
+            before = sockets.acknowledged(client)
+            client.sendall(bytes(1000))
+            assert len(theirs.recv(1000, socket.MSG_WAITALL)) == 1000
+            assert before is not None
+            deadline = time.monotonic() + 20
+            while sockets.acknowledged(client) != before + 1000:
+                assert time.monotonic() < deadline
+    assert sockets.acknowledged(client) is None
 
 
 def test_what_is_not_acknowledged_is_counted() -> None:

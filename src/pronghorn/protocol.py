@@ -17,7 +17,7 @@ from pronghorn import websocket
 from pronghorn.errors import ProtocolError, is_disconnect
 from pronghorn.log import say
 from pronghorn.pieces import LARGE, Pieces
-from pronghorn.sockets import reset_at_close, unacknowledged
+from pronghorn.sockets import acknowledged, reset_at_close, unacknowledged
 from pronghorn.state import ServerState
 
 _PLAIN_TRANSPORTS = {
@@ -166,6 +166,11 @@ class HTTPProtocol(asyncio.Protocol):
     def unread(self) -> int:
         sock = self._transport.get_extra_info("socket")
         return self.unsent() + (0 if sock is None else unacknowledged(sock) or 0)
+
+    def delivered(self, handed: int) -> int:
+        sock = self._transport.get_extra_info("socket")
+        size = None if sock is None else acknowledged(sock)
+        return handed - self.unread() if size is None else size
 
     def has_left(self) -> bool:
         """Whether the client has ended its stream behind bytes that were not read yet."""

@@ -49,6 +49,9 @@ _PLACE = re.compile(
 _SIOCOUTQ = 0x5411
 _SO_NWRITE = 0x1024
 
+# Where the TCP_INFO of Linux has `tcpi_bytes_acked`.
+_BYTES_ACKED = slice(120, 128)
+
 # The value of SO_LINGER that has no time for what is unsent: two numbers, on Windows shorter ones.
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -161,6 +164,17 @@ def unacknowledged(sock: socket.socket) -> int | None:
             size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
         elif sys.platform == "darwin":
             size = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+    return size
+
+
+def acknowledged(sock: socket.socket) -> int | None:
+    """How many bytes the other side has acknowledged, ever; None where the system does not tell."""
+    size: int | None = None
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or not of TCP
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+            if len(info) == _BYTES_ACKED.stop:
+                size = int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
     return size
 
 

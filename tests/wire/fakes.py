@@ -194,6 +194,9 @@ class FakeOwner:
     def unread(self) -> int:
         return self.unsent_bytes
 
+    def delivered(self, handed: int) -> int:
+        return handed - self.unsent_bytes
+
     def on_cut(self, reason: str) -> None:
         self.calls.append("on_cut")
 

@@ -197,6 +197,9 @@ class Rig:
     def unread(self):
         return self.waiting_bytes + self.unacknowledged
 
+    def delivered(self, handed):
+        return handed - self.unread()
+
     def on_cut(self, reason):
         self.cuts.append(reason)
 

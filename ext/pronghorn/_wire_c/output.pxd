@@ -3,7 +3,7 @@ from .request cimport Request
 from .scan cimport send_now
 from .shared cimport Shared
 
-cdef int OPEN, CLOSING, LINGERING
+cdef int OPEN, CLOSING, CLOSED
 cdef Py_ssize_t FULL, SHARE, SMALL
 
 
@@ -16,8 +16,8 @@ cdef class Output(Channel):
     cdef readonly Request request
     # What is gathered, and what the transport still has.
     cdef Py_ssize_t _turn_size, _unflushed
-    # What was handed to the transport or the system, and how much of it the client had read when it was last looked at.
-    cdef Py_ssize_t _handed, _read_before
+    # What was handed to the transport or the system, and the owner's `delivered` when it was last asked.
+    cdef Py_ssize_t _handed, _delivered
     cdef list _drains
     cdef int _fd
     cdef bint _joins

@@ -1,7 +1,7 @@
 """The writing half of a connection: gathers what was framed, writes once a turn, waits for a client that is slow."""
 
 from .channel import Channel
-from .rules import CLOSING, LINGERING, OPEN
+from .rules import CLOSED, CLOSING, OPEN
 from .scan import send_now
 
 # Output that is gathered before it is written in the middle of a turn: asyncio's own high-water mark.
@@ -24,6 +24,7 @@ class Output(Channel):
     __slots__ = (
         "_backlog",
         "_behind_outbox",
+        "_delivered",
         "_drains",
         "_fd",
         "_full",
@@ -34,7 +35,6 @@ class Output(Channel):
         "_outbox",
         "_owner",
         "_quiet",
-        "_read_before",
         "_shared",
         "_transport",
         "_turn_size",
@@ -54,11 +54,11 @@ class Output(Channel):
         self._outbox = outbox
         self._shared = shared
         self._fd = fd
+        self._delivered = 0
         self._drains = None
         self._turn_size = 0
         self._unflushed = 0
         self._handed = 0
-        self._read_before = 0
         self._backlog = False
         self._behind_outbox = False
         self._full = False
@@ -187,19 +187,18 @@ class Output(Channel):
 
     def watch_unread(self):
         """The client has to read on: something, within each `Limits.write`."""
-        self._read_before = self._handed - self._owner.unread()
+        self._delivered = self._owner.delivered(self._handed)
         self.write_deadline = self._shared.deadline(self._shared.limits.write)
 
     def check_unread(self, now):
         """Give up on a client that has not read anything in time."""
-        if self.write_deadline and now >= self.write_deadline:
-            unread = self._owner.unread()
-            if unread and self._handed - unread > self._read_before:
-                self.watch_unread()
-            elif self._life == LINGERING and not unread:
-                self.write_deadline = 0
-            else:
-                self.write_deadline = 0
-                if unread:
-                    self._owner.on_cut("it has read nothing for %d s" % self._shared.limits.write)
-                self._owner.abort()
+        if not self.write_deadline or now < self.write_deadline:
+            return
+        unread = self._owner.unread()
+        if self._owner.delivered(self._handed) > self._delivered or (self._life != CLOSED and not unread):
+            self.watch_unread()
+            return
+        self.write_deadline = 0
+        if unread:
+            self._owner.on_cut("it has read nothing for %d s" % self._shared.limits.write)
+        self._owner.abort()
