@@ -843,6 +843,72 @@ def test_returning_when_the_client_has_left_is_not_an_error(wire, run, log):
     assert log == []
 
 
+class NamedDisconnect(Exception):
+    """As frameworks name what they raise of their own when `receive()` says that the client has left."""
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["before the start", "within a response"])
+@pytest.mark.parametrize("error", [None, NamedDisconnect(), ExceptionGroup("", [NamedDisconnect()])], ids=repr)
+def test_application_that_ends_when_it_hears_of_the_end_has_done_nothing_wrong(wire, run, log, error, started):
+    async def application(scope, receive, send):
+        if started:
+            await send(STREAM)
+            await send(PART)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if error is not None:
+            raise error
+
+    async def main():
+        service = Service(wire, application)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        await turns()
+        transport.written = b""
+        protocol.eof_received()
+        await transport.closed.wait()
+        return transport.written, transport.calls
+
+    assert run(main) == (b"", ["close"])
+    assert log == []
+
+
+def test_other_error_of_an_application_that_has_heard_of_the_end_is_logged(wire, run, log):
+    async def application(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise Failure
+
+    async def main():
+        service = Service(wire, application)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        protocol.eof_received()
+        await transport.closed.wait()
+        return transport.written
+
+    assert run(main) == b""
+    assert [message for _, message, _ in log] == ["Exception in ASGI application\n"]
+
+
+def test_application_that_the_server_cancels_has_done_nothing_wrong(wire, run, log):
+    async def application(scope, receive, send):
+        await asyncio.Future()
+
+    async def main():
+        service = Service(wire, application)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        await turns()
+        for task in service.state.tasks:
+            task.cancel()
+        await transport.closed.wait()
+        return transport.written
+
+    assert run(main) == FAILED
+    assert log == []
+
+
 def test_disconnect_raised_while_the_client_is_there_is_an_error(wire, run, log):
     async def application(scope, receive, send):
         raise ClientDisconnected("somebody else's")

@@ -41,13 +41,18 @@ class StartupError(Exception):
     code = 3
 
 
-def is_disconnect(error: BaseException) -> bool:
-    """Whether an application's error only says that its client has left, however its framework wraps that."""
+def is_disconnect(error: BaseException, heard: bool = False) -> bool:
+    """Whether an application's error only says that its client has left, however its framework wraps that.
+
+    `heard` says that the application was told so, and may say it in words of its own.
+    """
     if isinstance(error, (ClientDisconnected, CancelledError)):
         return True
     if isinstance(error, BaseExceptionGroup):
-        return all(is_disconnect(each) for each in error.exceptions)
+        return all(is_disconnect(each, heard) for each in error.exceptions)
     inner = error.__cause__
-    if inner is None and "Disconnect" in type(error).__name__:
-        inner = error.__context__
-    return inner is not None and is_disconnect(inner)
+    if "Disconnect" in type(error).__name__:
+        if heard:
+            return True
+        inner = inner or error.__context__
+    return inner is not None and is_disconnect(inner, heard)

@@ -117,7 +117,8 @@ class _Sender:
         """
         self._connection.pause_writing()
         gone = self._connection.drained()
-        working = self._protocol.sending = asyncio.ensure_future(work)
+        working = asyncio.ensure_future(work)
+        self._protocol.sending = working
         try:
             await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -38,7 +38,7 @@ class HTTPProtocol(asyncio.Protocol):
     `_wire.connection`).
     """
 
-    __slots__ = ("_state", "_transport", "_websocket", "connection", "sending")
+    __slots__ = ("_is_secure", "_state", "_transport", "_websocket", "connection", "sending")
 
     connection: Any
     sending: asyncio.Future[Any] | None
@@ -53,6 +53,7 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
         self._transport = transport
+        self._is_secure = transport.get_extra_info("sslcontext") is not None
         client, server = _addresses(transport)
         self.connection = state.wire.Connection(
             self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
@@ -66,7 +67,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.connection.end_input()
-        if not self._is_secure():
+        if not self._is_secure:
             return True
         # TLS has no half of a connection: its transport closes now, with what it was given until then.
         self.connection.flush()
@@ -156,7 +157,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         self._end(self._transport.close)
-        if self._is_secure():
+        if self._is_secure:
             self._state.loop.call_later(_LOOK, self._let_go, False)
 
     def unsent(self) -> int:
@@ -219,17 +220,15 @@ class HTTPProtocol(asyncio.Protocol):
             transport.pause_reading()
             transport.resume_reading()
 
-    def _is_secure(self) -> bool:
-        return self._transport.get_extra_info("sslcontext") is not None
-
     def _let_go(self, had_all: bool) -> None:
         """Close a TLS connection once the client has everything, without its consent (RFC 8446 section 6.1).
 
         A client that keeps idle connections does not look at them, and so does not answer.
         """
-        if self not in self._state.connections:
+        sock = self._transport.get_extra_info("socket")
+        if self not in self._state.connections or sock is None:
             return
-        has_all = not self.unsent() and unacknowledged(self._transport.get_extra_info("socket")) == 0
+        has_all = not self.unsent() and unacknowledged(sock) == 0
         if has_all and had_all:
             self._transport.abort()
         else:
@@ -282,29 +281,35 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
     try:
         result = await app(request.scope, request.receive, request.send)
     except BaseException as error:
-        if not (request.is_lost() and is_disconnect(error)):
+        if not _is_excused(error, request):
             say(logging.ERROR, "Exception in ASGI application\n", error=error)
     else:
         if result is None and request.is_complete():
             return
-        if request.is_lost():
-            return
         if result is not None:
             say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
+        elif request.is_lost() or request.has_heard():
+            pass
         elif not request.is_started():
             say(logging.ERROR, "ASGI callable returned without starting response.")
         else:
             say(logging.ERROR, "ASGI callable returned without completing response.")
     if not request.is_complete():
-        fail(connection)
+        try:
+            if request.has_heard():
+                connection.abandon()
+            else:
+                connection.fail(500)
+        except Exception as error:
+            connection.crash(error)
 
 
-def fail(connection: Any) -> None:
-    """Answer 500 in the place of an application, or break off what it has begun."""
-    try:
-        connection.fail(500)
-    except Exception as error:
-        connection.crash(error)
+def _is_excused(error: BaseException, request: Any) -> bool:
+    """Whether an application may end with `error`: its client has left, or the server has cancelled it."""
+    if request.is_lost() or request.has_heard():
+        return is_disconnect(error, request.has_heard())
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:

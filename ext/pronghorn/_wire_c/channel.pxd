@@ -20,6 +20,7 @@ cdef class Channel:
     cpdef send_file(self, request, message)
     cpdef leave_outbox(self)
     cpdef crash(self, error)
+    cpdef cut(self, reason)
     cpdef answered(self, request, status)
 
 

@@ -24,7 +24,7 @@ cdef class Request(Exchange):
     cdef list _trailers
     cdef bint _with_trailers, _announced
     # The client.
-    cdef bint _disconnected, _lost, _told
+    cdef bint _disconnected, _heard, _lost, _told
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)

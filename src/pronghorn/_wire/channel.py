@@ -64,6 +64,10 @@ class Channel:
         """
         raise NotImplementedError
 
+    def cut(self, reason):
+        """The client was too slow, and is given up: say so."""
+        raise NotImplementedError
+
     def answered(self, request, status):
         """The response starts."""
         raise NotImplementedError

@@ -267,6 +267,17 @@ class Connection(Output):
         else:
             self._break_off()
 
+    def abandon(self):
+        """The application has ended without a response because its client has left: nobody waits for one."""
+        request = self.request
+        if request is None or self._life != OPEN:
+            return
+        if request.is_refusable():
+            request.replace(Encoder(self._shared, request.head.method, True, False))
+            self._close()
+        else:
+            self._break_off()
+
     def drain(self):
         """The server is stopping: an idle connection closes, a busy one after its response."""
         if self._session is not None:

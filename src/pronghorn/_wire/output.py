@@ -86,6 +86,10 @@ class Output(Channel):
             self._greedy = False
             self._write_on()
 
+    def cut(self, reason):
+        if self._owner is not None:
+            self._owner.on_cut(reason)
+
     def crash(self, error):
         if self._owner is not None:
             self._owner.on_crash(error)
@@ -200,5 +204,5 @@ class Output(Channel):
             return
         self.write_deadline = 0
         if unread:
-            self._owner.on_cut("it has read nothing for %d s" % self._shared.limits.write)
+            self.cut("it has read nothing for %d s" % self._shared.limits.write)
         self._owner.abort()

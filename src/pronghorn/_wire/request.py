@@ -22,6 +22,7 @@ class Request(Exchange):
         "_announced",
         "_channel",
         "_disconnected",
+        "_heard",
         "_lost",
         "_parts",
         "_phase",
@@ -46,6 +47,7 @@ class Request(Exchange):
         self._phase = WAITING
         self._taken = False
         self._disconnected = False
+        self._heard = False
         self._lost = False
         self._told = False
         self._with_trailers = False
@@ -100,6 +102,10 @@ class Request(Exchange):
         """Whether a `send()` has said that the client is gone."""
         return self._told
 
+    def has_heard(self):
+        """Whether the application knows, from `receive()` or `send()`, that its client has left."""
+        return self._heard or self._told
+
     def is_refusable(self):
         """Whether another response can still take this one's place: nothing of it has been framed."""
         return self._phase == WAITING or (self._phase == STARTED and self.encoder.head_is_pending())
@@ -125,6 +131,7 @@ class Request(Exchange):
             if not self._disconnected:
                 self._channel.wanted()
         if self._disconnected:
+            self._heard = True
             return {"type": "http.disconnect"}
         return None
 

@@ -344,6 +344,7 @@ class WebSocket(Exchange):
             if self._heard or self.held:
                 self._lost_by = 0
             elif now >= self._lost_by:
+                self._channel.cut("it has not answered a ping for %d s" % self._shared.limits.ping_timeout)
                 self._fail(INTERNAL_ERROR, "keepalive ping timeout")
                 return
         if now >= self._ping_at:
