@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import stat
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -414,3 +416,15 @@ def test_what_is_not_acknowledged_is_unsent() -> None:
                 client.sendall(bytes(64 * 1024 * 1024))
             assert sockets.has_unsent(client) in (True, None)
     assert sockets.has_unsent(client) is None
+
+
+def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        theirs, _ = server.accept()
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.sendall(bytes(64 * 1024 * 1024))
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        assert select.select([client], [], [], 30)[0]
+        assert sockets.has_unsent(client) is False

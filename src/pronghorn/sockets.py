@@ -45,6 +45,9 @@ _PLACE = re.compile(
 _SIOCOUTQ = 0x5411
 _SO_NWRITE = 0x1024
 
+# What a socket without another side says when it is asked for its name: on Linux, and on macOS.
+_NO_PEER = {errno.ENOTCONN, errno.EINVAL}
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
@@ -147,16 +150,27 @@ def unlink(config: Config) -> None:
 
 
 def has_unsent(sock: socket.socket) -> bool | None:
-    """Whether the system holds bytes that the other side has not acknowledged; None where it does not tell."""
+    """Whether the system holds bytes that the other side may yet acknowledge; None where it does not tell."""
     unsent: bool | None = None
     with contextlib.suppress(OSError, ValueError):  # it is closed
-        if sys.platform == "linux":
+        if _is_reset(sock):  # what was to be sent is still counted
+            unsent = False
+        elif sys.platform == "linux":
             import fcntl
 
             unsent = any(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)))
         elif sys.platform == "darwin":
             unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
     return unsent
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    """Whether the other side has broken a connection off."""
+    try:
+        sock.getpeername()
+    except OSError as error:
+        return error.errno in _NO_PEER
+    return False
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
