@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.errors import StartupError
+from pronghorn.readers import Readers
 
 if TYPE_CHECKING:
     from pronghorn.config import Config, Path
@@ -160,7 +161,7 @@ def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]
     if aiofastnet is None:
         return loop.connect_accepted_socket
     connect = aiofastnet.connect_accepted_socket
-    shown = cast(asyncio.AbstractEventLoop, _QuietLoop(loop))
+    shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop))
 
     return functools.partial(connect, shown, ssl_outgoing_bio_size=_OUTGOING)
 
@@ -173,10 +174,15 @@ def _aiofastnet() -> ModuleType | None:
     return aiofastnet
 
 
-class _QuietLoop:
-    """A loop that is not told of clients that close during their handshake, which aiofastnet takes for a fault."""
+class _EngineLoop:
+    """A loop as aiofastnet is to see it: its readers hear of every reset, and it is not told of clients that close
+    during their handshake, which aiofastnet takes for a fault.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        readers = Readers(loop)
+        self.add_reader = readers.add
+        self.remove_reader = readers.remove
         self._loop = loop
 
     def __getattr__(self, name: str) -> Any:

@@ -11,6 +11,7 @@ import time
 
 import httpx
 import pytest
+import websocket_raw
 from raw import Client
 from served import PATIENCE, thread
 from websockets.asyncio.client import connect as connect_websocket
@@ -77,6 +78,28 @@ async def hello(scope, receive, send):
 async def echo(scope, receive, send):
     assert scope["type"] == "http"
     await answer(send, await read(receive))
+
+
+@contextlib.contextmanager
+def standing(server):
+    """While the server's loop stands still: what clients do meanwhile comes to it at once."""
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand():
+        stands.set()
+        go_on.wait(PATIENCE)
+
+    server.server_state.loop.call_soon_threadsafe(stand)
+    assert stands.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def reset_connection(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def wait_until(condition):
@@ -297,6 +320,75 @@ def test_client_that_leaves_ends_a_stream(serve, connect, caplog):
     assert not [record for record in caplog.records if record.exc_info]
 
 
+UPLOAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [GET, UPLOAD, UPLOAD + bytes(500_000)], ids=["whole", "head", "part"])
+def test_reset_behind_a_request_is_noticed(serve, connect, sent):
+    told = threading.Event()
+
+    async def app(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    server = serve(app, lifespan="off", timeout_body=None)
+    client = connect(server)
+    wait_until(lambda: server.server_state.connections)
+    with standing(server):
+        client.send(sent)
+        reset_connection(client.socket)
+    assert told.wait(PATIENCE)
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_behind_a_message_is_noticed(serve, connect):
+    messages, over = [], threading.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            messages.append(message["text"])
+        over.set()
+
+    server = serve(app, lifespan="off", ws_ping_interval=None)
+    client = connect(server)
+    client.send(websocket_raw.handshake("/"))
+    assert client.read_head().status == 101
+    with standing(server):
+        client.send(websocket_raw.frame(websocket_raw.TEXT, b"last words"))
+        reset_connection(client.socket)
+    assert over.wait(PATIENCE)
+    assert messages == ["last words"]
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_behind_half_a_head_is_noticed(serve, connect):
+    server = serve(hello, timeout_head=None, timeout_first_byte=None)
+    client = connect(server)
+    wait_until(lambda: server.server_state.connections)
+    with standing(server):
+        client.send(b"GET / HT")
+        reset_connection(client.socket)
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_of_one_leaves_its_neighbours_alone(serve, connect):
+    server = serve(echo)
+    leaving, staying = [connect(server) for _ in range(5)], [connect(server) for _ in range(5)]
+    wait_until(lambda: len(server.server_state.connections) == 10)
+    with standing(server):
+        for client in leaving + staying:
+            client.send(UPLOAD)
+        for client in leaving:
+            reset_connection(client.socket)
+    wait_until(lambda: len(server.server_state.connections) == len(staying))
+    for client in staying:
+        client.send(bytes(1_000_000))
+        assert client.read().body == bytes(1_000_000)
+
+
 def test_refused_client_that_still_sends_has_its_answer(serve, connect):
     client = connect(serve(echo, limit_body_size=1000))
     client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + bytes(2000))
@@ -373,8 +465,7 @@ def say_nothing(address, certificates):
 
 
 def reset(address, certificates):
-    with socket.create_connection(address, PATIENCE) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset_connection(socket.create_connection(address, PATIENCE))
 
 
 def leave_in_the_middle(address, certificates):
@@ -420,6 +511,20 @@ def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reaso
     assert not [record for record in caplog.records if record.exc_info]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
+
+
+def test_reset_in_the_middle_of_a_handshake_is_noticed(serve, connect, caplog):
+    server = serve(hello)
+    with standing(server):
+        for _ in range(5):
+            client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+            client.sendall(bytes.fromhex("16030100020100"))
+            reset_connection(client)
+    client = connect(server)  # after them, in the order of the queue
+    client.send(GET)
+    assert client.read().body == b"hello"
+    wait_until(lambda: not server.servers[0].handshakes)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_idle_connections_do_not_hold_up_the_end(serve, connect):
