@@ -8,6 +8,7 @@ import gc
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,62 @@ def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certific
         gc.enable()
 
 
-def test_engine_is_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tls.engine() in ("aiofastnet", "ssl")
+def test_engine_is_one_that_is_installed(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    assert tls.engine(asked) in ("aiofastnet", "ssl")
     monkeypatch.setitem(sys.modules, "aiofastnet", None)
-    assert tls.engine() == "ssl"
+    assert tls.engine(asked) == "ssl"
+
+
+CALLBACKS: dict[str, Callable[[Any, Path], object]] = {
+    "sni_callback": lambda context, path: setattr(context, "sni_callback", lambda *named: None),
+    "set_servername_callback": lambda context, path: context.set_servername_callback(lambda *named: None),
+    "keylog_filename": lambda context, path: setattr(context, "keylog_filename", str(path)),
+    "_msg_callback": lambda context, path: setattr(context, "_msg_callback", lambda *message: None),
+}
+if sys.version_info >= (3, 13):
+    CALLBACKS["psk"] = lambda context, path: context.set_psk_server_callback(lambda identity: b"key")
+
+
+@pytest.fixture(params=CALLBACKS)
+def set_callback(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], object]:
+    """A function that sets a callback into Python on a context."""
+    return lambda context: CALLBACKS[request.param](context, tmp_path / "keys")
+
+
+def test_context_with_a_callback_is_the_loops(certificates: Certificates, set_callback: Any) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    set_callback(asked.ssl)
+    assert tls.engine(asked) == "ssl"
+
+
+def test_context_of_ones_own_is_the_loops(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    asked.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert tls.engine(asked) == "ssl"
+    asked = config(**certificates.parameters, ssl_context_factory=lambda asked, default: default())
+    asked.load()
+    assert tls.engine(asked) == "ssl"
+
+
+def test_context_takes_no_callback_while_aiofastnet_serves_it(certificates: Certificates, set_callback: Any) -> None:
+    pytest.importorskip("aiofastnet")
+    asked = config(**certificates.parameters)
+    asked.load()
+
+    async def main() -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = await tls.listen(asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None)
+            with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
+                set_callback(asked.ssl)
+            server.close()
+
+    asyncio.run(main())
+    assert asked.ssl is not None
+    assert asked.ssl.sni_callback is None
+    asked.ssl.sni_callback = None
+    asked.ssl.load_cert_chain(certificates.certificate, certificates.key)

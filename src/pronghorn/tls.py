@@ -1,11 +1,14 @@
 """TLS: the context that a configuration asks for, and a server whose connections have shaken hands.
 
-The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop.
+The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop. The
+loop's also serves a context that may call Python back: aiofastnet hands the bare context to OpenSSL, and its callbacks
+would look for an object of Python's behind the connection, and crash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import socket
 import ssl
@@ -32,9 +35,9 @@ _RETRY = 1
 _Factory = Callable[[], asyncio.BaseProtocol]
 
 
-def engine() -> str:
-    """What encrypts, for people: `aiofastnet` or `ssl`."""
-    return "aiofastnet" if _aiofastnet() else "ssl"
+def engine(config: Config) -> str:
+    """What encrypts for `config`, which is loaded, for people: `aiofastnet` or `ssl`."""
+    return "ssl" if _aiofastnet_for(config) is None else "aiofastnet"
 
 
 def make_context(config: Config) -> ssl.SSLContext | None:
@@ -93,7 +96,7 @@ class _Server:
         self._sock: socket.socket | None = sock
         self._backlog = config.backlog
         self._warn = warn
-        self._connect = _connector(loop)
+        self._connect = _connector(loop, config)
         self._parameters = {
             "ssl": config.ssl,
             "ssl_handshake_timeout": config.timeout_first_byte or None,
@@ -155,15 +158,22 @@ class _Server:
                 self._warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
-def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]:
+def _connector(loop: asyncio.AbstractEventLoop, config: Config) -> Callable[..., Awaitable[Any]]:
     """The engine: `loop.connect_accepted_socket`, or what replaces it."""
-    aiofastnet = _aiofastnet()
+    aiofastnet = _aiofastnet_for(config)
     if aiofastnet is None:
         return loop.connect_accepted_socket
-    connect = aiofastnet.connect_accepted_socket
+    cast(_Context, config.ssl).refuse_callbacks()
     shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop))
+    return functools.partial(aiofastnet.connect_accepted_socket, shown, ssl_outgoing_bio_size=_OUTGOING)
 
-    return functools.partial(connect, shown, ssl_outgoing_bio_size=_OUTGOING)
+
+def _aiofastnet_for(config: Config) -> ModuleType | None:
+    """aiofastnet if it may serve the context of `config`: one made here, of which all is known."""
+    context = config.ssl
+    if config.ssl_context_factory is not None or not isinstance(context, _Context) or context.has_callbacks():
+        return None
+    return _aiofastnet()
 
 
 def _aiofastnet() -> ModuleType | None:
@@ -172,6 +182,43 @@ def _aiofastnet() -> ModuleType | None:
     except ImportError:  # also where Python's OpenSSL lacks what it calls
         return None
     return aiofastnet
+
+
+class _Callbacks(enum.Enum):
+    """Of a context, into Python."""
+
+    NONE = enum.auto()
+    SET = enum.auto()
+    REFUSED = enum.auto()
+
+
+class _Context(ssl.SSLContext):
+    """A context that knows whether it calls Python back, and can be told to refuse to."""
+
+    _callbacks = _Callbacks.NONE
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("sni_callback", "keylog_filename", "_msg_callback") and value is not None:
+            self._set_callback()
+        super().__setattr__(name, value)
+
+    if sys.version_info >= (3, 13):
+
+        def set_psk_server_callback(self, callback: Any, identity_hint: str | None = None) -> None:
+            if callback is not None:
+                self._set_callback()
+            super().set_psk_server_callback(callback, identity_hint)
+
+    def has_callbacks(self) -> bool:
+        return self._callbacks is _Callbacks.SET
+
+    def refuse_callbacks(self) -> None:
+        self._callbacks = _Callbacks.REFUSED
+
+    def _set_callback(self) -> None:
+        if self._callbacks is _Callbacks.REFUSED:
+            raise RuntimeError("This context is being served, and takes no callback: set it in ssl_context_factory.")
+        self._callbacks = _Callbacks.SET
 
 
 class _EngineLoop:
@@ -205,7 +252,7 @@ def _default_context(config: Config) -> ssl.SSLContext:
         if path:
             _check_readable(flag, path)
     try:
-        context = ssl.SSLContext(config.ssl_version)
+        context = _Context(config.ssl_version)
     except ValueError:
         raise StartupError(f"--ssl-version: {config.ssl_version} is not a protocol of this Python.") from None
     _load_certificate(context, config)

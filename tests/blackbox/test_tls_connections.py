@@ -46,10 +46,10 @@ def connect(certificates):
     """A function that opens a connection of TLS to a server."""
     with contextlib.ExitStack() as stack:
 
-        def connect(server, context=None, address=None):
+        def connect(server, context=None, address=None, name="localhost"):
             client = stack.enter_context(contextlib.closing(Client(address or ("127.0.0.1", server.port))))
             context = context or certificates.trust()
-            client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+            client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname=name))
             return client
 
         yield connect
@@ -441,6 +441,141 @@ def test_context_of_ones_own(serve, connect):
     client.send(GET)
     assert client.read().body == b"hello"
     assert client.socket.version() == "TLSv1.2"
+
+
+def by_name(certificates):
+    """A callback that chooses the certificate by the name that a client asks for."""
+    elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    elsewhere.load_cert_chain(certificates.elsewhere)
+
+    def choose(tls_object, name, context):
+        if name == "elsewhere":
+            tls_object.context = elsewhere
+
+    return choose
+
+
+def names(server, connect):
+    """Those that the server can prove."""
+    for name in ("elsewhere", "localhost"):
+        client = connect(server, name=name)
+        client.send(GET)
+        assert client.read().body == b"hello"
+        yield client.socket.getpeercert()["subjectAltName"][0][1]
+
+
+@pytest.mark.parametrize("how", ["sni_callback", "set_servername_callback"])
+def test_certificate_is_chosen_by_name(serve, connect, certificates, how):
+    def factory(config, default):
+        context = default()
+        if how == "sni_callback":
+            context.sni_callback = by_name(certificates)
+        else:
+            context.set_servername_callback(by_name(certificates))
+        return context
+
+    assert list(names(serve(hello, ssl_context_factory=factory), connect)) == ["elsewhere", "localhost"]
+
+
+def test_callback_that_is_set_while_the_server_runs(serve, connect, certificates):
+    server = serve(hello, ssl_context_factory=lambda config, default: default())
+    server.config.ssl.sni_callback = by_name(certificates)
+    assert list(names(server, connect)) == ["elsewhere", "localhost"]
+
+
+def test_callbacks_of_a_context_that_a_callback_has_chosen(serve, connect):
+    seen = []
+
+    def factory(config, default):
+        other, context = default(), default()
+        other._msg_callback = lambda *message: seen.append(message)
+        context.sni_callback = lambda tls_object, name, context: setattr(tls_object, "context", other)
+        return context
+
+    client = connect(serve(hello, ssl_context_factory=factory))
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert seen
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_callback_that_raises_ends_the_one_handshake(serve, connect, caplog):
+    def choose(tls_object, name, context):
+        if name != "localhost":
+            raise RuntimeError("no such name")
+
+    def factory(config, default):
+        context = default()
+        context.sni_callback = choose
+        return context
+
+    server = serve(hello, ssl_context_factory=factory)
+    with pytest.raises(ssl.SSLError):
+        connect(server, name="elsewhere")
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.startswith("TLS handshake with 127.0.0.1:")
+
+
+def test_keys_are_logged(serve, connect, certificates, monkeypatch, tmp_path):
+    def factory(config, default):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates.both)
+        return context
+
+    path = tmp_path / "keys"
+    with monkeypatch.context() as environment:
+        environment.setenv("SSLKEYLOGFILE", str(path))
+        server = serve(hello, ssl_context_factory=factory)
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert "SERVER_TRAFFIC_SECRET_0 " in path.read_text()
+
+
+def test_messages_are_shown(serve, connect):
+    seen = []
+
+    def factory(config, default):
+        context = default()
+        context._msg_callback = lambda connection, direction, version, content, kind, data: seen.append(direction)
+        return context
+
+    client = connect(serve(hello, ssl_context_factory=factory))
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert {"read", "write"} <= set(seen)
+
+
+@pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="this Python has no pre-shared keys")
+def test_key_that_client_and_server_share(serve, connect):
+    asked = []
+
+    def key(identity):
+        asked.append(identity)
+        return b"secret"
+
+    def context_of(protocol):
+        context = ssl.SSLContext(protocol)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("PSK")
+        return context
+
+    def factory(config, default):
+        context = context_of(ssl.PROTOCOL_TLS_SERVER)
+        context.set_psk_server_callback(key)
+        return context
+
+    trusting = context_of(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    trusting.set_psk_client_callback(lambda hint: ("client", b"secret"))
+    client = connect(serve(hello, ssl_context_factory=factory), trusting)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert asked == ["client"]
 
 
 def test_unix_socket(serve, connect, tmp_path):
