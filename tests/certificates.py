@@ -12,7 +12,7 @@ PASSWORD = "open sesame"
 
 
 class Certificates:
-    """An authority, a server's certificate from it, and a client's, as files in `directory`."""
+    """An authority, certificates from it for a server, for another name and for a client, as files in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self.authority = directory / "authority.pem"
@@ -21,6 +21,7 @@ class Certificates:
         self.both = directory / "both.pem"
         self.locked_key = directory / "locked-key.pem"
         self.other_key = directory / "other-key.pem"
+        self.elsewhere = directory / "elsewhere.pem"
         self.client = directory / "client.pem"
         authority = trustme.CA()
         server = authority.issue_cert("localhost", "127.0.0.1", "::1")
@@ -28,7 +29,9 @@ class Certificates:
         server.cert_chain_pems[0].write_to_path(self.certificate)
         server.private_key_pem.write_to_path(self.key)
         server.private_key_and_cert_chain_pem.write_to_path(self.both)
-        authority.issue_cert("elsewhere").private_key_pem.write_to_path(self.other_key)
+        elsewhere = authority.issue_cert("elsewhere")
+        elsewhere.private_key_pem.write_to_path(self.other_key)
+        elsewhere.private_key_and_cert_chain_pem.write_to_path(self.elsewhere)
         authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(self.client)
         self.locked_key.write_bytes(
             serialization.load_pem_private_key(server.private_key_pem.bytes(), None).private_bytes(

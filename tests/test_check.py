@@ -14,6 +14,7 @@ from served import APPS, SOURCES
 
 from pronghorn import cli, tls
 from pronghorn.check import check
+from pronghorn.config import Config
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
@@ -130,7 +131,11 @@ def test_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> 
     files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
     found = findings(capsys, **files)
     assert found["address"] == "https://127.0.0.1:8000"
-    assert found["TLS"] == f"{tls.engine()}, {ssl.OPENSSL_VERSION}"
+    served = Config(app, log_config=None, **files)
+    served.load()
+    assert found["TLS"] == f"{tls.engine(served)}, {ssl.OPENSSL_VERSION}"
+    of_ones_own = findings(capsys, **files, ssl_context_factory=lambda config, default: default())
+    assert of_ones_own["TLS"] == f"ssl, {ssl.OPENSSL_VERSION}"
     with pytest.raises(StartupError):
         check(app, log_config=None, **files | {"ssl_keyfile": certificates.other_key})
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import stat
+import struct
 import sys
 import tempfile
 import time
@@ -432,3 +434,15 @@ def test_what_is_not_acknowledged_is_counted() -> None:
             size = sockets.unacknowledged(client)
             assert size is None or size > 0
     assert sockets.unacknowledged(client) is None
+
+
+def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        theirs, _ = server.accept()
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.sendall(bytes(64 * 1024 * 1024))
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        assert select.select([client], [], [], 30)[0]
+        assert sockets.unacknowledged(client) == 0

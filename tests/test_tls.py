@@ -8,6 +8,7 @@ import gc
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from pronghorn import tls
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.tls_context import make_context
 from tests.certificates import PASSWORD, Certificates
 
 
@@ -28,7 +30,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 def refusal(**parameters: Any) -> str:
     with pytest.raises(StartupError) as caught:
-        tls.make_context(config(**parameters))
+        make_context(config(**parameters))
     assert caught.value.__cause__ is None
     return str(caught.value)
 
@@ -50,7 +52,7 @@ def test_load_makes_the_context(certificates: Certificates) -> None:
 
 
 def test_everything_that_can_be_asked_for(certificates: Certificates) -> None:
-    context = tls.make_context(
+    context = make_context(
         config(
             ssl_certfile=certificates.certificate,
             ssl_keyfile=certificates.locked_key,
@@ -68,7 +70,7 @@ def test_everything_that_can_be_asked_for(certificates: Certificates) -> None:
 
 
 def test_key_and_certificate_in_one_file(certificates: Certificates) -> None:
-    assert tls.make_context(config(ssl_certfile=certificates.both)) is not None
+    assert make_context(config(ssl_certfile=certificates.both)) is not None
 
 
 def test_missing_files(certificates: Certificates) -> None:
@@ -130,6 +132,43 @@ def test_no_such_cipher(certificates: Certificates) -> None:
     assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."
 
 
+@pytest.mark.parametrize(
+    ("asked", "lines"),
+    [
+        ({"ssl_ca_certs": True}, ["--ssl-ca-certs has no effect without --ssl-cert-reqs: no client is asked"]),
+        (
+            {"ssl_cert_reqs": ssl.CERT_OPTIONAL},
+            ["--ssl-cert-reqs without --ssl-ca-certs trusts no authority: a client that shows a certificate"],
+        ),
+        (
+            {"ssl_cert_reqs": ssl.CERT_REQUIRED},
+            ["--ssl-cert-reqs without --ssl-ca-certs trusts no authority: every client is refused"],
+        ),
+        ({"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": True}, []),
+        ({}, []),
+    ],
+    ids=["authorities", "optional", "required", "both", "neither"],
+)
+def test_clients_certificates_that_are_half_asked_for(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture, asked: dict[str, Any], lines: list[str]
+) -> None:
+    if "ssl_ca_certs" in asked:
+        asked = asked | {"ssl_ca_certs": str(certificates.authority)}
+    config(**certificates.parameters, **asked).load()
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(lines)
+    assert all(record.getMessage().startswith(line) for record, line in zip(caplog.records, lines, strict=True))
+
+
+def test_factory_adds_the_authorities_itself(certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
+    def factory(asked: Config, default: Any) -> ssl.SSLContext:
+        context: ssl.SSLContext = default()
+        context.load_verify_locations(certificates.authority)
+        return context
+
+    config(**certificates.parameters, ssl_cert_reqs=ssl.CERT_REQUIRED, ssl_context_factory=factory).load()
+    assert not caplog.records
+
+
 def test_factory_gets_the_configuration_and_the_default(certificates: Certificates) -> None:
     seen = []
 
@@ -148,10 +187,10 @@ def test_factory_without_files() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     asked = config(ssl_context_factory=lambda asked, default: context)
     assert asked.is_ssl
-    assert tls.make_context(asked) is context
+    assert make_context(asked) is context
     asked = config(ssl_context_factory=lambda asked, default: default())
     with pytest.raises(StartupError, match="--ssl-certfile is missing"):
-        tls.make_context(asked)
+        make_context(asked)
 
 
 def test_factory_of_something_else() -> None:
@@ -225,7 +264,62 @@ def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certific
         gc.enable()
 
 
-def test_engine_is_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tls.engine() in ("aiofastnet", "ssl")
+def test_engine_is_one_that_is_installed(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    assert tls.engine(asked) in ("aiofastnet", "ssl")
     monkeypatch.setitem(sys.modules, "aiofastnet", None)
-    assert tls.engine() == "ssl"
+    assert tls.engine(asked) == "ssl"
+
+
+CALLBACKS: dict[str, Callable[[Any, Path], object]] = {
+    "sni_callback": lambda context, path: setattr(context, "sni_callback", lambda *named: None),
+    "set_servername_callback": lambda context, path: context.set_servername_callback(lambda *named: None),
+    "keylog_filename": lambda context, path: setattr(context, "keylog_filename", str(path)),
+    "_msg_callback": lambda context, path: setattr(context, "_msg_callback", lambda *message: None),
+}
+if sys.version_info >= (3, 13):
+    CALLBACKS["psk"] = lambda context, path: context.set_psk_server_callback(lambda identity: b"key")
+
+
+@pytest.fixture(params=CALLBACKS)
+def set_callback(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], object]:
+    """A function that sets a callback into Python on a context."""
+    return lambda context: CALLBACKS[request.param](context, tmp_path / "keys")
+
+
+def test_context_with_a_callback_is_the_loops(certificates: Certificates, set_callback: Any) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    set_callback(asked.ssl)
+    assert tls.engine(asked) == "ssl"
+
+
+def test_context_of_ones_own_is_the_loops(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    asked.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert tls.engine(asked) == "ssl"
+    asked = config(**certificates.parameters, ssl_context_factory=lambda asked, default: default())
+    asked.load()
+    assert tls.engine(asked) == "ssl"
+
+
+def test_context_takes_no_callback_while_aiofastnet_serves_it(certificates: Certificates, set_callback: Any) -> None:
+    pytest.importorskip("aiofastnet")
+    asked = config(**certificates.parameters)
+    asked.load()
+
+    async def main() -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = await tls.listen(asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None)
+            with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
+                set_callback(asked.ssl)
+            server.close()
+
+    asyncio.run(main())
+    assert asked.ssl is not None
+    assert asked.ssl.sni_callback is None
+    asked.ssl.sni_callback = None
+    asked.ssl.load_cert_chain(certificates.certificate, certificates.key)

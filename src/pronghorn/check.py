@@ -91,4 +91,4 @@ def _tls(checked: Config) -> str:
 
     from pronghorn import tls
 
-    return f"{tls.engine()}, {ssl.OPENSSL_VERSION}"
+    return f"{tls.engine(checked)}, {ssl.OPENSSL_VERSION}"

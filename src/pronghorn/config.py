@@ -220,9 +220,9 @@ class Config:
     def load(self) -> None:
         """Make `ssl`, the context that is asked for, and `loaded_app`: import, call a factory, adapt to ASGI 3."""
         if self.is_ssl:
-            from pronghorn import tls  # not for those who want none
+            from pronghorn import tls_context  # not for those who want none
 
-            self.ssl = tls.make_context(self)
+            self.ssl = tls_context.make_context(self)
         app = self.load_app()
         if self.factory:
             app = loader.call_factory(app)

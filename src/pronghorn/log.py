@@ -94,7 +94,8 @@ def report(error: StartupError) -> None:
 def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
     """Log a line of the server's own, to which `error` adds its traceback.
 
-    A filter of the user's that raises costs nothing but the line: it is reported as `logging` reports a failing handler.
+    A filter of the user's that raises costs nothing but the line: it is reported as `logging` reports a handler that
+    fails.
     """
     try:
         logging.getLogger("pronghorn.error").log(level, message, *arguments, exc_info=error, stacklevel=2)

@@ -55,6 +55,9 @@ _BYTES_ACKED = slice(120, 128)
 # The value of SO_LINGER that has no time for what is unsent: two numbers, on Windows shorter ones.
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
+# What a socket without another side says when it is asked for its name: on Linux, and on macOS.
+_NO_PEER = {errno.ENOTCONN, errno.EINVAL}
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
@@ -157,10 +160,12 @@ def unlink(config: Config) -> None:
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
-    """How many bytes the system holds that the other side has not acknowledged; None where it does not tell."""
+    """How many bytes the system holds that the other side may yet acknowledge; None where it does not tell."""
     size: int | None = None
     with contextlib.suppress(OSError, ValueError):  # it is closed
-        if sys.platform == "linux":
+        if _is_reset(sock):  # what was to be sent is still counted
+            size = 0
+        elif sys.platform == "linux":
             size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
         elif sys.platform == "darwin":
             size = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
@@ -182,6 +187,15 @@ def reset_at_close(sock: socket.socket) -> None:
     """Have the close of `sock` reset its connection. Unix sockets cannot, and end their stream as ever."""
     with contextlib.suppress(OSError, ValueError):  # it is closed
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    """Whether the other side has broken a connection off."""
+    try:
+        sock.getpeername()
+    except OSError as error:
+        return error.errno in _NO_PEER
+    return False
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:

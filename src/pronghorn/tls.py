@@ -1,6 +1,8 @@
-"""TLS: the context that a configuration asks for, and a server whose connections have shaken hands.
+"""TLS: a server whose connections have shaken hands.
 
-The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop.
+The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop. The
+loop's also serves a context that may call Python back: aiofastnet hands the bare context to OpenSSL, and its callbacks
+would look for an object of Python's behind the connection, and crash.
 """
 
 from __future__ import annotations
@@ -9,15 +11,15 @@ import asyncio
 import functools
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from pronghorn.errors import StartupError
+from pronghorn.readers import Readers
+from pronghorn.tls_context import Context
 
 if TYPE_CHECKING:
-    from pronghorn.config import Config, Path
+    from pronghorn.config import Config
 
 # Bytes that a connection encrypts before it writes them, which its transport does not count as unsent: four records.
 _OUTGOING = 4 * (16 * 1024 + 64)
@@ -33,20 +35,9 @@ _RETRY = 1
 _Factory = Callable[[], asyncio.BaseProtocol]
 
 
-def engine() -> str:
-    """What encrypts, for people: `aiofastnet` or `ssl`."""
-    return "aiofastnet" if _aiofastnet() else "ssl"
-
-
-def make_context(config: Config) -> ssl.SSLContext | None:
-    """The context for `config`, None where it asks for no TLS. Raises StartupError with what is wrong."""
-    factory = config.ssl_context_factory
-    if factory is not None:
-        context = factory(config, lambda: _default_context(config))
-        if not isinstance(context, ssl.SSLContext):
-            raise StartupError(f"ssl_context_factory has to return an ssl.SSLContext, not {context!r}.")
-        return context
-    return _default_context(config) if config.is_ssl else None
+def engine(config: Config) -> str:
+    """What encrypts for `config`, which is loaded, for people: `aiofastnet` or `ssl`."""
+    return "ssl" if _aiofastnet_for(config) is None else "aiofastnet"
 
 
 async def listen(
@@ -94,7 +85,7 @@ class _Server:
         self._sock: socket.socket | None = sock
         self._backlog = config.backlog
         self._warn = warn
-        self._connect = _connector(loop)
+        self._connect = _connector(loop, config)
         self._parameters = {
             "ssl": config.ssl,
             "ssl_handshake_timeout": config.timeout_first_byte or None,
@@ -157,15 +148,22 @@ class _Server:
                 self._warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
-def _connector(loop: asyncio.AbstractEventLoop) -> Callable[..., Awaitable[Any]]:
+def _connector(loop: asyncio.AbstractEventLoop, config: Config) -> Callable[..., Awaitable[Any]]:
     """The engine: `loop.connect_accepted_socket`, or what replaces it."""
-    aiofastnet = _aiofastnet()
+    aiofastnet = _aiofastnet_for(config)
     if aiofastnet is None:
         return loop.connect_accepted_socket
-    connect = aiofastnet.connect_accepted_socket
-    shown = cast(asyncio.AbstractEventLoop, _QuietLoop(loop))
+    cast(Context, config.ssl).refuse_callbacks()
+    shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop))
+    return functools.partial(aiofastnet.connect_accepted_socket, shown, ssl_outgoing_bio_size=_OUTGOING)
 
-    return functools.partial(connect, shown, ssl_outgoing_bio_size=_OUTGOING)
+
+def _aiofastnet_for(config: Config) -> ModuleType | None:
+    """aiofastnet if it may serve the context of `config`: one made here, of which all is known."""
+    context = config.ssl
+    if config.ssl_context_factory is not None or not isinstance(context, Context) or context.has_callbacks():
+        return None
+    return _aiofastnet()
 
 
 def _aiofastnet() -> ModuleType | None:
@@ -176,10 +174,15 @@ def _aiofastnet() -> ModuleType | None:
     return aiofastnet
 
 
-class _QuietLoop:
-    """A loop that is not told of clients that close during their handshake, which aiofastnet takes for a fault."""
+class _EngineLoop:
+    """A loop as aiofastnet is to see it: its readers hear of every reset, and it is not told of clients that close
+    during their handshake, which aiofastnet takes for a fault.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        readers = Readers(loop)
+        self.add_reader = readers.add
+        self.remove_reader = readers.remove
         self._loop = loop
 
     def __getattr__(self, name: str) -> Any:
@@ -188,85 +191,6 @@ class _QuietLoop:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if context.get("exception") is not ConnectionResetError:  # the class itself
             self._loop.call_exception_handler(context)
-
-
-def _default_context(config: Config) -> ssl.SSLContext:
-    """uvicorn's: `ssl_version`, the certificate and its key, and what is asked of clients."""
-    if not config.ssl_certfile:
-        raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
-    for flag, path in (
-        ("--ssl-certfile", config.ssl_certfile),
-        ("--ssl-keyfile", config.ssl_keyfile),
-        ("--ssl-ca-certs", config.ssl_ca_certs),
-    ):
-        if path:
-            _check_readable(flag, path)
-    try:
-        context = ssl.SSLContext(config.ssl_version)
-    except ValueError:
-        raise StartupError(f"--ssl-version: {config.ssl_version} is not a protocol of this Python.") from None
-    _load_certificate(context, config)
-    try:
-        context.verify_mode = ssl.VerifyMode(config.ssl_cert_reqs)
-    except ValueError:
-        raise StartupError(f"--ssl-cert-reqs: {config.ssl_cert_reqs} is not 0, 1 or 2.") from None
-    if config.ssl_ca_certs:
-        try:
-            context.load_verify_locations(config.ssl_ca_certs)
-        except ssl.SSLError:
-            raise StartupError(f"--ssl-ca-certs: no certificate in {str(config.ssl_ca_certs)!r}.") from None
-    if config.ssl_ciphers:
-        try:
-            context.set_ciphers(config.ssl_ciphers)
-        except ssl.SSLError:
-            raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {config.ssl_ciphers!r}.") from None
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, config: Config) -> None:
-    asked = False
-
-    def password() -> str:
-        nonlocal asked
-        asked = True
-        return config.ssl_keyfile_password or ""
-
-    certificate, key = config.ssl_certfile, config.ssl_keyfile or config.ssl_certfile
-    at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
-    try:
-        # Without a password OpenSSL asks for it, which takes somebody who can answer.
-        context.load_cert_chain(
-            cast("Path", certificate),
-            config.ssl_keyfile,
-            password if config.ssl_keyfile_password or not at_terminal else None,
-        )
-    except OSError as error:
-        if asked and config.ssl_keyfile_password:
-            reason = f"--ssl-keyfile-password is not the password of {str(key)!r}."
-        elif asked:
-            reason = f"The private key in {str(key)!r} is encrypted: --ssl-keyfile-password is missing."
-        elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-            reason = f"The private key in {str(key)!r} does not belong to the certificate in {str(certificate)!r}."
-        elif not _contains(cast("Path", certificate), b"-----BEGIN CERTIFICATE"):
-            reason = f"--ssl-certfile: no certificate in {str(certificate)!r}."
-        elif not _contains(cast("Path", key), b"PRIVATE KEY-----"):
-            reason = f"{'--ssl-keyfile' if config.ssl_keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
-        else:
-            reason = f"Cannot load the certificate in {str(certificate)!r} with the key in {str(key)!r}: {error}"
-        raise StartupError(reason) from None
-
-
-def _check_readable(flag: str, path: Path) -> None:
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise StartupError(f"{flag}: cannot read {str(path)!r}: {error.strerror}.") from None
-
-
-def _contains(path: Path, mark: bytes) -> bool:
-    with open(path, "rb") as file:
-        return mark in file.read()
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -245,18 +245,35 @@ def test_proxy_protocol_stops_gunicorn(gunicorn):
     server.log.wait_for("proxy_protocol is not available")
 
 
-@pytest.mark.skipif(find_spec("pronghorn.tls") is None, reason="there is no TLS")
-def test_tls(gunicorn, connect, tmp_path):
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
+@pytest.fixture
+def authority(tmp_path):
+    """One that has certified `tmp_path / "cert.pem"`."""
+    authority = pytest.importorskip("trustme").CA()
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "cert.pem"))
-    pem = str(tmp_path / "cert.pem")
-    server = gunicorn("under_gunicorn:app", "--certfile", pem, "--keyfile", pem).wait_until_running()
-    client = connect(server)
+    return authority
+
+
+def shake_hands(client, authority):
     context = ssl.create_default_context()
     authority.configure_trust(context)
     client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+
+
+def test_tls(gunicorn, connect, authority, tmp_path):
+    pem = str(tmp_path / "cert.pem")
+    server = gunicorn("under_gunicorn:app", "--certfile", pem, "--keyfile", pem).wait_until_running()
+    client = connect(server)
+    shake_hands(client, authority)
     assert ask(client)[1][1] == "https"
+
+
+def test_keys_of_tls_are_logged(gunicorn, connect, authority, tmp_path):
+    pem, keys = str(tmp_path / "cert.pem"), tmp_path / "keys"
+    server = gunicorn("under_gunicorn:app", "--certfile", pem, "--keyfile", pem, SSLKEYLOGFILE=str(keys))
+    client = connect(server.wait_until_running())
+    shake_hands(client, authority)
+    assert ask(client)[1][1] == "https"
+    assert "SERVER_TRAFFIC_SECRET_0 " in keys.read_text()
 
 
 # What becomes of the settings

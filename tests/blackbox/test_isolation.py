@@ -1,4 +1,4 @@
-"""Whatever one connection raises, its neighbours on the same loop are served: each step made to fail, on every engine."""
+"""Whatever one connection raises, its neighbours on the loop are served: each step made to fail, on every engine."""
 
 import asyncio
 import contextlib
@@ -174,7 +174,7 @@ def test_neighbours_of_a_connection_that_fails_are_served(serve, step):
 def test_neighbours_of_one_that_fails_in_the_sweep_are_swept(serve):
     start, connect = serve
     server = start(timeout_first_byte=1)
-    client, protocol = marked(server, connect, "close")
+    client, _ = marked(server, connect, "close")
     others = [connect(server) for _ in range(3)]
     assert all(is_over(each) for each in [*others, client])
     wait_until(lambda: not server.server_state.connections)

@@ -8,11 +8,13 @@ import ssl
 import struct
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
+import websocket_raw
 from raw import Client
-from served import PATIENCE, thread
+from served import PATIENCE, lacks, thread
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
 
@@ -45,10 +47,10 @@ def connect(certificates):
     """A function that opens a connection of TLS to a server."""
     with contextlib.ExitStack() as stack:
 
-        def connect(server, context=None, address=None):
+        def connect(server, context=None, address=None, name="localhost"):
             client = stack.enter_context(contextlib.closing(Client(address or ("127.0.0.1", server.port))))
             context = context or certificates.trust()
-            client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+            client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname=name))
             return client
 
         yield connect
@@ -77,6 +79,28 @@ async def hello(scope, receive, send):
 async def echo(scope, receive, send):
     assert scope["type"] == "http"
     await answer(send, await read(receive))
+
+
+@contextlib.contextmanager
+def standing(server):
+    """While the server's loop stands still: what clients do meanwhile comes to it at once."""
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand():
+        stands.set()
+        go_on.wait(PATIENCE)
+
+    server.server_state.loop.call_soon_threadsafe(stand)
+    assert stands.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def reset_connection(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def wait_until(condition):
@@ -297,6 +321,75 @@ def test_client_that_leaves_ends_a_stream(serve, connect, caplog):
     assert not [record for record in caplog.records if record.exc_info]
 
 
+UPLOAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [GET, UPLOAD, UPLOAD + bytes(500_000)], ids=["whole", "head", "part"])
+def test_reset_behind_a_request_is_noticed(serve, connect, sent):
+    told = threading.Event()
+
+    async def app(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    server = serve(app, lifespan="off", timeout_body=None)
+    client = connect(server)
+    wait_until(lambda: server.server_state.connections)
+    with standing(server):
+        client.send(sent)
+        reset_connection(client.socket)
+    assert told.wait(PATIENCE)
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_behind_a_message_is_noticed(serve, connect):
+    messages, over = [], threading.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            messages.append(message["text"])
+        over.set()
+
+    server = serve(app, lifespan="off", ws_ping_interval=None)
+    client = connect(server)
+    client.send(websocket_raw.handshake("/"))
+    assert client.read_head().status == 101
+    with standing(server):
+        client.send(websocket_raw.frame(websocket_raw.TEXT, b"last words"))
+        reset_connection(client.socket)
+    assert over.wait(PATIENCE)
+    assert messages == ["last words"]
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_behind_half_a_head_is_noticed(serve, connect):
+    server = serve(hello, timeout_head=None, timeout_first_byte=None)
+    client = connect(server)
+    wait_until(lambda: server.server_state.connections)
+    with standing(server):
+        client.send(b"GET / HT")
+        reset_connection(client.socket)
+    wait_until(lambda: not server.server_state.connections)
+
+
+def test_reset_of_one_leaves_its_neighbours_alone(serve, connect):
+    server = serve(echo)
+    leaving, staying = [connect(server) for _ in range(5)], [connect(server) for _ in range(5)]
+    wait_until(lambda: len(server.server_state.connections) == 10)
+    with standing(server):
+        for client in leaving + staying:
+            client.send(UPLOAD)
+        for client in leaving:
+            reset_connection(client.socket)
+    wait_until(lambda: len(server.server_state.connections) == len(staying))
+    for client in staying:
+        client.send(bytes(1_000_000))
+        assert client.read().body == bytes(1_000_000)
+
+
 def test_refused_client_that_still_sends_has_its_answer(serve, connect):
     client = connect(serve(echo, limit_body_size=1000))
     client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + bytes(2000))
@@ -351,6 +444,141 @@ def test_context_of_ones_own(serve, connect):
     assert client.socket.version() == "TLSv1.2"
 
 
+def by_name(certificates):
+    """A callback that chooses the certificate by the name that a client asks for."""
+    elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    elsewhere.load_cert_chain(certificates.elsewhere)
+
+    def choose(tls_object, name, context):
+        if name == "elsewhere":
+            tls_object.context = elsewhere
+
+    return choose
+
+
+def names(server, connect):
+    """Those that the server can prove."""
+    for name in ("elsewhere", "localhost"):
+        client = connect(server, name=name)
+        client.send(GET)
+        assert client.read().body == b"hello"
+        yield client.socket.getpeercert()["subjectAltName"][0][1]
+
+
+@pytest.mark.parametrize("how", ["sni_callback", "set_servername_callback"])
+def test_certificate_is_chosen_by_name(serve, connect, certificates, how):
+    def factory(config, default):
+        context = default()
+        if how == "sni_callback":
+            context.sni_callback = by_name(certificates)
+        else:
+            context.set_servername_callback(by_name(certificates))
+        return context
+
+    assert list(names(serve(hello, ssl_context_factory=factory), connect)) == ["elsewhere", "localhost"]
+
+
+def test_callback_that_is_set_while_the_server_runs(serve, connect, certificates):
+    server = serve(hello, ssl_context_factory=lambda config, default: default())
+    server.config.ssl.sni_callback = by_name(certificates)
+    assert list(names(server, connect)) == ["elsewhere", "localhost"]
+
+
+def test_callbacks_of_a_context_that_a_callback_has_chosen(serve, connect):
+    seen = []
+
+    def factory(config, default):
+        other, context = default(), default()
+        other._msg_callback = lambda *message: seen.append(message)
+        context.sni_callback = lambda tls_object, name, context: setattr(tls_object, "context", other)
+        return context
+
+    client = connect(serve(hello, ssl_context_factory=factory))
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert seen
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_callback_that_raises_ends_the_one_handshake(serve, connect, caplog):
+    def choose(tls_object, name, context):
+        if name != "localhost":
+            raise RuntimeError("no such name")
+
+    def factory(config, default):
+        context = default()
+        context.sni_callback = choose
+        return context
+
+    server = serve(hello, ssl_context_factory=factory)
+    with pytest.raises(ssl.SSLError):
+        connect(server, name="elsewhere")
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.startswith("TLS handshake with 127.0.0.1:")
+
+
+def test_keys_are_logged(serve, connect, certificates, monkeypatch, tmp_path):
+    def factory(config, default):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates.both)
+        return context
+
+    path = tmp_path / "keys"
+    with monkeypatch.context() as environment:
+        environment.setenv("SSLKEYLOGFILE", str(path))
+        server = serve(hello, ssl_context_factory=factory)
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert "SERVER_TRAFFIC_SECRET_0 " in path.read_text()
+
+
+def test_messages_are_shown(serve, connect):
+    seen = []
+
+    def factory(config, default):
+        context = default()
+        context._msg_callback = lambda connection, direction, version, content, kind, data: seen.append(direction)
+        return context
+
+    client = connect(serve(hello, ssl_context_factory=factory))
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert {"read", "write"} <= set(seen)
+
+
+@pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="this Python has no pre-shared keys")
+def test_key_that_client_and_server_share(serve, connect):
+    asked = []
+
+    def key(identity):
+        asked.append(identity)
+        return b"secret"
+
+    def context_of(protocol):
+        context = ssl.SSLContext(protocol)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("PSK")
+        return context
+
+    def factory(config, default):
+        context = context_of(ssl.PROTOCOL_TLS_SERVER)
+        context.set_psk_server_callback(key)
+        return context
+
+    trusting = context_of(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    trusting.set_psk_client_callback(lambda hint: ("client", b"secret"))
+    client = connect(serve(hello, ssl_context_factory=factory), trusting)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    assert asked == ["client"]
+
+
 def test_unix_socket(serve, connect, tmp_path):
     path = str(tmp_path / "s")
     server = serve(hello, uds=path)
@@ -373,8 +601,7 @@ def say_nothing(address, certificates):
 
 
 def reset(address, certificates):
-    with socket.create_connection(address, PATIENCE) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset_connection(socket.create_connection(address, PATIENCE))
 
 
 def leave_in_the_middle(address, certificates):
@@ -420,6 +647,42 @@ def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reaso
     assert not [record for record in caplog.records if record.exc_info]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
+
+
+def test_reset_in_the_middle_of_a_handshake_is_noticed(serve, connect, caplog):
+    server = serve(hello)
+    with standing(server):
+        for _ in range(5):
+            client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+            client.sendall(bytes.fromhex("16030100020100"))
+            reset_connection(client)
+    client = connect(server)  # after them, in the order of the queue
+    client.send(GET)
+    assert client.read().body == b"hello"
+    wait_until(lambda: not server.servers[0].handshakes)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell")
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_no_descriptors_left_are_a_line_a_second(start, certificates, loop):
+    resource = pytest.importorskip("resource")
+    if reason := lacks(loop=loop):
+        pytest.skip(reason)
+    server = start("bare:app", "--loop", loop, *certificates.flags)
+    used = max(int(path.name) for path in Path(f"/proc/{server.pid}/fd").iterdir())
+    _, most = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    begin = time.monotonic()
+    with contextlib.ExitStack() as clients:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 5, most))
+        for _ in range(20):
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+        server.log.wait_for("Cannot accept connections: Too many open files", 3)
+        said = list(server.log)
+        assert len(said) < 20 + time.monotonic() - begin, said
+    with httpx.Client(verify=certificates.trust(), base_url=f"https://localhost:{server.port}", timeout=PATIENCE) as it:
+        assert it.get("/").status_code == 200
+    assert not any("Traceback" in line for line in server.log)
 
 
 def test_idle_connections_do_not_hold_up_the_end(serve, connect):

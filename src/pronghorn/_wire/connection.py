@@ -9,10 +9,10 @@ upgrade that is not taken), `on_websocket(session)` (in place of both), `on_acce
 `defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()`
 (after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the
 client's system has not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges
-some of the `handed` bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow),
-`has_left()` (whether the client is known to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go on),
-`send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)` (anything
-else was raised where others are served too), both of which raise nothing.
+some of the `handed` bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether
+the client is known to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go
+on), `send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
+(anything else was raised where others are served too), both of which raise nothing.
 """
 
 from pronghorn.errors import ClientDisconnected, ProtocolError

@@ -1,0 +1,151 @@
+"""The context of TLS that a configuration asks for."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import ssl
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    from pronghorn.config import Config, Path
+
+_log = logging.getLogger("pronghorn.error")
+
+
+class _Callbacks(enum.Enum):
+    """Of a context, into Python."""
+
+    NONE = enum.auto()
+    SET = enum.auto()
+    REFUSED = enum.auto()
+
+
+class Context(ssl.SSLContext):
+    """A context that knows whether it calls Python back, and can be told to refuse to."""
+
+    _callbacks = _Callbacks.NONE
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("sni_callback", "keylog_filename", "_msg_callback") and value is not None:
+            self._set_callback()
+        super().__setattr__(name, value)
+
+    if sys.version_info >= (3, 13):
+
+        def set_psk_server_callback(self, callback: Any, identity_hint: str | None = None) -> None:
+            if callback is not None:
+                self._set_callback()
+            super().set_psk_server_callback(callback, identity_hint)
+
+    def has_callbacks(self) -> bool:
+        return self._callbacks is _Callbacks.SET
+
+    def refuse_callbacks(self) -> None:
+        self._callbacks = _Callbacks.REFUSED
+
+    def _set_callback(self) -> None:
+        if self._callbacks is _Callbacks.REFUSED:
+            raise RuntimeError("This context is being served, and takes no callback: set it in ssl_context_factory.")
+        self._callbacks = _Callbacks.SET
+
+
+def make_context(config: Config) -> ssl.SSLContext | None:
+    """The context for `config`, None where it asks for no TLS. Raises StartupError with what is wrong."""
+    factory = config.ssl_context_factory
+    if factory is not None:
+        context = factory(config, lambda: _default_context(config))
+        if not isinstance(context, ssl.SSLContext):
+            raise StartupError(f"ssl_context_factory has to return an ssl.SSLContext, not {context!r}.")
+        return context
+    if not config.is_ssl:
+        return None
+    context = _default_context(config)
+    if context.verify_mode == ssl.CERT_NONE and config.ssl_ca_certs:
+        _log.warning("--ssl-ca-certs has no effect without --ssl-cert-reqs: no client is asked for a certificate.")
+    elif context.verify_mode != ssl.CERT_NONE and not config.ssl_ca_certs:
+        whose = "every client" if context.verify_mode == ssl.CERT_REQUIRED else "a client that shows a certificate"
+        _log.warning("--ssl-cert-reqs without --ssl-ca-certs trusts no authority: %s is refused.", whose)
+    return context
+
+
+def _default_context(config: Config) -> Context:
+    """uvicorn's: `ssl_version`, the certificate and its key, and what is asked of clients."""
+    if not config.ssl_certfile:
+        raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
+    for flag, path in (
+        ("--ssl-certfile", config.ssl_certfile),
+        ("--ssl-keyfile", config.ssl_keyfile),
+        ("--ssl-ca-certs", config.ssl_ca_certs),
+    ):
+        if path:
+            _check_readable(flag, path)
+    try:
+        context = Context(config.ssl_version)
+    except ValueError:
+        raise StartupError(f"--ssl-version: {config.ssl_version} is not a protocol of this Python.") from None
+    _load_certificate(context, config)
+    try:
+        context.verify_mode = ssl.VerifyMode(config.ssl_cert_reqs)
+    except ValueError:
+        raise StartupError(f"--ssl-cert-reqs: {config.ssl_cert_reqs} is not 0, 1 or 2.") from None
+    if config.ssl_ca_certs:
+        try:
+            context.load_verify_locations(config.ssl_ca_certs)
+        except ssl.SSLError:
+            raise StartupError(f"--ssl-ca-certs: no certificate in {str(config.ssl_ca_certs)!r}.") from None
+    if config.ssl_ciphers:
+        try:
+            context.set_ciphers(config.ssl_ciphers)
+        except ssl.SSLError:
+            raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {config.ssl_ciphers!r}.") from None
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, config: Config) -> None:
+    asked = False
+
+    def password() -> str:
+        nonlocal asked
+        asked = True
+        return config.ssl_keyfile_password or ""
+
+    certificate, key = config.ssl_certfile, config.ssl_keyfile or config.ssl_certfile
+    at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+    try:
+        # Without a password OpenSSL asks for it, which takes somebody who can answer.
+        context.load_cert_chain(
+            cast("Path", certificate),
+            config.ssl_keyfile,
+            password if config.ssl_keyfile_password or not at_terminal else None,
+        )
+    except OSError as error:
+        if asked and config.ssl_keyfile_password:
+            reason = f"--ssl-keyfile-password is not the password of {str(key)!r}."
+        elif asked:
+            reason = f"The private key in {str(key)!r} is encrypted: --ssl-keyfile-password is missing."
+        elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            reason = f"The private key in {str(key)!r} does not belong to the certificate in {str(certificate)!r}."
+        elif not _contains(cast("Path", certificate), b"-----BEGIN CERTIFICATE"):
+            reason = f"--ssl-certfile: no certificate in {str(certificate)!r}."
+        elif not _contains(cast("Path", key), b"PRIVATE KEY-----"):
+            reason = f"{'--ssl-keyfile' if config.ssl_keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
+        else:
+            reason = f"Cannot load the certificate in {str(certificate)!r} with the key in {str(key)!r}: {error}"
+        raise StartupError(reason) from None
+
+
+def _check_readable(flag: str, path: Path) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise StartupError(f"{flag}: cannot read {str(path)!r}: {error.strerror}.") from None
+
+
+def _contains(path: Path, mark: bytes) -> bool:
+    with open(path, "rb") as file:
+        return mark in file.read()

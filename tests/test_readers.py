@@ -1,0 +1,158 @@
+"""Readers of sockets on each loop: they hear of a reset behind what they have read, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pronghorn import loops
+from pronghorn.readers import Readers
+
+PATIENCE = 20
+
+Run = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """A function that runs a coroutine's function in a loop of that kind."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    if sys.platform == "win32":
+        pytest.skip("its loop has no readers")
+
+    def run(main: Callable[[], Awaitable[Any]]) -> Any:
+        async def bounded() -> Any:
+            return await asyncio.wait_for(main(), PATIENCE)
+
+        with asyncio.Runner(loop_factory=loops.factory(request.param)) as runner:
+            return runner.run(bounded())
+
+    return run
+
+
+@pytest.fixture
+def pair() -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
+    """A function that makes a connection: our side, which does not block, and the client's."""
+    made: list[socket.socket] = []
+
+    def make() -> tuple[socket.socket, socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client = socket.create_connection(server.getsockname())
+            ours, _ = server.accept()
+        made.extend((ours, client))
+        ours.setblocking(False)
+        return ours, client
+
+    yield make
+    for sock in made:
+        sock.close()
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+class Once:
+    """A reader that reads once each time it is called, and forgets what may follow."""
+
+    def __init__(self, readers: Readers, sock: socket.socket) -> None:
+        self.heard: list[bytes] = []
+        self.error: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
+        self._readers = readers
+        self._sock = sock
+        readers.add(sock.fileno(), self.read)
+
+    def read(self) -> None:
+        try:
+            self.heard.append(self._sock.recv(100))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._readers.remove(self._sock.fileno())
+            self.error.set_result(error)
+
+
+def test_reset_behind_data_is_heard(run: Run, pair: Any) -> None:
+    async def main() -> None:
+        ours, client = pair()
+        reader = Once(Readers(asyncio.get_running_loop()), ours)
+        client.sendall(b"last")
+        reset(client)
+        assert isinstance(await reader.error, ConnectionResetError)
+        assert reader.heard == [b"last"]
+
+    run(main)
+
+
+def test_reader_that_raises_keeps_none_waiting(run: Run, pair: Any) -> None:
+    async def main() -> None:
+        caught: list[Any] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: caught.append(context))
+        readers = Readers(loop)
+        bad, bad_client = pair()
+
+        def fail() -> None:
+            if len(caught) > 2:
+                readers.remove(bad.fileno())
+            raise RuntimeError("failed")
+
+        readers.add(bad.fileno(), fail)
+        good, client = pair()
+        reader = Once(readers, good)
+        client.sendall(b"last")
+        reset(bad_client)
+        reset(client)
+        assert isinstance(await reader.error, ConnectionResetError)
+        while not caught:
+            await asyncio.sleep(0)
+        assert all(str(context["exception"]) == "failed" for context in caught)
+
+    run(main)
+
+
+def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
+    async def main() -> None:
+        readers = Readers(asyncio.get_running_loop())
+        ours, client = pair()
+        other = Once(readers, pair()[0])
+        reader = Once(readers, ours)
+        readers.remove(ours.fileno())
+        readers.remove(ours.fileno())
+        reset(client)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert reader.heard == []
+        assert not reader.error.done()
+        # Heard again when it reads again.
+        readers.add(ours.fileno(), reader.read)
+        assert isinstance(await reader.error, ConnectionResetError)
+        assert not other.error.done()
+
+    run(main)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not tell")
+def test_no_descriptor_is_left(run: Run, pair: Any) -> None:
+    async def main() -> None:
+        readers = Readers(asyncio.get_running_loop())
+        pairs = [pair() for _ in range(3)]
+        before = os.listdir("/proc/self/fd")
+        for _ in range(2):
+            for ours, _ in pairs:
+                readers.add(ours.fileno(), lambda: None)
+            assert len(os.listdir("/proc/self/fd")) <= len(before) + 1
+            for ours, _ in pairs:
+                readers.remove(ours.fileno())
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+
+    run(main)
