@@ -79,6 +79,13 @@ async def _stream(asked: Asked, receive: Any, send: Any) -> None:
     await _body(send)
 
 
+async def _head_first(asked: Asked, receive: Any, send: Any) -> None:
+    """A head that leaves alone."""
+    await _start(send, asked)
+    await asyncio.sleep(float(asked["pause"]))
+    await _body(send, content(asked["token"], int(asked["size"])))
+
+
 async def _mirror(asked: Asked, receive: Any, send: Any) -> None:
     parts, more = [], True
     while more:
@@ -196,7 +203,7 @@ _HTTP = {
     "/refuse": _refuse,
     "/state": _state,
     "/stream": _stream,
-    "/unloggable": _content,
+    "/unloggable": _head_first,
 }
 
 

@@ -43,10 +43,10 @@ async def _hostile(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
     acted: collections.Counter[str] = collections.Counter()
     failures: list[str] = []
     kinds = {**ACTS, **(TLS_ACTS if place.context else {})}
+    kinds = {kind: acts for kind, acts in kinds.items() if kind not in asked.without}
     actors = [
         asyncio.create_task(_act(acts, place, random.Random(f"{asked.seed} {kind} {number}"), kind, acted, failures))
         for kind, (acts, count) in kinds.items()
-        if kind not in asked.without
         for number in range(count)
     ]
     await asyncio.sleep(asked.seconds)

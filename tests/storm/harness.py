@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pronghorn.log import ACCESS_FORMAT
 from tests.certificates import Certificates
 from tests.served import Process, process
 from tests.storm.content import BODY_LIMIT, ON_PURPOSE
@@ -31,7 +32,8 @@ PATIENCE = 20.0
 TIMEOUT = 3
 GRACE = 5
 FLAGS = (
-    *("--app-dir", str(ROOT), "--log-format", "json"),
+    # The server's own lines as JSON, so that others stand out; those of requests as they are by default, in batches.
+    *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
     *("--limit-body-size", str(BODY_LIMIT)),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
     *("--timeout-body", str(TIMEOUT), "--timeout-write", str(TIMEOUT)),
@@ -93,11 +95,13 @@ def weather(storm: Storm, certificates: Certificates) -> Report:
     if storm.tls != "none":
         flags += certificates.flags
     if storm.workers > 1:
-        flags += ["--workers", str(storm.workers)]
+        flags += ["--workers", str(storm.workers), "--log-level", "debug"]
     env = {"STORM_TLS": storm.tls, "STORM_FILTER": "1" if storm.filter else ""}
     with process("tests.storm.app:app", *flags, *FLAGS, form=storm.form, env=env) as server:
+        if storm.workers > 1:
+            server.log.wait_for(r"\] serves", storm.workers)
         asker = _Asker(server.port, storm.workers, certificates.trust() if storm.tls != "none" else None)
-        before = asker.ask()
+        before = asker.ask_when_calm()
         with _crowd("hostile", storm, server, certificates) as hostile:
             with _crowd("honest", storm, server, certificates) as honest:
                 _note_crowd(report, "honest", honest, storm.seconds + storm.patience * 3)
@@ -163,23 +167,41 @@ class _Asker:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=PATIENCE, context=self._context)
 
     def ask(self) -> dict[int, State]:
-        """By the process's id; which one answers is up to the system, so several are asked at once."""
-        if self._workers == 1:
-            states = [self._ask_one()]
-            return {state.pop("pid"): state for state in states}
-        found: dict[int, State] = {}
+        """By the process's id, each over the one connection to it that is open then."""
+        with contextlib.ExitStack() as stack:
+            found = self._reach_all(stack)
+            states = [_state_over(connection) for connection in found.values()]
+        return {state.pop("pid"): state for state in states}
+
+    def ask_when_calm(self) -> dict[int, State]:
+        """Wait until there is no connection but that which asks."""
         deadline = time.monotonic() + PATIENCE
-        with concurrent.futures.ThreadPoolExecutor(self._workers * 2) as threads:
+        while True:
+            states = self.ask()
+            if all(state["connections"] == 1 for state in states.values()):
+                return states
+            if time.monotonic() > deadline:
+                raise AssertionError(f"other connections are open before the storm: {states}")
+
+    def _reach_all(self, stack: contextlib.ExitStack) -> dict[int, http.client.HTTPConnection]:
+        """A connection to each process. Who answers is up to the system, so several are asked at once."""
+        found: dict[int, http.client.HTTPConnection] = {}
+        deadline = time.monotonic() + PATIENCE
+        with concurrent.futures.ThreadPoolExecutor(self._workers) as threads:
             while len(found) < self._workers and time.monotonic() < deadline:
-                states = list(threads.map(lambda _: self._ask_one(), range(self._workers * 2)))
-                found |= {state.pop("pid"): state for state in states}
+                connections = [self.connect() for _ in range(self._workers)]
+                for connection, state in zip(connections, threads.map(_state_over, connections), strict=True):
+                    if state["pid"] in found:
+                        connection.close()
+                    else:
+                        found[state["pid"]] = stack.enter_context(contextlib.closing(connection))
         return found
 
-    def _ask_one(self) -> State:
-        with contextlib.closing(self.connect()) as connection:
-            connection.request("GET", "/state", headers={"connection": "close"})
-            told: State = json.load(connection.getresponse())
-        return told
+
+def _state_over(connection: http.client.HTTPConnection) -> State:
+    connection.request("GET", "/state")
+    told: State = json.load(connection.getresponse())
+    return told
 
 
 def _note_what_is_left(report: Report, before: dict[int, State], asker: _Asker) -> None:

@@ -65,9 +65,9 @@ async def behind_a_request(place: Place, rng: random.Random) -> None:
 
 
 async def unloggable(place: Place, rng: random.Random) -> None:
-    """A request whose line of the log fails, where the storm has set up such a filter."""
+    """A request whose line of the log fails, where the storm has set up such a filter, when its head leaves alone."""
     async with linked(place) as link:
-        await link.send(get("/unloggable?token=unloggable&size=10"))
+        await link.send(get("/unloggable?token=unloggable&size=10&pause=0.01"))
         await link.read()
 
 
