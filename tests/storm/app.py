@@ -169,6 +169,7 @@ async def _state(asked: Asked, receive: Any, send: Any) -> None:
         "connections": protocols,
         "calls": dict(_running),
         "iterables": len(_open_iterables),
+        "blocks": sys.getallocatedblocks(),
         "memory": _memory(),
     }
     data = json.dumps(told).encode()

@@ -46,6 +46,8 @@ SETTLED = 15.0
 ENDED = GRACE + 10.0
 # What may be left of the memory of thousands of connections: fragments and caches, not one for each.
 MEMORY = 64 << 20
+# And of Python's blocks: one for each connection of a minute would be more.
+BLOCKS = 10_000
 # Connections that are kept when the server is told to end.
 KEPT = 10
 
@@ -224,6 +226,10 @@ def _note_what_is_left(report: Report, before: dict[int, State], asker: _Asker) 
         )
         if grown > MEMORY:
             report.faults.append(f"left: {grown / _MIB:.0f} MiB of memory")
+        blocks = after[pid]["blocks"] - before[pid]["blocks"]
+        report.figures.append(f"left: {blocks} more blocks than the {before[pid]['blocks']} before")
+        if blocks > BLOCKS:
+            report.faults.append(f"left: {blocks} blocks of Python's memory")
 
 
 def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
