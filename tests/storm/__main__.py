@@ -12,6 +12,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 from tests.certificates import Certificates
 from tests.served import FORMS
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--filter", action="store_true", help="a logging filter that fails for some requests")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for what an honest client wants")
     parser.add_argument("--seed", type=int, help="of what the clients choose; default: a new one")
+    parser.add_argument("--log", type=argparse.FileType("w"), help="write what the servers log to this file")
     parser.add_argument("--without", nargs="*", default=[], help="kinds of clients to leave out")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.randrange(1 << 32)
@@ -41,14 +43,16 @@ def main() -> None:
         for loop in asked.loop:
             for tls in asked.tls:
                 storm = Storm(loop=loop, tls=tls, seed=seed, without=tuple(asked.without), **common)
-                weathered &= _tell(storm, certificates)
+                weathered &= _tell(storm, certificates, asked.log)
     sys.exit(not weathered)
 
 
-def _tell(storm: Storm, certificates: Certificates) -> bool:
+def _tell(storm: Storm, certificates: Certificates, log: TextIO | None) -> bool:
     print(f"=== {storm}", flush=True)
     began = time.monotonic()
     report = weather(storm, certificates)
+    if log is not None:
+        log.write(f"=== {storm}\n{report.log}\n")
     for figure in report.figures:
         print(f"    {figure}")
     for fault in report.faults:

@@ -88,6 +88,7 @@ class Report:
 
     faults: list[str] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
+    log: str = ""
 
 
 def weather(storm: Storm, certificates: Certificates) -> Report:
@@ -276,6 +277,7 @@ def _note_end(report: Report, server: Process, storm: Storm, asker: _Asker) -> N
 
 def _note_log(report: Report, server: Process) -> None:
     """Each line is a record of JSON, and none tells of a fault but of those on purpose."""
+    report.log = server.log.text()
     faults: collections.Counter[str] = collections.Counter()
     for is_record, lines in itertools.groupby(server.log, _is_record):
         if is_record:
