@@ -288,7 +288,7 @@ def _wsgi(environ: Any, start_response: Any) -> _Counted:
 
 _MOUNTED: dict[str, Callable[..., Any]] = {
     "/wsgi": adapters.adapt(_wsgi, "wsgi"),  # as with `--interface wsgi`
-    "/mounted": WSGIMiddleware(_wsgi),  # type: ignore[arg-type]  # as in an application of a framework
+    "/mounted": WSGIMiddleware(_wsgi),  # as in an application of a framework
 }
 
 

@@ -75,7 +75,7 @@ async def _act(
         except LEFT:
             pass
         except Exception as error:
-            failures.append(f"{kind}: {act.__name__} is broken: {error!r}")
+            failures.append(f"{kind}: {act} is broken: {error!r}")
         acted[kind] += 1
         await asyncio.sleep(rng.uniform(0, 0.03))
 

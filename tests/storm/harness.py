@@ -17,12 +17,14 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pronghorn.log import ACCESS_FORMAT
-from tests.certificates import Certificates
 from tests.served import Process, process
 from tests.storm.content import BODY_LIMIT, ON_PURPOSE
+
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -239,7 +241,8 @@ def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
     left = []
     for pid, state in after.items():
         for name in ("tasks", "threads", "descriptors"):
-            were, are = collections.Counter(before[pid][name]), collections.Counter(state[name])
+            were: collections.Counter[str] = collections.Counter(before[pid][name])
+            are: collections.Counter[str] = collections.Counter(state[name])
             left += [f"left: {count} more {name}: {each}" for each, count in (are - were).items()]
             left += [f"gone: {count} of the {name}: {each}" for each, count in (were - are).items()]
         for name in ("connections", "iterables", "calls"):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.certificates import Certificates
 from tests.served import lacks
 from tests.storm.harness import Storm, weather
 
-# Of the application and its clients, which are processes of their own.
-NEEDS = ("a2wsgi", "aiohttp", "flask", "httpx", "websockets")
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
 
+NEEDS = ("a2wsgi", "aiohttp", "flask", "httpx", "trustme", "websockets")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
+    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
+]
 
 SECONDS = 4.0
 SEED = 9
@@ -39,8 +43,7 @@ def test_a_storm_is_weathered(name: str, certificates: Certificates) -> None:
     storm = replace(STORMS[name], seconds=SECONDS, seed=SEED)
     if reason := lacks(storm.form, storm.loop):
         pytest.skip(reason)
-    for module in (*NEEDS, *["aiofastnet"] * (storm.tls == "aiofastnet")):
-        if find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
+    if storm.tls == "aiofastnet" and find_spec("aiofastnet") is None:
+        pytest.skip("aiofastnet is not installed")
     report = weather(storm, certificates)
     assert not report.faults, "\n".join([str(storm), *report.figures, *report.faults])

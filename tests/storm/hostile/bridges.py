@@ -1,49 +1,51 @@
-"""Downloads and uploads of a WSGI application, on both bridges, that are left: each has a thread."""
+"""Downloads and uploads of a WSGI application that are left: each has a thread of the bridge at `root`."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 
 from tests.storm.content import LARGE_FILE
 from tests.storm.hostile.leaving import leave
 from tests.storm.link import Place, get, linked
 
-_ROOTS = ("/wsgi", "/mounted")
 
-
-async def left_at_once(place: Place, rng: random.Random) -> None:
+async def left_at_once(root: str, place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
-        link.write(get(_target(rng)))
+        link.write(get(_target(root, rng)))
         leave(link, rng)
 
 
-async def left_midway(place: Place, rng: random.Random) -> None:
+async def left_midway(root: str, place: Place, rng: random.Random) -> None:
     async with linked(place, buffer=rng.choice([0, 16384])) as link:
-        await link.send(get(_target(rng)))
+        await link.send(get(_target(root, rng)))
         await link.read(1000)
         await asyncio.sleep(rng.choice([0, 0.05]))
         leave(link, rng)
 
 
-async def upload_left(place: Place, rng: random.Random) -> None:
+async def upload_left(root: str, place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
-        link.write(get(f"{rng.choice(_ROOTS)}/mirror?token=left", "content-length: 100000", method="POST"))
+        link.write(get(f"{root}/mirror?token=left", "content-length: 100000", method="POST"))
         link.write(bytes(rng.choice([0, 1000, 99_000])))
         await asyncio.sleep(rng.choice([0, 0.05]))
         leave(link, rng)
 
 
-async def nap_left(place: Place, rng: random.Random) -> None:
+async def nap_left(root: str, place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
-        link.write(get(f"{rng.choice(_ROOTS)}/nap?token=left&size=200000&seconds=0.05"))
+        link.write(get(f"{root}/nap?token=left&size=200000&seconds=0.05"))
         await asyncio.sleep(rng.choice([0, 0.02]))
         leave(link, rng)
 
 
-def _target(rng: random.Random) -> str:
+def _target(root: str, rng: random.Random) -> str:
     path = rng.choice([f"file?token=left&size={LARGE_FILE}", "stream?token=left&size=2000000"])
-    return f"{rng.choice(_ROOTS)}/{path}"
+    return f"{root}/{path}"
 
 
-ACTS = (left_at_once, left_midway, left_midway, upload_left, nap_left)
+_EACH = (left_at_once, left_midway, left_midway, upload_left, nap_left)
+# Of the server's own bridge, and of one that an application has mounted.
+ACTS = tuple(functools.partial(act, "/wsgi") for act in _EACH)
+MOUNTED_ACTS = tuple(functools.partial(act, "/mounted") for act in _EACH)

@@ -9,7 +9,7 @@ from tests.storm.content import BODY_LIMIT
 from tests.storm.hostile.leaving import leave
 from tests.storm.link import Place, chunked, get, linked
 
-_PATHS = ("/mirror", "/refuse", "/wsgi/mirror", "/mounted/mirror", "/nap?token=upload&size=10&seconds=0.05")
+_PATHS = ("/mirror", "/refuse", "/wsgi/mirror", "/nap?token=upload&size=10&seconds=0.05")
 
 
 async def broken_off(place: Place, rng: random.Random) -> None:
