@@ -39,6 +39,7 @@ NOT_RUN = {
     "python -m tools.wheels": "takes minutes",
     "python -m bench.instructions": "a step of .ci/run, with valgrind",
     "python -m bench ": "takes minutes",
+    "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
 }
 
 # Programs that not every system has.

@@ -1,0 +1,314 @@
+"""A storm from start to end: the server, the crowds around it, and what is wrong with what they leave."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import http.client
+import itertools
+import json
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pronghorn.log import ACCESS_FORMAT
+from tests.served import Process, process
+from tests.storm.content import BODY_LIMIT, ON_PURPOSE
+
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
+
+ROOT = Path(__file__).parent.parent.parent
+
+# How long anything may take that an honest client wants.
+PATIENCE = 20.0
+# Of the server, in seconds: what a client leaves behind without a sign is gone a little later.
+TIMEOUT = 3
+GRACE = 5
+FLAGS = (
+    # The server's own lines as JSON, so that others stand out; those of requests as they are by default, in batches.
+    *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
+    *("--limit-body-size", str(BODY_LIMIT)),
+    *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
+    *("--timeout-body", str(TIMEOUT), "--timeout-write", str(TIMEOUT)),
+    *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),
+    *("--timeout-graceful-shutdown", str(GRACE)),
+)
+# Within which the server is as it was when its clients have gone: its timeouts, and what a busy machine adds.
+SETTLED = 15.0
+# Within which it has ended: an idle one, with clients that only keep connections.
+ENDED = GRACE + 10.0
+# What may be left of the memory of thousands of connections: fragments and caches, not one for each.
+MEMORY = 64 << 20
+# And of Python's blocks: one for each connection of a minute would be more.
+BLOCKS = 10_000
+# Connections that are kept when the server is told to end.
+KEPT = 10
+
+_MIB = 1 << 20
+# What a log without a fault does not have, whoever wrote it.
+_FAULTY = re.compile(
+    r"Traceback|Error calling|Exception in callback|never retrieved|Exception ignored|Fatal Python|never awaited"
+)
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What to do. `tls` is none, or the engine: aiofastnet, or ssl for that of the loop."""
+
+    loop: str = "asyncio"
+    tls: str = "none"
+    workers: int = 1
+    form: str = "compiled"
+    filter: bool = False
+    seconds: float = 60.0
+    patience: float = PATIENCE
+    seed: int = 0
+    without: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.form, self.loop]
+        words += [f"TLS of {self.tls}"] * (self.tls != "none")
+        words += [f"{self.workers} workers"] * (self.workers > 1)
+        words += ["a filter that fails"] * self.filter
+        return ", ".join([*words, f"seed {self.seed}"])
+
+
+@dataclass
+class Report:
+    """What was seen; a storm without `faults` is weathered."""
+
+    faults: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
+    log: str = ""
+
+
+def weather(storm: Storm, certificates: Certificates) -> Report:
+    """Serve, let the storm pass, and look at what is left."""
+    report = Report()
+    flags = ["--loop", storm.loop]
+    if storm.tls != "none":
+        flags += certificates.flags
+    if storm.workers > 1:
+        flags += ["--workers", str(storm.workers), "--log-level", "debug"]
+    env = {"STORM_TLS": storm.tls, "STORM_FILTER": "1" if storm.filter else ""}
+    with process("tests.storm.app:app", *flags, *FLAGS, form=storm.form, env=env) as server:
+        if storm.workers > 1:
+            server.log.wait_for(r"\] serves", storm.workers)
+        asker = _Asker(server.port, storm.workers, certificates.trust() if storm.tls != "none" else None)
+        before = asker.ask_when_calm()
+        with _crowd("hostile", storm, server, certificates) as hostile:
+            with _crowd("honest", storm, server, certificates) as honest:
+                _note_crowd(report, "honest", honest, storm.seconds + storm.patience * 3)
+            _note_crowd(report, "hostile", hostile, 30)
+        _note_what_is_left(report, before, asker)
+        _note_end(report, server, storm, asker)
+        _note_log(report, server)
+    return report
+
+
+# The crowds
+
+
+@contextlib.contextmanager
+def _crowd(nature: str, storm: Storm, server: Process, certificates: Certificates) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.storm.crowd", nature, "--port", str(server.port)]
+    command += ["--seconds", str(storm.seconds), "--patience", str(storm.patience), "--seed", str(storm.seed)]
+    if storm.tls != "none":
+        command += ["--authority", str(certificates.authority)]
+    if storm.without:
+        command += ["--without", *storm.without]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as crowd:  # type: ignore[call-overload]
+        try:
+            yield crowd
+        finally:
+            crowd.kill()
+
+
+def _note_crowd(report: Report, nature: str, crowd: subprocess.Popen[str], patience: float) -> None:
+    try:
+        out, err = crowd.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        report.faults.append(f"the {nature} clients do not end")
+        return
+    if crowd.returncode:
+        report.faults.append(f"the {nature} clients ended with {crowd.returncode}:\n{err[-3000:]}")
+        return
+    for kind, told in json.loads(out).items():
+        failures = told.pop("failures")
+        report.figures.append(f"{nature}: {kind}: {', '.join(f'{value} {name}' for name, value in told.items())}")
+        report.faults += [f"{kind}: {failure}" for failure in failures[:5]]
+        if len(failures) > 5:
+            report.faults.append(f"{kind}: {len(failures) - 5} more failures")
+        if not told.get("acts", told.get("answers")):
+            report.faults.append(f"{nature}: {kind}: did nothing")
+
+
+# What is left
+
+
+class _Asker:
+    """Asks every process of the server for its state."""
+
+    def __init__(self, port: int, workers: int, context: ssl.SSLContext | None) -> None:
+        self._port = port
+        self._workers = workers
+        self._context = context
+
+    def connect(self) -> http.client.HTTPConnection:
+        if self._context is None:
+            return http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=PATIENCE, context=self._context)
+
+    def ask(self) -> dict[int, State]:
+        """By the process's id, each over the one connection to it that is open then."""
+        with contextlib.ExitStack() as stack:
+            found = self._reach_all(stack)
+            states = [_state_over(connection) for connection in found.values()]
+        return {state.pop("pid"): state for state in states}
+
+    def ask_when_calm(self) -> dict[int, State]:
+        """Wait until there is no connection but that which asks."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            states = self.ask()
+            if all(state["connections"] == 1 for state in states.values()):
+                return states
+            if time.monotonic() > deadline:
+                raise AssertionError(f"other connections are open before the storm: {states}")
+
+    def _reach_all(self, stack: contextlib.ExitStack) -> dict[int, http.client.HTTPConnection]:
+        """A connection to each process. Who answers is up to the system, so several are asked at once."""
+        found: dict[int, http.client.HTTPConnection] = {}
+        deadline = time.monotonic() + PATIENCE
+        with concurrent.futures.ThreadPoolExecutor(self._workers) as threads:
+            while len(found) < self._workers and time.monotonic() < deadline:
+                connections = [self.connect() for _ in range(self._workers)]
+                for connection, state in zip(connections, threads.map(_state_over, connections), strict=True):
+                    if state["pid"] in found:
+                        connection.close()
+                    else:
+                        found[state["pid"]] = stack.enter_context(contextlib.closing(connection))
+        return found
+
+
+def _state_over(connection: http.client.HTTPConnection) -> State:
+    connection.request("GET", "/state")
+    told: State = json.load(connection.getresponse())
+    return told
+
+
+def _note_what_is_left(report: Report, before: dict[int, State], asker: _Asker) -> None:
+    deadline = time.monotonic() + SETTLED
+    while True:
+        try:
+            after = asker.ask()
+        except OSError as error:
+            report.faults.append(f"the server does not tell what is left: {error!r}")
+            return
+        left = _left(before, after)
+        if not left or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    report.faults += left
+    for pid in before.keys() & after.keys():
+        grown = after[pid]["memory"] - before[pid]["memory"]
+        report.figures.append(
+            f"left: {grown / _MIB:.0f} MiB more memory than the {before[pid]['memory'] / _MIB:.0f} before"
+        )
+        if grown > MEMORY:
+            report.faults.append(f"left: {grown / _MIB:.0f} MiB of memory")
+        blocks = after[pid]["blocks"] - before[pid]["blocks"]
+        report.figures.append(f"left: {blocks} more blocks than the {before[pid]['blocks']} before")
+        if blocks > BLOCKS:
+            report.faults.append(f"left: {blocks} blocks of Python's memory")
+
+
+def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
+    if before.keys() != after.keys():
+        return [f"other processes serve than before: {sorted(after)}, not {sorted(before)}"]
+    left = []
+    for pid, state in after.items():
+        for name in ("tasks", "threads", "descriptors"):
+            were: collections.Counter[str] = collections.Counter(before[pid][name])
+            are: collections.Counter[str] = collections.Counter(state[name])
+            left += [f"left: {count} more {name}: {each}" for each, count in (are - were).items()]
+            left += [f"gone: {count} of the {name}: {each}" for each, count in (were - are).items()]
+        for name in ("connections", "iterables", "calls"):
+            if state[name] != before[pid][name]:
+                left.append(f"left: {name}: {state[name]}, not {before[pid][name]}")
+    return left
+
+
+# The end
+
+
+def _note_end(report: Report, server: Process, storm: Storm, asker: _Asker) -> None:
+    """SIGTERM ends it, beside clients that keep their connections."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(KEPT):
+            connection = stack.enter_context(contextlib.closing(asker.connect()))
+            connection.request("GET", "/content?token=kept&size=1")
+            connection.getresponse().read()
+        began = time.monotonic()
+        server.signal(signal.SIGTERM)
+        try:
+            code = server.wait()
+        except subprocess.TimeoutExpired:
+            report.faults.append("SIGTERM does not end the server")
+            server.end()
+            return
+    seconds = time.monotonic() - began
+    report.figures.append(f"end: {seconds:.1f} s, code {code}")
+    if seconds > ENDED:
+        report.faults.append(f"SIGTERM takes {seconds:.1f} s")
+    wanted = 0 if storm.workers > 1 else -signal.SIGTERM
+    if code != wanted:
+        report.faults.append(f"the server ends with {code}, not {wanted}")
+
+
+def _note_log(report: Report, server: Process) -> None:
+    """Each line is a record of JSON, and none tells of a fault but of those on purpose."""
+    report.log = server.log.text()
+    faults: collections.Counter[str] = collections.Counter()
+    for is_record, lines in itertools.groupby(server.log, _is_record):
+        if is_record:
+            faults.update(fault for line in lines if (fault := _fault_in(line)))
+        else:
+            faults.update(_without_frames(lines))
+    report.faults += [f"log: {text} ({count} times)" for text, count in faults.most_common(20)]
+
+
+def _is_record(line: str) -> bool:
+    return line.startswith('{"') and line.endswith("}")
+
+
+def _without_frames(lines: Iterable[str]) -> list[str]:
+    """What stands outside of records, but for blank lines and the frames of tracebacks; numbers do not make a
+    difference.
+    """
+    return [
+        re.sub(r"0x[0-9a-f]+|\d+", "N", line)[:300]
+        for line in lines
+        if line and not line.startswith((" ", "Traceback"))
+    ]
+
+
+def _fault_in(line: str) -> str | None:
+    """What is wrong with a record, the time left out so that the same fault is the same."""
+    record = json.loads(line)
+    if ON_PURPOSE in line or not (record["level"] in ("ERROR", "CRITICAL") or _FAULTY.search(line)):
+        return None
+    trace = record.get("exception", "")
+    return f"{record['level']} {record['message']}" + (f"\n{trace[-1500:]}" if trace else "")

@@ -1,0 +1,47 @@
+"""Below TLS: handshakes cut off, plain requests, garbage in records, ends that nobody announces."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tests.storm.hostile.garbage import HELLO
+from tests.storm.hostile.leaving import leave
+from tests.storm.link import Place, get, linked
+
+
+async def cut_off(place: Place, rng: random.Random) -> None:
+    """A few bytes of a handshake, and the end in the same turn."""
+    async with linked(place, plain=True) as link:
+        link.write(HELLO[: rng.randint(1, len(HELLO))])
+        await asyncio.sleep(rng.choice([0, 0.01]))
+        leave(link, rng)
+
+
+async def plain(place: Place, rng: random.Random) -> None:
+    async with linked(place, plain=True) as link:
+        link.write(get("/content?token=plain&size=10"))
+        if rng.random() < 0.5:
+            await link.read()
+        leave(link, rng)
+
+
+async def garbage(place: Place, rng: random.Random) -> None:
+    async with linked(place, plain=True) as link:
+        link.write(rng.choice([HELLO, b""]) + rng.randbytes(600))
+        if rng.random() < 0.5:
+            await link.read()
+        leave(link, rng)
+
+
+async def ended_beneath(place: Place, rng: random.Random) -> None:
+    """The end of the stream without one of TLS, in the middle of an answer or of nothing."""
+    async with linked(place) as link:
+        link.write(rng.choice([b"", get("/stream?token=ended&size=1000000"), get("/poll")]))
+        await asyncio.sleep(rng.choice([0, 0.02]))
+        link.end()
+        await asyncio.sleep(rng.uniform(0, 0.1))
+        leave(link, rng)
+
+
+ACTS = (cut_off, plain, garbage, ended_beneath)

@@ -1,0 +1,106 @@
+"""WebSockets that are left in every state, that break RFC 6455, or that send more than anybody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tests.storm.hostile.leaving import leave
+from tests.storm.link import Link, Place, get, linked
+
+_FIELDS = (
+    "connection: Upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+ECHO, FLOOD = get("/echo", *_FIELDS), get("/flood", *_FIELDS)
+
+_MASK = b"\0\0\0\0"
+_HELLO = b"\x81\x85" + _MASK + b"hello"
+_PING = b"\x89\xfd" + _MASK + bytes(125)
+_CLOSE = b"\x88\x82" + _MASK + b"\x03\xe8"
+_LARGE = b"\x82\xfe\xff\xff" + _MASK + bytes(65535)
+_HALVES = (_HELLO[:1], _HELLO[:8], _LARGE[:30_000], b"\x01\x85" + _MASK + b"hello")
+_BROKEN = (
+    b"\x81\x05hello",  # not masked
+    b"\xf1\x85" + _MASK + b"hello",  # reserved bits
+    b"\x83\x85" + _MASK + b"hello",  # an unknown opcode
+    b"\x09\x85" + _MASK + b"hello",  # a ping in parts
+    b"\x89\xfe\x00\x80" + _MASK + bytes(128),  # a long ping
+    b"\x81\x82" + _MASK + b"\xff\xff",  # no UTF-8
+    b"\x80\x85" + _MASK + b"hello",  # the continuation of nothing
+    b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + _MASK,  # too long
+    b"\x88\x81" + _MASK + b"\x03",  # half of a code
+    bytes(200),
+)
+
+
+async def with_the_handshake(place: Place, rng: random.Random) -> None:
+    async with linked(place) as link:
+        link.write(rng.choice([ECHO, FLOOD]) + rng.choice([b"", _HELLO, *_BROKEN]))
+        leave(link, rng)
+
+
+async def echoing(place: Place, rng: random.Random) -> None:
+    async with linked(place) as link:
+        await _open(link, ECHO)
+        for _ in range(rng.randint(0, 10)):
+            link.write(rng.choice([_HELLO, _LARGE, _PING]))
+        await asyncio.sleep(rng.choice([0, 0.02]))
+        leave(link, rng)
+
+
+async def flooded(place: Place, rng: random.Random) -> None:
+    async with linked(place, buffer=rng.choice([0, 16384])) as link:
+        await _open(link, FLOOD)
+        await link.read()
+        await asyncio.sleep(rng.uniform(0, 0.2))
+        leave(link, rng)
+
+
+async def broken(place: Place, rng: random.Random) -> None:
+    async with linked(place) as link:
+        await _open(link, ECHO)
+        link.write(rng.choice([*_BROKEN, rng.randbytes(1000)]))
+        if rng.random() < 0.5:
+            await link.read()
+        leave(link, rng)
+
+
+async def half(place: Place, rng: random.Random) -> None:
+    async with linked(place) as link:
+        await _open(link, rng.choice([ECHO, FLOOD]))
+        link.write(rng.choice(_HALVES))
+        if rng.random() < 0.5:
+            link.end()
+            await asyncio.sleep(rng.uniform(0, 0.1))
+        leave(link, rng)
+
+
+async def unread(place: Place, rng: random.Random) -> None:
+    """Much to echo, nothing of which is read."""
+    async with linked(place, buffer=16384) as link:
+        await _open(link, ECHO)
+        async with asyncio.timeout(0.5):
+            for _ in range(100):
+                await link.send(rng.choice([_LARGE, _PING * 100]))
+        leave(link, rng)
+
+
+async def closing(place: Place, rng: random.Random) -> None:
+    """A closing handshake that its client does not wait for, or goes on behind."""
+    async with linked(place) as link:
+        await _open(link, rng.choice([ECHO, FLOOD]))
+        link.write(_CLOSE + rng.choice([b"", _HELLO, _CLOSE]))
+        leave(link, rng)
+
+
+async def _open(link: Link, handshake: bytes) -> None:
+    await link.send(handshake)
+    status, _ = await link.head()
+    if status != 101:
+        raise ConnectionError(f"the handshake is answered with {status}")
+
+
+ACTS = (with_the_handshake, echoing, flooded, broken, half, unread, closing)

@@ -1,0 +1,49 @@
+"""A short storm in each variant. The full length is that of `python -m tests.storm`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.served import lacks
+from tests.storm.harness import Storm, weather
+
+if TYPE_CHECKING:
+    from tests.certificates import Certificates
+
+NEEDS = ("a2wsgi", "aiohttp", "flask", "httpx", "trustme", "websockets")
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
+    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
+]
+
+SECONDS = 4.0
+SEED = 9
+
+STORMS = {
+    "asyncio": Storm(loop="asyncio"),
+    "uvloop": Storm(loop="uvloop"),
+    "asyncio-ssl": Storm(loop="asyncio", tls="ssl"),
+    "uvloop-ssl": Storm(loop="uvloop", tls="ssl"),
+    "asyncio-aiofastnet": Storm(loop="asyncio", tls="aiofastnet"),
+    "uvloop-aiofastnet": Storm(loop="uvloop", tls="aiofastnet"),
+    "interpreted": Storm(form="interpreted"),
+    "filter": Storm(filter=True),
+    "workers": Storm(workers=2),
+}
+
+
+@pytest.mark.parametrize("name", STORMS)
+def test_a_storm_is_weathered(name: str, certificates: Certificates) -> None:
+    storm = replace(STORMS[name], seconds=SECONDS, seed=SEED)
+    if reason := lacks(storm.form, storm.loop):
+        pytest.skip(reason)
+    if storm.tls == "aiofastnet" and find_spec("aiofastnet") is None:
+        pytest.skip("aiofastnet is not installed")
+    report = weather(storm, certificates)
+    assert not report.faults, "\n".join([str(storm), *report.figures, *report.faults])

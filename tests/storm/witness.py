@@ -1,0 +1,92 @@
+"""What an honest client notes: how many answers it had, how long each took, and what was wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from tests.storm.content import content
+from tests.storm.link import Answer, Place
+
+# Notes of one kind of client, after which its next failure adds nothing.
+_FAILURES = 20
+
+
+class Failed(Exception):
+    """Was noted: the client begins anew."""
+
+
+class Witness:
+    """One kind of honest clients, until `end`, a time of `time.monotonic`; nothing may take more than `patience`."""
+
+    def __init__(self, kind: str, end: float, patience: float) -> None:
+        self.kind = kind
+        self.patience = patience
+        self.end = end
+        self.answers = 0
+        self.slowest = 0.0
+        self.failures: list[str] = []
+        self._name = re.sub(r"\W+", "-", kind)
+        self._tokens = 0
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.end or len(self.failures) >= _FAILURES
+
+    def token(self) -> str:
+        """One that no other request bears."""
+        self._tokens += 1
+        return f"{self._name}-{self._tokens}"
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, what: str) -> AsyncIterator[None]:
+        """Something that has to go well, in time. Raises Failed where it does not."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.patience):
+                yield
+        except Exception as error:
+            self.note(f"{what}: {error!r} after {time.monotonic() - began:.1f} s")
+            raise Failed from error
+        self.answers += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def note(self, failure: str) -> None:
+        self.failures.append(failure[:500])
+
+    def told(self) -> dict[str, object]:
+        return {"answers": self.answers, "slowest": round(self.slowest, 2), "failures": self.failures}
+
+
+Session = Callable[[Place, Witness, random.Random], Awaitable[None]]
+
+
+async def attend(session: Session, place: Place, witness: Witness, rng: random.Random) -> None:
+    """One session after the other, until it is over."""
+    while not witness.is_over():
+        try:
+            await session(place, witness, rng)
+        except Failed:
+            await asyncio.sleep(rng.uniform(0, 0.5))
+        except Exception as error:  # where the server is not even expected to answer: connecting, closing
+            witness.note(f"a session ended: {error!r}")
+        await asyncio.sleep(rng.uniform(0, 0.05))
+
+
+def check(answer: Answer, token: str, body: bytes, status: int = 200) -> None:
+    """Fails for what is not the answer to the request of that token, byte by byte."""
+    check_parts(answer.status, answer.fields.get("x-token"), answer.body, token, body, status)
+
+
+def check_content(answer: Answer, token: str, size: int, status: int = 200) -> None:
+    check(answer, token, content(token, size), status)
+
+
+def check_parts(status: int, marked: str | None, body: bytes, token: str, expected: bytes, wanted: int = 200) -> None:
+    if (status, marked) != (wanted, token):
+        raise AssertionError(f"{status} with the token {marked}, not {wanted} with {token}: {body[:80]!r}")
+    if body != expected:
+        raise AssertionError(f"{len(body)} bytes of body that differ from the {len(expected)} expected")
