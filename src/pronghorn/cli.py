@@ -121,6 +121,10 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("timeout_write", "Without progress of a response; 0 for ever.", float),
         _option("timeout_graceful_shutdown", "For running requests when the server is told to end.", float),
         _option("cancel_on_disconnect", "Which responses to cancel when their client has gone."),
+        _option(
+            "send_after_disconnect",
+            "What send() does when an HTTP client has gone: nothing, as under ASGI 2.3, or raise OSError, as under 2.5.",
+        ),
     ],
     "Response headers": [
         _option(

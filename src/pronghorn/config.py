@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
     "interface": ("auto", "asgi3", "asgi2", "wsgi"),
     "cancel_on_disconnect": ("never", "streaming", "always"),
+    "send_after_disconnect": ("ignore", "raise"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
     "log_format": ("text", "json"),
 }
@@ -145,6 +146,7 @@ class Config:
     timeout_body: float | None = 30
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
+    send_after_disconnect: Literal["ignore", "raise"] = "ignore"
     forwarded_headers: ForwardedHeaders = "x-forwarded"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None

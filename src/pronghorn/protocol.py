@@ -122,8 +122,12 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Any) -> None:
-        if request.task is not None and self._state.cancel_on_disconnect != "never":
-            request.task.cancel()
+        policy = self._state.cancel_on_disconnect
+        if request.task is not None:
+            if policy == "streaming" and self._state.ignores_lost:
+                self._bound(request.task, request)
+            elif policy != "never":
+                request.task.cancel()
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)
@@ -194,14 +198,22 @@ class HTTPProtocol(asyncio.Protocol):
         connection = self.connection
         exchange = connection.exchange()
         if exchange is not None and exchange.task is not None:
-            policy = self._state.cancel_on_disconnect
-            if policy == "always" or (policy == "streaming" and connection.is_stalled()):
-                # One that has just been let go on hears it from its next `send`, which comes before this.
-                self._state.loop.call_soon(_cancel_unless_told, exchange.task, connection.request)
+            self._bound(exchange.task, connection.request)
         connection.lose()
         if self._websocket is not None:
             self._websocket = None
             websocket.log_closed()
+
+    def _bound(self, task: asyncio.Task[None], request: Any) -> None:
+        """Cancel an application whose client has left, at once or when it does not come to an end."""
+        state = self._state
+        policy = state.cancel_on_disconnect
+        if policy == "streaming" and state.ignores_lost and request is not None:
+            if patience := state.shared.limits.write:
+                state.loop.call_later(patience, _cancel_endless, state.loop, patience, task, request)
+        elif policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
+            # One that has just been let go on hears it from its next `send`, which comes before this.
+            state.loop.call_soon(_cancel_unless_told, task, request)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport. asyncio's fails at that while the system sends a file from it."""
@@ -276,6 +288,19 @@ def _cancel_unless_told(task: asyncio.Task[None], request: Any) -> None:
         task.cancel()
 
 
+def _cancel_endless(
+    loop: asyncio.AbstractEventLoop, patience: float, task: asyncio.Task[None], request: Any, streamed: bool = True
+) -> None:
+    """Cancel a response that nobody receives, once it has been under way for as long as `patience`."""
+    if task.done() or request.is_complete():
+        return
+    streams = request.is_streaming()
+    if streams and streamed:
+        task.cancel()
+    else:
+        loop.call_later(patience, _cancel_endless, loop, patience, task, request, streams)
+
+
 async def _run(app: Any, request: Any, connection: Any) -> None:
     """Call the application, and make good what it leaves undone."""
     try:
@@ -284,7 +309,7 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
         if not _is_excused(error, request):
             say(logging.ERROR, "Exception in ASGI application\n", error=error)
     else:
-        if result is None and request.is_complete():
+        if result is None and request.is_complete() and not request.is_lost():
             return
         if result is not None:
             say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
@@ -294,9 +319,9 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
             say(logging.ERROR, "ASGI callable returned without starting response.")
         else:
             say(logging.ERROR, "ASGI callable returned without completing response.")
-    if not request.is_complete():
+    if request.is_lost() or not request.is_complete():
         try:
-            if request.has_heard():
+            if request.is_lost() or request.has_heard():
                 connection.abandon()
             else:
                 connection.fail(500)

@@ -33,7 +33,11 @@ class Client:
             self.socket.settimeout(PATIENCE)
             if receive_buffer is not None:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            self.socket.connect(address)
+            try:
+                self.socket.connect(address)
+            except OSError:
+                self.socket.close()
+                raise
         self._buffer = b""
 
     def send(self, data):

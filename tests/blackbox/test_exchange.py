@@ -113,7 +113,7 @@ def test_the_scope_has_every_key(bare, connect):
     scope = json.loads(client.read().body)
     host, port = client.socket.getsockname()
     assert scope["type"] == "http"
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert scope["http_version"] == "1.1"
     assert scope["method"] == "GET"
     assert scope["scheme"] == "http"
@@ -250,24 +250,40 @@ def test_pipelined_requests_of_a_half_closed_client_are_answered(bare, connect):
 
 
 def test_send_fails_once_the_client_has_left(start, variant, connect):
-    server = start("bare:app", "--loop", variant[1], form=variant[0])
+    server = start("bare:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
     client = connect(server)
+    client.get("/scope")
+    assert b'"spec_version": "2.5"' in client.read().body
     client.get("/endless?name=endless")
     assert client.read_head().status == 200
     client.close()
     assert wait(connect, server, "endless") == ["ClientDisconnected"]
 
 
-def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(bare, connect):
-    client = connect(bare)
+@pytest.mark.parametrize("flags", [("--send-after-disconnect", "raise"), ("--timeout-write", "1")], ids=" ".join)
+def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(start, variant, connect, flags):
+    server = start("bare:app", "--loop", variant[1], *flags, form=variant[0])
+    client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
     client.close()
-    assert wait(connect, bare, "idle-done") == "CancelledError"
+    assert wait(connect, server, "idle-done") == "CancelledError"
+
+
+def test_a_stream_without_an_end_is_cancelled_after_its_client_has_left(start, variant, connect):
+    server = start("bare:app", "--loop", variant[1], "--timeout-write", "1", form=variant[0])
+    client = connect(server)
+    client.get("/endless?name=endless")
+    assert client.read_head().status == 200
+    client.close()
+    assert wait(connect, server, "endless") is None  # no error reached the application
+    server.signal()
+    server.wait()
+    assert "ERROR" not in server.log.text()
 
 
 def test_a_stream_that_stalls_is_not_cancelled_where_that_is_not_wanted(start, connect):
-    server = start("bare:app", "--cancel-on-disconnect", "never")
+    server = start("bare:app", "--cancel-on-disconnect", "never", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
@@ -309,7 +325,7 @@ def test_what_an_application_leaves_undone_is_logged(start, connect):
 
 
 def test_a_client_that_leaves_is_not_logged_as_an_error(start, connect):
-    server = start("bare:app")
+    server = start("bare:app", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/endless?name=left")
     assert client.read_head().status == 200

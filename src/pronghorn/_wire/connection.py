@@ -157,7 +157,7 @@ class Connection(Output):
             self.request = None
         if self._session is not None:
             self._session.end_input()
-        self.release(ClientDisconnected("the client has left"))
+        self.release(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
         self._owner = None
         self._transport = None
 

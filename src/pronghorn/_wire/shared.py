@@ -84,7 +84,8 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
-    those that are trusted, None for none. `tick` is to be called once a second.
+    those that are trusted, None for none. `ignores_lost` says that a `send()` of HTTP to a client that has left does
+    nothing (ASGI HTTP 2.3) rather than raise (2.5). `tick` is to be called once a second.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Shared:
         "draining",
         "extensions",
         "extra_fields",
+        "ignores_lost",
         "limits",
         "logs_at_end",
         "now",
@@ -124,6 +126,7 @@ class Shared:
         websockets=True,
         zlib=None,
         proxies=None,
+        ignores_lost=False,
     ):
         self.limits = limits
         self.create_future = create_future
@@ -132,10 +135,11 @@ class Shared:
         self.websockets = websockets
         self.zlib = zlib
         self.proxies = proxies
+        self.ignores_lost = ignores_lost
         self.root_path = root_path
         self.root_path_bytes = quote(root_path).encode("ascii")
         self.state = {} if state is None else state
-        self.asgi = {"version": "3.0", "spec_version": "2.5"}
+        self.asgi = {"version": "3.0", "spec_version": "2.3" if ignores_lost else "2.5"}
         self.extensions = {
             "http.response.trailers": {},
             "http.response.early_hint": {},
