@@ -32,9 +32,6 @@ BEHIND = 2  # nothing: the request is read, its response is due; what follows is
 NOTHING = 3  # the connection is to be closed: what comes is dropped
 FRAMES = 4  # a WebSocket's frames
 
-# A connection whose first request may be on its way when the server stops gets this many seconds for it.
-FRESH_GRACE = 1
-
 
 class Connection(Output):
     """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `check` looks at it."""
@@ -47,7 +44,6 @@ class Connection(Output):
         "_deferred",
         "_discarded",
         "_forgiven",
-        "_fresh",
         "_input_ended",
         "_lingering",
         "_paused",
@@ -81,7 +77,6 @@ class Connection(Output):
         self._continue_due = False
         self._deferred = False
         self._forgiven = False
-        self._fresh = True
         self._input_ended = False
         self._lingering = False
         self._paused = False
@@ -120,7 +115,7 @@ class Connection(Output):
             self._session.end_input()
             self._close()
             return
-        if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
+        if self.has_begun() and (self._deferred or not self.writable):
             return
         if request is None or request.is_complete() or self._closing:
             self._close()
@@ -213,8 +208,8 @@ class Connection(Output):
         request = self.request
         if self._shared.logs_at_end and self._session is None:
             self._log(request, request.encoder.status)
-        over = self._session is not None or not request.encoder.keep_alive
-        if over or self._shared.draining or self._reading == NOTHING:
+        # A stop of the server does not end it here: a client whose answer has not announced the end may be sending.
+        if self._session is not None or not request.encoder.keep_alive or self._reading == NOTHING:
             self._close()
         elif self._reading == BEHIND:
             self._next()
@@ -258,20 +253,22 @@ class Connection(Output):
             self._break_off()
 
     def drain(self):
-        """The server is stopping: an idle connection closes, a busy one after its response."""
+        """The server is stopping: an idle connection closes, any other once what is under way has its response."""
         if self._session is not None:
             self._session.restart()
-        elif self.is_idle():
-            if self._fresh and not self._closing:
-                self._set_deadline(FRESH_GRACE)
-            else:
-                self._close()
-        elif self.request.is_streaming():
-            self.request.disconnect()
+        elif self.request is not None:
+            if self.request.is_streaming():
+                self.request.disconnect()
+        elif not self._closing and not self.has_begun():
+            self._close()
 
     def is_idle(self):
-        """Whether no request is under way."""
+        """Whether no request is under way. Its head may have begun."""
         return self.request is None and self._session is None
+
+    def has_begun(self):
+        """Whether something of a next request is here: a part of its head, or all of it behind a turn's share."""
+        return self._reading == HEAD and self._position < len(self._buffer)
 
     # Private
 
@@ -371,7 +368,6 @@ class Connection(Output):
         shared = self._shared
         shared.total_requests += 1
         self.deadline = 0
-        self._fresh = False
         scope = self._scope if self._proxies is None else self._behind_proxy(head)
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
             self._open_websocket(head, scope)
