@@ -22,7 +22,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.protocol import HTTPProtocol
-from pronghorn.sockets import bind, describe, unlink
+from pronghorn.sockets import bind, describe, unlink, withdraw
 from pronghorn.state import ServerState
 
 # How soon a change of `should_exit`, made anywhere, is seen.
@@ -62,6 +62,7 @@ class Server:
         self.lifespan: Lifespan
         self._clock: Clock
         self._sockets: list[socket.socket] = []
+        self._has_bound = False
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
         self._request_limit: int | None = None
@@ -126,6 +127,7 @@ class Server:
         if self.should_exit:
             return
         self._sockets = bind(self.config) if sockets is None else sockets
+        self._has_bound = sockets is None
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
         if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
@@ -262,6 +264,8 @@ class Server:
 
     async def _stop_accepting(self) -> None:
         """Take in the connections that the system has accepted: they belong to us."""
+        if self._has_bound:  # else others may accept from these sockets, now or later
+            withdraw(self._sockets, self.config)
         await self._accept_queued()
         if self.server_state.connections and self.linger:
             await asyncio.sleep(_HANDSHAKE)

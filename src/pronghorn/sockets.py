@@ -5,12 +5,14 @@ All are bound and none listens yet. What cannot be bound raises StartupError wit
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import os
 import re
 import socket
 import stat
+import struct
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -44,6 +46,17 @@ _PLACE = re.compile(
 # What tells how much of a socket's output is not acknowledged: an ioctl of Linux, an option of macOS.
 _SIOCOUTQ = 0x5411
 _SO_NWRITE = 0x1024
+
+# A classic BPF program for a socket of TCP, from /usr/include/linux/filter.h: of what comes in, drop what would begin a
+# connection, the segments with SYN and without ACK.
+_SO_ATTACH_FILTER = 26
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x54, 0, 0, 0x12),  # of which SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # keep nothing
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep everything
+)
 
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
@@ -134,6 +147,18 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
     ]
 
 
+def withdraw(sockets: list[socket.socket], config: Config) -> None:
+    """Let no more connections come to those of `sockets`, made by `bind`, that belong to this process, as far as the
+    system can; those that it has accepted, or is about to, stay.
+    """
+    unlink(config)
+    if sys.platform == "linux":
+        inherited = {place.descriptor for place in places(config)}
+        for sock in sockets:
+            if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.fileno() not in inherited:
+                _drop_syn(sock)
+
+
 def unlink(config: Config) -> None:
     """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
     for place in places(config):
@@ -157,6 +182,13 @@ def has_unsent(sock: socket.socket) -> bool | None:
         elif sys.platform == "darwin":
             unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE) > 0
     return unsent
+
+
+def _drop_syn(sock: socket.socket) -> None:
+    program = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN))
+    filter_program = struct.pack("HP", len(_DROP_SYN), program.buffer_info()[0])
+    with contextlib.suppress(OSError):  # a system that only resembles Linux
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
