@@ -14,6 +14,7 @@ import socket
 import stat
 import struct
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
@@ -59,6 +60,9 @@ _DROP_SYN = (
 )
 
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
+
+# The sockets bound here to an address.
+_bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
 _files: dict[str, tuple[int, int, int]] = {}
@@ -148,14 +152,13 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
 
 
 def withdraw(sockets: list[socket.socket], config: Config) -> None:
-    """Let no more connections come to those of `sockets`, made by `bind`, that belong to this process, as far as the
-    system can; those that it has accepted, or is about to, stay.
+    """Let no more connections begin on those of `sockets` that were bound here, as far as the system can; those that it
+    has accepted, or is about to, stay. An inherited socket is left to those who share it.
     """
     unlink(config)
     if sys.platform == "linux":
-        inherited = {place.descriptor for place in places(config)}
         for sock in sockets:
-            if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.fileno() not in inherited:
+            if sock in _bound:
                 _drop_syn(sock)
 
 
@@ -257,6 +260,7 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
     except OSError as error:
         sock.close()
         raise _explained(error, f"address {place!r}") from None
+    _bound.add(sock)
     return sock
 
 

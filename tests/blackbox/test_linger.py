@@ -1,11 +1,15 @@
 """A stop waits for what is on its way: the requests of idle connections, heads that have begun."""
 
+import asyncio
 import contextlib
+import socket
 import threading
 
 import pytest
 from raw import Client
 from served import PATIENCE, lacks, thread
+
+from pronghorn import Config, Server, worker
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -133,3 +137,32 @@ def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog)
     stop(server)
     assert [client.rest() for client in clients] == [b"", b""]
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["broken"]
+
+
+@pytest.mark.parametrize("is_given", [False, True], ids=["its own", "a caller's"])
+def test_only_sockets_of_its_own_are_withdrawn(monkeypatch, is_given):
+    withdrawn = []
+
+    def withdraw(sockets, config):
+        withdrawn.extend(sock.getsockname() for sock in sockets)
+        assert server.servers[0].is_serving()
+
+    async def main():
+        task = asyncio.create_task(server.serve(given))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        places = [server.servers[0].sockets[0].getsockname()]
+        server.should_exit = True
+        await task
+        return places
+
+    monkeypatch.setattr("pronghorn.server.withdraw", withdraw)
+    given = [socket.create_server(("127.0.0.1", 0))] if is_given else None
+    server = Server(Config(app, port=0, lifespan="off", log_config=None, install_signals=False))
+    places = asyncio.run(main())
+    assert withdrawn == ([] if is_given else places)
+
+
+def test_nobody_waits_where_a_file_has_changed():
+    servers = [worker._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)]
+    assert [server.linger for server in servers] == [Server.linger, 0.0]
