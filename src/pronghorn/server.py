@@ -188,7 +188,7 @@ class Server:
         await self._wait_for_connections(deadline)
         await self._wait_for_tasks(deadline)
         for connection in list(state.connections):
-            connection.abort()
+            _abort(connection)
         if not self.force_exit:
             await self._bounded(self.lifespan.shutdown())
         if self.servers:
@@ -301,7 +301,7 @@ class Server:
         idle = self._idle()
         await self._wait_while(self._idle, min(deadline, time.monotonic() + self.linger))
         for connection in connections - (self._idle() - idle):
-            _shut_down(connection)
+            _tell(connection)
         await asyncio.sleep(0)
         if connections and not self.force_exit:
             _log.info("Waiting for connections to close. (CTRL+C to force quit)")
@@ -310,7 +310,7 @@ class Server:
             until = time.monotonic() + max(self.linger, _POLL)
             await self._wait_while(lambda: connections, min(deadline, until))
             for connection in idle & self._idle():
-                _shut_down(connection)
+                _tell(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         """Until every application has returned; those that do not in time are cancelled."""
@@ -359,10 +359,17 @@ class Server:
         )
 
 
-def _shut_down(connection: Any) -> None:
+def _tell(connection: Any) -> None:
     """Tell one connection of the stop; what it raises does not reach the others."""
     try:
         connection.shutdown()
     except Exception:
-        _log.exception("Cannot close a connection politely.")
+        _log.exception("A connection cannot be told of the stop.")
+        _abort(connection)
+
+
+def _abort(connection: Any) -> None:
+    try:
         connection.abort()
+    except Exception:
+        _log.exception("A connection cannot be aborted.")

@@ -132,11 +132,12 @@ def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog)
 
         def abort(self):
             server.server_state.connections.discard(self)
+            raise ValueError("more broken")
 
     server.server_state.connections.add(Broken())
     stop(server)
     assert [client.rest() for client in clients] == [b"", b""]
-    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["broken"]
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["broken", "more broken"]
 
 
 @pytest.mark.parametrize("is_given", [False, True], ids=["its own", "a caller's"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import signal
 import sys
 
 from tools.restarts.serving import Failed
@@ -26,6 +27,7 @@ def main() -> int:
         for setup in itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS))
         if setup.is_possible() and all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True))
     ]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends the servers too
     failed = False
     print(f"{'processes':<10}{'place':<7}{'way':<9}{'stops':>6}{'answered':>10}{'refused':>9}{'lost':>6}", flush=True)
     for setup in setups:
