@@ -446,3 +446,56 @@ def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
         theirs.close()
         assert select.select([client], [], [], 30)[0]
         assert sockets.unacknowledged(client) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no filter for sockets")
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_withdrawn_address_keeps_what_the_system_has_accepted(bind: Bind, host: str) -> None:
+    (sock,) = bind(host=host)
+    sock.listen()
+    name = sock.getsockname()
+    with socket.create_connection(name[:2]) as early, socket.socket(sock.family) as late:
+        sockets.withdraw([sock], config(host=host))
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.connect(name)
+        early.sendall(b"question")
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.recv(100) == b"question"
+            accepted.sendall(b"answer")
+            assert early.recv(100) == b"answer"
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.accept()
+
+
+def test_withdrawn_path_keeps_what_the_system_has_accepted(bind: Bind, path: str) -> None:
+    (sock,) = bind(uds=path)
+    sock.listen()
+    with socket.socket(socket.AF_UNIX) as early, socket.socket(socket.AF_UNIX) as late:
+        early.connect(path)
+        sockets.withdraw([sock], config(uds=path))
+        with pytest.raises(FileNotFoundError):
+            late.connect(path)
+        accepted, _ = sock.accept()
+        with accepted:
+            accepted.sendall(b"answer")
+            assert early.recv(100) == b"answer"
+
+
+def test_inherited_socket_is_never_withdrawn(bind: Bind) -> None:
+    given = socket.create_server(("127.0.0.1", 0))
+    (sock,) = bound = bind(fd=given.detach())
+    sockets.withdraw(bound, config(fd=sock.fileno()))
+    with socket.create_connection(sock.getsockname(), timeout=20):
+        pass
+
+
+def test_socket_without_filters_is_left_as_it_is(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sock,) = bound = bind()
+    sock.listen()
+    monkeypatch.setattr(sockets, "_SO_ATTACH_FILTER", 0x7FFF)
+    sockets.withdraw(bound, config())
+    with socket.create_connection(sock.getsockname(), timeout=20):
+        pass

@@ -123,7 +123,7 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("cancel_on_disconnect", "Which responses to cancel when their client has gone."),
         _option(
             "send_after_disconnect",
-            "What send() does when an HTTP client has gone: nothing, as under ASGI 2.3, or raise OSError, as under 2.5.",
+            "What send() does when an HTTP client has gone: nothing (ASGI 2.3) or raise OSError (2.5).",
         ),
     ],
     "Response headers": [

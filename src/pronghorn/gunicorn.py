@@ -122,6 +122,7 @@ class Worker(base.Worker):
         if server.should_exit:
             server.force_exit = True
         server.config.timeout_graceful_shutdown = _QUICK
+        server.linger = 0.0
         server.should_exit = True
 
     def _take_over_logging(self) -> None:

@@ -84,8 +84,13 @@ class HTTPProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.connection.resume_writing()
 
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        idle: bool = self.connection.is_idle()
+        return idle
+
     def shutdown(self) -> None:
-        """The server is stopping."""
+        """The server is stopping. May be called again."""
         try:
             self.connection.drain()
         except Exception as error:

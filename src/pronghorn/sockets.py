@@ -5,6 +5,7 @@ All are bound and none listens yet. What cannot be bound raises StartupError wit
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import os
@@ -13,6 +14,7 @@ import socket
 import stat
 import struct
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
@@ -58,7 +60,21 @@ _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 # What a socket without another side says when it is asked for its name: on Linux, and on macOS.
 _NO_PEER = {errno.ENOTCONN, errno.EINVAL}
 
+# A classic BPF program for a socket of TCP, from /usr/include/linux/filter.h: of what comes in, drop what would begin a
+# connection, the segments with SYN and without ACK.
+_SO_ATTACH_FILTER = 26
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x54, 0, 0, 0x12),  # of which SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # keep nothing
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep everything
+)
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
+
+# The sockets bound here to an address.
+_bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
 _files: dict[str, tuple[int, int, int]] = {}
@@ -147,6 +163,17 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
     ]
 
 
+def withdraw(sockets: list[socket.socket], config: Config) -> None:
+    """Let no more connections begin on those of `sockets` that were bound here, as far as the system can; those that it
+    has accepted, or is about to, stay. An inherited socket is left to those who share it.
+    """
+    unlink(config)
+    if sys.platform == "linux":
+        for sock in sockets:
+            if sock in _bound:
+                _drop_syn(sock)
+
+
 def unlink(config: Config) -> None:
     """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
     for place in places(config):
@@ -196,6 +223,13 @@ def _is_reset(sock: socket.socket) -> bool:
     except OSError as error:
         return error.errno in _NO_PEER
     return False
+
+
+def _drop_syn(sock: socket.socket) -> None:
+    program = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN))
+    filter_program = struct.pack("HP", len(_DROP_SYN), program.buffer_info()[0])
+    with contextlib.suppress(OSError):  # a system that only resembles Linux
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
@@ -264,6 +298,7 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
     except OSError as error:
         sock.close()
         raise _explained(error, f"address {place!r}") from None
+    _bound.add(sock)
     return sock
 
 

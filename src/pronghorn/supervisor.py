@@ -14,6 +14,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.process import FOREVER, Worker, longest_stop, wait
 from pronghorn.signals import EXITS, Signals
+from pronghorn.sockets import withdraw
 
 _OTHERS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
@@ -135,7 +136,8 @@ class Supervisor:
     def _exit(self, code: int) -> None:
         self._exit_code = code
         self._not_before = 0.0
-        for sock in self._sockets:  # with the workers' the last: who connects from now on is refused rather than kept
+        withdraw(self._sockets, self._config)
+        for sock in self._sockets:  # with the workers' the last: who connects from then on is refused rather than kept
             sock.close()
         for worker in self._workers:
             self._retire(worker)

@@ -20,9 +20,6 @@ from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
 from pronghorn.server import Server
 from pronghorn.signals import EXITS, ignore
 
-# Seconds that the next request on a busy connection is waited for, so that its client is told and loses none.
-_LINGER = 0.5
-
 
 def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
@@ -55,8 +52,8 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
-        if not config.reload:  # another serves meanwhile: nobody waits for this one to end
-            self.linger = _LINGER
+        if config.reload:  # somebody waits for the next one
+            self.linger = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -173,6 +173,17 @@ def test_max_requests(gunicorn, connect):
     assert ask(connect(server))[0] != first
 
 
+def test_a_kept_connection_is_told_before_max_requests_ends_it(gunicorn, connect):
+    server = gunicorn("under_gunicorn:app", "--max-requests", "3").wait_until_running()
+    client = connect(server)
+    told = None
+    while told is None:
+        client.get("/")
+        told = client.read().field("connection")
+    assert told == "close"
+    assert client.rest() == b""
+
+
 def test_keepalive_and_parameters_of_ones_own(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--keep-alive", "0", worker="under_gunicorn.Bounded").wait_until_running()
     client = connect(server)

@@ -17,7 +17,6 @@ cdef int NO_BODY
 cdef bytes CONTINUE
 cdef int HEAD, BODY, BEHIND, NOTHING, FRAMES
 cdef int OPEN, CLOSING, LINGERING, CLOSED
-cdef long FRESH_GRACE
 
 
 cdef class Connection(Output):
@@ -30,12 +29,13 @@ cdef class Connection(Output):
     cdef int _reading
     cdef Decoder _decoder
     cdef WebSocket _session
-    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingers
+    cdef bint _advancing, _deferred, _forgiven, _paused, _input_ended, _continue_due, _lingers
     cdef readonly long deadline
     cdef long _linger_by
 
     cpdef receive(self, bytes data)
     cpdef check(self, long now)
+    cpdef bint has_begun(self)
     cdef _advance(self)
     cdef _forget_read(self)
     cdef bint _read_head(self) except -1

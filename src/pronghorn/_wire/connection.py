@@ -4,14 +4,14 @@ One that was upgraded carries a WebSocket's frames from then on, and looks after
 
 The connection knows no socket and no loop. Its transport has `write`, `writelines` and `is_closing`; its owner has
 these methods, and gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an
-upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or
-`on_denied(session, status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading,
-`defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()`
-(after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the
-client's system has not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges
-some of the `handed` bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether
-the client is known to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go
-on), `send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
+upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session,
+status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call
+`proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()` (after what was
+written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the client's system has
+not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges some of the `handed`
+bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether the client is known
+to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go on),
+`send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
 (anything else was raised where others are served too), both of which raise nothing.
 """
 
@@ -35,9 +35,6 @@ BEHIND = 2  # nothing: the request is read, its response is due; what follows is
 NOTHING = 3  # the connection is to be closed: what comes is dropped
 FRAMES = 4  # a WebSocket's frames
 
-# A connection whose first request may be on its way when the server stops gets this many seconds for it.
-FRESH_GRACE = 1
-
 
 class Connection(Output):
     """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `check` looks at it."""
@@ -50,7 +47,6 @@ class Connection(Output):
         "_deferred",
         "_discarded",
         "_forgiven",
-        "_fresh",
         "_input_ended",
         "_linger_by",
         "_lingers",
@@ -85,7 +81,6 @@ class Connection(Output):
         self._continue_due = False
         self._deferred = False
         self._forgiven = False
-        self._fresh = True
         self._input_ended = False
         self._linger_by = 0
         self._lingers = False
@@ -130,7 +125,7 @@ class Connection(Output):
             self._session.end_input()
             self._close()
             return
-        if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
+        if self.has_begun() and (self._deferred or not self.writable):
             return
         if request is None or request.is_complete():
             self._close()
@@ -223,8 +218,8 @@ class Connection(Output):
         request = self.request
         if self._shared.logs_at_end and self._session is None:
             self._log(request, request.encoder.status)
-        over = self._session is not None or not request.encoder.keep_alive
-        if over or self._shared.draining or self._reading == NOTHING:
+        # A stop of the server does not end it here: a client whose answer has not announced the end may be sending.
+        if self._session is not None or not request.encoder.keep_alive or self._reading == NOTHING:
             self._close()
         elif self._reading == BEHIND:
             self._next()
@@ -279,26 +274,26 @@ class Connection(Output):
             self._break_off()
 
     def drain(self):
-        """The server is stopping: an idle connection closes, a busy one after its response."""
+        """The server is stopping: an idle connection closes, any other once what is under way has its response."""
         if self._session is not None:
             self._session.restart()
-        elif self._life != OPEN:
-            pass
-        elif self.is_idle():
-            if self._fresh:
-                self._set_deadline(FRESH_GRACE)
-            else:
-                self._close()
-        elif self.request.is_streaming():
-            self.request.disconnect()
+        elif self.request is not None:
+            if self.request.is_streaming():
+                self.request.disconnect()
+        elif self._life == OPEN and not self.has_begun():
+            self._close()
 
     def exchange(self):
         """The request or WebSocket at hand, or None."""
         return self.request if self._session is None else self._session
 
     def is_idle(self):
-        """Whether no request is under way."""
+        """Whether no request is under way. Its head may have begun."""
         return self.request is None and self._session is None
+
+    def has_begun(self):
+        """Whether something of a next request is here: a part of its head, or all of it behind a turn's share."""
+        return self._reading == HEAD and self._position < len(self._buffer)
 
     # Private
 
@@ -398,7 +393,6 @@ class Connection(Output):
         shared = self._shared
         shared.total_requests += 1
         self.deadline = 0
-        self._fresh = False
         scope = self._scope if self._proxies is None else self._behind_proxy(head)
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
             self._open_websocket(head, scope)

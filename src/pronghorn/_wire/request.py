@@ -241,13 +241,13 @@ class Request(Exchange):
         if kind == "http.response.start":
             self._phase = STARTED
             self._with_trailers = bool(message.get("trailers", False))
-        elif kind in ("http.response.body", "http.response.zerocopysend"):
-            if not message.get("more_body", False):
-                self._phase = TRAILERS if self._with_trailers else COMPLETE
         elif kind == "http.response.pathsend":
             self._phase = COMPLETE
-        elif kind == "http.response.trailers" and not message.get("more_trailers", False):
-            self._phase = COMPLETE
+        elif kind == "http.response.trailers":
+            if not message.get("more_trailers", False):
+                self._phase = COMPLETE
+        elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
+            self._phase = TRAILERS if self._with_trailers else COMPLETE
         return Turn()
 
     def _complete(self, size):
