@@ -9,7 +9,7 @@ from .output cimport Output
 from .proxy cimport Origin, Proxies
 from .request cimport Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, monotonic, visible_end
+from .scan cimport cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 

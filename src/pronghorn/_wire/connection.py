@@ -22,7 +22,7 @@ from .output import Output
 from .request import Request
 from .response import Encoder
 from .rules import CONTINUE, NO_BODY, PHRASES
-from .scan import find_head_end, method_end, monotonic, visible_end
+from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 
 # What is being read.
@@ -362,6 +362,11 @@ class Connection(Output):
             raise ProtocolError(414, "request target too long")
         if len(buffer) - start > limits.head_size:
             raise ProtocolError(431, "head too long")
+        bare = find_bare_cr(buffer, max(start, self._resume_at - 1), len(buffer))
+        if bare >= 0:
+            # No line can hold it: the head is refused for the reason that it would be if it ended here.
+            self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
+            raise ProtocolError(400, "bare CR in a head")
         if self._resume_at <= start:
             self._set_deadline(limits.head)
         self._resume_at = len(buffer)
