@@ -131,13 +131,25 @@ def is_host(value):
     return is_plain_host(value) or _HOST.fullmatch(value) is not None
 
 
+def put_host(headers, value):
+    """Give the Host field another value, or add one."""
+    index = 0
+    while index < len(headers) and headers[index][0] != b"host":
+        index += 1
+    headers[index : index + 1] = [(b"host", value)]
+
+
 def members(value):
     """The members of a comma-separated list (RFC 9110 section 5.6.1)."""
     return list(filter(None, [part.strip(b" \t") for part in value.split(b",")]))
 
 
 def _read_target(head, data, target, target_end, host):
-    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2)."""
+    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2).
+
+    The authority of an absolute form takes the place of what Host says. Its scheme is not believed: the connection, or
+    a trusted proxy, knows better.
+    """
     if head.method == "CONNECT":
         raise ProtocolError(400, "malformed request target")
     if data[target] != 47:
@@ -153,8 +165,8 @@ def _read_target(head, data, target, target_end, host):
         authority, rest = match.groups()
         if not _HOST.fullmatch(authority) or authority.startswith(b":"):
             raise ProtocolError(400, "malformed authority in the request target")
-        if host is not None and host.lower() != authority.lower():
-            raise ProtocolError(400, "Host differs from the request target")
+        if host != authority:
+            put_host(head.headers, authority)
         data = rest if rest.startswith(b"/") else b"/" + rest
         target = 0
         target_end = len(data)
