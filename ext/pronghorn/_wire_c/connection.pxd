@@ -4,7 +4,7 @@ from .access cimport AccessLines
 from .body cimport Decoder
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
-from .head cimport Head, parse
+from .head cimport Head, parse, preamble
 from .output cimport Output
 from .proxy cimport Origin, Proxies
 from .request cimport Request

@@ -17,7 +17,7 @@ from pronghorn.errors import ClientDisconnected, ProtocolError
 from .body import Decoder
 from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
 from .handshake import read as read_handshake
-from .head import parse
+from .head import parse, preamble
 from .output import Output
 from .request import Request
 from .response import Encoder
@@ -353,6 +353,9 @@ class Connection(Output):
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
         buffer = self._buffer
         limits = self._shared.limits
+        error = preamble(buffer, start) if self._fresh else None
+        if error is not None:
+            raise error
         if end == -2:
             raise ProtocolError(400, "bare LF in a head")
         space = method_end(buffer, start, len(buffer))
@@ -476,6 +479,8 @@ class Connection(Output):
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""
+        if self._fresh:
+            error = preamble(self._buffer, self._position) or error
         self._owner.on_refused(error)
         request = self.request
         if request is not None:

@@ -16,6 +16,18 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 
+# How other protocols begin, with the status of the refusal and what the log says: no client has to be hostile for it,
+# only set up for another kind of port. None of them begins a request that is served.
+_PREAMBLES = (
+    (
+        re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)[ \r]|(?:\r\n)?\r\n\0\r\nQUIT\n"),
+        400,
+        "PROXY protocol, which is not read here: turn it off at the proxy (send-proxy, proxy_protocol)",
+    ),
+    (re.compile(rb"\x16"), 400, "TLS on a port without TLS: use http:// there, or serve with --ssl-certfile"),
+    (re.compile(rb"PRI \* HTTP/2\.0\r\n"), 505, "HTTP/2, which is not spoken here: let the client use HTTP/1.1"),
+)
+
 
 class Head:
     """One request's head.
@@ -137,6 +149,14 @@ def put_host(headers, value):
     while index < len(headers) and headers[index][0] != b"host":
         index += 1
     headers[index : index + 1] = [(b"host", value)]
+
+
+def preamble(data, start):
+    """The error to refuse `data[start:]` with where it begins as another protocol does, else None."""
+    for pattern, status, reason in _PREAMBLES:
+        if pattern.match(data, start):
+            return ProtocolError(status, reason)
+    return None
 
 
 def members(value):
