@@ -140,6 +140,31 @@ def test_the_other_forms_of_target(bare, connect, target, path):
     assert json.loads(answer.body)["path"] == path
 
 
+@pytest.mark.parametrize(("version", "field"), [("1.1", "x: y"), ("1.0", "x: y"), ("1.0", None)])
+def test_the_authority_of_the_target_is_the_host(bare, connect, version, field):
+    client = connect(bare)
+    lines = [f"GET https://other:80/scope HTTP/{version}", *(["host: test", field] if field else [])]
+    client.send("".join(line + "\r\n" for line in lines).encode() + b"\r\n")
+    scope = json.loads(client.read().body)
+    assert [value for name, value in scope["headers"] if name == "host"] == ["other:80"]
+    assert (scope["scheme"], scope["server"]) == ("http", ["127.0.0.1", bare.port])
+
+
+def test_a_bare_cr_in_a_head_is_refused_at_once(bare, connect):
+    client = connect(bare)
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\rX")
+    assert client.read().status == 400
+    assert client.rest() == b""
+
+
+def test_a_quote_without_end_in_a_chunk_is_refused(bare, connect):
+    client = connect(bare)
+    client.get("/echo", "transfer-encoding: chunked", method="POST")
+    client.send(b'5;a="b\r\nhello\r\n0;c="\r\n\r\n')
+    assert client.read().status == 400
+    assert client.rest() == b""
+
+
 def test_an_absolute_target_without_a_path_is_the_root(bare, connect):
     assert exchange(connect, bare, "http://test").body == b"hello"
 

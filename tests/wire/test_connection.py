@@ -1465,8 +1465,12 @@ def test_refusals_carry_their_status(wire):
         (b"GET / HTTP/1.1\r\nhost: a\n", b"400"),
         (b"\x16\x03\x01\x02\x00", b"400"),
         (b"\rx", b"400"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\rx", b"400"),
+        (b"GET / HTTP/1.1\rx", b"400"),
+        (b"PROXY TCP6 ", b"400"),
+        (b"PRI * HTTP/2.0\r\n", b"505"),
     ],
-    ids=["target", "head", "method", "bare LF", "TLS", "bare CR"],
+    ids=["target", "head", "method", "bare LF", "TLS", "CR at first", "CR at the end", "CR", "PROXY", "HTTP/2"],
 )
 def test_head_that_can_only_be_refused_is_not_waited_for(wire, data, status):
     rig = Rig(wire, ok, target_size=10, head_size=100)

@@ -4,12 +4,12 @@ from .access cimport AccessLines
 from .body cimport Decoder
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
-from .head cimport Head, parse
+from .head cimport Head, parse, preamble
 from .output cimport Output
 from .proxy cimport Origin, Proxies
 from .request cimport Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, monotonic, visible_end
+from .scan cimport cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 

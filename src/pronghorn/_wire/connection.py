@@ -20,12 +20,12 @@ from pronghorn.errors import ClientDisconnected, ProtocolError
 from .body import Decoder
 from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
 from .handshake import read as read_handshake
-from .head import parse
+from .head import parse, preamble
 from .output import Output
 from .request import Request
 from .response import Encoder
 from .rules import CLOSED, CLOSING, CONTINUE, LINGERING, NO_BODY, OPEN, PHRASES
-from .scan import find_head_end, method_end, monotonic, visible_end
+from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 
 # What is being read.
@@ -375,6 +375,9 @@ class Connection(Output):
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
         buffer = self._buffer
         limits = self._shared.limits
+        error = preamble(buffer, start) if self._fresh else None
+        if error is not None:
+            raise error
         if end == -2:
             raise ProtocolError(400, "bare LF in a head")
         space = method_end(buffer, start, len(buffer))
@@ -384,6 +387,11 @@ class Connection(Output):
             raise ProtocolError(414, "request target too long")
         if len(buffer) - start > limits.head_size:
             raise ProtocolError(431, "head too long")
+        bare = find_bare_cr(buffer, max(start, self._resume_at - 1), len(buffer))
+        if bare >= 0:
+            # No line can hold it: the head is refused for the reason that it would be if it ended here.
+            self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
+            raise ProtocolError(400, "bare CR in a head")
         if self._resume_at <= start:
             self._set_deadline(limits.head)
         self._resume_at = len(buffer)
@@ -495,6 +503,8 @@ class Connection(Output):
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""
+        if self._fresh:
+            error = preamble(self._buffer, self._position) or error
         self._owner.on_refused(error)
         request = self.request
         if request is not None:

@@ -153,7 +153,7 @@ class Request(Exchange):
         scope["headers"] = head.headers
         scope["state"] = shared.state.copy()
         scope["extensions"] = extensions
-        if shared.root_path:
+        if shared.root_path and head.path != "*":
             scope["path"] = shared.root_path + head.path
             scope["raw_path"] = shared.root_path_bytes + head.raw_path
         return scope
