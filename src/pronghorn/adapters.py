@@ -6,9 +6,8 @@ import functools
 import inspect
 import itertools
 import logging
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
-from pronghorn.errors import StartupError
 from pronghorn.log import TRACE_LOG_LEVEL
 from pronghorn.types import ASGI2App, ASGI3App, Message, Receive, Scope, Send
 
@@ -35,7 +34,9 @@ def interface_of(app: Any) -> Interface:
 def adapt(app: Any, interface: Interface) -> ASGI3App:
     """`app`, of that interface, as an ASGI 3 application."""
     if interface == "wsgi":
-        return _from_wsgi(app)
+        from pronghorn.wsgi import WSGIAdapter  # not for those who serve none
+
+        return WSGIAdapter(app)
     return ASGI2Adapter(app) if interface == "asgi2" else app
 
 
@@ -81,14 +82,6 @@ class MessageLogger:
             log("Raised exception")
             raise
         log("Completed")
-
-
-def _from_wsgi(app: Any) -> ASGI3App:
-    try:
-        from a2wsgi import WSGIMiddleware
-    except ImportError:
-        raise StartupError("A WSGI application needs a2wsgi: pip install 'pronghorn[wsgi]'.") from None
-    return cast("ASGI3App", WSGIMiddleware(app))
 
 
 def _takes(app: Any, count: int) -> bool:
