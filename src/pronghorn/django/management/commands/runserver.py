@@ -136,7 +136,7 @@ def _set_up_logging() -> None:
         access.setLevel(logging.INFO)
         access.propagate = False
     if not server.handlers:
-        handler = logging.StreamHandler()
+        handler = log.LineHandler()
         handler.setFormatter(log.DefaultFormatter(log.DEFAULT_FORMAT))
         server.addHandler(handler)
         server.setLevel(logging.WARNING)
