@@ -1,4 +1,6 @@
-"""Other shapes of application, made into ASGI 3: ASGI 2, WSGI, and one whose messages are logged."""
+"""Other shapes of application, made into ASGI 3: ASGI 2 and WSGI; one whose messages are logged, one that does not see
+every header field.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,21 @@ class ASGI2Adapter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope)(receive, send)
+
+
+class WithoutUnderscores:
+    """Hides header fields with an underscore in their name, which CGI's names do not tell from one with a hyphen: by
+    X_Remote_User a client would say what only its proxy may, X-Remote-User.
+    """
+
+    def __init__(self, app: ASGI3App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = scope.get("headers", ())
+        if any(b"_" in name for name, _ in fields):
+            scope["headers"] = [field for field in fields if b"_" not in field[0]]
+        await self.app(scope, receive, send)
 
 
 class MessageLogger:

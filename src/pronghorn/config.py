@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
+UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
     "interface": ("auto", "asgi3", "asgi2", "wsgi"),
     "cancel_on_disconnect": ("never", "streaming", "always"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
+    "underscored_headers": ("auto", "drop", "keep"),
     "log_format": ("text", "json"),
 }
 """The values that a parameter may have."""
@@ -146,6 +148,7 @@ class Config:
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
     forwarded_headers: ForwardedHeaders = "x-forwarded"
+    underscored_headers: UnderscoredHeaders = "auto"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None
     bind: list[str] | str | None = None
@@ -237,6 +240,8 @@ class Config:
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
         app = adapters.adapt(app, self.interface)
+        if self.underscored_headers == "drop" or (self.underscored_headers == "auto" and self.interface == "wsgi"):
+            app = adapters.WithoutUnderscores(app)
         if logging.getLogger("pronghorn.asgi").isEnabledFor(log.TRACE_LOG_LEVEL):
             app = adapters.MessageLogger(app)
         self.loaded_app = app

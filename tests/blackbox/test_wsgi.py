@@ -74,6 +74,14 @@ def test_upload_that_breaks_off_is_an_error(served):
     wait_for_count(served, "failed", "upload", 1)
 
 
+@pytest.mark.parametrize(("flags", "seen"), [((), ["proxy"]), (("--underscored-headers", "keep"), ["proxy,client"])])
+def test_fields_with_an_underscore(start, connect, form, flags, seen):
+    client = connect(start("wsgi_app:app", *flags, form=form))
+    client.get("/fields", "x-remote-user: proxy", "x_remote_user: client")
+    fields = json.loads(client.read().body)
+    assert [fields["HTTP_X_REMOTE_USER"]] == seen
+
+
 def test_downloads_of_flask(start, variant):
     pytest.importorskip("flask")
     form, loop = variant

@@ -75,6 +75,7 @@ class _DevelopmentServer:
             log_config=None,
             workers=1,
             timeout_graceful_shutdown=_GRACE,
+            underscored_headers="drop",  # as Django's own server does
         )
         server = Server(config)
         try:
