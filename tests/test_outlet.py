@@ -175,6 +175,27 @@ def test_a_reader_that_is_gone_for_good_ends_nothing(stream: Stream) -> None:
     assert stream.outlet.take_dropped() > 0
 
 
+def test_a_reader_that_has_gone_is_an_error(stream: Stream) -> None:
+    read, other = os.pipe()
+    os.dup2(read, stream.read_fd)
+    with pytest.raises(BrokenPipeError):
+        stream.write(LINE)
+    os.close(read)
+    os.close(other)
+
+
+def test_a_default_timeout_of_sockets_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getdefaulttimeout", lambda: 5.0)
+    read, write = socket_pair()
+    made = Stream(read, write)
+    made.write(LINE)
+    assert made.read(len(LINE)) == LINE
+    assert os.get_blocking(write)
+    made.outlet._held.close()
+    made.text.close()
+    os.close(read)
+
+
 def test_processes_do_not_mix_their_lines() -> None:
     program = """
 import logging, sys

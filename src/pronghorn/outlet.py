@@ -136,8 +136,7 @@ class Outlet:
         if stat.S_ISREG(status.st_mode):
             self._own = self.fd
             self._piece = sys.maxsize
-        elif stat.S_ISSOCK(status.st_mode):
-            self._open_socket()
+        elif stat.S_ISSOCK(status.st_mode) and self._has_opened_socket():
             return
         else:
             try:
@@ -148,23 +147,29 @@ class Outlet:
             self._held.callback(os.close, self._own)
         self._write = lambda data: os.write(self._own, data)
 
-    def _open_socket(self) -> None:
+    def _has_opened_socket(self) -> bool:
         import socket  # for services of systemd, whose journal reads from one
 
+        if socket.getdefaulttimeout() is not None:  # which would set O_NONBLOCK
+            return False
         sock = socket.socket(fileno=os.dup(self.fd))
         self._held.enter_context(sock)
         self._own = sock.fileno()
         self._write = lambda data: sock.send(data, socket.MSG_DONTWAIT)
+        return True
 
     def _write_at_once(self, lines: bytes, stream: TextIO) -> int:
         """How many bytes were written."""
         status = os.fstat(self.fd)
         if self._identity != (status.st_dev, status.st_ino):  # os.dup2
             self._open()
-        if not self._ready.poll(0):
+        events = self._ready.poll(0)
+        if not events:
             return 0
         stream.flush()
-        return 0 if self._waits else self._write_pieces(lines, 0)
+        if self._waits and events[0][1] == select.POLLOUT:  # else the reader has gone: that fails at once
+            return 0
+        return self._write_pieces(lines, 0)
 
     def _write_pieces(self, lines: bytes, written: int) -> int:
         """How far `lines` are written, where `written` is how far they were."""
@@ -208,10 +213,10 @@ class Outlet:
                 lines = self._kept[0]
             try:
                 self._write_patiently(lines)
-            except OSError:  # nobody will ever read
-                self._done(list(self._kept))
+            except OSError:
+                self._lose()
             else:
-                self._done([])
+                self._go_on()
 
     def _write_patiently(self, lines: bytes) -> None:
         ready = select.poll()
@@ -221,18 +226,25 @@ class Outlet:
             ready.poll()
             written = self._write_pieces(lines, written)
 
-    def _done(self, lost: list[bytes]) -> None:
-        """The first of what was kept is written, or all of it is lost."""
-        with self._changed:
-            for lines in lost or [b""]:
-                self._size -= len(self._kept.popleft())
-                self._dropped += lines.count(b"\n")
+    def _go_on(self) -> None:
+        """The first of what was kept is written."""
+        with self._lock:
+            self._size -= len(self._kept.popleft())
             self._is_given_up = False
             if self._kept:
                 return
             self.state = State.OPEN
             self._changed.notify_all()
         _report()
+
+    def _lose(self) -> None:
+        """The reader has gone. That is not reported: it could be lost in the same way, for ever."""
+        with self._lock:
+            self._dropped += sum(lines.count(b"\n") for lines in self._kept)
+            self._kept.clear()
+            self._size = 0
+            self.state = State.OPEN
+            self._changed.notify_all()
 
 
 _outlets: dict[int, Outlet] = {}
@@ -253,7 +265,7 @@ def outlet_of(stream: Any) -> Outlet | None:
         return None
     outlet = _outlets.get(fd)
     if outlet is None:
-        outlet = _outlets[fd] = Outlet(fd)
+        outlet = _outlets.setdefault(fd, Outlet(fd))
     return outlet
 
 
@@ -262,6 +274,7 @@ def flush() -> None:
     deadline = time.monotonic() + PATIENCE
     for outlet in list(_outlets.values()):
         outlet.flush(deadline)
+    _report()
 
 
 def _report() -> None:
