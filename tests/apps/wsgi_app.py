@@ -2,11 +2,13 @@
 
 import collections
 import io
+import itertools
 import json
 import sys
 import time
 
 PART = b"x" * 65536
+PARTS = 512  # more than all buffers take
 
 closed = collections.Counter()
 failed = collections.Counter()
@@ -29,11 +31,14 @@ class Response:
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/download":
-        start_response("200 OK", [("Content-Length", str(len(PART) * 64))])
-        return Response("download", [PART] * 64)
+        start_response("200 OK", [("Content-Length", str(len(PART) * PARTS))])
+        return Response("download", [PART] * PARTS)
     if path == "/endless":
         start_response("200 OK", [])
         return Response("endless", endless())
+    if path == "/slow":
+        start_response("200 OK", [])
+        return Response("slow", itertools.islice(endless(), 40))
     if path == "/write":
         write = start_response("200 OK", [])
         try:
@@ -78,7 +83,7 @@ def flask():
 
     @made.get("/file")
     def file():
-        return send_file(io.BytesIO(PART * 64), mimetype="application/octet-stream")
+        return send_file(io.BytesIO(PART * PARTS), mimetype="application/octet-stream")
 
     @made.get("/")
     def index():

@@ -92,12 +92,13 @@ def test_downloads_of_flask(start, variant):
     assert "Exception" not in server.log.text()
 
 
-@pytest.mark.xfail(strict=True, reason="the application's own bridge waits for a task that send() has failed")
-def test_downloads_of_a_mounted_bridge(start, connect):
+@pytest.mark.xfail(strict=True, reason="the application's own bridge waits for a task that send() failed")
+@pytest.mark.parametrize("target", ["download", "slow"])
+def test_responses_of_a_mounted_bridge(start, connect, target):
     pytest.importorskip("fastapi")
     server = start("wsgi_app:mounted", "--factory")
     for _ in range(THREADS):
-        leave(server, "/wsgi/download")
+        leave(server, f"/wsgi/{target}")
     client = connect(server)
     client.socket.settimeout(5)
     client.get("/wsgi/")
