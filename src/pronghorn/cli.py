@@ -146,6 +146,10 @@ TOPICS: dict[str, list[click.Option]] = {
             "-Port and -Prefix; or Forwarded (RFC 7239).",
         ),
         _option(
+            "underscored_headers",
+            "Request headers with an underscore in their name; auto: drop them for WSGI, where X_User is X-User.",
+        ),
+        _option(
             "forwarded_allow_ips",
             "Addresses and networks of trusted proxies, with commas between; unix for any on a unix socket, * for all."
             "  [default: $FORWARDED_ALLOW_IPS, or 127.0.0.1,::1]",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
+UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
@@ -34,6 +35,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "cancel_on_disconnect": ("never", "streaming", "always"),
     "send_after_disconnect": ("ignore", "raise"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
+    "underscored_headers": ("auto", "drop", "keep"),
     "log_format": ("text", "json"),
 }
 """The values that a parameter may have."""
@@ -148,6 +150,7 @@ class Config:
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
     send_after_disconnect: Literal["ignore", "raise"] = "ignore"
     forwarded_headers: ForwardedHeaders = "x-forwarded"
+    underscored_headers: UnderscoredHeaders = "auto"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None
     bind: list[str] | str | None = None
@@ -239,6 +242,8 @@ class Config:
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
         app = adapters.adapt(app, self.interface)
+        if self.underscored_headers == "drop" or (self.underscored_headers == "auto" and self.interface == "wsgi"):
+            app = adapters.WithoutUnderscores(app)
         if logging.getLogger("pronghorn.asgi").isEnabledFor(log.TRACE_LOG_LEVEL):
             app = adapters.MessageLogger(app)
         self.loaded_app = app

@@ -33,6 +33,9 @@ _BEAT = 1.0
 # Seconds that requests, and then the lifespan, have at a quick stop.
 _QUICK = 1
 
+# By gunicorn's header_map, whose default drops fields for the sake of WSGI.
+_UNDERSCORED = {"drop": "auto", "refuse": "drop", "dangerous": "keep"}
+
 # What gunicorn, whose 0 is no limit, does not bound.
 _UNBOUNDED = 2**31 - 1
 
@@ -151,6 +154,7 @@ class Worker(base.Worker):
             "limit_target_size": cfg.limit_request_line or _UNBOUNDED,
             "limit_head_fields": cfg.limit_request_fields,
             "forwarded_allow_ips": _trusted(cfg.forwarded_allow_ips),
+            "underscored_headers": _UNDERSCORED[getattr(cfg, "header_map", "drop")],
         }
         if cfg.limit_request_line and cfg.limit_request_field_size:
             # gunicorn bounds each field, the server all of them.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log
+from pronghorn import backend, handlers, loader, log, outlet
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -202,6 +202,8 @@ class Server:
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
+        if self._captured_signals:
+            outlet.flush()  # the signal may end the process without another word
         for captured in reversed(self._captured_signals):
             signal.raise_signal(captured)
 

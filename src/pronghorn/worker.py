@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
-from pronghorn import log
+from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
@@ -80,6 +80,7 @@ def _attend(parent: Connection, patience: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     if patience != FOREVER:
         time.sleep(patience)
+        outlet.flush()
         os._exit(1)
 
 

@@ -325,6 +325,11 @@ def test_settings(monkeypatch):
     assert config.forwarded_allow_ips == ["10.0.0.1", "unix"]
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [("drop", "auto"), ("refuse", "drop"), ("dangerous", "keep")])
+def test_header_map(monkeypatch, theirs, ours):
+    assert config_of(monkeypatch, header_map=theirs).underscored_headers == ours
+
+
 def test_settings_left_alone(monkeypatch):
     config = config_of(monkeypatch)
     assert (config.limit_target_size, config.limit_head_fields, config.limit_head_size) == (4094, 100, 65536)
