@@ -29,7 +29,7 @@ cdef class Connection(Output):
     cdef int _reading
     cdef Decoder _decoder
     cdef WebSocket _session
-    cdef bint _advancing, _deferred, _forgiven, _paused, _input_ended, _continue_due, _lingers
+    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingers
     cdef readonly long deadline
     cdef long _linger_by
 

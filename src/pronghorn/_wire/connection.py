@@ -47,6 +47,7 @@ class Connection(Output):
         "_deferred",
         "_discarded",
         "_forgiven",
+        "_fresh",
         "_input_ended",
         "_linger_by",
         "_lingers",
@@ -81,6 +82,7 @@ class Connection(Output):
         self._continue_due = False
         self._deferred = False
         self._forgiven = False
+        self._fresh = True
         self._input_ended = False
         self._linger_by = 0
         self._lingers = False
@@ -401,6 +403,7 @@ class Connection(Output):
         shared = self._shared
         shared.total_requests += 1
         self.deadline = 0
+        self._fresh = False
         scope = self._scope if self._proxies is None else self._behind_proxy(head)
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
             self._open_websocket(head, scope)
