@@ -75,7 +75,8 @@ class ServerState:
         self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect
-        self.ignores_lost = config.send_after_disconnect == "ignore"
+        # The adapter of WSGI applications has to hear it, and tells them.
+        self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(

@@ -92,7 +92,6 @@ def test_downloads_of_flask(start, variant):
     assert "Exception" not in server.log.text()
 
 
-@pytest.mark.xfail(strict=True, reason="the application's own bridge waits for a task that send() failed")
 @pytest.mark.parametrize("target", ["download", "slow"])
 def test_responses_of_a_mounted_bridge(start, connect, target):
     pytest.importorskip("fastapi")
