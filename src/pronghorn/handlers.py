@@ -1,8 +1,9 @@
-"""Handlers of the signals that stop a server: SIGINT and SIGTERM, on Windows SIGBREAK too."""
+"""Handlers of signals: those that stop a server, and what becomes of ours in forked children."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,15 @@ if sys.platform == "win32":
 
 # What each of our handlers has replaced: several servers in one loop may end in any order.
 _replaced: dict[tuple[int, Handler], Any] = {}
+
+# Handlers of ours that stay for as long as the process lives.
+_lasting: list[Handler] = []
+
+
+def own(handler: Handler) -> Handler:
+    """Declare `handler`, whoever puts it in force, to be one that forked children do not inherit."""
+    _lasting.append(handler)
+    return handler
 
 
 @contextlib.contextmanager
@@ -42,3 +52,19 @@ def _restore(number: int, handler: Handler, original: Any) -> None:
     for later, replaced in _replaced.items():
         if later[0] == number and replaced == handler:
             _replaced[later] = original
+
+
+def _reset_in_child() -> None:
+    """Put Python's own handlers in the place of ours, which do nothing in a process without a server."""
+    for number in signal.valid_signals():
+        if _is_ours(number, signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)  # through which the child's signals would reach the parent
+
+
+def _is_ours(number: int, handler: Any) -> bool:
+    return handler in _lasting or any(number == each and handler == ours for each, ours in _replaced)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_in_child)

@@ -245,6 +245,13 @@ def test_proxy_protocol_stops_gunicorn(gunicorn):
     server.log.wait_for("proxy_protocol is not available")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
+def test_a_forked_child_ends_of_a_signal_as_elsewhere(gunicorn, connect, number, code):
+    client = connect(gunicorn("children:app").wait_until_running())
+    client.get(f"/killed?{number}")
+    assert int(client.read().body) == code
+
+
 @pytest.mark.skipif(find_spec("pronghorn.tls") is None, reason="there is no TLS")
 def test_tls(gunicorn, connect, tmp_path):
     trustme = pytest.importorskip("trustme")
