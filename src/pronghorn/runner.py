@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from pronghorn import log
+from pronghorn import log, streams
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 
@@ -39,6 +39,7 @@ def run(*args: Any, **kwargs: Any) -> None:
 
     Exits with code 3, having logged why, when the server cannot start.
     """
+    streams.open_missing()
     try:
         config = Config(*args, **kwargs)
         if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):

@@ -1,4 +1,4 @@
-"""An application that forks: a child at /daemon or /other lives for ever, and /killed?15 tells what that signal does."""
+"""Forks a child that lives for ever, at /daemon and /other; /killed?15 tells what that signal does to one."""
 
 import multiprocessing
 import os
