@@ -70,7 +70,7 @@ class Worker(base.Worker):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.handle_exit(sig, frame)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False

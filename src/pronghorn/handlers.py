@@ -30,14 +30,21 @@ def own(handler: Handler) -> Handler:
     return handler
 
 
+def obey_as_process_1() -> None:
+    """Let SIGTERM end this process until a server handles it: the kernel keeps from process 1 what has no handler."""
+    if os.getpid() == 1 and _in_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
+
+
 @contextlib.contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
     """Have `handler` called for them, which Python allows in the main thread only: in others this does nothing."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield
         return
     for number in _NUMBERS:
-        _replaced[number, handler] = signal.signal(number, handler)
+        original = signal.signal(number, handler)
+        _replaced[number, handler] = signal.SIG_DFL if original == _end else original
     try:
         yield
     finally:
@@ -52,6 +59,15 @@ def _restore(number: int, handler: Handler, original: Any) -> None:
     for later, replaced in _replaced.items():
         if later[0] == number and replaced == handler:
             _replaced[later] = original
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@own
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(0)  # as at once as the signal does it elsewhere: code of the application's might catch an exception
 
 
 def _reset_in_child() -> None:

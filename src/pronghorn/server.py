@@ -67,6 +67,11 @@ class Server:
         """How many requests end this server, the jitter included."""
         return self._request_limit
 
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal has told it to stop."""
+        return bool(self._captured_signals)
+
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
         try:
@@ -116,7 +121,7 @@ class Server:
         """
         if not hasattr(self, "lifespan"):
             self._load()
-        await self._bounded(self.lifespan.startup())
+        await self._bounded(self.lifespan.startup(), until_signalled=True)
         if self.should_exit:
             return
         self._sockets = bind(self.config) if sockets is None else sockets
@@ -244,15 +249,18 @@ class Server:
             self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
+    async def _bounded(self, work: Coroutine[Any, Any, None], until_signalled: bool = False) -> None:
+        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, and with
+        `until_signalled` not at all where it was a signal that said so.
+        """
         task = asyncio.ensure_future(work)
         deadline = None
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)
             if self.should_exit and deadline is None:
                 deadline = self._deadline()
-            if self.force_exit or (deadline is not None and time.monotonic() > deadline):
+            over = deadline is not None and time.monotonic() > deadline
+            if self.force_exit or over or (until_signalled and self.signalled):
                 task.cancel()
                 await asyncio.wait([task])
         if not task.cancelled():

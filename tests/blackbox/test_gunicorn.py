@@ -201,6 +201,12 @@ def test_a_slow_start_is_no_timeout(gunicorn, connect):
     assert "TIMEOUT" not in server.log.text()
 
 
+def test_sigterm_ends_a_start_at_once(gunicorn):
+    server = gunicorn("under_gunicorn:app", "--graceful-timeout", "600", STARTS_FOR="600")
+    server.log.wait_for("Waiting for application startup")
+    assert server.stop() == 0
+
+
 def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
     server = gunicorn().wait_until_running()
     worker, _ = ask(connect(server))

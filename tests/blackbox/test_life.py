@@ -242,12 +242,18 @@ def test_a_port_that_is_in_use(launch):
     assert "running on" not in server.log.text()
 
 
-def test_a_lifespan_that_hangs_at_startup_can_be_ended(launch):
-    server = launch("life:hangs_at_startup", "--port", "0", "--timeout-graceful-shutdown", "1")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_signal_ends_a_startup_at_once(launch, loop, number, code):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = launch("life:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
     server.log.wait_for("hanging")
-    server.signal()
-    assert server.wait() == -signal.SIGTERM
+    server.signal(number)
+    assert server.wait() == code
+    assert "cleaning up" in server.log.text()
     assert "running on" not in server.log.text()
+    assert "Traceback" not in server.log.text()
 
 
 def test_a_lifespan_that_hangs_at_shutdown_can_be_ended(start):
