@@ -22,7 +22,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.protocol import HTTPProtocol
-from pronghorn.sockets import bind, describe, unlink
+from pronghorn.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.state import ServerState
 
 # How soon a change of `should_exit`, made anywhere, is seen.
@@ -124,19 +124,18 @@ class Server:
         await self._bounded(self.lifespan.startup(), until_signalled=True)
         if self.should_exit:
             return
-        self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
         if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
+        factory = self._protocol_factory(loop)
+        bound = bind(self.config) if sockets is None else sockets
         self._clock = Clock(self.server_state)
         self._clock.start()
-        factory = self._protocol_factory(loop)
-        for sock in self._sockets:
-            self.servers.append(await self._listen(loop, factory, sock))
+        await self._listen_on(bound, factory, loop)
         if sockets is None:  # else the one who bound them has said so
-            for message, color_message in describe(self._sockets, self.config):
+            for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
 
@@ -212,6 +211,24 @@ class Server:
             self.force_exit = True
         else:
             self.should_exit = True
+
+    async def _listen_on(
+        self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Accept connections on each. What cannot listen, and those behind it, are closed: they need no drain."""
+        for index, sock in enumerate(bound):
+            name = sock.getsockname()
+            try:
+                sock.listen(self.config.backlog)  # as the loop does too, but uvloop raises nothing where it cannot
+                self.servers.append(await self._listen(loop, factory, sock))
+            except BaseException as error:
+                self._clock.stop()
+                for each in bound[index:]:
+                    each.close()
+                if isinstance(error, OSError):
+                    raise cannot_listen(error, name) from None
+                raise
+            self._sockets.append(sock)
 
     async def _listen(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
