@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log
+from pronghorn import backend, handlers, listener, loader, log
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -219,7 +219,6 @@ class Server:
         for index, sock in enumerate(bound):
             name = sock.getsockname()
             try:
-                sock.listen(self.config.backlog)  # as the loop does too, but uvloop raises nothing where it cannot
                 self.servers.append(await self._listen(loop, factory, sock))
             except BaseException as error:
                 self._clock.stop()
@@ -233,11 +232,15 @@ class Server:
     async def _listen(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
     ) -> asyncio.Server:
-        if self.config.ssl is None:
-            return await loop.create_server(factory, sock=sock, backlog=self.config.backlog)
-        from pronghorn import tls
+        if self.config.ssl is not None:
+            from pronghorn import tls
 
-        return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+            return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+
+        async def connect(sock: socket.socket, address: Any) -> None:
+            await loop.connect_accepted_socket(factory, sock)
+
+        return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)
