@@ -366,6 +366,48 @@ def test_several_places(bind: Bind, path: str) -> None:
     assert not os.path.exists(path)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1:8000"),
+        ("localhost:8000", "127.0.0.1:8000"),
+        ("127.0.0.1:8000", "0.0.0.0:8000"),
+        (":8000", "127.0.0.1:8000"),
+        ("unix:s", "unix:./s"),
+        ("fd://99", "fd://99"),
+        pytest.param("[::]:8000", "[::1]:8000", marks=needs_ipv6),
+    ],
+)
+def test_places_that_overlap_are_refused(one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StartupError) as caught:
+        sockets.bind(config(bind=["127.0.0.1:0", one, other]))
+    assert str(caught.value) == f"--bind {one} and --bind {other} overlap: leave one of them out."
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["127.0.0.1:0", "127.0.0.1:0"],
+        ["127.0.0.1:{}", "127.0.0.2:{}"],
+        pytest.param(["0.0.0.0:{}", "[::]:{}"], marks=needs_ipv6),
+        ["unix:one", "unix:two"],
+    ],
+    ids=str,
+)
+def test_places_that_do_not_overlap(
+    bind: Bind, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        named = [each.format(free.getsockname()[1]) for each in places]
+    assert len(bind(bind=named)) == 2
+    sockets.unlink(config(bind=named))
+
+
 def test_one_place_as_a_string(bind: Bind) -> None:
     (sock,) = bind(bind="127.0.0.1:0")
     assert sock.getsockname()[0] == "127.0.0.1"

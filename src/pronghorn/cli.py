@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pronghorn import config, log, settings
+from pronghorn import config, log, settings, streams
 from pronghorn.config import ConfigError
 from pronghorn.errors import StartupError
 from pronghorn.runner import run
@@ -216,6 +216,10 @@ class _Command(click.Command):
 
 class _Main(_Command):
     """A command that is another one where its first word is `check` or `bench`, which no application can be called."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        streams.open_missing()
+        return super().main(*args, **extra)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

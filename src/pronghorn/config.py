@@ -120,7 +120,8 @@ class Config:
     timeout_graceful_shutdown: float | None = 30
     timeout_worker_healthcheck: float = 5
     callback_notify: Callable[..., Awaitable[None]] | None = None
-    """Awaited without arguments in the server's loop, again and again while it serves."""
+    """Awaited without arguments in the server's loop, again and again while it serves. What it raises ends the server
+    as a signal does, and is raised to whoever serves."""
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile_password: str | None = None

@@ -23,6 +23,7 @@ from gunicorn.workers import base
 
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
+from pronghorn.handlers import own
 from pronghorn.server import Server
 from pronghorn.types import Receive, Scope, Send
 
@@ -66,11 +67,13 @@ class Worker(base.Worker):
         super().init_signals()
         # The event loop has its own.
         signal.set_wakeup_fd(-1)
+        for handler in (self.handle_exit, self.handle_quit, self.handle_abort):
+            own(handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.handle_exit(sig, frame)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False

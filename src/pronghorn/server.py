@@ -16,14 +16,14 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log, outlet
+from pronghorn import backend, handlers, listener, loader, log, outlet
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.log import say
 from pronghorn.protocol import HTTPProtocol
-from pronghorn.sockets import bind, describe, unlink, withdraw
+from pronghorn.sockets import bind, cannot_listen, describe, unlink, withdraw
 from pronghorn.state import ServerState
 
 # How soon a change of `should_exit`, made anywhere, is seen.
@@ -75,6 +75,11 @@ class Server:
         """How many requests end this server, the jitter included."""
         return self._request_limit
 
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal has told it to stop."""
+        return bool(self._captured_signals)
+
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
         try:
@@ -124,23 +129,22 @@ class Server:
         """
         if not hasattr(self, "lifespan"):
             self._load()
-        await self._bounded(self.lifespan.startup())
+        await self._bounded(self.lifespan.startup(), until_signalled=True)
         if self.should_exit:
             return
-        self._sockets = bind(self.config) if sockets is None else sockets
-        self._has_bound = sockets is None
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
         if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
+        factory = self._protocol_factory(loop)
+        bound = bind(self.config) if sockets is None else sockets
+        self._has_bound = sockets is None
         self._clock = Clock(self.server_state)
         self._clock.start()
-        factory = self._protocol_factory(loop)
-        for sock in self._sockets:
-            self.servers.append(await self._listen(loop, factory, sock))
+        await self._listen_on(bound, factory, loop)
         if sockets is None:  # else the one who bound them has said so
-            for message, color_message in describe(self._sockets, self.config):
+            for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
 
@@ -215,14 +219,35 @@ class Server:
         else:
             self.should_exit = True
 
+    async def _listen_on(
+        self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Accept connections on each. What cannot listen, and those behind it, are closed: they need no drain."""
+        for index, sock in enumerate(bound):
+            name = sock.getsockname()
+            try:
+                self.servers.append(await self._listen(loop, factory, sock))
+            except BaseException as error:
+                self._clock.stop()
+                for each in bound[index:]:
+                    each.close()
+                if isinstance(error, OSError):
+                    raise cannot_listen(error, name) from None
+                raise
+            self._sockets.append(sock)
+
     async def _listen(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
     ) -> asyncio.Server:
-        if self.config.ssl is None:
-            return await loop.create_server(factory, sock=sock, backlog=self.config.backlog)
-        from pronghorn import tls
+        if self.config.ssl is not None:
+            from pronghorn import tls
 
-        return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+            return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+
+        async def connect(sock: socket.socket, address: Any) -> None:
+            await loop.connect_accepted_socket(factory, sock)
+
+        return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)
@@ -251,15 +276,18 @@ class Server:
             self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
+    async def _bounded(self, work: Coroutine[Any, Any, None], until_signalled: bool = False) -> None:
+        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, and with
+        `until_signalled` not at all where it was a signal that said so.
+        """
         task = asyncio.ensure_future(work)
         deadline = None
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)
             if self.should_exit and deadline is None:
                 deadline = self._deadline()
-            if self.force_exit or (deadline is not None and time.monotonic() > deadline):
+            over = deadline is not None and time.monotonic() > deadline
+            if self.force_exit or over or (until_signalled and self.signalled):
                 task.cancel()
                 await asyncio.wait([task])
         if not task.cancelled():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
+import itertools
 import os
 import re
 import socket
@@ -31,6 +32,9 @@ _PORT_CHOICES = 10
 
 # A host may have addresses of a family, or of an interface, that this machine lacks: "localhost" without IPv6.
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+
+# The addresses of every interface.
+_ANY = {"0.0.0.0", "::"}
 
 # By the kind of place and the system's reason.
 _ADVICE = {
@@ -114,6 +118,7 @@ def places(config: Config) -> list[Place]:
 
 def bind(config: Config) -> list[socket.socket]:
     """Every socket that `config` names: one for a descriptor or path, one for each address of a host."""
+    _refuse_overlaps(config)
     sockets: list[socket.socket] = []
     try:
         for place in places(config):
@@ -186,6 +191,12 @@ def unlink(config: Config) -> None:
             pass
 
 
+def cannot_listen(error: OSError, name: Any) -> StartupError:
+    """Why the system does not let a socket, bound to `name`, listen: another has come first."""
+    place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
+    return StartupError(str(_explained(error, place, "listen")))
+
+
 def unacknowledged(sock: socket.socket) -> int | None:
     """How many bytes the system holds that the other side may yet acknowledge; None where it does not tell."""
     size: int | None = None
@@ -238,6 +249,26 @@ def _describe_name(name: Any, config: Config) -> tuple[str, str]:
         return "unix socket ", os.fsdecode(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return "", f"{'https' if config.is_ssl else 'http'}://{host}:{name[1]}"
+
+
+def _refuse_overlaps(config: Config) -> None:
+    # Sockets that do not listen yet may share an address, and a path seems to be a stale socket's.
+    named = list(zip(config.bind or (), places(config), strict=False))
+    for (text, place), (other_text, other) in itertools.combinations(named, 2):
+        if _overlap(place, other):
+            raise StartupError(f"--bind {text} and --bind {other_text} overlap: leave one of them out.")
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    if one.port and one.port == other.port:
+        addresses = itertools.product(_resolve(one.host, one.port), _resolve(other.host, other.port))
+        return any(
+            family == other_family and (host == other_host or _ANY & {host, other_host})
+            for (family, _, _, (host, *_)), (other_family, _, _, (other_host, *_)) in addresses
+        )
+    if one.path is not None and other.path is not None:
+        return os.path.realpath(one.path) == os.path.realpath(other.path)
+    return one.descriptor is not None and one.descriptor == other.descriptor
 
 
 def _bind_place(place: Place) -> list[socket.socket]:
@@ -359,9 +390,9 @@ def _identity(path: str) -> tuple[int, int, int]:
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
-def _explained(error: OSError, place: str) -> OSError:
+def _explained(error: OSError, place: str, attempt: str = "bind") -> OSError:
     reason = error.strerror.lower() if error.strerror else str(error)
-    text = f"error while attempting to bind on {place}: {reason}"
+    text = f"error while attempting to {attempt} on {place}: {reason}"
     if advice := _ADVICE.get((place.partition(" ")[0], error.errno or 0)):
         text += f". {advice}"
     return OSError(error.errno, text) if error.errno else OSError(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -16,9 +17,15 @@ from types import FrameType
 from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.handlers import own
 from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
 from pronghorn.server import Server
 from pronghorn.signals import EXITS, ignore
+
+# Seconds for what the application has left when the server has ended: functions of atexit, threads, child processes.
+_REST = 5
+
+_log = logging.getLogger("pronghorn.error")
 
 
 def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
@@ -39,11 +46,13 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
         config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
         server = _Server(config, parent)
         # An exception of a signal's would leave a loop that is about to run in a state that cannot be closed.
-        _on_exit_signals(server.handle_exit)
+        _on_exit_signals(own(server.handle_exit))
         server.run(sockets)
     except StartupError as error:
         log.report(error)
         sys.exit(error.code)
+    finally:
+        threading.Thread(target=_end, daemon=True).start()
     if not server.started:
         sys.exit(StartupError.code)
 
@@ -84,12 +93,24 @@ def _attend(parent: Connection, patience: float) -> None:
         os._exit(1)
 
 
+def _end() -> None:
+    """End this process, whose interpreter would wait for ever for threads and child processes that do not end."""
+    time.sleep(_REST)
+    _log.warning("Ending without threads or child processes of the application, which do not end.")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    outlet.flush()
+    os._exit(1)
+
+
 def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for name in EXITS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), handler)
 
 
+@own
 def _leave(number: int, frame: FrameType | None) -> None:
     # A second signal would fail the end that the first one began; the parent kills what takes too long.
     # Not SIG_IGN: CPython complains of a signal that has come already.

@@ -212,6 +212,12 @@ def test_a_slow_start_is_no_timeout(gunicorn, connect):
     assert "TIMEOUT" not in server.log.text()
 
 
+def test_sigterm_ends_a_start_at_once(gunicorn):
+    server = gunicorn("under_gunicorn:app", "--graceful-timeout", "600", STARTS_FOR="600")
+    server.log.wait_for("Waiting for application startup")
+    assert server.stop() == 0
+
+
 def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
     server = gunicorn().wait_until_running()
     worker, _ = ask(connect(server))
@@ -254,6 +260,13 @@ def test_proxy_protocol_stops_gunicorn(gunicorn):
     server = gunicorn("under_gunicorn:app", "--proxy-protocol", "-w", "1")
     assert server.wait() == 3
     server.log.wait_for("proxy_protocol is not available")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
+def test_a_forked_child_ends_of_a_signal_as_elsewhere(gunicorn, connect, number, code):
+    client = connect(gunicorn("children:app").wait_until_running())
+    client.get(f"/killed?{number}")
+    assert int(client.read().body) == code
 
 
 @pytest.fixture

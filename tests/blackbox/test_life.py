@@ -1,5 +1,6 @@
 """From start to end of the process: lifespan, signals, drain and exit codes."""
 
+import re
 import signal
 import socket
 
@@ -12,8 +13,8 @@ def launch():
     """A function that launches a server which need not come up."""
     launched = []
 
-    def launch(app, *flags):
-        launched.append(Process(app, *flags))
+    def launch(app, *flags, **options):
+        launched.append(Process(app, *flags, **options))
         return launched[-1]
 
     yield launch
@@ -259,12 +260,50 @@ def test_a_port_that_is_in_use(launch):
     assert "running on" not in server.log.text()
 
 
-def test_a_lifespan_that_hangs_at_startup_can_be_ended(launch):
-    server = launch("life:hangs_at_startup", "--port", "0", "--timeout-graceful-shutdown", "1")
+@pytest.fixture
+def taken():
+    """A socket that is bound where another, which came first, listens."""
+    with socket.socket() as first, socket.socket() as second:
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        try:
+            second.bind(first.getsockname())
+        except OSError:
+            pytest.skip("two sockets cannot share an address here, even if none listens")
+        first.listen()
+        yield second
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2"), "tls"], ids=["one", "workers", "tls"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_where_it_cannot_listen_the_lifespan_is_stopped(launch, loop, flags, taken, certificates):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    if flags == "tls":
+        files = certificates.parameters
+        flags = ("--ssl-certfile", str(files["ssl_certfile"]), "--ssl-keyfile", str(files["ssl_keyfile"]))
+    flags = ("--loop", loop, *flags)
+    server = launch("life:whole", "--fd", str(taken.fileno()), *flags, pass_fds=[taken.fileno()])
+    assert server.wait() == 3
+    name = re.escape(repr(taken.getsockname()))
+    server.log.wait_for(rf"ERROR: .*while attempting to listen on address {name}: address already in use")
+    assert list(server.log).count("stopping") == server.log.text().count("startup complete") > 0
+    assert "Traceback" not in server.log.text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_signal_ends_a_startup_at_once(launch, loop, number, code):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = launch("life:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
     server.log.wait_for("hanging")
-    server.signal()
-    assert server.wait() == -signal.SIGTERM
+    server.signal(number)
+    assert server.wait() == code
+    assert "cleaning up" in server.log.text()
     assert "running on" not in server.log.text()
+    assert "Traceback" not in server.log.text()
 
 
 def test_a_lifespan_that_hangs_at_shutdown_can_be_ended(start):

@@ -642,7 +642,7 @@ def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reaso
     client = connect(server)  # after it, in the order of the queue
     client.send(GET)
     assert client.read().body == b"hello"
-    wait_until(lambda: not server.servers[0].handshakes)
+    wait_until(lambda: not server.servers[0].connecting)
     assert len(server.server_state.connections) == 1
     assert not [record for record in caplog.records if record.exc_info]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
