@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class Stream:
         """So many bytes."""
         data = b""
         while len(data) < size:
+            assert select.select([self.read_fd], [], [], PATIENCE)[0]
             data += os.read(self.read_fd, 65536)
         return data
 

@@ -141,10 +141,10 @@ class Outlet:
         else:
             try:
                 self._own = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            except OSError:  # not Linux, or another user's pipe
-                self._own = os.dup(self.fd)
+                self._held.callback(os.close, self._own)
+            except OSError:  # not Linux, another user's pipe, or no descriptor is left
+                self._own = self.fd
                 self._waits = True
-            self._held.callback(os.close, self._own)
         self._write = lambda data: os.write(self._own, data)
 
     def _has_opened_socket(self) -> bool:
@@ -152,7 +152,10 @@ class Outlet:
 
         if socket.getdefaulttimeout() is not None:  # which would set O_NONBLOCK
             return False
-        sock = socket.socket(fileno=os.dup(self.fd))
+        try:
+            sock = socket.socket(fileno=os.dup(self.fd))
+        except OSError:  # no descriptor is left
+            return False
         self._held.enter_context(sock)
         self._own = sock.fileno()
         self._write = lambda data: sock.send(data, socket.MSG_DONTWAIT)
