@@ -32,22 +32,25 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20.0
 # Of the server, in seconds: what a client leaves behind without a sign is gone a little later.
 TIMEOUT = 3
+# A response that goes on for longer than this behind its client is cancelled. What a mounted bridge of WSGI makes for nobody
+# has to end before, in a loop that a storm keeps busy.
+WRITE_TIMEOUT = 10
 GRACE = 5
 FLAGS = (
     # The server's own lines as JSON, so that others stand out; those of requests as they are by default, in batches.
     *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
     *("--limit-body-size", str(BODY_LIMIT)),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
-    *("--timeout-body", str(TIMEOUT), "--timeout-write", str(TIMEOUT)),
+    *("--timeout-body", str(TIMEOUT), "--timeout-write", str(WRITE_TIMEOUT)),
     *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),
     *("--timeout-graceful-shutdown", str(GRACE)),
 )
 # Within which the server is as it was when its clients have gone: its timeouts, and what a busy machine adds.
-SETTLED = 15.0
+SETTLED = WRITE_TIMEOUT + 15.0
 # Within which it has ended: an idle one, with clients that only keep connections.
 ENDED = GRACE + 10.0
 # What may be left of the memory of thousands of connections: fragments and caches, not one for each.
-MEMORY = 64 << 20
+MEMORY = 96 << 20
 # And of Python's blocks: one for each connection of a minute would be more.
 BLOCKS = 10_000
 # Connections that are kept when the server is told to end.
