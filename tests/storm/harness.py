@@ -32,8 +32,8 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20.0
 # Of the server, in seconds: what a client leaves behind without a sign is gone a little later.
 TIMEOUT = 3
-# A response that goes on for longer than this behind its client is cancelled. What a mounted bridge of WSGI makes for nobody
-# has to end before, in a loop that a storm keeps busy.
+# A response that goes on for longer than this behind its client is cancelled. What a mounted bridge of WSGI makes for
+# nobody has to end before, in a loop that a storm keeps busy.
 WRITE_TIMEOUT = 10
 GRACE = 5
 FLAGS = (
