@@ -4,6 +4,7 @@ from .scan cimport decimal, encode_fields, glue, same_name
 from .shared cimport Shared
 
 cdef Py_ssize_t COPIED
+cdef tuple BYTES
 cdef int NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE
 cdef dict STATUS_LINES
 cdef bytes CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED, CRLF

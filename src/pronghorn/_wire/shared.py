@@ -180,6 +180,13 @@ class Shared:
         # One more, since the clock's second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
 
+    def fields_beside(self, own_date, own_server):
+        """The default fields of a head in which the application has a Date or a Server of its own."""
+        fields = b"" if own_date or self.date is None else self.date
+        if not own_server:
+            fields += self.server
+        return fields + self.extra_fields
+
     def tick(self, now):
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
