@@ -145,6 +145,7 @@ class Config:
     timeout_body: float | None = 30
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
+    sendfile: bool = False
     forwarded_headers: ForwardedHeaders = "x-forwarded"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None

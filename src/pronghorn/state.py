@@ -89,6 +89,7 @@ class ServerState:
             websockets=config.ws != "none" and config.interface != "wsgi",
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
             proxies=_proxies(config, wire),
+            sendfile=config.sendfile,
         )
 
 

@@ -642,6 +642,24 @@ def test_malformed_early_hints(wire: Any, link: Any) -> None:
 # Files
 
 
+def test_what_is_left_of_a_declared_length(wire: Any) -> None:
+    encoder = make_encoder(wire)
+    assert encoder.left() == -1
+    encoder.start(200, [LENGTH_5], False)
+    assert encoder.left() == 5
+    encoder.body(b"he", True, [])
+    assert encoder.left() == 3
+    encoder.file(2, [])
+    assert encoder.left() == 1
+
+
+@pytest.mark.parametrize(("method", "fields"), [("GET", []), ("GET", [CHUNKED]), ("HEAD", [LENGTH_5])])
+def test_nothing_is_left_where_no_length_counts(wire: Any, method: str, fields: Any) -> None:
+    encoder = make_encoder(wire, method)
+    encoder.start(200, fields, False)
+    assert encoder.left() == -1
+
+
 def send_file(encoder: Any, size: int, more: bool = False) -> tuple[bool, bytes]:
     out: list[bytes] = []
     present = encoder.file(size, out)

@@ -33,6 +33,7 @@ cdef class Encoder:
     cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1
     cpdef Py_ssize_t trailers(self, headers, list out) except -1
     cpdef Py_ssize_t early_hints(self, links, list out) except -1
+    cpdef Py_ssize_t left(self)
     cpdef bint file(self, Py_ssize_t size, list out) except -1
     cpdef file_sent(self, Py_ssize_t size)
     cpdef file_end(self, list out)

@@ -201,6 +201,10 @@ class Encoder:
         out.append(block)
         return len(block)
 
+    def left(self):
+        """How much of a declared length is still to follow; -1 without one."""
+        return self._remaining if self._framing == LENGTH else -1
+
     def file(self, size, out):
         """Open a part of the body of `size` bytes that goes on the wire by other means; false if none of it may."""
         if self._framing == LENGTH:

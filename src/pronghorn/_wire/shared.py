@@ -84,7 +84,8 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
-    those that are trusted, None for none. `tick` is to be called once a second.
+    those that are trusted, None for none; `sendfile` offers the extensions for files. `tick` is to be called once a
+    second.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class Shared:
         websockets=True,
         zlib=None,
         proxies=None,
+        sendfile=False,
     ):
         self.limits = limits
         self.create_future = create_future
@@ -139,10 +141,11 @@ class Shared:
         self.extensions = {
             "http.response.trailers": {},
             "http.response.early_hint": {},
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-            "http.response.debug": {},
         }
+        if sendfile:
+            # Not without being asked: frameworks then send a file past whatever would read or change a body.
+            self.extensions["http.response.pathsend"] = {}
+            self.extensions["http.response.zerocopysend"] = {}
         self.scope = {
             "type": "http",
             "asgi": None,
