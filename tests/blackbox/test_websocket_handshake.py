@@ -4,6 +4,7 @@ import json
 import tempfile
 
 import pytest
+from served import Process
 from websocket_raw import CLOSE, TEXT, Noted, Socket, accepted, close_payload, frame, handshake
 
 
@@ -92,6 +93,22 @@ def test_the_answer_to_a_handshake(server, connect):
     assert fields == ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accepted()}"]
     assert not {"sec-websocket-protocol", "sec-websocket-extensions", "content-length"} & set(socket.answer.fields)
     socket.finish()
+
+
+def test_the_answer_is_spelt_as_uvicorns(server, connect):
+    """Clients on small devices compare names letter by letter."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("websockets")
+    theirs = Process("websocket_app:app", "--port", "0", "--ws", "websockets-sansio", module="uvicorn")
+    try:
+        theirs.wait_until_running()
+        offer = ("sec-websocket-protocol: one", "sec-websocket-extensions: permessage-deflate")
+        heads = [Socket(connect(each), "/greet?subprotocol=one", *offer).answer.head for each in (theirs, server)]
+    finally:
+        theirs.end()
+    expected, spelt = ({line.split(b":")[0] for line in head.split(b"\r\n")[1:]} - {b"server"} for head in heads)
+    assert {b"Upgrade", b"Connection", b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol"} < expected
+    assert spelt == expected
 
 
 def test_the_answer_has_the_default_fields(start, connect):
