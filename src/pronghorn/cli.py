@@ -79,6 +79,12 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("root_path", "The path under which a proxy has mounted the application."),
         _option("env_file", "Read environment variables from this file.", _EXISTING),
         _option("reset_contextvars", "Run each request in a fresh context.", is_flag=True),
+        _option(
+            "sendfile",
+            "Offer to send files for APP, which frameworks then leave to the server, past middleware that reads or"
+            " compresses bodies.",
+            is_flag=True,
+        ),
     ],
     "Where to listen": [
         _option("host", "Address or name; an empty one means every interface."),

@@ -150,6 +150,7 @@ class Config:
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
     send_after_disconnect: Literal["ignore", "raise"] = "ignore"
+    sendfile: bool = False
     forwarded_headers: ForwardedHeaders = "x-forwarded"
     underscored_headers: UnderscoredHeaders = "auto"
     log_format: Literal["text", "json"] = "text"

@@ -21,8 +21,8 @@ async def send_file(
 ) -> None:
     """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
 
-    Raises before anything is framed when there is no such file or part of it, and `OSError` when the file becomes
-    shorter meanwhile. A client that leaves is the request's to tell.
+    Raises before anything is framed when there is no such file or part of it, `OSError` when the file becomes shorter
+    meanwhile, `ValueError` when it was shorter than declared. A client that leaves is the request's to tell.
     """
     try:
         await _send_file(loop, transport, protocol, request, message)
@@ -37,26 +37,34 @@ async def _send_file(
     sender = _Sender(loop, transport, protocol, request)
     if message["type"] == "http.response.pathsend":
         with _open(message["path"]) as file:
-            await sender.send(file, *_part(file, 0, None), more=False)
+            await sender.send(file, 0, None, more=False)
     else:
-        file = message["file"]
-        if isinstance(file, io.TextIOBase):
-            raise TypeError("a file to send is opened in binary mode")
-        part = _part(file, message.get("offset"), message.get("count"))
-        await sender.send(file, *part, more=bool(message.get("more_body", False)))
+        file = _file(message["file"])
+        await sender.send(file, message.get("offset"), message.get("count"), more=bool(message.get("more_body", False)))
 
 
-def _open(path: str) -> io.FileIO:
-    if not os.path.isabs(path):
-        raise ValueError(f"a path to send is absolute, not {path!r}")
-    return open(path, "rb", buffering=0)
+def _open(path: str | bytes | os.PathLike[Any]) -> io.FileIO:
+    # `fspath` refuses a number, which `open` would take for a descriptor, and close.
+    return open(os.fspath(path), "rb", buffering=0)
 
 
-def _part(file: Any, offset: int | None, count: int | None) -> tuple[int, int]:
-    """Where the part begins, by default where the file stands, and its size: `count` bytes, or as many as there are."""
+def _file(file: Any) -> Any:
+    """`file` as an object; it may be the number of a descriptor, which stays the application's."""
+    if isinstance(file, io.TextIOBase):
+        raise TypeError("a file to send is opened in binary mode")
+    return io.FileIO(file, "rb", closefd=False) if isinstance(file, int) else file
+
+
+def _part(file: Any, offset: int | None, count: int | None, left: int) -> tuple[int, int]:
+    """Where the part begins, by default where the file stands, and its size: `count` bytes, or as many as there are.
+
+    Without a count it ends with the `left` bytes of the declared length, -1 for none: the file may have grown.
+    """
     start = file.tell() if offset is None else offset
     if start < 0 or (count is not None and count < 0):
         raise ValueError(f"not a part of a file: {count} bytes from {start}")
+    if count is None and left >= 0:
+        count = left
     rest = max(0, os.fstat(file.fileno()).st_size - start)
     return start, rest if count is None else min(count, rest)
 
@@ -71,7 +79,8 @@ class _Sender:
         self._connection = protocol.connection
         self._request = request
 
-    async def send(self, file: Any, start: int, size: int, more: bool) -> None:
+    async def send(self, file: Any, offset: int | None, count: int | None, more: bool) -> None:
+        start, size = _part(file, offset, count, self._request.encoder.left())
         present = self._request.begin_file(size)
         if present:
             self._connection.flush()

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import hashlib
 import json
+import os
 import sys
 import tempfile
+from pathlib import Path
 from urllib.parse import parse_qs
 
 PIECE = bytes(range(256)) * 256  # 64 KiB
@@ -246,10 +248,18 @@ async def file(scope, receive, send):
     """A file of `size` bytes by `pathsend`."""
     size = int(query(scope)["size"])
     with tempfile.NamedTemporaryFile() as made:
-        made.write((PIECE * (size // len(PIECE) + 1))[:size])
+        made.write(_content(size))
         made.flush()
         await start(send, 200, *[(b"content-length", b"%d" % size)] * ("length" in query(scope)))
         await send({"type": "http.response.pathsend", "path": made.name})
+
+
+def _content(size):
+    return (PIECE * (size // len(PIECE) + 1))[:size]
+
+
+def _relative(path):
+    return os.path.relpath(path)
 
 
 async def no_file(scope, receive, send):
@@ -270,6 +280,63 @@ async def parts_of_file(scope, receive, send):
         await send({**zerocopy, "count": 5})
         await body(send, b"|", True)
         await send({**zerocopy, "more_body": False})
+
+
+async def file_at(scope, receive, send):
+    """A file by a path of the type `kind`, from where the server runs or from the root."""
+    asked = query(scope)
+    with tempfile.NamedTemporaryFile() as made:
+        made.write(_content(300_000))
+        made.flush()
+        types = {"str": str, "bytes": os.fsencode, "Path": Path, "int": lambda _: os.dup(made.fileno())}
+        path = types[asked["kind"]](_relative(made.name) if asked["place"] == "relative" else made.name)
+        await start(send)
+        await send({"type": "http.response.pathsend", "path": path})
+
+
+async def descriptor(scope, receive, send):
+    """A file by the number of its descriptor, opened as baize does."""
+    with tempfile.NamedTemporaryFile() as made:
+        made.write(_content(300_000))
+        made.flush()
+        opened = os.open(made.name, os.O_RDONLY)
+        try:
+            await start(send, 200, (b"content-length", b"300000"))
+            await send({"type": "http.response.zerocopysend", "file": opened, "offset": 0, "count": 300_000})
+        finally:
+            os.close(opened)
+
+
+async def parts_by_descriptor(scope, receive, send):
+    """As `parts_of_file`, by the number of the descriptor; then whether that is open."""
+    with tempfile.TemporaryFile() as made:
+        made.write(b"0123456789" * 100_000)
+        made.flush()
+        await start(send)
+        zerocopy = {"type": "http.response.zerocopysend", "file": made.fileno(), "more_body": True}
+        await send({**zerocopy, "offset": 5, "count": 3})
+        await body(send, b"|", True)
+        await send({**zerocopy, "count": 5})
+        await body(send, b"|", True)
+        os.lseek(made.fileno(), 20, os.SEEK_SET)
+        await send(zerocopy)
+        os.fstat(made.fileno())
+        await body(send, b"|open")
+
+
+async def changed(scope, receive, send):
+    """A file of `size` bytes where `declared` were said, `how` being path, file or its whole count."""
+    asked = query(scope)
+    size = int(asked["size"])
+    with tempfile.NamedTemporaryFile() as made:
+        made.write(_content(size))
+        made.flush()
+        await start(send, 200, (b"content-length", asked["declared"].encode()))
+        if asked["how"] == "path":
+            await send({"type": "http.response.pathsend", "path": made.name})
+        else:
+            count = {"count": size} if asked["how"] == "count" else {}
+            await send({"type": "http.response.zerocopysend", "file": made, "offset": 0, **count})
 
 
 async def shrinking_file(scope, receive, send):
@@ -339,13 +406,16 @@ async def counts(scope, receive, send):
 PATHS = {
     "/": hello,
     "/background": background,
+    "/changed": changed,
     "/counts": counts,
+    "/descriptor": descriptor,
     "/digest": digest,
     "/echo": echo,
     "/echo-parts": echo_parts,
     "/endless": endless,
     "/fail": fail,
     "/file": file,
+    "/file-at": file_at,
     "/file-cancelled": file_cancelled,
     "/file-left": file_left,
     "/form": form,
@@ -356,6 +426,7 @@ PATHS = {
     "/left": left,
     "/listen": listen,
     "/no-file": no_file,
+    "/parts-by-descriptor": parts_by_descriptor,
     "/parts-of-file": parts_of_file,
     "/quit": leave_python,
     "/set": set_event,

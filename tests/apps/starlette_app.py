@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 SIZE = 3_000_000
@@ -40,6 +40,11 @@ async def stream(request):
             yield f"{number}\n"
 
     return StreamingResponse(parts(), media_type="text/plain")
+
+
+async def forwarded(request):
+    """What another server has answered in chunks, its content and its fields."""
+    return Response(b"from elsewhere", headers={"transfer-encoding": "chunked", "x-mine": "yes"})
 
 
 async def ticks(request):
@@ -123,6 +128,7 @@ ROUTES = [
     Route("/disconnected", disconnected),
     Route("/fail", fail),
     Route("/file", file),
+    Route("/forwarded", forwarded),
     Route("/partial", partial, methods=["POST"]),
     Route("/show", show, methods=["GET", "POST"]),
     Route("/stream", stream),

@@ -57,7 +57,7 @@ class Client:
         fields = {}
         for line in lines:
             name, value = line.split(": ", 1)
-            fields.setdefault(name, []).append(value)
+            fields.setdefault(name.lower(), []).append(value)
         status = int(first.split(" ")[1])
         if without_body or status < 200 or status in (204, 304):
             body = b""

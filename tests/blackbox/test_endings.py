@@ -129,7 +129,7 @@ def test_slow_reader_that_reads_on_gets_everything(serve, file, tmp_path):
         else:
             await send({"type": "http.response.body", "body": bytes(size)})
 
-    _, connect = serve(app, timeout_write=1)
+    _, connect = serve(app, timeout_write=1, sendfile=True)
     client = connect(receive_buffer=65536)
     client.get("/", "connection: close")
     client.rest_until(b"\r\n\r\n")

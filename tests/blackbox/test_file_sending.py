@@ -9,6 +9,12 @@ import pytest
 PIECE = bytes(range(256)) * 256
 
 
+@pytest.fixture
+def bare(shared_servers, variant):
+    """tests/apps/bare.py on every variant, with the extensions for files."""
+    return shared_servers("bare:app", *variant, "--sendfile")
+
+
 def content(size):
     return (PIECE * (size // len(PIECE) + 1))[:size]
 
@@ -61,11 +67,64 @@ def test_parts_of_a_file_go_with_other_parts(bare, connect):
     assert get(connect, bare, "/parts-of-file").body == b"567|56789|0123456789"
 
 
-@pytest.mark.parametrize("path", ["/no/such/file", "relative", "/"])
+@pytest.mark.parametrize("path", ["/no/such/file", "no/such/file", "/", ""])
 def test_a_file_that_cannot_be_had_is_a_500(bare, connect, path):
     answer = get(connect, bare, f"/no-file?path={path}")
     assert answer.status == 500
     assert answer.body == b"Internal Server Error"
+
+
+@pytest.mark.parametrize("kind", ["str", "bytes", "Path"])
+@pytest.mark.parametrize("place", ["absolute", "relative"])
+def test_a_path_may_be_of_each_type(bare, connect, kind, place):
+    assert get(connect, bare, f"/file-at?kind={kind}&place={place}").body == content(300_000)
+
+
+def test_a_path_is_not_a_descriptor(bare, connect):
+    client = connect(bare)
+    client.get("/file-at?kind=int&place=absolute")
+    assert client.read().status == 500
+    assert get(connect, bare, "/").body == b"hello"
+
+
+def test_a_descriptor_may_be_a_number(bare, connect):
+    answer = get(connect, bare, "/descriptor")
+    assert answer.field("content-length") == "300000"
+    assert answer.body == content(300_000)
+
+
+def test_parts_by_a_descriptor(bare, connect):
+    """It moves with what is sent, and stays the application's."""
+    assert get(connect, bare, "/parts-by-descriptor").body == b"567|89012|" + b"0123456789" * 99_998 + b"|open"
+
+
+@pytest.mark.parametrize("how", ["path", "file"])
+def test_a_file_that_has_grown_sends_what_was_declared(bare, connect, how):
+    client = connect(bare)
+    for _ in range(2):
+        client.get(f"/changed?size=300000&declared=200000&how={how}")
+        assert client.read().body == content(200_000)
+
+
+@pytest.mark.parametrize("how", ["path", "file"])
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_file_that_has_shrunk_breaks_the_answer_off(bare, connect, how, size):
+    client = connect(bare)
+    client.get(f"/changed?size={size}&declared=200000&how={how}")
+    assert client.read_head().field("content-length") == "200000"
+    assert client.rest() == content(size)
+
+
+def test_more_of_a_file_than_was_declared_is_a_500(bare, connect):
+    answer = get(connect, bare, "/changed?size=300000&declared=200000&how=count")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+
+
+def test_files_are_not_sent_without_the_flag(start, connect):
+    server = start("bare:app")
+    answer = get(connect, server, "/file?size=10")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    server.log.wait_for("^RuntimeError: 'http.response.pathsend' is not offered without --sendfile$")
 
 
 def test_a_file_that_becomes_shorter_breaks_the_answer_off(bare, connect):
@@ -84,7 +143,7 @@ def test_a_client_that_leaves_in_the_middle_ends_the_sending(bare, connect):
 
 
 def test_a_client_that_leaves_a_file_is_not_logged_as_an_error(start, connect, variant):
-    server = start("bare:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
+    server = start("bare:app", "--sendfile", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
     client = connect(server)
     client.get("/file-left?name=file-left")
     assert client.read_head().status == 200
@@ -97,7 +156,7 @@ def test_a_client_that_leaves_a_file_is_not_logged_as_an_error(start, connect, v
 
 
 def test_a_file_whose_sending_is_cancelled_breaks_the_answer_off(start, connect, variant):
-    server = start("bare:app", "--loop", variant[1], form=variant[0])
+    server = start("bare:app", "--sendfile", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file-cancelled?name=cancelled")
     assert client.read_head().status == 200
@@ -114,7 +173,7 @@ def test_a_file_whose_sending_is_cancelled_breaks_the_answer_off(start, connect,
 def test_a_reader_that_stops_is_cut_off(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    server = start("bare:app", "--loop", loop, "--timeout-write", "1", "--send-after-disconnect", "raise")
+    server = start("bare:app", "--sendfile", "--loop", loop, "--timeout-write", "1", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/file-left?name=stopped")
     assert client.read_head().status == 200

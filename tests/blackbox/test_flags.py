@@ -163,7 +163,7 @@ def path():
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 def test_a_unix_socket(start, connect, variant, path):
-    server = start("bare:app", "--uds", path, "--loop", variant[1], form=variant[0])
+    server = start("bare:app", "--uds", path, "--loop", variant[1], "--sendfile", form=variant[0])
     server.log.wait_for(rf"running on unix socket {path} \(Press CTRL\+C to quit\)")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
     scope = json.loads(ask(connect(path), "/scope").body)

@@ -48,6 +48,14 @@ def test_starlette_streams(starlette, client, prefix):
 
 
 @pytest.mark.parametrize("prefix", ["", "/stamped"])
+def test_starlette_forwards_what_came_in_chunks(starlette, client, prefix):
+    answer = client.get(f"{starlette}{prefix}/forwarded")
+    assert (answer.status_code, answer.text) == (200, "from elsewhere")
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize("prefix", ["", "/stamped"])
 def test_starlette_sends_a_file(starlette, client, prefix):
     answer = client.get(f"{starlette}{prefix}/file")
     assert answer.headers["content-length"] == "3000000"

@@ -295,7 +295,7 @@ def test_stream_is_logged_at_its_end(start, connect):
 
 
 def test_size_of_a_file(start, connect, variant):
-    server = start("bare:app", "--access-log-format", "%(B)s", "--loop", variant[1], form=variant[0])
+    server = start("bare:app", "--access-log-format", "%(B)s", "--sendfile", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file?size=600000")
     assert len(client.read().body) == 600000

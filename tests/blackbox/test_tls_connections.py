@@ -142,7 +142,9 @@ def test_files(serve, certificates, tmp_path):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.pathsend", "path": str(path)})
 
-    with httpx.Client(verify=certificates.trust(), base_url=f"https://localhost:{serve(app).port}") as client:
+    with httpx.Client(
+        verify=certificates.trust(), base_url=f"https://localhost:{serve(app, sendfile=True).port}"
+    ) as client:
         assert client.get("/").content == PIECE * 20
 
 

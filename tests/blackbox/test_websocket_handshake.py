@@ -4,6 +4,7 @@ import json
 import tempfile
 
 import pytest
+from served import Process
 from websocket_raw import CLOSE, TEXT, Noted, Socket, accepted, close_payload, frame, handshake
 
 
@@ -29,7 +30,6 @@ def shake(connect, server, *arguments, **replaced):
         ({"sec_websocket_key": "dGhlIHNhbXBsZSBub25j"}, 400),
         ({"sec_websocket_key": "?" * 22 + "=="}, 400),
         ({"sec_websocket_key": ""}, 400),
-        ({"sec_websocket_protocol": "a, a"}, 400),
         ({"sec_websocket_protocol": "a b"}, 400),
         ({"sec_websocket_extensions": "permessage-deflate; ="}, 400),
         ({"content_length": "4"}, 400),
@@ -92,11 +92,26 @@ def test_the_other_implementations_are_this_one(start, connect, name):
 def test_the_answer_to_a_handshake(server, connect):
     socket = Socket(connect(server))
     assert socket.answer.head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
-    assert socket.answer.field("upgrade").lower() == "websocket"
-    assert socket.answer.field("connection").lower() == "upgrade"
-    assert socket.answer.field("sec-websocket-accept") == accepted()
+    fields = socket.answer.head.decode().split("\r\n")[1:4]
+    assert fields == ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accepted()}"]
     assert not {"sec-websocket-protocol", "sec-websocket-extensions", "content-length"} & set(socket.answer.fields)
     socket.finish()
+
+
+def test_the_answer_is_spelt_as_uvicorns(server, connect):
+    """Clients on small devices compare names letter by letter."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("websockets")
+    theirs = Process("websocket_app:app", "--port", "0", "--ws", "websockets-sansio", module="uvicorn")
+    try:
+        theirs.wait_until_running()
+        offer = ("sec-websocket-protocol: one", "sec-websocket-extensions: permessage-deflate")
+        heads = [Socket(connect(each), "/greet?subprotocol=one", *offer).answer.head for each in (theirs, server)]
+    finally:
+        theirs.end()
+    expected, spelt = ({line.split(b":")[0] for line in head.split(b"\r\n")[1:]} - {b"server"} for head in heads)
+    assert {b"Upgrade", b"Connection", b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol"} < expected
+    assert spelt == expected
 
 
 def test_the_answer_has_the_default_fields(start, connect):
@@ -113,6 +128,17 @@ def test_a_subprotocol_that_was_chosen(server, connect):
     )
     assert socket.answer.field("sec-websocket-protocol") == "two"
     assert json.loads(socket.read_text())["subprotocols"] == ["one", "two", "three"]
+
+
+def test_a_subprotocol_that_was_offered_twice(server, connect):
+    socket = Socket(connect(server), "/greet?subprotocol=one", "sec-websocket-protocol: one, two, one")
+    assert b"\r\nSec-WebSocket-Protocol: one\r\n" in socket.answer.head
+    assert json.loads(socket.read_text())["subprotocols"] == ["one", "two", "one"]
+
+
+@pytest.mark.parametrize("name", ["Server", "date"])
+def test_the_applications_own_server_and_date(server, connect, name):
+    assert Socket(connect(server), f"/greet?header={name}:mine").answer.fields[name.lower()] == ["mine"]
 
 
 def test_no_subprotocol_need_be_chosen(server, connect):
@@ -187,6 +213,7 @@ def test_a_denial_of_ones_own(server, connect):
     assert (answer.status, answer.body) == (401, b"who are you?")
     assert answer.field("www-authenticate") == "Basic"
     assert answer.field("content-type") == "text/plain"
+    assert answer.field("content-length") == "12"
     first, again, *errors = noted.at_end()
     assert first["type"] == "websocket.disconnect"
     assert again == first

@@ -11,6 +11,8 @@ Conversations = Mapping[str, Sequence[Exchange]]
 
 # What apps/starlette.py imports.
 MIDDLEWARE = ("starlette", "starlette_exporter", "python_multipart", "itsdangerous", "opentelemetry.sdk")
+# What apps/middleware.py imports.
+MIDDLEWARE_OF_OTHERS = ("starlette", "brotli_asgi", "zstd_asgi", "slowapi", "baize", "flask", "a2wsgi")
 
 COMPILED = ("compiled",)
 BOTH = ("compiled", "interpreted")
@@ -85,6 +87,23 @@ def file(path: str, masks: Sequence[str] = ()) -> Sequence[Exchange]:
 def through(prefix: str) -> Conversations:
     """The common conversations behind the middleware that is mounted at `prefix`."""
     return {f"{prefix.strip('/')}-{name}": each for name, each in common(prefix).items()}
+
+
+def behind(
+    prefix: str,
+    headers: Mapping[str, str] | None = None,
+    masks: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> Sequence[Exchange]:
+    """What apps/middleware.py answers behind the middleware at `prefix`."""
+    paths = [path for path in ("/show", "/stream", "/file", "/static/file.txt", "/show") if path not in without]
+    ranged = {**(headers or {}), "range": "bytes=10-29"}
+    return [
+        *(get(prefix + path, headers=headers or {}, masks=masks) for path in paths),
+        head(f"{prefix}/file", headers=headers or {}, masks=masks),
+        get(f"{prefix}/file", headers=ranged, masks=masks),
+        get(f"{prefix}/nowhere", headers=headers or {}, masks=masks),
+    ]
 
 
 STARLETTE: Conversations = {
@@ -174,6 +193,19 @@ FALCON: Conversations = {
 BLACKSHEEP = common(without=("file",))
 
 SANIC = common()
+
+# How long a limit still lasts, and what is left of it.
+LIMIT = (r"^\d{10}(\.\d+)?$", r"^\d\d?$", r"^9\d\d$")
+BEHIND_OTHERS: Conversations = {
+    "brotli": behind("/brotli", {"accept-encoding": "br"}),
+    "brotli-plain": behind("/brotli", {"accept-encoding": "identity"}),
+    "zstd": behind("/zstd", {"accept-encoding": "zstd"}),
+    "limited": behind("/limited", masks=LIMIT),
+    "limited-asgi": behind("/limited-asgi", masks=LIMIT, without=("/stream",)),
+    "reading": behind("/reading"),
+    "baize": file("/baize/file"),
+    "wsgi": [get("/wsgi/show?a=1"), *file("/wsgi/file"), get("/wsgi/stream"), *file("/wsgi/static/file.txt")],
+}
 
 FLASK: Conversations = {
     **common(),
@@ -272,6 +304,7 @@ MCP: Conversations = {
 
 FRAMEWORKS = {
     "starlette": Framework("starlette", MIDDLEWARE, STARLETTE, BOTH),
+    "middleware": Framework("middleware", MIDDLEWARE_OF_OTHERS, BEHIND_OTHERS, BOTH),
     "fastapi": Framework("fastapi", ("fastapi", "python_multipart"), FASTAPI, BOTH),
     "django": Framework("django", ("django",), DJANGO, BOTH),
     "channels": Framework("channels", ("django", "channels"), CHANNELS),
@@ -290,11 +323,6 @@ FRAMEWORKS = {
 NO_LENGTH_IN_204 = Difference(
     ("content-length",), "A 204 bears no Content-Length (RFC 9110 section 8.6), whatever the application says."
 )
-FILE_PAST_GZIP = Difference(
-    ("content-encoding", "content-length", "vary"),
-    "Where a server sends files by their path, Starlette hands that over, and its GZipMiddleware lets it through.",
-)
-CHUNKED_FILE_PAST_GZIP = Difference((*FILE_PAST_GZIP.names, "transfer-encoding"), FILE_PAST_GZIP.reason)
 TWO_LENGTHS = Difference(
     ("status", "reason", "broken", "content-type", "content-length", "connection"),
     "BlackSheep gives the answer to HEAD two lengths, 6290 and 0: a client breaks off where uvicorn sends both, and"
@@ -307,11 +335,5 @@ DIFFERENCES: Mapping[tuple[str, str], Difference] = {
     ("quart", "GET /empty"): NO_LENGTH_IN_204,
     ("blacksheep", "GET /empty"): NO_LENGTH_IN_204,
     ("blacksheep", "HEAD /static/file.txt"): TWO_LENGTHS,
-    ("starlette", "GET /zipped/file"): FILE_PAST_GZIP,
-    ("starlette", "GET /zipped/file +if-modified-since"): FILE_PAST_GZIP,
-    ("starlette", "GET /zipped/static/file.txt"): FILE_PAST_GZIP,
-    ("starlette", "GET /all/file"): CHUNKED_FILE_PAST_GZIP,
-    ("starlette", "GET /all/file +if-modified-since"): CHUNKED_FILE_PAST_GZIP,
-    ("starlette", "GET /all/static/file.txt"): CHUNKED_FILE_PAST_GZIP,
 }
 """What a client of pronghorn sees otherwise than one of uvicorn, by framework and exchange."""

@@ -39,7 +39,7 @@ GRACE = 5
 FLAGS = (
     # The server's own lines as JSON, so that others stand out; those of requests as they are by default, in batches.
     *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
-    *("--limit-body-size", str(BODY_LIMIT)),
+    *("--sendfile", "--limit-body-size", str(BODY_LIMIT)),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
     *("--timeout-body", str(TIMEOUT), "--timeout-write", str(WRITE_TIMEOUT)),
     *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),

@@ -531,7 +531,7 @@ def test_its_error_keeps_no_cycle_alive(wire):
     gc.disable()
     try:
         for _ in range(10):
-            drive(rig.request.send({"type": "http.response.debug"}))
+            drive(rig.request.send({"type": "http.response.early_hint"}))
         assert gc.collect() == 0
     finally:
         gc.enable()

@@ -10,13 +10,8 @@ from pronghorn.errors import ClientDisconnected
 
 DISCONNECT = {"type": "http.disconnect"}
 CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-EXTENSIONS = (
-    "http.response.trailers",
-    "http.response.early_hint",
-    "http.response.pathsend",
-    "http.response.zerocopysend",
-    "http.response.debug",
-)
+EXTENSIONS = ("http.response.trailers", "http.response.early_hint")
+FILES = ("http.response.pathsend", "http.response.zerocopysend")
 
 
 def scope_of(wire, data=GET, **options):
@@ -85,7 +80,13 @@ def test_scope_has_exact_types(wire):
 def test_scope_of_http10(wire):
     scope = scope_of(wire, b"GET / HTTP/1.0\r\n\r\n")
     assert scope["http_version"] == "1.0"
-    assert set(scope["extensions"]) == {"http.response.pathsend", "http.response.zerocopysend", "http.response.debug"}
+    assert scope["extensions"] == {}
+
+
+def test_extensions_for_files_where_they_are_asked_for(wire):
+    assert scope_of(wire, sendfile=True)["extensions"] == {name: {} for name in EXTENSIONS + FILES}
+    http10 = scope_of(wire, b"GET / HTTP/1.0\r\n\r\n", sendfile=True)
+    assert http10["extensions"] == {name: {} for name in FILES}
 
 
 def test_client_may_be_unknown(wire):
@@ -285,6 +286,7 @@ def test_receive_does_nothing_before_it_is_driven(wire):
         {"type": "http.response.trailers", "headers": []},
         {"type": "http.response.pathsend", "path": "/a"},
         {"type": "http.response.zerocopysend", "file": None},
+        {"type": "http.response.debug", "info": {}},
         {"type": "websocket.accept"},
         {"type": "http.request"},
         {"type": "unknown"},
@@ -667,22 +669,26 @@ def test_early_hint_cannot_inject(wire):
     assert rig.take() == b""
 
 
-def test_debug_leaves_no_trace(wire):
-    rig = Rig(wire)
-    rig.receive(GET)
-    drive(rig.request.send({"type": "http.response.debug", "info": {"template": "a"}}))
-    ok(rig.request)
-    assert rig.take() == OK
-
-
 # Files
 
 
-@pytest.mark.parametrize("kind", ["http.response.pathsend", "http.response.zerocopysend"])
+@pytest.mark.parametrize("kind", FILES)
 def test_files_are_the_owners_to_send(wire, kind):
-    rig = started(wire)
+    rig = Rig(wire, sendfile=True)
+    rig.receive(GET)
+    start(rig.request)
     drive(rig.request.send({"type": kind}))
     assert rig.calls == ["send_file"]
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_that_were_not_offered(wire, kind):
+    rig = started(wire, (b"content-length", b"2"))
+    with pytest.raises(RuntimeError, match="not offered without --sendfile"):
+        drive(rig.request.send({"type": kind, "path": "/a", "file": 0}))
+    assert rig.calls == []
+    body(rig.request, b"ok")
+    assert rig.take() == OK
 
 
 def test_file_of_a_declared_length(wire):

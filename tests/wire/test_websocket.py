@@ -30,8 +30,8 @@ from pronghorn.errors import ClientDisconnected
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 SWITCH = (
-    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
-    b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 )
 DENIED = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 CONNECT = {"type": "websocket.connect"}
@@ -268,18 +268,25 @@ def test_accept_in_full(wire: Any) -> None:
     socket.say("accept", subprotocol="b", headers=[(b"Set-Cookie", b"c=d"), [b"x-e", b"f"]])
     assert socket.take().split(b"\r\n") == [
         b"HTTP/1.1 101 Switching Protocols",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
         b"server: pronghorn",
         b"x-default: 1",
-        b"upgrade: websocket",
-        b"connection: Upgrade",
-        b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-        b"sec-websocket-protocol: b",
-        b"sec-websocket-extensions: permessage-deflate; server_max_window_bits=12",
+        b"Sec-WebSocket-Protocol: b",
+        b"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12",
         b"set-cookie: c=d",
         b"x-e: f",
         b"",
         b"",
     ]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_the_applications_date_and_server_win(wire: Any, kind: Any) -> None:
+    socket = Socket(wire, date=True, server=b"pronghorn", fields=[(b"x-default", b"1")])
+    socket.say("accept", headers=[(kind(b"Server"), b"mine"), (kind(b"Date"), b"then")])
+    assert socket.take() == SWITCH + b"x-default: 1\r\nserver: mine\r\ndate: then\r\n\r\n"
 
 
 def test_accept_has_a_date(wire: Any) -> None:
@@ -314,7 +321,7 @@ def test_a_wrong_accept_can_be_made_good(wire: Any, more: dict[str, Any]) -> Non
         socket.say("accept", **more)
     assert socket.take() == b""
     socket.say("accept", subprotocol="chat")
-    assert socket.take() == SWITCH + b"sec-websocket-protocol: chat\r\n\r\n"
+    assert socket.take() == SWITCH + b"Sec-WebSocket-Protocol: chat\r\n\r\n"
 
 
 def test_messages_may_follow_the_acceptance_at_once(wire: Any) -> None:
@@ -1498,23 +1505,40 @@ def test_a_denial_in_the_applications_words(wire: Any) -> None:
 
 
 def test_a_denial_in_parts(wire: Any) -> None:
+    """It waits for its end, to be given a length."""
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
     socket.say("http.response.body", body=b"a", more_body=True)
-    assert socket.take().endswith(b"\r\n\r\n1\r\na\r\n")
-    assert socket.calls == []
-    socket.say("http.response.body", body=b"b")
-    assert socket.take() == b"1\r\nb\r\n0\r\n\r\n"
+    assert (socket.take(), socket.calls, socket.denied) == (b"", [], [])
+    socket.say("http.response.body", body=bytearray(b"b"))
+    assert socket.take() == b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab"
     assert (socket.calls, len(socket.denied)) == (["close"], 1)
 
 
-def test_a_denial_waits_above_the_high_water_mark(wire: Any) -> None:
+def test_a_denial_without_a_body(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
-    socket.connection.pause_writing()
-    step = Under(socket.session.send({"type": "websocket.http.response.body", "body": b"a", "more_body": True}))
-    socket.connection.resume_writing()
-    assert step.goes_on() is None
+    socket.say("http.response.body")
+    assert socket.take() == b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def test_a_denial_that_says_chunked(wire: Any) -> None:
+    socket = Socket(wire)
+    socket.say("http.response.start", status=400, headers=[(b"Transfer-Encoding", b"chunked")])
+    socket.say("http.response.body", body=b"a")
+    assert socket.take() == (
+        b"HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n1\r\na\r\n0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("body", ["text", 5, None])
+def test_a_denial_whose_body_is_not_bytes(wire: Any, body: Any) -> None:
+    socket = Socket(wire)
+    socket.say("http.response.start", status=400)
+    with pytest.raises(TypeError):
+        socket.say("http.response.body", body=body)
+    socket.say("http.response.body", body=b"a")
+    assert socket.take().endswith(b"content-length: 1\r\nconnection: close\r\n\r\na")
 
 
 @pytest.mark.parametrize("kind", ["close", "http.response.body"])
@@ -1532,8 +1556,13 @@ def test_the_application_is_told_that_it_has_denied(wire: Any, kind: str) -> Non
 
 @pytest.mark.parametrize(
     "more",
-    [{"status": 700}, {"status": "x"}, {"status": 200, "headers": [(b"a b", b"c")]}],
-    ids=["status", "type of status", "field"],
+    [
+        {"status": 700},
+        {"status": "x"},
+        {"status": 200, "headers": [(b"a b", b"c")]},
+        {"status": 200, "headers": [(b"content-length", b"x")]},
+    ],
+    ids=["status", "type of status", "field", "length"],
 )
 def test_a_wrong_denial_can_be_made_good(wire: Any, more: dict[str, Any]) -> None:
     socket = Socket(wire)

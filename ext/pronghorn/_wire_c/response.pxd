@@ -4,6 +4,7 @@ from .scan cimport decimal, encode_fields, glue, same_name
 from .shared cimport Shared
 
 cdef Py_ssize_t COPIED
+cdef tuple BYTES
 cdef int NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE
 cdef dict STATUS_LINES
 cdef bytes CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED, CRLF
@@ -32,6 +33,7 @@ cdef class Encoder:
     cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1
     cpdef Py_ssize_t trailers(self, headers, list out) except -1
     cpdef Py_ssize_t early_hints(self, links, list out) except -1
+    cpdef Py_ssize_t left(self)
     cpdef bint file(self, Py_ssize_t size, list out) except -1
     cpdef file_sent(self, Py_ssize_t size)
     cpdef file_end(self, list out)

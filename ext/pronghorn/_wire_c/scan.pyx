@@ -5,7 +5,7 @@ Every loop is bounded by `end` or by the CRLF that the caller found before it; `
 takes.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.time cimport monotonic as read_monotonic
@@ -213,7 +213,7 @@ cdef inline bint take_pair(object pair, PyObject** name, PyObject** value) noexc
         value[0] = <PyObject*>PyList_GET_ITEM(pair, 1)
     else:
         return False
-    return PyBytes_Check(<object>name[0]) and PyBytes_Check(<object>value[0])
+    return PyBytes_CheckExact(<object>name[0]) and PyBytes_CheckExact(<object>value[0])
 
 
 cpdef bytes encode_fields(list fields):

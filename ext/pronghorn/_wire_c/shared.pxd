@@ -28,4 +28,5 @@ cdef class Shared:
     cdef public Py_ssize_t total_requests
     cdef readonly long now
 
+    cpdef bytes fields_beside(self, bint own_date, bint own_server)
     cpdef long deadline(self, long seconds) except -1

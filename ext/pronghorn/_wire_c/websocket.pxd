@@ -4,6 +4,7 @@ from .exchange cimport Exchange, as_bytes
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
 from .request cimport Request
+from .response cimport Encoder, checked_fields
 
 cdef int CONNECTING, DENYING, OPEN, CLOSING, CLOSED
 cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT
@@ -17,6 +18,9 @@ cdef class WebSocket(Exchange):
     cdef Request _request
     cdef Channel _channel
     cdef int _state
+    # The response instead.
+    cdef dict _denial
+    cdef list _denial_parts
     # Messages on their way to the application.
     cdef Reader _reader
     cdef list _messages
@@ -51,7 +55,8 @@ cdef class WebSocket(Exchange):
     cdef _send(self, dict message)
     cdef _send_frame(self, int opcode, bytes payload)
     cdef _accept(self, dict message)
-    cdef _deny(self, str kind, dict message)
+    cdef _begin_denial(self, dict message)
+    cdef _go_on_denying(self, dict message)
     cdef _close_with(self, int code, str reason)
     cdef _fail(self, int code, str reason)
     cdef _finish_closing(self)

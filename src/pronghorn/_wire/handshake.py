@@ -10,7 +10,6 @@ from .deflate import negotiate
 from .head import members
 from .response import checked_fields
 from .rules import LENGTH, NO_BODY
-from .scan import encode_fields
 
 VERSION = b"13"
 # What goes with 426 (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
@@ -19,6 +18,12 @@ UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", VERSI
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# How uvicorn spells what clients look for: some compare letter by letter. All other names are in lower case.
+_SPELLING = {
+    b"sec-websocket-protocol": b"Sec-WebSocket-Protocol",
+    b"sec-websocket-extensions": b"Sec-WebSocket-Extensions",
+}
 
 # Fields of the answer that are the server's own.
 _RESERVED = frozenset(
@@ -44,7 +49,8 @@ class Handshake:
         self.deflate = deflate
 
     def answer(self, subprotocol, headers):
-        """The fields of an acceptance, checked: what was negotiated, then the application's.
+        """The fields of an acceptance, checked: what was negotiated, then the application's. None and "" mean no
+        subprotocol.
 
         Raises ValueError for a subprotocol that was not offered and for fields that are not the application's.
         """
@@ -54,7 +60,7 @@ class Handshake:
             if name in _RESERVED:
                 raise ValueError(f"{name.decode()} is the server's to send")
         negotiated = []
-        if subprotocol is not None:
+        if subprotocol:
             if subprotocol not in self.subprotocols or b"sec-websocket-protocol" in names:
                 raise ValueError(f"subprotocol that the client has not offered, or a second one: {subprotocol!r}")
             negotiated.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
@@ -83,7 +89,7 @@ def read(head, zlib):
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise ProtocolError(400, "malformed Sec-WebSocket-Key")
     subprotocols = members(b",".join(_values(head, b"sec-websocket-protocol")))
-    if len(set(subprotocols)) < len(subprotocols) or not all(map(_TOKEN.fullmatch, subprotocols)):
+    if not all(map(_TOKEN.fullmatch, subprotocols)):
         raise ProtocolError(400, "malformed Sec-WebSocket-Protocol")
     extensions = b",".join(_values(head, b"sec-websocket-extensions"))
     deflate = negotiate(extensions.decode("latin-1"), zlib)
@@ -97,8 +103,16 @@ def accept_key(key):
 
 def switch(shared, key, fields):
     """The answer that turns a connection of HTTP/1.1 into a WebSocket."""
-    own = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", accept_key(key))]
-    return b"HTTP/1.1 101 Switching Protocols\r\n" + shared.default_fields + encode_fields(own + fields) + b"\r\n"
+    names = [name.lower() for name, _ in fields]
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"Sec-WebSocket-Accept: %b\r\n" % accept_key(key),
+        shared.fields_beside(b"date" in names, b"server" in names),
+    ]
+    for name, (_, value) in zip(names, fields, strict=True):
+        lines.append(b"%b: %b\r\n" % (_SPELLING.get(name, name), value))
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def _values(head, name):

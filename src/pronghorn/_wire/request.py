@@ -269,9 +269,9 @@ class Request(Exchange):
         elif kind == "http.response.early_hint" and phase < COMPLETE:
             channel.sent(self.encoder.early_hints(message.get("links", ()), channel.out))
         elif kind in ("http.response.pathsend", "http.response.zerocopysend") and phase == STARTED:
+            if kind not in self._shared.extensions:
+                raise RuntimeError(f"{kind!r} is not offered without --sendfile")
             return channel.send_file(self, message)
-        elif kind == "http.response.debug" and phase == WAITING:
-            pass  # for the eyes of a test client; nothing of it goes on the wire
         else:
             raise RuntimeError(f"{kind!r} is not expected {_PHASES[phase]}")
         return None

@@ -24,6 +24,9 @@ from .scan import decimal, encode_fields, glue, same_name
 # A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
 COPIED = 16384
 
+# What a name or value may be; anything but `bytes` itself is copied first.
+BYTES = (bytes, bytearray, memoryview)
+
 
 class Encoder:
     """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision;
@@ -78,6 +81,7 @@ class Encoder:
             fields = checked_fields(fields)
             block = encode_fields(fields)
         length = -1
+        repeated = False
         closes = False
         own_connection = False
         own_date = False
@@ -88,11 +92,14 @@ class Encoder:
             size = len(name)
             if size == 14:
                 if same_name(name, b"content-length"):
-                    if length >= 0:
-                        raise ValueError("more than one content-length")
-                    length = decimal(value)
-                    if length < 0:
+                    declared = decimal(value)
+                    if declared < 0:
                         raise ValueError(f"malformed content-length: {value!r}")
+                    if length >= 0:
+                        if declared != length:
+                            raise ValueError(f"two content-lengths: {length} and {declared}")
+                        repeated = True
+                    length = declared
             elif size == 4:
                 if same_name(name, b"date"):
                     own_date = True
@@ -108,25 +115,24 @@ class Encoder:
                     if value.strip().lower() != b"chunked" or own_transfer_encoding:
                         raise ValueError(f"transfer-encoding the server cannot frame: {value!r}")
                     own_transfer_encoding = True
-        if length >= 0 and own_transfer_encoding:
-            raise ValueError("content-length together with transfer-encoding")
         # Nothing is kept of a head that is refused: the application may send another.
         self._line = line
         self.status = int(status)  # an (int, Enum) would be logged by its name
         self._own_date = own_date
         self._own_server = own_server
         self._with_trailers = trailers
-        self._decide_framing(length)
+        # Beside a transfer-encoding a length counts for nothing, and must not be sent (RFC 9112 section 6.2).
+        self._decide_framing(-1 if own_transfer_encoding else length)
         if closes:
             self.keep_alive = False
         self._own_transfer_encoding = own_transfer_encoding and self._framing == CHUNKED
-        unwanted = b""
-        if status == 204 and length >= 0:
-            unwanted = b"content-length"
-        elif own_transfer_encoding and self._framing != CHUNKED:
-            unwanted = b"transfer-encoding"
-        if unwanted:
-            fields = _without(fields, unwanted)
+        if repeated or own_transfer_encoding or (status == 204 and length >= 0):
+            if length >= 0:
+                fields = _without(fields, b"content-length")
+                if not own_transfer_encoding and status != 204:
+                    fields.append((b"content-length", b"%d" % length))
+            if own_transfer_encoding and self._framing != CHUNKED:
+                fields = _without(fields, b"transfer-encoding")
             block = encode_fields(fields)
         if own_connection:
             self._connection_fields = fields
@@ -195,6 +201,10 @@ class Encoder:
         out.append(block)
         return len(block)
 
+    def left(self):
+        """How much of a declared length is still to follow; -1 without one."""
+        return self._remaining if self._framing == LENGTH else -1
+
     def file(self, size, out):
         """Open a part of the body of `size` bytes that goes on the wire by other means; false if none of it may."""
         if self._framing == LENGTH:
@@ -239,10 +249,7 @@ class Encoder:
         if not self._own_date and not self._own_server:
             fields = shared.default_fields
         else:
-            fields = b"" if self._own_date or shared.date is None else shared.date
-            if not self._own_server:
-                fields += shared.server
-            fields += shared.extra_fields
+            fields = shared.fields_beside(self._own_date, self._own_server)
         if self._framing == UNTIL_CLOSE or shared.draining:
             self.keep_alive = False
         end = CRLF
@@ -270,11 +277,13 @@ class Encoder:
 
 
 def checked_fields(headers):
-    """Fields as pairs of bytes; `TypeError` or `ValueError` names one that may not be sent (RFC 9110 section 5.5)."""
+    """Fields, of any type that holds bytes, as pairs of `bytes`; `TypeError` or `ValueError` names one that may not be
+    sent (RFC 9110 section 5.5).
+    """
     fields = []
     for pair in headers:
         name, value = pair
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
+        if not isinstance(name, BYTES) or not isinstance(value, BYTES):
             raise TypeError(f"a header's name and value are bytes, not {name!r}: {value!r}")
         fields.append((bytes(name), bytes(value)))
         if encode_fields(fields[-1:]) is None:

@@ -83,13 +83,15 @@ def split_fields(data, start, end):
 
 
 def encode_fields(fields):
-    """Field lines for pairs of bytes, names in lower case; None where a name is no token or a value no field value."""
+    """Field lines for pairs of `bytes` themselves, names in lower case; None where one is something else, a name is no
+    token or a value no field value.
+    """
     lines = []
     for pair in fields:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             return None
         name, value = pair
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
+        if type(name) is not bytes or type(value) is not bytes:
             return None
         if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             return None

@@ -85,7 +85,8 @@ class Shared:
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
     those that are trusted, None for none. `ignores_lost` says that a `send()` of HTTP to a client that has left does
-    nothing (ASGI HTTP 2.3) rather than raise (2.5). `tick` is to be called once a second.
+    nothing (ASGI HTTP 2.3) rather than raise (2.5); `sendfile` offers the extensions for files. `tick` is to be called
+    once a second.
     """
 
     __slots__ = (
@@ -127,6 +128,7 @@ class Shared:
         zlib=None,
         proxies=None,
         ignores_lost=False,
+        sendfile=False,
     ):
         self.limits = limits
         self.create_future = create_future
@@ -143,10 +145,11 @@ class Shared:
         self.extensions = {
             "http.response.trailers": {},
             "http.response.early_hint": {},
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-            "http.response.debug": {},
         }
+        if sendfile:
+            # Not without being asked: frameworks then send a file past whatever would read or change a body.
+            self.extensions["http.response.pathsend"] = {}
+            self.extensions["http.response.zerocopysend"] = {}
         self.scope = {
             "type": "http",
             "asgi": None,
@@ -183,6 +186,13 @@ class Shared:
         """The second of `now` at which `seconds` will have passed; 0, for none, if they are 0."""
         # One more, since the clock's second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
+
+    def fields_beside(self, own_date, own_server):
+        """The default fields of a head in which the application has a Date or a Server of its own."""
+        fields = b"" if own_date or self.date is None else self.date
+        if not own_server:
+            fields += self.server
+        return fields + self.extra_fields
 
     def tick(self, now):
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""

@@ -9,6 +9,7 @@ from pronghorn.errors import ClientDisconnected, FrameError
 from .deflate import WORTHWHILE
 from .exchange import Exchange, as_bytes
 from .frames import Reader, close_payload, frame, is_close_code, text_frame
+from .response import Encoder, checked_fields
 from .rules import (
     BINARY,
     CLOSE,
@@ -45,6 +46,8 @@ class WebSocket(Exchange):
         "_code",
         "_connected",
         "_deflate",
+        "_denial",
+        "_denial_parts",
         "_failure",
         "_heard",
         "_input_ended",
@@ -68,6 +71,8 @@ class WebSocket(Exchange):
         self._channel = channel
         self._request = request
         self._deflate = handshake.deflate
+        self._denial = None
+        self._denial_parts = None
         self._reader = Reader(shared.limits.message_size, handshake.deflate)
         self._state = CONNECTING
         self._connected = False
@@ -122,10 +127,15 @@ class WebSocket(Exchange):
             self._accept(message)
             return None
         elif state == CONNECTING and kind == "websocket.close":
-            self._deny("websocket.http.response.start", {"status": 403, "headers": [(b"content-length", b"0")]})
-            return self._deny("websocket.http.response.body", {})
-        elif kind == ("websocket.http.response.start" if state == CONNECTING else "websocket.http.response.body"):
-            return self._deny(kind, message)
+            self._begin_denial({"status": 403})
+            self._go_on_denying({})
+            return None
+        elif state == CONNECTING and kind == "websocket.http.response.start":
+            self._begin_denial(message)
+            return None
+        elif state == DENYING and kind == "websocket.http.response.body":
+            self._go_on_denying(message)
+            return None
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
     def close(self, code, reason):
@@ -303,14 +313,31 @@ class WebSocket(Exchange):
         if self._shared.draining:
             self.restart()
 
-    def _deny(self, kind, message):
-        """Answer with an HTTP response, whose messages differ only in the name."""
-        request = self._request
-        awaited = request.deliver({**message, "type": kind.removeprefix("websocket.")})
+    def _begin_denial(self, message):
+        """Keep the head of an HTTP response until its body is whole and can be given a length: many clients of
+        WebSockets read no chunks.
+        """
+        status = message["status"]
+        fields = checked_fields(message.get("headers") or ())
+        # Only to be told at once what is wrong with them.
+        Encoder(self._shared, "GET", True, False).start(status, fields, False)
+        self._denial = {"type": "http.response.start", "status": status, "headers": fields}
+        self._denial_parts = []
         self._state = DENYING
-        if request.is_complete():
-            self.end_input()
-        return awaited
+
+    def _go_on_denying(self, message):
+        data = message.get("body", b"")
+        self._denial_parts.append(data if type(data) is bytes else as_bytes(data))
+        if message.get("more_body", False):
+            return
+        body = b"".join(self._denial_parts)
+        fields = self._denial["headers"]
+        names = [name.lower() for name, _ in fields]
+        if b"content-length" not in names and b"transfer-encoding" not in names:
+            fields.append((b"content-length", b"%d" % len(body)))
+        self._request.deliver(self._denial)
+        self._request.deliver({"type": "http.response.body", "body": body})
+        self.end_input()
 
     def _close_with(self, code, reason):
         """The client's close frame has come."""
