@@ -8,6 +8,7 @@ import enum
 import logging
 from typing import Any, Literal, TypeAlias
 
+from pronghorn import tasks
 from pronghorn.errors import StartupError
 from pronghorn.types import ASGI3App, Message, Scope
 
@@ -51,7 +52,8 @@ class Lifespan:
             return
         self._log.info("Waiting for application startup.")
         self._phase = _Phase.STARTING
-        self._task = asyncio.create_task(self._run(), name="lifespan")
+        self._task = tasks.create(self._run())
+        self._task.set_name("lifespan")
         await self._until(self._started)
         if self._refused:
             await self._end()

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from pronghorn import websocket
+from pronghorn import tasks, websocket
 from pronghorn.errors import ProtocolError, is_disconnect
 from pronghorn.log import say
 from pronghorn.pieces import LARGE, Pieces
@@ -262,7 +262,7 @@ class HTTPProtocol(asyncio.Protocol):
             if task.done():
                 return
         else:
-            task = state.loop.create_task(run, context=state.context.copy())
+            task = state.context.copy().run(tasks.create, run, state.loop)
         exchange.task = task
         state.tasks.add(task)
         task.add_done_callback(state.tasks.discard, context=state.context)

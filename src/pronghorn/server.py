@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log
+from pronghorn import backend, handlers, loader, log, tasks
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -88,7 +88,7 @@ class Server:
         if not self.started:
             await self.shutdown()
             raise StartupError("The server was told to stop before it had started.")
-        self._serving = asyncio.create_task(self._go_on(None))
+        self._serving = tasks.create(self._go_on(None))
         try:
             await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
         except asyncio.CancelledError:
@@ -246,7 +246,7 @@ class Server:
 
     async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
         """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
-        task = asyncio.ensure_future(work)
+        task = tasks.create(work)
         deadline = None
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)

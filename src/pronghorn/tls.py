@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from pronghorn import tasks
 from pronghorn.readers import Readers
 from pronghorn.tls_context import Context
 
@@ -133,7 +134,7 @@ class _Server:
                 self._loop.call_later(_RETRY, self.listen)
                 return
             sock.setblocking(False)
-            task = self._loop.create_task(self._shake_hands(sock, address))
+            task = tasks.create(self._shake_hands(sock, address), self._loop)
             self.handshakes.add(task)
             task.add_done_callback(self.handshakes.discard)
 
