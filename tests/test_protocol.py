@@ -353,6 +353,7 @@ def test_task_factory_that_takes_no_context(wire, run):
         protocol.data_received(GET + GET)
         await turns(10)
         await service.idle()
+        loop.set_task_factory(None)  # with which uvloop could not be closed
         return transport.written
 
     assert run(main) == OK * 2

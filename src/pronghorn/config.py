@@ -311,7 +311,7 @@ def _lifespan(config: Config) -> Lifespan:
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
     value = value.strip(" \t")
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise ConfigError(f"{name!r}: {value!r} is not a header")
+        raise ConfigError(f"headers: {name!r}: {value!r} is not a header")
     return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
