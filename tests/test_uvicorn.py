@@ -26,9 +26,6 @@ DIFFERENCES: dict[str, dict[str, tuple[Any, str]]] = {
 
 # Attributes of objects that we do not have.
 ABSENT: dict[str, str] = {
-    "http_protocol_class": "a class of uvicorn's own; `http` says which parser is wanted",
-    "ws_protocol_class": "a class of uvicorn's own; `ws` says whether WebSockets are wanted",
-    "reload_dirs_excludes": "derived where files are watched",
     "setup_event_loop": "only raises in uvicorn; `get_loop_factory` replaced it",
 }
 

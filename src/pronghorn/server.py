@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log, tasks
+from pronghorn import backend, handlers, log, tasks
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -121,8 +121,8 @@ class Server:
             return
         self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
-        http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
-        if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
+        http = self.config.http
+        if not (backend.is_chosen(http) or backend.compiled_is_available() or backend.pure_is_wanted()):
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
         self._clock = Clock(self.server_state)
@@ -311,10 +311,9 @@ class Server:
         unlink(self.config)
 
     def _protocol_factory(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
-        http = self.config.http
-        if isinstance(http, str) and ":" not in http:
+        protocol: Any = self.config.http_protocol_class
+        if protocol is HTTPProtocol:
             return functools.partial(HTTPProtocol, self.server_state)
-        protocol: Any = loader.resolve(http) if isinstance(http, str) else http
         return functools.partial(
             protocol,
             config=self.config,

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend, trust
+from pronghorn.config import SERVER
 from pronghorn.log import AccessLog, say
 from pronghorn.pieces import LARGE
 
@@ -82,11 +83,11 @@ class ServerState:
             scheme="https" if config.is_ssl else "http",
             root_path=config.root_path,
             state=state,
-            fields=config.encoded_headers,
+            fields=[field for field in config.encoded_headers if field != SERVER],
             date=config.date_header,
-            server=b"pronghorn" if config.server_header else b"",
+            server=SERVER[1] if SERVER in config.encoded_headers else b"",
             access_log=_access_log(config, wire, loop),
-            websockets=config.ws != "none" and config.interface != "wsgi",
+            websockets=config.ws_protocol_class is not None,
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
             proxies=_proxies(config, wire),
         )
@@ -94,7 +95,7 @@ class ServerState:
 
 def _limits(config: Config, wire: Wire) -> Any:
     return wire.Limits(
-        head_size=config.limit_head_size,
+        head_size=config.head_size(),
         head_fields=config.limit_head_fields,
         target_size=config.limit_target_size,
         body_size=config.limit_body_size or 0,
