@@ -97,8 +97,10 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def report(error: StartupError) -> None:
-    """Log why the server could not start; with a traceback where it was the user's code that raised."""
-    logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+    """Log, once, why the server could not start; with a traceback where it was the user's code that raised."""
+    if not error.is_reported:
+        logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+        error.is_reported = True
 
 
 def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:

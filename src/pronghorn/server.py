@@ -10,7 +10,6 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
@@ -19,7 +18,7 @@ from typing import Any, Self
 from pronghorn import backend, handlers, log, tasks
 from pronghorn.clock import Clock
 from pronghorn.config import Config
-from pronghorn.errors import StartupError
+from pronghorn.errors import StartupError, StartupExit
 from pronghorn.lifespan import Lifespan
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, describe, unlink
@@ -31,7 +30,7 @@ _POLL = 0.1
 # Turns of the loop from a connection that is no longer queued to one that has its protocol.
 _TURNS_TO_CONNECT = 3
 
-_log = logging.getLogger("pronghorn.error")
+logger = _log = logging.getLogger("pronghorn.error")
 
 
 class Server:
@@ -40,7 +39,7 @@ class Server:
     `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
     seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end. `async
     with` serves inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises
-    StartupError, but `run` ends the process.
+    StartupError, which `serve` and `run` make an exit.
     """
 
     linger = 0.0
@@ -58,34 +57,34 @@ class Server:
         self._sockets: list[socket.socket] = []
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
-        self._request_limit: int | None = None
-        if config.limit_max_requests is not None:
-            self._request_limit = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
+        self._is_spent = False
+        self._is_in_main_loop = False
 
-    @property
+    @functools.cached_property
     def limit_max_requests(self) -> int | None:
         """How many requests end this server, the jitter included."""
-        return self._request_limit
+        limit = self.config.limit_max_requests
+        return limit if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
-        try:
-            with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
-                runner.run(self.serve(sockets))
-        except StartupError as error:
-            log.report(error)
-            sys.exit(error.code)
+        """`serve` in a loop of its own."""
+        with _exiting():
+            loop_factory = self.config.get_loop_factory()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(self.serve(sockets))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread and
         `install_signals` is set.
+
+        Raises StartupExit, having logged why, when the server cannot start.
         """
-        with self.capture_signals():
+        with _exiting(), self.capture_signals():
             await self._serve(sockets)
 
     async def __aenter__(self) -> Self:
         await self._begin(None)
-        if not self.started:
+        if self.should_exit or not self.started:
             await self.shutdown()
             raise StartupError("The server was told to stop before it had started.")
         self._serving = tasks.create(self._go_on(None))
@@ -97,7 +96,7 @@ class Server:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if not self.should_exit:
+        if self._is_in_main_loop:
             self._serving.cancel()  # which only ends the main loop, without waiting for its next turn
         try:
             await asyncio.wait([self._serving])
@@ -110,14 +109,20 @@ class Server:
             self._serving.result()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the lifespan, bind, accept connections. Raises StartupError.
+        """Start the lifespan, bind, accept connections, unless the server is told to stop meanwhile. Raises
+        StartupError. May be called again behind `shutdown`.
 
         Without a lifespan of its own, the server loads the application first.
         """
+        self.servers = []
+        self.started = self.force_exit = self._is_spent = False
         if not hasattr(self, "lifespan"):
             self._load()
+        was_to_exit = self.should_exit
         await self._bounded(self.lifespan.startup())
-        if self.should_exit:
+        if self.lifespan.should_exit:
+            raise _reported("Application startup failed. Exiting.")
+        if self.should_exit and not was_to_exit:
             return
         self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
@@ -151,9 +156,10 @@ class Server:
             if now - self.last_notified > self.config.timeout_notify:
                 self.last_notified = now
                 await self.config.callback_notify()
-        if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
-            _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
-            self._request_limit = None
+        limit = self.limit_max_requests
+        if limit is not None and self.server_state.total_requests >= limit and not self._is_spent:
+            _log.info("Maximum request limit of %d exceeded. Terminating process.", limit)
+            self._is_spent = True
             self.on_limit()
         return self.should_exit
 
@@ -163,11 +169,10 @@ class Server:
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: accept no more, answer what is under way, stop the lifespan; each within
-        `timeout_graceful_shutdown`.
+        `timeout_graceful_shutdown`. What has been done already is not done again.
         """
-        self.should_exit = True
         state = self.server_state
-        if self.servers:
+        if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             await self._accept_queued()
             state.shared.draining = True
@@ -182,12 +187,12 @@ class Server:
         await self._until_empty(state.connections, time.monotonic() + self.linger)
         for connection in list(state.connections):
             connection.shutdown()
-        await self._wait_for_requests()
+        await self._wait_tasks_to_complete()
         for connection in list(state.connections):
-            connection.abort()
-        if not self.force_exit:
-            await self._bounded(self.lifespan.shutdown())
-        if self.servers:
+            (connection if isinstance(connection, HTTPProtocol) else connection.transport).abort()
+        if hasattr(self, "lifespan") and not self.force_exit:
+            await self._bounded(self.lifespan.shutdown(), self._deadline())
+        if hasattr(self, "_clock"):
             self._clock.stop()
 
     @contextlib.contextmanager
@@ -197,8 +202,8 @@ class Server:
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
-        for captured in reversed(self._captured_signals):
-            signal.raise_signal(captured)
+        while self._captured_signals:
+            signal.raise_signal(self._captured_signals.pop())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second SIGINT does so without waiting."""
@@ -233,8 +238,10 @@ class Server:
     async def _go_on(self, sockets: list[socket.socket] | None) -> None:
         try:
             if not self.should_exit:
+                self._is_in_main_loop = True
                 await self.main_loop()
         finally:
+            self._is_in_main_loop = False
             await self.shutdown(sockets)
             if self.started:
                 log.announce("Finished server process")
@@ -244,10 +251,9 @@ class Server:
             self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
+    async def _bounded(self, work: Coroutine[Any, Any, None], deadline: float | None = None) -> None:
+        """Await `work` until `deadline`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
         task = tasks.create(work)
-        deadline = None
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)
             if self.should_exit and deadline is None:
@@ -260,8 +266,9 @@ class Server:
 
     async def _accept_queued(self) -> None:
         """Take in the connections that the system has accepted already: they belong to us."""
+        listening = [sock for sock in self._sockets if sock.fileno() >= 0]  # but for those that a program has closed
         with selectors.DefaultSelector() as selector:
-            for sock in self._sockets:
+            for sock in listening:
                 selector.register(sock, selectors.EVENT_READ)
             for _ in range(self.config.backlog):
                 if not selector.select(0):
@@ -270,7 +277,7 @@ class Server:
         # asyncio drops the connections that it has accepted and not yet made when their server closes.
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):
-            for sock in self._sockets:
+            for sock in listening:
                 loop.remove_reader(sock)
         await self._connect()
 
@@ -279,7 +286,7 @@ class Server:
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
 
-    async def _wait_for_requests(self) -> None:
+    async def _wait_tasks_to_complete(self) -> None:
         """Until every connection is closed and every application has returned, or the time is over."""
         state = self.server_state
         deadline = self._deadline()
@@ -321,3 +328,19 @@ class Server:
             app_state=self.lifespan.state,
             _loop=loop,
         )
+
+
+@contextlib.contextmanager
+def _exiting() -> Iterator[None]:
+    """Log why a server cannot start, and raise it as what ends the program."""
+    try:
+        yield
+    except StartupError as error:
+        log.report(error)
+        raise StartupExit(*error.args) from error.__cause__
+
+
+def _reported(line: str) -> StartupError:
+    error = StartupError(line)
+    error.is_reported = True
+    return error

@@ -15,7 +15,7 @@ from pronghorn.pieces import LARGE
 if TYPE_CHECKING:
     from pronghorn.backend import Wire
     from pronghorn.config import Config
-    from pronghorn.types import ASGI3App
+    from pronghorn.types import ASGI3App, Headers
 
 WARNINGS_A_SECOND = 10
 
@@ -35,21 +35,31 @@ class ServerState:
     outbox: Any
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
+    buffer: memoryview
 
     def __init__(self) -> None:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.default_headers: list[tuple[bytes, bytes]] = []
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.eager = False
-        self.buffer = memoryview(bytearray(LARGE))
         self._warnings = 0
 
     @property
     def total_requests(self) -> int:
         """Requests begun since the start."""
         return self.shared.total_requests if hasattr(self, "shared") else 0
+
+    @total_requests.setter
+    def total_requests(self, number: int) -> None:
+        # By a protocol of somebody else's: ours counts by itself.
+        self.shared.total_requests = number
+
+    @property
+    def default_headers(self) -> Headers:
+        """What every response begins with; nothing before the start."""
+        lines = self.shared.default_fields.split(b"\r\n") if hasattr(self, "shared") else []
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines if line)]
 
     def warn(self, message: str, *arguments: object) -> None:
         """Log what a client did wrong; clients cannot flood the log with it."""
@@ -69,6 +79,7 @@ class ServerState:
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
         bytes(_LARGEST_BLOCK)  # freed again, and never touched
+        self.buffer = memoryview(bytearray(LARGE))
         self.app = config.loaded_app
         self.wire = wire
         self.loop = loop
