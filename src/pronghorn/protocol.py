@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pronghorn import tasks, websocket
+from pronghorn.addresses import get_local_addr, get_remote_addr
 from pronghorn.errors import ProtocolError, is_disconnect
-from pronghorn.log import say
+from pronghorn.log import TRACE_LOG_LEVEL, say
 from pronghorn.pieces import LARGE, Pieces
 from pronghorn.sockets import acknowledged, reset_at_close, unacknowledged
 from pronghorn.state import ServerState
@@ -54,11 +55,13 @@ class HTTPProtocol(asyncio.Protocol):
         state = self._state
         self._transport = transport
         self._is_secure = transport.get_extra_info("sslcontext") is not None
-        client, server = _addresses(transport)
+        client, server = get_remote_addr(transport), get_local_addr(transport)
         self.connection = state.wire.Connection(
             self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
         )
         state.connections.add(self)
+        if state.traces:
+            self._trace("made")
 
     def data_received(self, data: bytes) -> None:
         if len(data) >= LARGE:
@@ -77,6 +80,8 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
         self._lose()
+        if self._state.traces:
+            self._trace("lost")
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()
@@ -188,6 +193,10 @@ class HTTPProtocol(asyncio.Protocol):
         from pronghorn.files import send_file
 
         return send_file(self._state.loop, self._transport, self, request, message)
+
+    def _trace(self, what: str) -> None:
+        client = self.connection.peer_text
+        say(TRACE_LOG_LEVEL, "%sHTTP connection %s", f"{client} - " if client else "", what)
 
     def _lose(self) -> None:
         """Nothing reaches the client from here on. May be called again."""
@@ -310,15 +319,3 @@ def _is_excused(error: BaseException, request: Any) -> bool:
         return is_disconnect(error, request.has_heard())
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:
-    """The client's and the server's address as ASGI gives them: (host, port), None and (path, None) for a Unix
-    socket.
-    """
-    peer = transport.get_extra_info("peername")
-    name = transport.get_extra_info("sockname")
-    client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-    if isinstance(name, tuple):
-        return client, (str(name[0]), int(name[1]))
-    return client, (str(name), None) if name else None

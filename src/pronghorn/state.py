@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend, trust
 from pronghorn.config import SERVER
-from pronghorn.log import AccessLog, say
+from pronghorn.log import TRACE_LOG_LEVEL, AccessLog, say
 from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ServerState:
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.eager = False
+        self.traces = False
         self._warnings = 0
 
     @property
@@ -87,6 +88,7 @@ class ServerState:
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
+        self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(
             _limits(config, wire),
