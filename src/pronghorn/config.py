@@ -15,6 +15,7 @@ from pronghorn.errors import StartupError
 from pronghorn.lifespan import Mode
 from pronghorn.log import LOG_LEVELS as LOG_LEVELS
 from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
 from pronghorn.loops import LoopFactory
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Config:
         return loader.load(self.app, self.app_dir)
 
     def load(self) -> None:
-        """Make what is served: `loaded_app`, imported, called as a factory, adapted to ASGI 3; `ssl`, and the others."""
+        """Make what is served: `loaded_app`, imported, called as a factory, adapted to ASGI 3; `ssl`; and the rest."""
         self._normalize()  # again: a program may have set any of them
         self._check()
         self._refuse_what_is_missing()
@@ -352,6 +353,7 @@ class Config:
             files = Files(self)
             self.reload_dirs, self.reload_dirs_excludes = files.directories, files.excluded
             self.reload_includes, self.reload_excludes = files.includes, files.excludes
+            logger.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])
             return
         if not self.reload and (self.reload_dirs or self.reload_includes or self.reload_excludes):
             logger.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 
 FACTORIES: dict[str, str | None] = {
+    "none": None,
     "auto": "uvloop:new_event_loop",  # asyncio's where that is not installed
     "asyncio": "asyncio:ProactorEventLoop" if sys.platform == "win32" else "asyncio:SelectorEventLoop",
     "uvloop": "uvloop:new_event_loop",
     "zuvloop": "zuvloop:new_event_loop",
-    "none": None,
 }
 
 

@@ -17,8 +17,10 @@ from typing import Any, Self
 
 from pronghorn import backend, handlers, log, tasks
 from pronghorn.clock import Clock
+from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
+from pronghorn.handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 from pronghorn.lifespan import Lifespan
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, describe, unlink
@@ -202,8 +204,9 @@ class Server:
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
-        while self._captured_signals:
-            signal.raise_signal(self._captured_signals.pop())
+        captured, self._captured_signals = self._captured_signals, []
+        for number in reversed(captured):
+            signal.raise_signal(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second SIGINT does so without waiting."""
