@@ -452,7 +452,7 @@ def test_server_in_a_process_of_multiprocessings(method):
     try:
         place = sock.getsockname()
         sock.close()
-        with urllib.request.urlopen("http://%s:%d/" % place, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"http://{place[0]}:{place[1]}/", timeout=PATIENCE) as answer:
             assert answer.status == 200
         process.terminate()
         process.join(PATIENCE)
