@@ -80,8 +80,9 @@ def test_asgi2_is_called_twice() -> None:
 
         return instance
 
-    asyncio.run(adapters.adapt(app, "asgi2")("scope", "receive", "send"))  # type: ignore[arg-type]
-    assert calls == [("scope", "receive", "send")]
+    scope = {"asgi": {"version": "3.0", "spec_version": "2.5"}}
+    asyncio.run(adapters.adapt(app, "asgi2")(scope, "receive", "send"))  # type: ignore[arg-type]
+    assert calls == [({"asgi": {"version": "2.0", "spec_version": "2.5"}}, "receive", "send")]
 
 
 def test_wsgi_needs_its_adapter(monkeypatch: pytest.MonkeyPatch) -> None:

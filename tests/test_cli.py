@@ -91,6 +91,40 @@ def test_application_from_the_environment(variable: str, monkeypatch: pytest.Mon
     assert apps == ["shop:app"]
 
 
+@pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
+@pytest.mark.parametrize(
+    ("variable", "text", "line"),
+    [
+        ("PORT", "eighty", "Invalid value for '--port': 'eighty' is not a valid integer."),
+        ("PORT", "70000", "port is 70000, which is not a number between 0 and 65535"),
+        ("LIFESPAN", "maybe", "Invalid value for '--lifespan': 'maybe' is not one of 'auto', 'on', 'off'."),
+        ("ACCESS_LOG", "perhaps", "Invalid value for '--access-log': 'perhaps' is not a valid boolean."),
+        ("HEADERS", "colon", "Invalid value for '--header': 'colon' is not of the form Name:Value"),
+        ("HEADERS", "n@me:value", "headers: 'n@me': 'value' is not a header"),
+        ("WS", "quick", "ws is 'quick', which is not one of "),
+    ],
+)
+def test_mistake_in_the_environment_names_the_variable(prefix: str, variable: str, text: str, line: str) -> None:
+    result = invoke("main:app", **{f"{prefix}_{variable}": text})
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1].startswith(f"Error: {prefix}_{variable}: {line}")
+
+
+@pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
+def test_what_kubernetes_sets_for_a_service_is_ignored(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr(cli, "run", lambda app, port, **parameters: ports.append(port))
+    result = invoke("main:app", **{f"{prefix}_PORT": "tcp://10.0.0.1:80"})
+    assert ports == [8000]
+    assert result.output == (
+        f"Warning: {prefix}_PORT is ignored: 'tcp://10.0.0.1:80' is no port, but the URL of a service.\n"
+    )
+
+
+def test_port_behind_one_that_is_ignored(parsed: Run) -> None:
+    assert parsed("main:app", PRONGHORN_PORT="tcp://10.0.0.1:80", UVICORN_PORT="81")["port"] == 81
+
+
 @pytest.mark.parametrize("variable", ["PRONGHORN_VERSION", "UVICORN_VERSION", "PRONGHORN_HELP", "UVICORN_HELP"])
 def test_variables_of_images_end_nothing(parsed: Run, variable: str) -> None:
     assert parsed("main:app", **{variable: "1"})["app"] == "main:app"

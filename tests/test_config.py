@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import pickle
@@ -16,9 +17,12 @@ from typing import Any
 import pytest
 
 import pronghorn
-from pronghorn import adapters
+from pronghorn import adapters, backend, sockets
 from pronghorn.config import LOGGING_CONFIG, Config, ConfigError
 from pronghorn.errors import StartupError
+from pronghorn.server import Server
+from pronghorn.state import ServerState
+from pronghorn.watch import Files
 
 POSITIONAL = """
 app host port uds fd loop http http2 ws ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout
@@ -106,9 +110,10 @@ def test_env_file_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         {"port": 65536},
         {"port": -1},
-        {"port": "8000"},
+        {"port": "http"},
         {"fd": -1},
-        {"workers": 0},
+        {"workers": -1},
+        {"ws_ping_interval": 0.5},
         {"backlog": -1},
         {"timeout_keep_alive": -1},
         {"timeout_head": float("nan")},
@@ -137,7 +142,7 @@ def test_wrong_value(wrong: dict[str, Any]) -> None:
         make(**wrong)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("value", ["-1", "two", "1.5", " "])
 def test_wrong_number_of_workers_in_the_environment(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", value)
     with pytest.raises(ConfigError, match="WEB_CONCURRENCY"):
@@ -152,12 +157,166 @@ def test_zero_is_no_limit(name: str) -> None:
 
 
 def test_headers_as_they_go_onto_the_wire() -> None:
-    config = make(headers=[("X-Name", " Zoë "), ["Server", "mine"]])
+    config = loaded(app, headers=[("X-Name", " Zoë "), ["Server", "mine"]])
     assert config.encoded_headers == [(b"x-name", b"Zo\xeb"), (b"server", b"mine")]
+    config = loaded(app, headers=[("a", "b")])
+    assert config.encoded_headers == [(b"server", b"pronghorn"), (b"a", b"b")]
+    assert loaded(app, server_header=False).encoded_headers == []
 
 
 def test_limit_of_h11_is_the_limit_of_the_head() -> None:
-    assert make(h11_max_incomplete_event_size=1000).limit_head_size == 1000
+    assert make(h11_max_incomplete_event_size=1000, limit_head_size=2000).head_size() == 1000
+
+
+def test_port_may_be_text() -> None:
+    assert make(port="8001").port == 8001
+
+
+@pytest.mark.parametrize(("parameters", "variable"), [({"workers": 0}, "4"), ({}, "0"), ({}, "")])
+def test_no_workers_are_one(parameters: dict[str, Any], variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", variable)
+    config = make("main:app", **parameters)
+    assert (config.workers, config.use_subprocess) == (1, False)
+
+
+def test_blanks_around_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", " 2 ")
+    assert make().workers == 2
+
+
+def test_no_lifespan_named_is_the_default() -> None:
+    assert make(lifespan=None).lifespan == "auto"
+
+
+def test_what_is_watched_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("shop", "tests", "pages"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = make(
+        "main:app",
+        reload=True,
+        reload_dirs=["shop", "tests", "missing"],
+        reload_includes=["pages", "*.html"],
+        reload_excludes="tests",
+    )
+    folder = tmp_path.resolve()
+    assert config.reload_dirs == [folder / "pages", folder / "shop"]
+    assert config.reload_dirs_excludes == [folder / "tests"]
+    assert (config.reload_includes, config.reload_excludes) == (["pages", "*.html"], ["tests"])
+    assert Files(config).directories == config.reload_dirs
+    assert make("main:app", reload=True).reload_dirs == [folder]
+
+
+def test_nothing_is_watched_without_reload(caplog: pytest.LogCaptureFixture) -> None:
+    config = make("main:app", reload_dirs=["."], reload_includes=["*.html"], reload_excludes=["*.css"])
+    assert (config.reload_dirs, config.reload_includes, config.reload_excludes) == ([], [], [])
+    assert caplog.messages == ["--reload-dir, --reload-include and --reload-exclude do nothing without --reload."]
+
+
+# What a configuration is read for by the one who serves.
+
+
+def derived(config: Config) -> dict[str, Any]:
+    """Everything that a server makes of a configuration."""
+    config.load()
+
+    async def prepared() -> ServerState:
+        state = ServerState()
+        state.prepare(config, backend.load(config.http), asyncio.get_running_loop(), {})
+        return state
+
+    state = asyncio.run(prepared())
+    server = Server(config)
+    shared, limits = state.shared, state.shared.limits
+    return {
+        "app": getattr(config.loaded_app, "app", config.loaded_app),
+        "interface": (config.interface, type(config.loaded_app)),
+        "loop": config.get_loop_factory(),
+        "http": config.http_protocol_class,
+        "parser": type(shared).__module__,
+        "ws": (config.ws_protocol_class, shared.websockets, shared.zlib is None),
+        "lifespan": config.lifespan_class,
+        "headers": (config.encoded_headers, shared.server, shared.date is None, shared.extra_fields),
+        "limits": {name: getattr(limits, name) for name in dir(limits) if not name.startswith("_")},
+        "scope": {name: shared.scope[name] for name in ("scheme", "root_path")},
+        "proxies": shared.proxies is not None and shared.proxies.trusts_peer(("10.0.0.1", 1), None),
+        "state": (state.limit_concurrency, state.cancel_on_disconnect, state.shared.access_log is None),
+        "context": len(state.context),
+        "places": sockets.places(config),
+        "requests": server.limit_max_requests,
+    }
+
+
+def legacy(scope: Any) -> Any: ...
+
+
+SET: dict[str, Any] = {
+    "app": legacy,
+    "host": "::1",
+    "port": "8001",
+    "uds": "/tmp/socket",
+    "fd": 0,
+    "bind": "127.0.0.1:8001",
+    "loop": asyncio.new_event_loop,
+    "http": "h11",
+    "ws": "none",
+    "ws_max_size": 100,
+    "ws_max_queue": 1,
+    "ws_ping_interval": None,
+    "ws_ping_timeout": 3.0,
+    "ws_per_message_deflate": False,
+    "lifespan": "off",
+    "access_log": False,
+    "interface": "asgi2",
+    "proxy_headers": False,
+    "server_header": False,
+    "date_header": False,
+    "forwarded_allow_ips": "127.0.0.1",
+    "root_path": "/api",
+    "limit_concurrency": 1,
+    "limit_max_requests": 10,
+    "timeout_keep_alive": 9,
+    "headers": [("a", "b")],
+    "h11_max_incomplete_event_size": 1000,
+    "reset_contextvars": True,
+    "limit_head_size": 1000,
+    "limit_head_fields": 3,
+    "limit_target_size": 100,
+    "limit_body_size": 100,
+    "timeout_first_byte": 0,
+    "timeout_head": 1,
+    "timeout_body": None,
+    "timeout_write": 2,
+    "cancel_on_disconnect": "never",
+    "forwarded_headers": "forwarded",
+}
+
+# Read at every use, by others than these: the tests of their own are elsewhere.
+ELSEWHERE = """
+reload reload_delay workers timeout_notify callback_notify timeout_graceful_shutdown timeout_worker_healthcheck
+install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format
+ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
+"""
+
+# What the making of a configuration does with them is done, as with uvicorn: logging, the environment, the patterns.
+DONE = "log_config log_level use_colors log_format env_file reload_dirs reload_includes reload_excludes"
+
+
+@pytest.mark.parametrize("name", list(SET))
+def test_attribute_that_is_set_later_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = {"forwarded_allow_ips": "10.0.0.1"} if name in ("proxy_headers", "forwarded_allow_ips") else {}
+    variable = contextvars.ContextVar[int]("variable")
+    variable.set(1)
+    given = make(**{"target": app, **common, "target" if name == "app" else name: SET[name]})
+    later = make(**common)
+    setattr(later, name, SET[name])
+    assert derived(later) == derived(given)
+    if name not in ("forwarded_headers", "access_log"):
+        assert derived(later) != derived(make(**common))
+
+
+def test_every_parameter_was_considered() -> None:
+    assert sorted([*SET, *ELSEWHERE.split(), *DONE.split()]) == sorted(pronghorn.config.parameters())
 
 
 def test_making_one_sets_up_logging_once(loggers: None) -> None:

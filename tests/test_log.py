@@ -94,6 +94,16 @@ def test_status_has_its_colour(status: int, colour: str) -> None:
     assert log.AccessFormatter(use_colors=True).get_status_code(status).startswith(f"\x1b[{colour}m{status} ")
 
 
+def test_colours_of_ones_own() -> None:
+    class Formatter(log.AccessFormatter):
+        level_name_colors = {**log.AccessFormatter.level_name_colors, logging.INFO: lambda name: f"<{name}>"}  # noqa: RUF012
+        status_code_colours = {2: lambda code: f"({code})"}  # noqa: RUF012
+
+    line = Formatter(log.ACCESS_FORMAT, use_colors=True).format(record(logging.INFO, log.ACCESS_MESSAGE, *REQUEST))
+    assert line == '<INFO>:     127.0.0.1:55440 - "\x1b[1mGET /a%20b?q=%41 HTTP/1.1\x1b[0m" (200 OK)'
+    assert Formatter(use_colors=True).get_status_code(404) == "404 Not Found"
+
+
 def test_access_record_has_five_arguments() -> None:
     access, _, logger = access_log()
     seen: list[logging.LogRecord] = []

@@ -215,10 +215,54 @@ def test_our_name_counts_where_both_are_configured(capsys: pytest.CaptureFixture
     for loggers in ({**config["loggers"], **ours}, {**ours, **config["loggers"]}):
         config["loggers"] = copy.deepcopy(loggers)
         config["loggers"]["uvicorn.access"]["level"] = "ERROR"
+        config["loggers"]["pronghorn.access"]["level"] = "DEBUG"
         set_up(config)
         ask()
         say()
         assert capsys.readouterr() == (LINE, "INFO:     hello\n")
+
+
+def level(config: dict[str, Any]) -> None:
+    config["loggers"]["uvicorn.access"]["level"] = "ERROR"
+
+
+def entry(config: dict[str, Any]) -> None:
+    config["loggers"]["uvicorn.access"] = {"handlers": [], "level": "ERROR", "propagate": False}
+
+
+def everything(config: dict[str, Any]) -> None:
+    config["loggers"] = {"uvicorn": {"handlers": ["default"], "level": "INFO"}, "uvicorn.access": {"level": "ERROR"}}
+
+
+def separated(config: dict[str, Any]) -> None:
+    config.update(json.loads(json.dumps(config)))
+    level(config)
+
+
+@pytest.mark.parametrize("change", [level, entry, everything, separated])
+def test_change_of_the_default_configuration_under_uvicorns_names(
+    change: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = copy.deepcopy(log.LOGGING_CONFIG)
+    change(config)
+    set_up(config)
+    ask()
+    say()
+    assert capsys.readouterr() == ("", "INFO:     hello\n")
+
+
+def test_default_configuration_has_both_names() -> None:
+    loggers = log.LOGGING_CONFIG["loggers"]
+    for suffix in ("", ".error", ".access"):
+        assert loggers[f"uvicorn{suffix}"] is loggers[f"pronghorn{suffix}"]
+
+
+def test_default_configuration_in_the_hands_of_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(log.LOGGING_CONFIG)
+    set_up(None)
+    say()
+    ask()
+    assert capsys.readouterr() == (LINE, "INFO:     hello\n")
 
 
 def test_mixed_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -335,6 +335,31 @@ def test_task_factory_is_respected(wire, run):
     assert type(seen[0]) is Task
 
 
+def test_task_factory_that_takes_no_context(wire, run):
+    variable = contextvars.ContextVar("variable", default=0)
+    seen = []
+
+    async def application(scope, receive, send):
+        seen.append(variable.get())
+        variable.set(variable.get() + 1)
+        await answer(send)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+        service = Service(wire, application)
+        protocol, transport = service.connect()
+        variable.set(1)  # after the server has started: not for its requests
+        protocol.data_received(GET + GET)
+        await turns(10)
+        await service.idle()
+        loop.set_task_factory(None)  # with which uvloop could not be closed
+        return transport.written
+
+    assert run(main) == OK * 2
+    assert seen == [0, 0]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are of 3.12")
 def test_eager_task_factory_is_respected(wire):
     async def application(scope, receive, send):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import importlib
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,13 +29,76 @@ DIFFERENCES: dict[str, dict[str, tuple[Any, str]]] = {
     "timeout_graceful_shutdown": {"type": ("float", _FRACTIONS), "default": (30, _BOUNDED)},
 }
 
-# Attributes of objects that we do not have.
-ABSENT: dict[str, str] = {
-    "http_protocol_class": "a class of uvicorn's own; `http` says which parser is wanted",
-    "ws_protocol_class": "a class of uvicorn's own; `ws` says whether WebSockets are wanted",
-    "reload_dirs_excludes": "derived where files are watched",
-    "setup_event_loop": "only raises in uvicorn; `get_loop_factory` replaced it",
+_OWN = "a class of uvicorn's own insides"
+_HOME = "imported there for uvicorn's own use; has a home elsewhere, where ours is too"
+_LOOP = "`Config.get_loop_factory` makes the loop"
+_CLICK = "click's own, for uvicorn's options"
+_EVENT = "a type for uvicorn's own annotations"
+
+# Modules, names in modules, and attributes of objects that we do not have, and why.
+LEFT_OUT: dict[str, str] = {
+    # Modules
+    "loops.asyncio": _LOOP,
+    "loops.auto": _LOOP,
+    "loops.uvloop": _LOOP,
+    "loops.zuvloop": _LOOP,
+    "protocols.http": "one class, `http_protocol_class`, over several parsers: other methods, other states",
+    "protocols.websockets": "part of the same class",
+    "supervisors.basereload": "its methods are there to be overridden; ours has others",
+    # Names in modules
+    "config.ASGI2Middleware": _HOME,
+    "config.ImportFromStringError": _HOME,
+    "config.MessageLoggerMiddleware": _HOME,
+    "config.ProxyHeadersMiddleware": _HOME,
+    "config.UvicornDeprecationWarning": "nothing here is deprecated",
+    "config.WSGIMiddleware": _HOME,
+    "config.import_from_string": _HOME,
+    "config.is_dir": "a helper",
+    "config.resolve_reload_patterns": "a helper: `Config.reload_dirs` has what it finds",
+    "lifespan.on.LifespanReceiveMessage": _EVENT,
+    "lifespan.on.LifespanSendMessage": _EVENT,
+    "lifespan.on.STATE_TRANSITION_ERROR": "a text",
+    "lifespan.on.Config": _HOME,
+    "lifespan.off.Config": _HOME,
+    "main.INTERFACE_CHOICES": _CLICK,
+    "main.LEVEL_CHOICES": _CLICK,
+    "main.LIFESPAN_CHOICES": _CLICK,
+    "main.print_version": _CLICK,
+    "middleware.message_logger.PLACEHOLDER_FORMAT": "a text",
+    "middleware.message_logger.TRACE_LOG_LEVEL": _HOME,
+    "middleware.message_logger.message_with_placeholders": "a helper",
+    "middleware.wsgi.WSGIResponder": "deprecated there: a2wsgi adapts WSGI",
+    "middleware.wsgi.build_environ": "deprecated there: a2wsgi adapts WSGI",
+    "supervisors.BaseReload": _HOME,
+    "supervisors.multiprocess.Config": _HOME,
+    "supervisors.multiprocess.Process": _OWN,
+    "supervisors.multiprocess.SIGNALS": "a table of uvicorn's own",
+    "supervisors.multiprocess.STARTUP_FAILURE": _HOME,
+    "supervisors.multiprocess.Server": _HOME,
+    "supervisors.multiprocess.logger": _HOME,
+    "supervisors.statreload.BaseReload": _HOME,
+    "supervisors.statreload.Config": _HOME,
+    "supervisors.statreload.logger": _HOME,
+    "supervisors.watchfilesreload.BaseReload": _HOME,
+    "supervisors.watchfilesreload.Config": _HOME,
+    "supervisors.watchfilesreload.FileFilter": _OWN,
+    "workers.Config": _HOME,
+    "workers.Server": _HOME,
+    # Attributes of objects
+    "Config.setup_event_loop": "only raises AttributeError in uvicorn; `get_loop_factory` replaced it",
+    "Lifespan.main": "the application's task is the lifespan's own",
+    "Lifespan.receive": _OWN,
+    "Lifespan.receive_queue": _OWN,
+    "Lifespan.send": _OWN,
+    "Lifespan.shutdown_event": _OWN,
+    "Lifespan.startup_event": _OWN,
+    "Multiprocess": "signals, deaths and what workers say are handled in one place, not by overridden methods",
+    "ChangeReload": "signals and changes are handled in one place, not by overridden methods",
 }
+
+# What hooks of an object are called that ours has all the same, though its other attributes are left out.
+HOOKS = {"Multiprocess": {"run"}, "ChangeReload": {"run"}}
+
 
 OPTIONS = {each.name: each for each in uvicorn.main.params}
 OURS = {each.name: each for each in pronghorn.main.params}
@@ -99,35 +167,148 @@ def test_names_of_the_package() -> None:
     assert isinstance(pronghorn.main, click.Command)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "config.Config",
-        "config.LOGGING_CONFIG",
-        "config.LOG_LEVELS",
-        "logging.AccessFormatter",
-        "logging.ColourizedFormatter",
-        "logging.DefaultFormatter",
-        "logging.TRACE_LOG_LEVEL",
-        "middleware.proxy_headers.ProxyHeadersMiddleware",
-        "protocols.utils.ClientDisconnected",
-        "server.Server",
-        "server.ServerState",
-    ],
-)
-def test_names_of_modules(name: str) -> None:
-    for package in ("uvicorn", "pronghorn"):
-        module, _, attribute = f"{package}.{name}".rpartition(".")
-        assert hasattr(importlib.import_module(module), attribute)
+PACKAGE = Path(uvicorn.__file__).parent
 
 
-@pytest.mark.parametrize("kind", ["Config", "Server"])
+def modules() -> dict[str, Path]:
+    """The public modules of uvicorn."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts and not any(part.startswith("_") for part in parts):
+            found[".".join(parts)] = path
+    return found
+
+
+def names(path: Path) -> set[str]:
+    """The public names that a module defines, or imports from another module of uvicorn's that is public."""
+    found: set[str] = set()
+    statements = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    for statement in statements:
+        match statement:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                found.add(statement.name)
+            case ast.Assign(targets=targets):
+                found.update(each.id for each in targets if isinstance(each, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+            case ast.ImportFrom(module=str(module)) if module.startswith("uvicorn") and "._" not in module:
+                found.update(each.asname or each.name for each in statement.names)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                pass
+            case ast.If() | ast.Try():
+                statements += [*statement.body, *statement.orelse]
+                statements += [each for handler in getattr(statement, "handlers", []) for each in handler.body]
+    return {name for name in found if not name.startswith("_")}
+
+
+MODULES = modules()
+LEFT_OUT_MODULES = [name for name in MODULES if any(f"{name}.".startswith(f"{each}.") for each in LEFT_OUT)]
+
+
+@pytest.mark.parametrize("module", list(MODULES))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_names_of_a_module(module: str) -> None:
+    if module in LEFT_OUT_MODULES:
+        with pytest.raises(ImportError):
+            importlib.import_module(f"pronghorn.{module}")
+        return
+    if module == "workers":
+        pytest.importorskip("gunicorn")
+    if module == "middleware.wsgi":
+        pytest.importorskip("a2wsgi")
+    ours = importlib.import_module(f"pronghorn.{module}")
+    missing = {f"{module}.{name}" for name in names(MODULES[module]) if not hasattr(ours, name)}
+    assert missing == {name for name in LEFT_OUT if name.rpartition(".")[0] == module and name not in MODULES}
+
+
+def test_import_of_the_module_main_leaves_the_command() -> None:
+    text = "import pronghorn; from pronghorn.main import Server; import pronghorn.main; print(pronghorn.main.name)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "pronghorn\n", done.stderr
+
+
+def loaded(package: str) -> Any:
+    config = importlib.import_module(package).Config(app, log_config=None)
+    config.load()
+    return config
+
+
+async def made(package: str, kind: str) -> Any:
+    """An object of that kind, of uvicorn's or ours."""
+    config = loaded(package)
+    server = importlib.import_module(package).Server(config)
+    server.lifespan = config.lifespan_class(config)
+    supervisors = importlib.import_module(f"{package}.supervisors")
+    logging = importlib.import_module(f"{package}.logging")
+    return {
+        "Config": config,
+        "Server": server,
+        "ServerState": server.server_state,
+        "Lifespan": server.lifespan,
+        "DefaultFormatter": logging.DefaultFormatter(),
+        "AccessFormatter": logging.AccessFormatter(),
+        "Multiprocess": supervisors.Multiprocess,
+        "ChangeReload": supervisors.ChangeReload,
+    }[kind]
+
+
+KINDS = [
+    "Config",
+    "Server",
+    "ServerState",
+    "Lifespan",
+    "DefaultFormatter",
+    "AccessFormatter",
+    "Multiprocess",
+    "ChangeReload",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_attributes(kind: str) -> None:
-    def made(package: Any) -> Any:
-        config = package.Config(app, log_config=None)
-        config.load()
-        return config if kind == "Config" else package.Server(config)
+    theirs, ours = (asyncio.run(made(package, kind)) for package in ("uvicorn", "pronghorn"))
+    public = {name for name in dir(theirs) if not name.startswith("_")}
+    missing = {name for name in public if not hasattr(ours, name)}
+    if kind in LEFT_OUT:
+        assert missing == public - HOOKS[kind]
+    else:
+        assert missing == {name.partition(".")[2] for name in LEFT_OUT if name.startswith(f"{kind}.")}
 
-    theirs, ours = (made(package) for package in (uvicorn, pronghorn))
-    names = [name for name in dir(theirs) if not name.startswith("_")]
-    assert {name for name in names if not hasattr(ours, name)} == set(ABSENT) & set(names)
+
+def test_nothing_is_left_out_that_uvicorn_does_not_have() -> None:
+    known = {f"{module}.{name}" for module, path in MODULES.items() for name in names(path)} | {*MODULES}
+    known |= {*KINDS, "Config.setup_event_loop"}
+    known |= {f"Lifespan.{name}" for name in dir(asyncio.run(made("uvicorn", "Lifespan")))}
+    assert not LEFT_OUT.keys() - known
+
+
+@pytest.mark.parametrize("name", ["_serve", "_wait_tasks_to_complete", "_captured_signals"])
+def test_private_attribute_that_programs_use(name: str) -> None:
+    assert all(hasattr(asyncio.run(made(package, "Server")), name) for package in ("uvicorn", "pronghorn"))
+
+
+@pytest.mark.parametrize("name", ["get_client_addr", "get_path_with_query_string"])
+@pytest.mark.parametrize("client", [("1.2.3.4", 5), ("::1", 5), None])
+@pytest.mark.parametrize("query", [b"", b"a=%41&b"])
+def test_what_a_log_says_of_a_request(name: str, client: Any, query: bytes) -> None:
+    scope = {"type": "http", "client": client, "path": "/a b/\u00e9", "query_string": query}
+    theirs, ours = (
+        getattr(importlib.import_module(f"{each}.protocols.utils"), name) for each in ("uvicorn", "pronghorn")
+    )
+    assert ours(scope) == theirs(scope)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROTOCOLS", "WS_PROTOCOLS", "LIFESPAN", "LOOP_FACTORIES", "LOG_LEVELS"])
+def test_keys_of_a_table(name: str) -> None:
+    assert list(getattr(pronghorn.config, name)) == list(getattr(uvicorn.config, name))
+
+
+@pytest.mark.parametrize("name", ["INTERFACES", "STARTUP_FAILURE", "SSL_PROTOCOL_VERSION", "LOG_LEVELS"])
+def test_value_of_a_name(name: str) -> None:
+    assert getattr(pronghorn.config, name) == getattr(uvicorn.config, name)
+
+
+def test_signals_that_are_handled() -> None:
+    assert pronghorn.server.HANDLED_SIGNALS == uvicorn.server.HANDLED_SIGNALS

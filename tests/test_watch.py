@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(**parameters: Any) -> Files:
-    return Files(Config("main:app", log_config=None, **parameters))
+    return Files(Config("main:app", log_config=None, reload=True, **parameters))
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ class ASGI2Adapter:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["asgi"]["version"] = "2.0"
         await self.app(scope)(receive, send)
 
 

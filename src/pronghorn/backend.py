@@ -46,15 +46,20 @@ def pure_is_wanted() -> bool:
     return os.environ.get("PRONGHORN_PURE", "") not in ("", "0")
 
 
-def load(http: str = "auto") -> Wire:
-    """The wire for `--http auto|httptools|h11`.
+def is_chosen(http: Any) -> bool:
+    """Whether `--http` names a form, rather than leave it to what is installed."""
+    return http in ("h11", "httptools")
 
-    `auto` is the compiled form, else the interpreted one with llhttp's head parser if httptools is installed;
-    `httptools` insists on that, `h11` on our own parser interpreted.
+
+def load(http: Any = "auto") -> Wire:
+    """The wire for `--http`: `httptools` is the interpreted form with llhttp's head parser, `h11` with our own.
+
+    Anything else is the compiled form, where it is not available the interpreted one, with httptools if that is
+    installed.
     """
-    if http == "auto" and compiled_is_available():
+    if not is_chosen(http) and compiled_is_available():
         return _form("_wire_c", "compiled")
-    if http == "httptools" or (http == "auto" and find_spec("httptools")):
+    if http == "httptools" or (not is_chosen(http) and find_spec("httptools")):
         try:
             from pronghorn.llhttp import LLHTTPConnection
         except ImportError:

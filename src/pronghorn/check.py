@@ -31,7 +31,7 @@ def check(app: Any, **parameters: Any) -> None:
 
 async def _live(checked: Config) -> None:
     """The application's life from startup to shutdown, with nothing in between."""
-    lifespan = Lifespan(checked.loaded_app, checked.lifespan, logging.getLogger("pronghorn.error"))
+    lifespan = Lifespan(checked.loaded_app, checked.lifespan or "auto", logging.getLogger("pronghorn.error"))
     await lifespan.startup()
     await lifespan.shutdown()
     if lifespan.failed:
@@ -67,7 +67,7 @@ def _limits(checked: Config) -> list[str]:
     return [
         f"--{name.replace('_', '-')} {0 if value is None else value}"
         for name, default in config.parameters().items()
-        if name.startswith(("limit_", "timeout_", "backlog", "ws_max_"))
+        if name.startswith(("limit_", "timeout_", "backlog", "ws_max_", "h11_"))
         and (value := getattr(checked, name)) != default
     ]
 
@@ -79,7 +79,7 @@ def _wire(checked: Config) -> str:
 
 
 def _deflate(checked: Config) -> str:
-    if not checked.ws_per_message_deflate or checked.ws == "none" or checked.interface == "wsgi":
+    if not checked.ws_per_message_deflate or checked.ws_protocol_class is None:
         return "off"
     return "zlib" if backend.load_compression().compressobj is zlib.compressobj else "isal"
 

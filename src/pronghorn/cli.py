@@ -6,11 +6,13 @@ from the configuration file.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pronghorn import config, log, settings, streams
 from pronghorn.config import ConfigError
@@ -18,6 +20,19 @@ from pronghorn.errors import StartupError
 from pronghorn.runner import run
 
 _DEFAULTS = config.parameters()
+
+
+class _Port(click.Option):
+    """An option that passes over what Kubernetes sets for a Service named pronghorn: PRONGHORN_PORT=tcp://…"""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        for variable in _variables("port"):
+            value = os.environ.get(variable)
+            if value and "://" in value:
+                click.echo(f"Warning: {variable} is ignored: {value!r} is no port, but the URL of a service.", err=True)
+            elif value:
+                return value
+        return None
 
 
 def _option(parameter: str, text: str, kind: Any = None, flag: str | None = None, **attributes: Any) -> click.Option:
@@ -28,7 +43,7 @@ def _option(parameter: str, text: str, kind: Any = None, flag: str | None = None
         attributes["metavar"] = f"[{'|'.join(config.IMPORTABLE[parameter])}|MODULE:ATTRIBUTE]"
     elif parameter in config.CHOICES:
         kind = click.Choice(config.CHOICES[parameter])
-    return click.Option(
+    return (_Port if parameter == "port" else click.Option)(
         [flag, parameter],
         help=text,
         type=kind,
@@ -46,6 +61,13 @@ def _switch(parameter: str, text: str) -> click.Option:
 
 def _variables(parameter: str) -> list[str]:
     return [f"{prefix}_{parameter.upper()}" for prefix in ("PRONGHORN", "UVICORN")]
+
+
+def _origin(context: click.Context, name: str | None) -> str:
+    """The environment variable or the file that the parameter of this name has its value from, else nothing."""
+    if name is not None and context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
+        return next((each for each in _variables(name) if os.environ.get(each)), "")
+    return settings.origin(context, name)
 
 
 def _split_headers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[list[str]]:
@@ -201,13 +223,14 @@ TOPICS: dict[str, list[click.Option]] = {
 
 
 class _Command(click.Command):
-    """A command whose help lists the options by topic, and whose errors say what stands in the configuration file."""
+    """A command whose help lists the options by topic, and whose errors say what stands in a variable or the
+    configuration file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except click.BadParameter as error:
-            where = settings.origin(ctx, error.param.name if error.param else None)
+            where = _origin(ctx, error.param.name if error.param else None)
             if not where:
                 raise
             raise click.UsageError(f"{where}: {error.format_message()}", ctx) from None
@@ -276,7 +299,7 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
     try:
         function(app, **parameters)
     except ConfigError as error:
-        where = settings.origin(click.get_current_context(), str(error).partition(" ")[0].removesuffix(":"))
+        where = _origin(click.get_current_context(), str(error).partition(" ")[0].removesuffix(":"))
         raise click.UsageError(f"{where}: {error}" if where else str(error)) from None
 
 

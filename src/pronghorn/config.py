@@ -6,15 +6,16 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pronghorn import adapters, loader, log, loops, sockets
 from pronghorn.errors import StartupError
-from pronghorn.lifespan import Lifespan, Mode
+from pronghorn.lifespan import Mode
 from pronghorn.log import LOG_LEVELS as LOG_LEVELS
 from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
 from pronghorn.loops import LoopFactory
 
 if TYPE_CHECKING:
@@ -22,16 +23,49 @@ if TYPE_CHECKING:
     import socket
     from ssl import SSLContext
 
+    from pronghorn.lifespan import Lifespan
+    from pronghorn.tls_context import create_ssl_context as create_ssl_context
     from pronghorn.types import App, ASGI3App, Headers
 
 Path: TypeAlias = "str | os.PathLike[str]"
+LifespanType: TypeAlias = Mode
+InterfaceType: TypeAlias = Literal["auto"] | adapters.Interface
+HTTPProtocolType: TypeAlias = Literal["auto", "h11", "httptools", "zttp"]
+WSProtocolType: TypeAlias = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
+LoopFactoryType: TypeAlias = Literal["none", "auto", "asyncio", "uvloop", "zuvloop"]
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
 UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
 
+STARTUP_FAILURE = StartupError.code
+"""The exit code of what cannot start."""
+
+SSL_PROTOCOL_VERSION = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
+
+LIFESPAN: dict[str, str] = {
+    "auto": "pronghorn.lifespan.on:LifespanOn",
+    "on": "pronghorn.lifespan.on:LifespanOn",
+    "off": "pronghorn.lifespan.off:LifespanOff",
+}
+"""The class for each `lifespan`."""
+
+INTERFACES: list[InterfaceType] = ["auto", "asgi3", "asgi2", "wsgi"]
+
+HTTP_PROTOCOLS: dict[str, str] = dict.fromkeys(get_args(HTTPProtocolType), "pronghorn.protocol:HTTPProtocol")
+"""The class for each name of `http`, of which a program may add some. Ours are one, over several parsers."""
+
+WS_PROTOCOLS: dict[str, str | None] = {
+    **dict.fromkeys(get_args(WSProtocolType), "pronghorn.protocol:HTTPProtocol"),
+    "none": None,
+}
+"""The class for each name of `ws`: the one of HTTP, which goes on to WebSockets."""
+
+LOOP_FACTORIES: dict[str, str | None] = loops.FACTORIES
+"""What makes the loop for each name of `loop`, of which a program may add some."""
+
 CHOICES: dict[str, tuple[str, ...]] = {
-    "lifespan": ("auto", "on", "off"),
-    "interface": ("auto", "asgi3", "asgi2", "wsgi"),
+    "lifespan": tuple(LIFESPAN),
+    "interface": tuple(INTERFACES),
     "cancel_on_disconnect": ("never", "streaming", "always"),
     "send_after_disconnect": ("ignore", "raise"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
@@ -40,12 +74,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """The values that a parameter may have."""
 
-IMPORTABLE: dict[str, tuple[str, ...]] = {
-    "loop": ("auto", "asyncio", "uvloop", "zuvloop", "none"),
-    "http": ("auto", "h11", "httptools", "zttp"),
-    "ws": ("auto", "none", "websockets", "websockets-sansio", "wsproto"),
+IMPORTABLE: dict[str, Mapping[str, str | None]] = {
+    "loop": LOOP_FACTORIES,
+    "http": HTTP_PROTOCOLS,
+    "ws": WS_PROTOCOLS,
 }
 """The names that a parameter knows, beside an import string or the object itself."""
+
+logger = logging.getLogger("pronghorn.error")
 
 _HOST_AND_PORT = ("127.0.0.1", 8000)
 
@@ -56,12 +92,15 @@ _RANGES: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("fd", "backlog", "reload_delay", "limit_concurrency", "ws_max_queue"), (0, _INT)),
     **dict.fromkeys(("timeout_keep_alive", "timeout_first_byte", "timeout_head", "timeout_body"), (0, _INT)),
     **dict.fromkeys(("timeout_write", "timeout_graceful_shutdown", "timeout_notify"), (0, _INT)),
-    **dict.fromkeys(("timeout_worker_healthcheck", "ws_ping_interval", "ws_ping_timeout"), (0, _INT)),
-    **dict.fromkeys(("workers", "limit_head_fields", "limit_head_size", "limit_target_size"), (1, _INT)),
+    **dict.fromkeys(("timeout_worker_healthcheck", "ws_ping_interval", "ws_ping_timeout", "workers"), (0, _INT)),
+    **dict.fromkeys(("limit_head_fields", "limit_head_size", "limit_target_size"), (1, _INT)),
     **dict.fromkeys(("limit_max_requests", "limit_max_requests_jitter", "limit_body_size"), (0, _SSIZE)),
     "h11_max_incomplete_event_size": (1, _INT),
     "ws_max_size": (1, _SSIZE),
 }
+
+# The field that `encoded_headers` begins with, unless it is not wanted.
+SERVER = (b"server", b"pronghorn")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -86,24 +125,24 @@ class Config:
     loop: str | LoopFactory = "auto"
     http: str | type[asyncio.Protocol] = "auto"
     http2: bool = False
-    ws: str | type[asyncio.Protocol] = "auto"
+    ws: str | type[asyncio.Protocol] | None = "auto"
     ws_max_size: int = 16 * 1024 * 1024
     ws_max_queue: int = 32
     ws_ping_interval: float | None = 20.0
     ws_ping_timeout: float | None = 20.0
     ws_per_message_deflate: bool = True
-    lifespan: Mode = "auto"
+    lifespan: LifespanType | None = "auto"
     env_file: Path | None = None
     log_config: log.LogConfig | None = field(default_factory=lambda: LOGGING_CONFIG)
     log_level: str | int | None = None
     access_log: bool = True
     use_colors: bool | None = None
-    interface: Literal["auto"] | adapters.Interface = "auto"
+    interface: InterfaceType = "auto"
     reload: bool = False
-    reload_dirs: list[str] | str | None = None
+    reload_dirs: Sequence[Path] | None = None
     reload_delay: float = 0.25
-    reload_includes: list[str] | str | None = None
-    reload_excludes: list[str] | str | None = None
+    reload_includes: Sequence[str] | None = None
+    reload_excludes: Sequence[str] | None = None
     workers: int | None = None
     proxy_headers: bool = True
     server_header: bool = True
@@ -125,7 +164,7 @@ class Config:
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile_password: str | None = None
-    ssl_version: int = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
+    ssl_version: int = SSL_PROTOCOL_VERSION
     ssl_cert_reqs: int = 0  # ssl.CERT_NONE
     ssl_ca_certs: Path | None = None
     ssl_ciphers: str | None = None
@@ -158,37 +197,38 @@ class Config:
     bind: list[str] | str | None = None
 
     loaded: bool = field(default=False, init=False)
+    """Whether what follows was made by `load`. What a program then sets itself, is served."""
     loaded_app: ASGI3App = field(init=False)
     ssl: SSLContext | None = field(default=None, init=False)
+    encoded_headers: Headers = field(default_factory=list, init=False)
+    """`headers` as they go onto the wire, behind Server."""
+    http_protocol_class: type[asyncio.Protocol] = field(init=False)
+    ws_protocol_class: type[asyncio.Protocol] | None = field(init=False)
+    """None where handshakes are not answered."""
+    lifespan_class: Callable[[Config], Lifespan] = field(init=False)
+
+    reload_dirs_excludes: Sequence[Path] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self.headers = self.headers or []
-        self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
+        self._normalize()
         self._check()
         if wants_json := self.log_format == "json" and self.log_config is LOGGING_CONFIG:
             self.log_config = log.as_json(LOGGING_CONFIG)
             self.access_log_format = self.access_log_format or "json"
         self.configure_logging()
         if self.log_format == "json" and not wants_json:
-            logging.getLogger("pronghorn.error").warning("--log-format json has no effect with --log-config.")
+            logger.warning("--log-format json has no effect with --log-config.")
+        self._resolve_reloading()
         if self.env_file is not None:
             _read_environment(self.env_file)
-        if self.http == "zttp":  # the fast one of uvicorn's
-            self.http = "auto"
         if self.workers is None:
             self.workers = _web_concurrency()
+        self.workers = self.workers or 1
         if self.forwarded_allow_ips is None:
             self.forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
-        if self.h11_max_incomplete_event_size is not None:
-            self.limit_head_size = self.h11_max_incomplete_event_size
         for name in ("limit_body_size", "timeout_first_byte", "timeout_head", "timeout_body", "timeout_write"):
             if getattr(self, name) == 0:  # the command line cannot say None
                 setattr(self, name, None)
-
-    @property
-    def encoded_headers(self) -> Headers:
-        """`headers` as they go onto the wire."""
-        return [_encode_header(name, value) for name, value in self.headers or ()]
 
     @property
     def asgi_version(self) -> str:
@@ -196,13 +236,10 @@ class Config:
         return "2.0" if self.interface == "asgi2" else "3.0"
 
     @property
-    def lifespan_class(self) -> Callable[[Config], Lifespan]:
-        """What makes the lifespan of a configuration that is loaded."""
-        return _lifespan
-
-    @property
     def is_ssl(self) -> bool:
         """Whether TLS is asked for."""
+        if self.loaded:
+            return self.ssl is not None
         return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
 
     @property
@@ -225,7 +262,16 @@ class Config:
         return loader.load(self.app, self.app_dir)
 
     def load(self) -> None:
-        """Make `ssl`, the context that is asked for, and `loaded_app`: import, call a factory, adapt to ASGI 3."""
+        """Make what is served: `loaded_app`, imported, called as a factory, adapted to ASGI 3; `ssl`; and the rest."""
+        self._normalize()  # again: a program may have set any of them
+        self._check()
+        self._refuse_what_is_missing()
+        self.encoded_headers = self._encode_headers()
+        if self.server_header and all(name != b"server" for name, _ in self.encoded_headers):
+            self.encoded_headers.insert(0, SERVER)
+        self.http_protocol_class = loader.resolve_name(self.http, HTTP_PROTOCOLS)
+        self.ws_protocol_class = loader.resolve_name(self.ws, WS_PROTOCOLS)
+        self.lifespan_class = loader.resolve(LIFESPAN[self.lifespan or "auto"])
         if self.is_ssl:
             from pronghorn import tls_context  # not for those who want none
 
@@ -235,7 +281,7 @@ class Config:
             app = loader.call_factory(app)
         elif loader.is_factory(app):
             app = loader.call_factory(app)
-            logging.getLogger("pronghorn.error").warning(
+            logger.warning(
                 "ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly."
             )
         if not callable(app):
@@ -243,6 +289,8 @@ class Config:
             raise StartupError(f"Error loading ASGI app. {self.app!r} is not callable: it is {kind}.")
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
+        if self.interface == "wsgi":
+            self.ws_protocol_class = None
         app = adapters.adapt(app, self.interface)
         if self.underscored_headers == "drop" or (self.underscored_headers == "auto" and self.interface == "wsgi"):
             app = adapters.WithoutUnderscores(app)
@@ -255,26 +303,42 @@ class Config:
         """What makes the event loop; None leaves it to asyncio."""
         return loops.factory(self.loop) if isinstance(self.loop, str) else self.loop
 
+    def head_size(self) -> int:
+        """The limit of a head, by either name."""
+        return self.h11_max_incomplete_event_size or self.limit_head_size
+
     def bind_socket(self) -> socket.socket:
         """The socket, bound, not listening and inheritable, that several processes can serve from; logs its address."""
         sock = sockets.bind_one(self)
         sock.set_inheritable(True)
         for message, color_message in sockets.describe([sock], self):
-            logging.getLogger("pronghorn.error").info(message, extra={"color_message": color_message})
+            logger.info(message, extra={"color_message": color_message})
         return sock
+
+    def _normalize(self) -> None:
+        self.headers = self.headers or []
+        self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
+        port: Any = self.port
+        if isinstance(port, str) and port.strip().isdecimal():  # as programs read it from the environment
+            self.port = int(port)
+        self.lifespan = self.lifespan or "auto"
 
     def _check(self) -> None:
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and least <= value <= most):
                 raise ConfigError(f"{name} is {value!r}, which is not a number between {least} and {most}")
+        if 0 < (self.ws_ping_interval or 0) < 1:
+            raise ConfigError(
+                f"ws_ping_interval is {self.ws_ping_interval!r}: pings go out once a second at most; 0 is for none"
+            )
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, which is not one of {', '.join(known)}")
-        for name, known in IMPORTABLE.items():
+        for name, names in IMPORTABLE.items():
             value = getattr(self, name)
-            if isinstance(value, str) and value not in known and ":" not in value:
-                raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(known)} nor an import string")
+            if isinstance(value, str) and value not in names and ":" not in value:
+                raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(names)} nor an import string")
         if isinstance(self.log_level, str) and self.log_level.lower() not in log.LOG_LEVELS:
             raise ConfigError(f"log_level is {self.log_level!r}, which is not one of {', '.join(log.LOG_LEVELS)}")
         if self.access_log_format is not None:
@@ -284,8 +348,25 @@ class Config:
                 access_format.parse(self.access_log_format)
             except ValueError as error:
                 raise ConfigError(f"access_log_format: {error}") from None
-        _ = self.encoded_headers
+        self._encode_headers()
         self._check_bind()
+
+    def _encode_headers(self) -> Headers:
+        return [_encode_header(name, value) for name, value in self.headers or ()]
+
+    def _resolve_reloading(self) -> None:
+        """Directories and patterns as they are watched; none where nothing is reloaded."""
+        if self.should_reload:
+            from pronghorn.watch import Files  # not for those who only serve
+
+            files = Files(self)
+            self.reload_dirs, self.reload_dirs_excludes = files.directories, files.excluded
+            self.reload_includes, self.reload_excludes = files.includes, files.excludes
+            logger.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])
+            return
+        if not self.reload and (self.reload_dirs or self.reload_includes or self.reload_excludes):
+            logger.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
+        self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
 
     def _check_bind(self) -> None:
         for text in self.bind or ():
@@ -304,7 +385,7 @@ class Config:
         for name, is_wanted in wanted.items():
             if is_wanted:
                 raise StartupError(f"{name} is not available in this version.")
-        if not isinstance(self.ws, str) or ":" in self.ws:
+        if self.ws is not None and self.ws not in get_args(WSProtocolType):
             raise StartupError(f"WebSockets are not left to another implementation: ws is {self.ws!r}.")
 
 
@@ -313,20 +394,16 @@ def parameters() -> dict[str, Any]:
     return {each.name: None if each.default is MISSING else each.default for each in fields(Config) if each.init}
 
 
-def _lifespan(config: Config) -> Lifespan:
-    return Lifespan(config.loaded_app, config.lifespan, logging.getLogger("pronghorn.error"))
-
-
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
     value = value.strip(" \t")
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise ConfigError(f"{name!r}: {value!r} is not a header")
+        raise ConfigError(f"headers: {name!r}: {value!r} is not a header")
     return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 def _web_concurrency() -> int:
     value = os.environ.get("WEB_CONCURRENCY") or "1"
-    if not value.isdecimal() or int(value) == 0:
+    if not value.strip().isdecimal():
         raise ConfigError(f"WEB_CONCURRENCY is {value!r}, which is not a number of workers")
     return int(value)
 
@@ -336,5 +413,13 @@ def _read_environment(path: Path) -> None:
         from dotenv import load_dotenv
     except ImportError:
         raise StartupError("--env-file needs python-dotenv: pip install 'pronghorn[standard]'.") from None
-    logging.getLogger("pronghorn.error").info("Loading environment from '%s'", path)
+    logger.info("Loading environment from '%s'", path)
     load_dotenv(path)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "create_ssl_context":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pronghorn import tls_context  # not for those who want none
+
+    return tls_context.create_ssl_context

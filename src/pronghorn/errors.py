@@ -39,6 +39,15 @@ class StartupError(Exception):
     """
 
     code = 3
+    is_reported = False
+    """Whether its line has been logged."""
+
+
+class StartupExit(StartupError, SystemExit):
+    """What `Server.serve` and `run` raise, having logged it: it ends a program that does not catch it."""
+
+    code = StartupError.code
+    is_reported = True
 
 
 def is_disconnect(error: BaseException, heard: bool = False) -> bool:

@@ -21,6 +21,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import ssl_context
 from gunicorn.workers import base
 
+from pronghorn import log
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
 from pronghorn.handlers import own
@@ -94,8 +95,11 @@ class Worker(base.Worker):
             server = self._server = _Server(self._make_config())
             with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
                 runner.run(self._serve(server))
-        except (StartupError, ConfigError) as error:
-            self.log.error("%s", error, exc_info=error.__cause__)
+        except ConfigError as error:
+            self.log.error("%s", error)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        except StartupError as error:
+            log.report(error)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
         if not server.started and self.alive:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -17,6 +17,8 @@ _NUMBERS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     _NUMBERS.append(signal.SIGBREAK)
 
+HANDLED_SIGNALS = tuple(_NUMBERS)
+
 # What each of our handlers has replaced: several servers in one loop may end in any order.
 _replaced: dict[tuple[int, Handler], Any] = {}
 

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from pronghorn import tasks
+
 if TYPE_CHECKING:
     from pronghorn.config import Config
 
@@ -111,7 +113,7 @@ class Listener:
                 self._wait(error)
                 return
             sock.setblocking(False)
-            task = self._loop.create_task(self._make(sock, address))
+            task = tasks.create(self._make(sock, address), self._loop)
             self.connecting.add(task)
             task.add_done_callback(self.connecting.discard)
 

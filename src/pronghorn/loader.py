@@ -12,6 +12,7 @@ import importlib
 import inspect
 import os
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +41,13 @@ def resolve(target: str) -> Any:
                 f'Attribute "{attributes}" not found in module "{module_name}". {_instead(module, attributes)}'
             ) from None
     return found
+
+
+def resolve_name(value: Any, known: Mapping[str, str | None]) -> Any:
+    """What `value` stands for: one of the names that are `known`, an import string, or the object itself."""
+    if isinstance(value, str):
+        value = known.get(value, value)
+    return resolve(value) if isinstance(value, str) else value
 
 
 def load(target: Any, app_dir: str | None = None) -> Any:

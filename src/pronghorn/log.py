@@ -13,17 +13,20 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pronghorn.aliases import join_loggers
+from pronghorn.aliases import NAMES, join_loggers
 from pronghorn.errors import StartupError
 from pronghorn.outlet import LineHandler as LineHandler
 
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
+Colour: TypeAlias = Callable[[str], str]
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"
 
 TRACE_LOG_LEVEL = 5
@@ -40,6 +43,13 @@ DEFAULT_FORMAT = "%(levelprefix)s %(message)s"
 ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 ACCESS_MESSAGE = '%s - "%s %s HTTP/%s" %d'
 
+LOGGERS: dict[str, dict[str, Any]] = {
+    "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
+    "pronghorn.error": {"level": "INFO"},
+    "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+}
+"""Our loggers as LOGGING_CONFIG has them, unless a program has changed it."""
+
 LOGGING_CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -51,12 +61,12 @@ LOGGING_CONFIG: dict[str, Any] = {
         "default": {"class": "pronghorn.log.LineHandler", "formatter": "default", "stream": "ext://sys.stderr"},
         "access": {"class": "pronghorn.log.LineHandler", "formatter": "access", "stream": "ext://sys.stdout"},
     },
-    "loggers": {
-        "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
-        "pronghorn.error": {"level": "INFO"},
-        "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
-    },
+    "loggers": copy.deepcopy(LOGGERS),
 }
+# uvicorn's names are for programs that know only those, and so for the same entries.
+LOGGING_CONFIG["loggers"].update(
+    {theirs: LOGGING_CONFIG["loggers"][ours] for theirs, ours in NAMES.items() if ours in LOGGERS}
+)
 
 
 def configure(
@@ -88,8 +98,10 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def report(error: StartupError) -> None:
-    """Log why the server could not start; with a traceback where it was the user's code that raised."""
-    logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+    """Log, once, why the server could not start; with a traceback where it was the user's code that raised."""
+    if not error.is_reported:
+        logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
+        error.is_reported = True
 
 
 def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
@@ -115,17 +127,22 @@ def bold(text: str) -> str:
     return f"\x1b[1m{text}\x1b[0m"
 
 
+def _coloured(colour: str, text: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
 class ColourizedFormatter(logging.Formatter):
     """Adds `%(levelprefix)s`, coloured on a terminal, where a record's `color_message` also replaces its message."""
 
-    level_colours: ClassVar[dict[int, str]] = {
-        TRACE_LOG_LEVEL: "34",  # blue
-        logging.DEBUG: "36",  # cyan
-        logging.INFO: "32",  # green
-        logging.WARNING: "33",  # yellow
-        logging.ERROR: "31",  # red
-        logging.CRITICAL: "91",  # bright red
+    level_name_colors: ClassVar[Mapping[int, Colour]] = {
+        TRACE_LOG_LEVEL: partial(_coloured, "34"),  # blue
+        logging.DEBUG: partial(_coloured, "36"),  # cyan
+        logging.INFO: partial(_coloured, "32"),  # green
+        logging.WARNING: partial(_coloured, "33"),  # yellow
+        logging.ERROR: partial(_coloured, "31"),  # red
+        logging.CRITICAL: partial(_coloured, "91"),  # bright red
     }
+    """For each level, what puts its name in colour."""
 
     def __init__(
         self,
@@ -142,7 +159,7 @@ class ColourizedFormatter(logging.Formatter):
         return _is_terminal(sys.stdout)
 
     def color_level_name(self, level_name: str, level_no: int) -> str:
-        return _coloured(level_name, self.level_colours.get(level_no))
+        return self.level_name_colors.get(level_no, str)(level_name)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record = copy.copy(record)
@@ -170,7 +187,14 @@ class AccessFormatter(ColourizedFormatter):
     A record with a line in the format of `--access-log-format` (its `access_line`) is that line.
     """
 
-    status_colours: ClassVar[dict[int, str]] = {1: "97", 2: "32", 3: "33", 4: "31", 5: "91"}
+    status_code_colours: ClassVar[Mapping[int, Colour]] = {
+        1: partial(_coloured, "97"),  # bright white
+        2: partial(_coloured, "32"),  # green
+        3: partial(_coloured, "33"),  # yellow
+        4: partial(_coloured, "31"),  # red
+        5: partial(_coloured, "91"),  # bright red
+    }
+    """For each class of status, what puts a status in colour."""
 
     def get_status_code(self, status_code: int) -> str:
         """The status with its phrase."""
@@ -179,7 +203,7 @@ class AccessFormatter(ColourizedFormatter):
         except ValueError:
             phrase = ""
         text = f"{status_code} {phrase}"
-        return _coloured(text, self.status_colours.get(status_code // 100)) if self.use_colors else text
+        return self.status_code_colours.get(status_code // 100, str)(text) if self.use_colors else text
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         if (line := getattr(record, "access_line", None)) is not None:
@@ -305,10 +329,6 @@ class AccessLog:
 
 def _record(logger: logging.Logger, message: str, arguments: tuple[object, ...]) -> logging.LogRecord:
     return logging.LogRecord(logger.name, logging.INFO, __file__, 0, message, arguments, None)
-
-
-def _coloured(text: str, colour: str | None) -> str:
-    return text if colour is None else f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def _is_terminal(stream: Any) -> bool:

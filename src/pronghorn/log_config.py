@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pronghorn.aliases import NAMES
 from pronghorn.errors import StartupError
+from pronghorn.log import LOGGERS
 
 if TYPE_CHECKING:
     from pronghorn.log import LogConfig
@@ -62,22 +63,30 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _ours(log_config: dict[str, Any], use_colors: bool | None) -> dict[str, Any]:
-    """A copy with our names in the place of uvicorn's. Of two entries for one logger, that with our name counts.
+    """A copy with our names in the place of uvicorn's. Of two entries for one logger, that with our name counts, unless
+    it is only what LOGGING_CONFIG had and the other one is not.
 
     With `use_colors`, the two formatters that are ours by their names use colours, or do not.
     """
-    loggers = log_config.get("loggers") or {}
     formatters = {key: _our_formatter(value) for key, value in (log_config.get("formatters") or {}).items()}
     if use_colors is not None:
         for key in {"default", "access"} & formatters.keys():
             if "()" in formatters[key]:
                 formatters[key] = {**formatters[key], "use_colors": use_colors}
     ours: dict[str, Any] = {
-        "loggers": {NAMES.get(key, key): value for key, value in loggers.items() if NAMES.get(key) not in loggers},
+        "loggers": _our_loggers(log_config.get("loggers") or {}),
         "formatters": formatters,
         "filters": {key: _our_filter(value) for key, value in (log_config.get("filters") or {}).items()},
     }
     return {**log_config, **{key: value for key, value in ours.items() if log_config.get(key) is not None}}
+
+
+def _our_loggers(given: dict[str, Any]) -> dict[str, Any]:
+    loggers = {name: value for name, value in given.items() if name not in NAMES}
+    for theirs, ours in NAMES.items():
+        if theirs in given and (ours not in given or given[ours] == LOGGERS.get(ours)):
+            loggers[ours] = given[theirs]
+    return loggers
 
 
 def _our_formatter(formatter: dict[str, Any]) -> dict[str, Any]:

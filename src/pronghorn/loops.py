@@ -14,33 +14,21 @@ if TYPE_CHECKING:
 
 LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 
-_HOMES = {"uvloop": "uvloop:new_event_loop", "zuvloop": "zuvloop:new_event_loop"}
+FACTORIES: dict[str, str | None] = {
+    "none": None,
+    "auto": "uvloop:new_event_loop",  # asyncio's where that is not installed
+    "asyncio": "asyncio:ProactorEventLoop" if sys.platform == "win32" else "asyncio:SelectorEventLoop",
+    "uvloop": "uvloop:new_event_loop",
+    "zuvloop": "zuvloop:new_event_loop",
+}
 
 
 def factory(name: str) -> LoopFactory | None:
     """The factory of `--loop`, which may be an import string; None leaves the loop to asyncio."""
-    if name == "none":
-        return None
-    if name == "auto":
-        try:
-            return _import("uvloop")
-        except StartupError:
-            return _asyncio()
-    return _asyncio() if name == "asyncio" else _import(name)
-
-
-def _asyncio() -> LoopFactory:
-    import asyncio
-
-    chosen: LoopFactory = asyncio.SelectorEventLoop
-    if sys.platform == "win32":
-        chosen = asyncio.ProactorEventLoop
-    return chosen
-
-
-def _import(name: str) -> LoopFactory:
     try:
-        found: LoopFactory = loader.resolve(_HOMES.get(name, name))
+        found: LoopFactory | None = loader.resolve_name(name, FACTORIES)
     except StartupError as error:
+        if name == "auto":
+            return factory("asyncio")
         raise StartupError(f"Error loading custom loop setup function. {error}") from error.__cause__
     return found

@@ -11,9 +11,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, reduction, resource_tracker
-from typing import Any
+from typing import Any, TypeAlias
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
@@ -40,19 +40,28 @@ _START_SILENCE = 60.0
 
 FOREVER = float("inf")
 
+# What serves in a worker, in the place of a server of ours: called as `target(sockets=sockets)`.
+Target: TypeAlias = Callable[..., Any]
+
 _log = logging.getLogger("pronghorn.error")
 _context = multiprocessing.get_context("spawn")
 
 
 class Worker:
-    """A process that serves `config.app` on `sockets`, launched.
+    """A process that serves `config.app` on `sockets`, or calls a `target` to do that, launched.
 
     `started` once it accepts connections, `spent` when it has reached its limit of requests and is to be replaced,
     `stopping` once its parent has told it to end. `replaces` is the one that has to serve until this one does.
     Once it is launched, nothing that goes wrong with it is raised: others are to serve on.
     """
 
-    def __init__(self, config: Config, sockets: list[socket.socket], replaces: Worker | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket.socket],
+        replaces: Worker | None = None,
+        target: Target | None = None,
+    ) -> None:
         self.replaces = replaces
         self.started = False
         self.spent = False
@@ -69,7 +78,7 @@ class Worker:
         self._pipe, theirs = multiprocessing.Pipe()
         if os.name == "posix":  # else the beginning of a message would keep the parent waiting for its end
             os.set_blocking(self._pipe.fileno(), False)
-        self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin()))
+        self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin(), target))
         with theirs, _interrupts_held():
             self._process.start()
         assert self._process.pid is not None
@@ -215,10 +224,10 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _work(config: Config, sockets: list[socket.socket], parent: Any, stdin: int | None) -> None:
+def _work(config: Config, sockets: list[socket.socket], parent: Any, stdin: int | None, target: Target | None) -> None:
     from pronghorn.worker import main  # and with it the server, which the parent does not need
 
-    main(config, sockets, parent, stdin)
+    main(config, sockets, parent, stdin, target)
 
 
 def _stdin() -> int | None:

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from pronghorn import websocket
+from pronghorn import tasks, websocket
+from pronghorn.addresses import get_local_addr, get_remote_addr
 from pronghorn.errors import ProtocolError, is_disconnect
-from pronghorn.log import say
+from pronghorn.log import TRACE_LOG_LEVEL, say
 from pronghorn.pieces import LARGE, Pieces
 from pronghorn.sockets import acknowledged, reset_at_close, unacknowledged
 from pronghorn.state import ServerState
@@ -56,11 +57,13 @@ class HTTPProtocol(asyncio.Protocol):
         self._is_secure = transport.get_extra_info("sslcontext") is not None
         # asyncio's transport of TLS fails at these questions once it is lost.
         self._socket = transport.get_extra_info("socket")
-        client, server = _addresses(transport)
+        client, server = get_remote_addr(transport), get_local_addr(transport)
         self.connection = state.wire.Connection(
             self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
         )
         state.connections.add(self)
+        if state.traces:
+            self._trace("made")
 
     def data_received(self, data: bytes) -> None:
         if len(data) >= LARGE:
@@ -79,6 +82,8 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
         self._lose()
+        if self._state.traces:
+            self._trace("lost")
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()
@@ -198,6 +203,10 @@ class HTTPProtocol(asyncio.Protocol):
 
         return send_file(self._state.loop, self._transport, self, request, message)
 
+    def _trace(self, what: str) -> None:
+        client = self.connection.peer_text
+        say(TRACE_LOG_LEVEL, "%sHTTP connection %s", f"{client} - " if client else "", what)
+
     def _lose(self) -> None:
         """Nothing reaches the client from here on. May be called again."""
         connection = self.connection
@@ -278,7 +287,7 @@ class HTTPProtocol(asyncio.Protocol):
             if task.done():
                 return
         else:
-            task = state.loop.create_task(run, context=state.context.copy())
+            task = state.context.copy().run(tasks.create, run, state.loop)
         exchange.task = task
         state.tasks.add(task)
         task.add_done_callback(state.tasks.discard, context=state.context)
@@ -350,15 +359,3 @@ def _is_excused(error: BaseException, request: Any) -> bool:
         return is_disconnect(error, request.has_heard())
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _addresses(transport: asyncio.BaseTransport) -> tuple[Any, Any]:
-    """The client's and the server's address as ASGI gives them: (host, port), None and (path, None) for a Unix
-    socket.
-    """
-    peer = transport.get_extra_info("peername")
-    name = transport.get_extra_info("sockname")
-    client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-    if isinstance(name, tuple):
-        return client, (str(name[0]), int(name[1]))
-    return client, (str(name), None) if name else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pronghorn import log
 from pronghorn.config import Config
-from pronghorn.process import FOREVER, Worker, wait
+from pronghorn.process import FOREVER, Target, Worker, wait
 from pronghorn.signals import EXITS, Signals
 from pronghorn.watch import Files, Watcher
 
@@ -30,21 +30,22 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class Reloader:
-    """Serves `config.app` on `sockets`, which are bound, anew after each change, until a signal ends it."""
+    """Serves `config.app` on `sockets`, which are bound, anew after each change, until a signal ends it. Where a
+    `target` is given, that serves, called with them in a process of its own.
+    """
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], target: Target | None = None) -> None:
         self._config = copy.copy(config)
         timeout = config.timeout_graceful_shutdown
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
         self._config.timeout_worker_healthcheck = 0  # a debugger may stop it for as long as it likes
         self._sockets = sockets
+        self._target = target
         self._files = Files(self._config)
         self._worker: Worker | None = None
         self._is_due = True
         self._not_before = 0.0
         self._exiting = False
-        directories = [str(each) for each in self._files.directories]
-        _log.info("Will watch for changes in these directories: %s", directories)
 
     def run(self) -> int:
         """Returns the code to exit with."""
@@ -83,7 +84,7 @@ class Reloader:
         self._is_due = False
         self._not_before = time.monotonic() + _PACE
         try:
-            self._worker = Worker(self._config, self._sockets)
+            self._worker = Worker(self._config, self._sockets, target=self._target)
         except Exception as error:
             _log.error("Cannot launch a process: %r. Waiting for a change of a file.", error)
 
@@ -115,6 +116,13 @@ class Reloader:
             sock.close()
         if self._worker is not None:
             self._worker.stop(_PATIENCE)
+
+
+class ChangeReload(Reloader):
+    """A reloader with the parameters of uvicorn's."""
+
+    def __init__(self, config: Config, target: Target, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets, target)
 
 
 def _shown(paths: list[str]) -> str:

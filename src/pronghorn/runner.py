@@ -43,8 +43,6 @@ def run(*args: Any, **kwargs: Any) -> None:
     handlers.obey_as_process_1()
     try:
         config = Config(*args, **kwargs)
-        if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
-            _log.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
         code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
     except KeyboardInterrupt:
         return

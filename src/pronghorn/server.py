@@ -10,16 +10,17 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, listener, loader, log, outlet
+from pronghorn import backend, handlers, listener, log, outlet, tasks
 from pronghorn.clock import Clock
+from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
-from pronghorn.errors import StartupError
+from pronghorn.errors import StartupError, StartupExit
+from pronghorn.handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 from pronghorn.lifespan import Lifespan
 from pronghorn.log import say
 from pronghorn.protocol import HTTPProtocol
@@ -38,7 +39,7 @@ _HANDSHAKE = 0.1
 # Turns of the loop from a connection that is no longer queued to one that has its protocol.
 _TURNS_TO_CONNECT = 3
 
-_log = logging.getLogger("pronghorn.error")
+logger = _log = logging.getLogger("pronghorn.error")
 
 
 class Server:
@@ -47,7 +48,7 @@ class Server:
     `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
     seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end; a server
     without idle connections does not wait. `async with` serves inside of its block, in the loop that is there, and
-    leaves signals alone. What cannot start raises StartupError, but `run` ends the process.
+    leaves signals alone. What cannot start raises StartupError, which `serve` and `run` make an exit.
     """
 
     linger = _LINGER
@@ -66,14 +67,14 @@ class Server:
         self._has_bound = False
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
-        self._request_limit: int | None = None
-        if config.limit_max_requests is not None:
-            self._request_limit = config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
+        self._is_spent = False
+        self._is_in_main_loop = False
 
-    @property
+    @functools.cached_property
     def limit_max_requests(self) -> int | None:
         """How many requests end this server, the jitter included."""
-        return self._request_limit
+        limit = self.config.limit_max_requests
+        return limit if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
 
     @property
     def signalled(self) -> bool:
@@ -81,27 +82,27 @@ class Server:
         return bool(self._captured_signals)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
-        try:
-            with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
-                runner.run(self.serve(sockets))
-        except StartupError as error:
-            log.report(error)
-            sys.exit(error.code)
+        """`serve` in a loop of its own."""
+        with _exiting():
+            loop_factory = self.config.get_loop_factory()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(self.serve(sockets))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread and
         `install_signals` is set.
+
+        Raises StartupExit, having logged why, when the server cannot start.
         """
-        with self.capture_signals():
+        with _exiting(), self.capture_signals():
             await self._serve(sockets)
 
     async def __aenter__(self) -> Self:
         await self._begin(None)
-        if not self.started:
+        if self.should_exit or not self.started:
             await self.shutdown()
             raise StartupError("The server was told to stop before it had started.")
-        self._serving = asyncio.create_task(self._go_on(None))
+        self._serving = tasks.create(self._go_on(None))
         try:
             await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
         except asyncio.CancelledError:
@@ -110,7 +111,7 @@ class Server:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if not self.should_exit:
+        if self._is_in_main_loop:
             self._serving.cancel()  # which only ends the main loop, without waiting for its next turn
         try:
             await asyncio.wait([self._serving])
@@ -123,18 +124,24 @@ class Server:
             self._serving.result()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the lifespan, bind, accept connections. Raises StartupError.
+        """Start the lifespan, bind, accept connections, unless the server is told to stop meanwhile. Raises
+        StartupError. May be called again behind `shutdown`.
 
         Without a lifespan of its own, the server loads the application first.
         """
+        self.servers, self._sockets = [], []
+        self.started = self.force_exit = self._is_spent = False
         if not hasattr(self, "lifespan"):
             self._load()
+        was_to_exit = self.should_exit
         await self._bounded(self.lifespan.startup(), until_signalled=True)
-        if self.should_exit:
+        if self.lifespan.should_exit:
+            raise _reported("Application startup failed. Exiting.")
+        if self.should_exit and not was_to_exit:
             return
         loop = asyncio.get_running_loop()
-        http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
-        if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
+        http = self.config.http
+        if not (backend.is_chosen(http) or backend.compiled_is_available() or backend.pure_is_wanted()):
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
         factory = self._protocol_factory(loop)
@@ -164,9 +171,10 @@ class Server:
             if now - self.last_notified > self.config.timeout_notify:
                 self.last_notified = now
                 await self.config.callback_notify()
-        if self._request_limit is not None and self.server_state.total_requests >= self._request_limit:
-            _log.info("Maximum request limit of %d exceeded. Terminating process.", self._request_limit)
-            self._request_limit = None
+        limit = self.limit_max_requests
+        if limit is not None and self.server_state.total_requests >= limit and not self._is_spent:
+            _log.info("Maximum request limit of %d exceeded. Terminating process.", limit)
+            self._is_spent = True
             self.on_limit()
         return self.should_exit
 
@@ -176,12 +184,10 @@ class Server:
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: accept no more, answer what is under way, stop the lifespan; each within
-        `timeout_graceful_shutdown`.
+        `timeout_graceful_shutdown`. What has been done already is not done again.
         """
-        self.should_exit = True
         state = self.server_state
-        deadline = self._deadline()
-        if self.servers:
+        if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             state.shared.draining = True
             await self._stop_accepting()
@@ -190,13 +196,12 @@ class Server:
             from pronghorn import tls
 
             await tls.settle(self.servers)
-        await self._wait_for_connections(deadline)
-        await self._wait_for_tasks(deadline)
+        await self._wait_tasks_to_complete()
         for connection in list(state.connections):
             _abort(connection)
-        if not self.force_exit:
-            await self._bounded(self.lifespan.shutdown())
-        if self.servers:
+        if hasattr(self, "lifespan") and not self.force_exit:
+            await self._bounded(self.lifespan.shutdown(), self._deadline())
+        if hasattr(self, "_clock"):
             self._clock.stop()
 
     @contextlib.contextmanager
@@ -206,10 +211,11 @@ class Server:
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
-        if self._captured_signals:
+        captured, self._captured_signals = self._captured_signals, []
+        if captured:
             outlet.flush()  # the signal may end the process without another word
-        for captured in reversed(self._captured_signals):
-            signal.raise_signal(captured)
+        for number in reversed(captured):
+            signal.raise_signal(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second SIGINT does so without waiting."""
@@ -265,8 +271,10 @@ class Server:
     async def _go_on(self, sockets: list[socket.socket] | None) -> None:
         try:
             if not self.should_exit:
+                self._is_in_main_loop = True
                 await self.main_loop()
         finally:
+            self._is_in_main_loop = False
             await self.shutdown(sockets)
             if self.started:
                 log.announce("Finished server process")
@@ -276,12 +284,13 @@ class Server:
             self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-    async def _bounded(self, work: Coroutine[Any, Any, None], until_signalled: bool = False) -> None:
-        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, and with
-        `until_signalled` not at all where it was a signal that said so.
+    async def _bounded(
+        self, work: Coroutine[Any, Any, None], deadline: float | None = None, until_signalled: bool = False
+    ) -> None:
+        """Await `work` until `deadline`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, or,
+        with `until_signalled`, not at all where it was a signal that said so.
         """
-        task = asyncio.ensure_future(work)
-        deadline = None
+        task = tasks.create(work)
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)
             if self.should_exit and deadline is None:
@@ -296,7 +305,7 @@ class Server:
     async def _stop_accepting(self) -> None:
         """Take in the connections that the system has accepted: they belong to us."""
         if self._has_bound:  # else others may accept from these sockets, now or later
-            withdraw(self._sockets, self.config)
+            withdraw(self._listening(), self.config)
         await self._accept_queued()
         if self.server_state.connections and self.linger:
             await asyncio.sleep(_HANDSHAKE)
@@ -304,16 +313,21 @@ class Server:
         # asyncio drops the connections that it has accepted and not yet made when their server closes.
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):
-            for sock in self._sockets:
+            for sock in self._listening():
                 loop.remove_reader(sock)
         await self._connect()
         for server in self.servers:
             server.close()
         await self._connect()
 
+    def _listening(self) -> list[socket.socket]:
+        """The sockets, but for those that a program has closed."""
+        return [sock for sock in self._sockets if sock.fileno() >= 0]
+
     async def _accept_queued(self) -> None:
+        listening = self._listening()
         with selectors.DefaultSelector() as selector:
-            for sock in self._sockets:
+            for sock in listening:
                 selector.register(sock, selectors.EVENT_READ)
             for _ in range(self.config.backlog):
                 if not selector.select(0):
@@ -325,6 +339,12 @@ class Server:
         """Let the connections that were accepted have their protocols."""
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Until every connection is closed and every application has returned, or the time is over."""
+        deadline = self._deadline()
+        await self._wait_for_connections(deadline)
+        await self._wait_for_tasks(deadline)
 
     async def _wait_for_connections(self, deadline: float) -> None:
         """Until every connection is closed. All are told to close when the idle ones have had `linger` seconds."""
@@ -345,16 +365,16 @@ class Server:
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         """Until every application has returned; those that do not in time are cancelled."""
-        tasks = self.server_state.tasks
+        running = self.server_state.tasks
         await asyncio.sleep(0)
-        if tasks and not self.force_exit:
+        if running and not self.force_exit:
             _log.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
-        await self._wait_while(lambda: tasks, deadline)
-        if tasks and not self.force_exit:
-            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(tasks))
-            for task in tasks:
+        await self._wait_while(lambda: running, deadline)
+        if running and not self.force_exit:
+            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(running))
+            for task in running:
                 task.cancel("timeout graceful shutdown exceeded")
-            await asyncio.wait(tasks, timeout=1)
+            await asyncio.wait(running, timeout=1)
 
     async def _wait_while(self, condition: Callable[[], object], deadline: float) -> None:
         while not self._is_over(deadline) and condition():
@@ -377,10 +397,9 @@ class Server:
         unlink(self.config)
 
     def _protocol_factory(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
-        http = self.config.http
-        if isinstance(http, str) and ":" not in http:
+        protocol: Any = self.config.http_protocol_class
+        if protocol is HTTPProtocol:
             return functools.partial(HTTPProtocol, self.server_state)
-        protocol: Any = loader.resolve(http) if isinstance(http, str) else http
         return functools.partial(
             protocol,
             config=self.config,
@@ -401,6 +420,22 @@ def _tell(connection: Any) -> None:
 
 def _abort(connection: Any) -> None:
     try:
-        connection.abort()
+        (connection if isinstance(connection, HTTPProtocol) else connection.transport).abort()
     except Exception as error:
         say(logging.ERROR, "A connection cannot be aborted.", error=error)
+
+
+@contextlib.contextmanager
+def _exiting() -> Iterator[None]:
+    """Log why a server cannot start, and raise it as what ends the program."""
+    try:
+        yield
+    except StartupError as error:
+        log.report(error)
+        raise StartupExit(*error.args) from error.__cause__
+
+
+def _reported(line: str) -> StartupError:
+    error = StartupError(line)
+    error.is_reported = True
+    return error

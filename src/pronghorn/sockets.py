@@ -108,12 +108,12 @@ def parse(text: str) -> Place:
 def places(config: Config) -> list[Place]:
     """Everywhere that `config` names: each `bind`, else a descriptor, else a path, else a host and port."""
     if config.bind:
-        return [parse(text) for text in config.bind]
+        return [parse(text) for text in ([config.bind] if isinstance(config.bind, str) else config.bind)]
     if config.fd is not None:
         return [Place(descriptor=config.fd)]
     if config.uds is not None:
         return [Place(path=config.uds)]
-    return [Place(config.host, config.port)]
+    return [Place(config.host, int(config.port))]
 
 
 def bind(config: Config) -> list[socket.socket]:
@@ -133,12 +133,10 @@ def bind(config: Config) -> list[socket.socket]:
 
 def bind_one(config: Config) -> socket.socket:
     """The one socket that several processes share; of a host with several addresses, on its first IPv4 one."""
-    if config.bind:
-        if len(config.bind) > 1:
-            raise StartupError(f"--bind names {len(config.bind)} places, and there can be one socket only here.")
-        host, port, path, descriptor = parse(config.bind[0])
-    else:
-        host, port, path, descriptor = places(config)[0]
+    named = places(config)
+    if len(named) > 1:
+        raise StartupError(f"--bind names {len(named)} places, and there can be one socket only here.")
+    host, port, path, descriptor = named[0]
     if descriptor is not None or path is not None:
         return bind(config)[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET

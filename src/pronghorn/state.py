@@ -8,13 +8,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend, trust
-from pronghorn.log import AccessLog, say
+from pronghorn.config import SERVER
+from pronghorn.log import TRACE_LOG_LEVEL, AccessLog, say
 from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
     from pronghorn.backend import Wire
     from pronghorn.config import Config
-    from pronghorn.types import ASGI3App
+    from pronghorn.types import ASGI3App, Headers
 
 WARNINGS_A_SECOND = 10
 
@@ -34,22 +35,33 @@ class ServerState:
     outbox: Any
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
+    buffer: memoryview
 
     def __init__(self) -> None:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.default_headers: list[tuple[bytes, bytes]] = []
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
         self.eager = False
-        self.buffer = memoryview(bytearray(LARGE))
+        self.traces = False
         self._warnings = 0
 
     @property
     def total_requests(self) -> int:
         """Requests begun since the start."""
         return self.shared.total_requests if hasattr(self, "shared") else 0
+
+    @total_requests.setter
+    def total_requests(self, number: int) -> None:
+        # By a protocol of somebody else's: ours counts by itself.
+        self.shared.total_requests = number
+
+    @property
+    def default_headers(self) -> Headers:
+        """What every response begins with; nothing before the start."""
+        lines = self.shared.default_fields.split(b"\r\n") if hasattr(self, "shared") else []
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines if line)]
 
     def warn(self, message: str, *arguments: object) -> None:
         """Log what a client did wrong; clients cannot flood the log with it."""
@@ -69,6 +81,7 @@ class ServerState:
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
         bytes(_LARGEST_BLOCK)  # freed again, and never touched
+        self.buffer = memoryview(bytearray(LARGE))
         self.app = config.loaded_app
         self.wire = wire
         self.loop = loop
@@ -78,6 +91,7 @@ class ServerState:
         # The adapter of WSGI applications has to hear it, and tells them.
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
+        self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(
             _limits(config, wire),
@@ -85,11 +99,11 @@ class ServerState:
             scheme="https" if config.is_ssl else "http",
             root_path=config.root_path,
             state=state,
-            fields=config.encoded_headers,
+            fields=[field for field in config.encoded_headers if field != SERVER],
             date=config.date_header,
-            server=b"pronghorn" if config.server_header else b"",
+            server=SERVER[1] if SERVER in config.encoded_headers else b"",
             access_log=_access_log(config, wire, loop),
-            websockets=config.ws != "none" and config.interface != "wsgi",
+            websockets=config.ws_protocol_class is not None,
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
             proxies=_proxies(config, wire),
             ignores_lost=self.ignores_lost,
@@ -99,7 +113,7 @@ class ServerState:
 
 def _limits(config: Config, wire: Wire) -> Any:
     return wire.Limits(
-        head_size=config.limit_head_size,
+        head_size=config.head_size(),
         head_fields=config.limit_head_fields,
         target_size=config.limit_target_size,
         body_size=config.limit_body_size or 0,

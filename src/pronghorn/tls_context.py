@@ -6,7 +6,7 @@ import enum
 import logging
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pronghorn.errors import StartupError
 
@@ -72,67 +72,83 @@ def make_context(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-def _default_context(config: Config) -> Context:
-    """uvicorn's: `ssl_version`, the certificate and its key, and what is asked of clients."""
-    if not config.ssl_certfile:
-        raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
-    for flag, path in (
-        ("--ssl-certfile", config.ssl_certfile),
-        ("--ssl-keyfile", config.ssl_keyfile),
-        ("--ssl-ca-certs", config.ssl_ca_certs),
-    ):
+def create_ssl_context(
+    certfile: Path,
+    keyfile: Path | None,
+    password: str | None,
+    ssl_version: int,
+    cert_reqs: int,
+    ca_certs: Path | None,
+    ciphers: str | None,
+    alpn_protocols: list[str] | None = None,
+) -> Context:
+    """The context for parameters as those of a configuration. Raises StartupError, which names the flag."""
+    for flag, path in (("--ssl-certfile", certfile), ("--ssl-keyfile", keyfile), ("--ssl-ca-certs", ca_certs)):
         if path:
             _check_readable(flag, path)
     try:
-        context = Context(config.ssl_version)
+        context = Context(ssl_version)
     except ValueError:
-        raise StartupError(f"--ssl-version: {config.ssl_version} is not a protocol of this Python.") from None
-    _load_certificate(context, config)
+        raise StartupError(f"--ssl-version: {ssl_version} is not a protocol of this Python.") from None
+    _load_certificate(context, certfile, keyfile, password)
     try:
-        context.verify_mode = ssl.VerifyMode(config.ssl_cert_reqs)
+        context.verify_mode = ssl.VerifyMode(cert_reqs)
     except ValueError:
-        raise StartupError(f"--ssl-cert-reqs: {config.ssl_cert_reqs} is not 0, 1 or 2.") from None
-    if config.ssl_ca_certs:
+        raise StartupError(f"--ssl-cert-reqs: {cert_reqs} is not 0, 1 or 2.") from None
+    if ca_certs:
         try:
-            context.load_verify_locations(config.ssl_ca_certs)
+            context.load_verify_locations(ca_certs)
         except ssl.SSLError:
-            raise StartupError(f"--ssl-ca-certs: no certificate in {str(config.ssl_ca_certs)!r}.") from None
-    if config.ssl_ciphers:
+            raise StartupError(f"--ssl-ca-certs: no certificate in {str(ca_certs)!r}.") from None
+    if ciphers:
         try:
-            context.set_ciphers(config.ssl_ciphers)
+            context.set_ciphers(ciphers)
         except ssl.SSLError:
-            raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {config.ssl_ciphers!r}.") from None
+            raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {ciphers!r}.") from None
+    if alpn_protocols:
+        context.set_alpn_protocols(alpn_protocols)
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, config: Config) -> None:
+def _default_context(config: Config) -> Context:
+    """The one that the parameters of `config` ask for."""
+    if not config.ssl_certfile:
+        raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
+    return create_ssl_context(
+        config.ssl_certfile,
+        config.ssl_keyfile,
+        config.ssl_keyfile_password,
+        config.ssl_version,
+        config.ssl_cert_reqs,
+        config.ssl_ca_certs,
+        config.ssl_ciphers,
+    )
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: Path, keyfile: Path | None, given: str | None) -> None:
     asked = False
 
     def password() -> str:
         nonlocal asked
         asked = True
-        return config.ssl_keyfile_password or ""
+        return given or ""
 
-    certificate, key = config.ssl_certfile, config.ssl_keyfile or config.ssl_certfile
+    key = keyfile or certificate
     at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     try:
         # Without a password OpenSSL asks for it, which takes somebody who can answer.
-        context.load_cert_chain(
-            cast("Path", certificate),
-            config.ssl_keyfile,
-            password if config.ssl_keyfile_password or not at_terminal else None,
-        )
+        context.load_cert_chain(certificate, keyfile, password if given or not at_terminal else None)
     except OSError as error:
-        if asked and config.ssl_keyfile_password:
+        if asked and given:
             reason = f"--ssl-keyfile-password is not the password of {str(key)!r}."
         elif asked:
             reason = f"The private key in {str(key)!r} is encrypted: --ssl-keyfile-password is missing."
         elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             reason = f"The private key in {str(key)!r} does not belong to the certificate in {str(certificate)!r}."
-        elif not _contains(cast("Path", certificate), b"-----BEGIN CERTIFICATE"):
+        elif not _contains(certificate, b"-----BEGIN CERTIFICATE"):
             reason = f"--ssl-certfile: no certificate in {str(certificate)!r}."
-        elif not _contains(cast("Path", key), b"PRIVATE KEY-----"):
-            reason = f"{'--ssl-keyfile' if config.ssl_keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
+        elif not _contains(key, b"PRIVATE KEY-----"):
+            reason = f"{'--ssl-keyfile' if keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
         else:
             reason = f"Cannot load the certificate in {str(certificate)!r} with the key in {str(key)!r}: {error}"
         raise StartupError(reason) from None

@@ -7,13 +7,15 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from pronghorn.config import Config
+
+T = TypeVar("T")
 
 _INCLUDES = {"*.py"}
 _EXCLUDES = {".*", ".py[cod]", ".sw.*", "~*"}
@@ -25,7 +27,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class Files:
-    """The directories to watch, and which of the files in them count.
+    """The directories to watch (`directories` without those `excluded`), and which of the files in them count.
 
     An include or exclude is a pattern as `Path.match` takes it, or a directory. A default pattern holds unless it is
     given on the other side; a file that an include names outright counts whatever excludes it.
@@ -33,7 +35,9 @@ class Files:
 
     def __init__(self, config: Config) -> None:
         includes, excludes = _listed(config.reload_includes), _listed(config.reload_excludes)
-        self._excluded = _directories(excludes)
+        self.includes = [each for each in includes if each not in excludes]
+        self.excludes = excludes
+        self.excluded = sorted(_directories(excludes))
         wanted = [*map(Path, _listed(config.reload_dirs)), *_directories(includes)]
         directories = {each.resolve() for each in wanted if each.is_dir() and not self._is_excluded(each.resolve())}
         self.directories = sorted(each for each in directories if directories.isdisjoint(each.parents)) or [Path.cwd()]
@@ -60,7 +64,7 @@ class Files:
         return times
 
     def _is_excluded(self, path: Path) -> bool:
-        return not self._excluded.isdisjoint([path, *path.parents])
+        return not {path, *path.parents}.isdisjoint(self.excluded)
 
 
 class Watcher:
@@ -133,8 +137,9 @@ def _compared(files: Files, delay: float, stop: threading.Event) -> Iterator[set
             yield changed
 
 
-def _listed(value: list[str] | str | None) -> list[str]:
-    return [value] if isinstance(value, str) else [each for each in value or () if each]
+def _listed(value: Sequence[T] | None) -> list[T]:
+    """Each once."""
+    return [cast("T", value)] if isinstance(value, str) else list(dict.fromkeys(each for each in value or () if each))
 
 
 def _directories(patterns: list[str]) -> set[Path]:

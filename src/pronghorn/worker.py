@@ -18,7 +18,7 @@ from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.handlers import own
-from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
+from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, Target, longest_stop
 from pronghorn.server import Server
 from pronghorn.signals import EXITS, ignore
 
@@ -28,7 +28,13 @@ _REST = 5
 _log = logging.getLogger("pronghorn.error")
 
 
-def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
+def main(
+    config: Config,
+    sockets: list[socket.socket],
+    parent: Connection,
+    stdin: int | None,
+    target: Target | None = None,
+) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
     _on_exit_signals(_leave)
     if sys.platform != "win32":
@@ -42,6 +48,9 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
         os.set_inheritable(parent.fileno(), False)
     threading.Thread(target=_attend, args=(parent, longest_stop(config)), daemon=True).start()
     config.configure_logging()
+    if target is not None:
+        target(sockets=sockets)
+        return
     try:
         config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
         server = _Server(config, parent)

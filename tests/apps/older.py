@@ -22,3 +22,23 @@ class ASGI2:
         headers = [(b"x-method", self.scope["method"].encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+class Versions:
+    """Answers with the versions of ASGI that its lifespan and its request were told."""
+
+    def __init__(self, scope):
+        self.scope = scope
+
+    async def __call__(self, receive, send):
+        version = self.scope["asgi"]["version"]
+        if self.scope["type"] == "lifespan":
+            self.scope["state"]["version"] = version
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            body = f"{self.scope['state']['version']} {version}".encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})

@@ -2,14 +2,22 @@
 
 import asyncio
 import contextlib
+import multiprocessing
+import pickle
 import signal
 import socket
+import ssl
+import subprocess
+import sys
 import urllib.request
 
 import pytest
-from served import PATIENCE
+from served import APPS, PATIENCE
 
 import pronghorn
+from pronghorn import loops
+from pronghorn.lifespan.off import LifespanOff
+from pronghorn.lifespan.on import LifespanOn
 
 
 def address(server):
@@ -324,6 +332,264 @@ def test_startup_and_shutdown_by_hand(run, app):
         await server.main_loop()
         await server.shutdown()
         assert app.life == ["lifespan.startup", "lifespan.shutdown"]
+
+    run(main)
+
+
+LIFE = ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_shutdown_may_be_called_again(run, app, caplog):
+    async def main():
+        server = make(app)
+        await server.shutdown()  # of a server that has not started
+        await server.startup()
+        await server.shutdown()
+        await server.shutdown()
+        assert app.life == LIFE
+        task = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0)
+        server.should_exit = True
+        await task
+        await server.shutdown()
+
+    caplog.set_level("INFO")
+    run(main)
+    assert caplog.messages.count("Shutting down") == 2
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_shutdown_of_servers_that_a_program_has_closed(app, loop, listed):
+    pytest.importorskip(loop)
+
+    async def main():
+        server = make(app)
+        await server.startup()
+        reader, writer = await asyncio.open_connection(*address(server))
+        while not server.server_state.connections:
+            await asyncio.sleep(0)
+        for each in server.servers:
+            each.close()
+        if not listed:
+            server.servers.clear()
+        await server.shutdown()
+        assert await reader.read() == b""
+        writer.close()
+        assert app.life == LIFE
+
+    with asyncio.Runner(loop_factory=loops.factory(loop)) as runner:
+        runner.run(asyncio.wait_for(main(), PATIENCE))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_startup_behind_shutdown_serves_again(loop):
+    pytest.importorskip(loop)
+    apps = [App(), App()]
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await apps.pop()(scope, receive, send)
+        else:
+            await App()(scope, receive, send)
+
+    async def main():
+        server = make(app)
+        for _ in range(2):
+            await server.startup()
+            assert await asyncio.to_thread(fetch, server) == b"ok"
+            place = address(server)
+            await server.shutdown()
+            assert not is_listening(place)
+        assert not apps
+
+    with asyncio.Runner(loop_factory=loops.factory(loop)) as runner:
+        runner.run(asyncio.wait_for(main(), PATIENCE))
+
+
+def test_second_run():
+    seen = []
+
+    class Recorded(pronghorn.Server):
+        async def main_loop(self):
+            seen.append((len(self.servers), await asyncio.to_thread(fetch, self), self.server_state.total_requests))
+
+        async def shutdown(self, sockets=None):
+            await super().shutdown(sockets)
+            seen.append(list(app.life))
+            app.life.clear()
+
+    app = App()
+    server = make(app, Recorded)
+    server.run()
+    server.run()
+    assert seen == [(1, b"ok", 1), LIFE] * 2
+
+
+def test_signal_is_raised_again_once(run, app):
+    async def main():
+        server = make(app)
+        with recorded(signal.SIGTERM) as heard:
+            async with serving(server):
+                signal.raise_signal(signal.SIGTERM)
+            server.should_exit = False
+            async with serving(server):
+                server.should_exit = True
+            assert heard == [signal.SIGTERM]
+
+    run(main)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_server_in_a_process_of_multiprocessings(method):
+    server = make("bare:app", host="127.0.0.1", app_dir=str(APPS), log_config=None)
+    assert pickle.loads(pickle.dumps(server)).config.app == "bare:app"
+    sock = server.config.bind_socket()
+    sock.listen()  # so that the client need not wait for the process
+    process = multiprocessing.get_context(method).Process(target=server.run, args=([sock],))
+    process.start()
+    try:
+        place = sock.getsockname()
+        sock.close()
+        with urllib.request.urlopen(f"http://{place[0]}:{place[1]}/", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        process.terminate()
+        process.join(PATIENCE)
+        assert process.exitcode == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.join(PATIENCE)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_cannot_start_is_an_exit(loop, caplog):
+    pytest.importorskip(loop)
+    line = "Application startup failed. Exiting."
+    with pytest.raises(SystemExit) as caught:
+        make(App(fails_at="lifespan.startup"), loop=loop).run()
+    assert isinstance(caught.value, pronghorn.StartupError)
+    assert (caught.value.code, str(caught.value), caplog.messages.count(line)) == (3, line, 1)
+
+    async def main():
+        with pytest.raises(SystemExit) as caught:
+            await make(App(fails_at="lifespan.startup")).serve()
+        assert caught.value.code == 3
+
+    with asyncio.Runner(loop_factory=loops.factory(loop)) as runner:
+        runner.run(asyncio.wait_for(main(), PATIENCE))
+    with pytest.raises(SystemExit, match="Could not import module"):
+        make(app, loop="missing:loop").run()
+    assert len(caplog.messages) == len({*caplog.messages}) + 1
+
+
+def test_program_whose_server_cannot_start_ends_with_3():
+    text = "import asyncio, pronghorn; asyncio.run(pronghorn.Server(pronghorn.Config('missing:app')).serve())"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.startswith('ERROR:    Error loading ASGI app. Could not import module "missing".')
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_block_whose_start_fails_raises_no_exit(run):
+    async def main():
+        with pytest.raises(pronghorn.StartupError) as caught:
+            await enter(make("missing:app"))
+        assert not isinstance(caught.value, SystemExit)
+
+    run(main)
+
+
+def test_limit_of_requests_that_is_set_later(run, app):
+    async def main():
+        server = make(app)
+        server.config.limit_max_requests = 1
+        async with serving(server):
+            await asyncio.to_thread(fetch, server)
+
+    run(main)
+
+
+def test_default_headers(run, app):
+    async def main():
+        server = make(app, headers=[("X-A", "1")])
+        assert server.server_state.default_headers == []
+        async with server:
+            (name, _), *others = server.server_state.default_headers
+            assert (name, others) == (b"date", [(b"server", b"pronghorn"), (b"x-a", b"1")])
+
+    run(main)
+
+
+def test_attributes_that_load_has_made_may_be_set(run, app, certificates):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    schemes = []
+
+    async def other(scope, receive, send):
+        schemes.append(scope["scheme"])
+        await app(scope, receive, send)
+
+    class Lifespan(LifespanOn):
+        async def startup(self):
+            self.state["made"] = True
+            await super().startup()
+
+    async def main():
+        server = make(app)
+        config = server.config
+        config.load()
+        config.ssl, config.loaded_app, config.ws_protocol_class = context, other, None
+        config.encoded_headers, config.lifespan_class = [(b"x-a", b"1")], Lifespan
+        trusted = ssl.create_default_context(cafile=certificates.authority)
+        async with server:
+            assert server.lifespan.state == {"made": True}
+            reader, writer = await asyncio.open_connection(*address(server), ssl=trusted, server_hostname="localhost")
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            assert b"\r\nx-a: 1\r\n" in answer
+            assert b"server:" not in answer
+            assert schemes == ["https"]
+
+    run(main)
+
+
+def test_lifespan_by_hand(run, app, caplog):
+    async def main():
+        config = make(app).config
+        config.load()
+        lifespan = LifespanOn(config)
+        await lifespan.startup()
+        await lifespan.shutdown()
+        assert (app.life, lifespan.should_exit) == (LIFE, False)
+        config.loaded_app = App(fails_at="lifespan.startup")
+        failing = LifespanOn(config)
+        await failing.startup()
+        assert (failing.should_exit, failing.startup_failed, failing.shutdown_failed) == (True, True, False)
+        assert caplog.messages == ["Application startup failed. Exiting."]
+        idle = LifespanOff(config)
+        await idle.startup()
+        await idle.shutdown()
+        assert not idle.should_exit
+
+    run(main)
+
+
+@pytest.mark.parametrize("http", ["h11_impl:H11Protocol", "httptools_impl:HttpToolsProtocol"])
+def test_protocol_of_uvicorns_is_served(run, app, http):
+    pytest.importorskip("uvicorn")
+
+    async def main():
+        server = make(app, http=f"uvicorn.protocols.http.{http}", headers=[("x-a", "1")])
+        async with server:
+            reader, writer = await asyncio.open_connection(*address(server))
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            assert b"\r\nserver: pronghorn\r\nx-a: 1\r\n" in answer
+            assert answer.endswith(b"\r\n\r\nok")
+            assert server.server_state.total_requests == 1
 
     run(main)
 

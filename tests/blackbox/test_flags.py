@@ -33,6 +33,29 @@ def test_access_lines_go_to_stdout(start, connect, form):
     ]
 
 
+def test_connections_at_trace(start, connect, form):
+    server = start("bare:app", "--log-level", "trace", form=form)
+    client = connect(server)
+    host, port = client.socket.getsockname()
+    server.log.wait_for(f"^TRACE:    {host}:{port} - HTTP connection made$")
+    client.socket.close()
+    server.log.wait_for(f"^TRACE:    {host}:{port} - HTTP connection lost$")
+
+
+def test_no_connections_at_debug(start, connect):
+    server = start("bare:app", "--log-level", "debug")
+    ask(connect(server), "/echo")
+    server.signal()
+    server.wait()
+    assert "connection made" not in server.log.text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--interface", "asgi2")])
+def test_version_that_an_application_of_asgi_2_is_told(start, connect, form, flags):
+    server = start("older:Versions", *flags, form=form)
+    assert ask(connect(server)).body == b"2.0 2.0"
+
+
 def test_an_application_that_fails_has_its_access_line(start, connect, form):
     server = start("bare:app", form=form)
     ask(connect(server), "/fail?when=before")

@@ -79,6 +79,14 @@ def ask(client, target="/", *fields):
     return json.loads(client.read().body)
 
 
+@pytest.mark.parametrize("worker", ["UvicornWorker", "UvicornH11Worker"])
+def test_worker_under_uvicorns_name(gunicorn, connect, worker):
+    server = gunicorn(worker=f"pronghorn.workers.{worker}").wait_until_running()
+    client = connect(server)
+    assert ask(client)[1][0] == list(client.socket.getsockname())
+    assert server.stop() == 0
+
+
 def test_several_binds_logs_and_an_end(gunicorn, connect, tmp_path):
     path = str(tmp_path / "s")
     server = gunicorn("under_gunicorn:app", "-b", f"unix:{path}", "-w", "2", "--access-logfile", "-")

@@ -33,6 +33,32 @@ def test_should_exit_stops_a_server_in_a_thread(loop):
     assert not server.server_state.tasks
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_task_factory_that_takes_nothing_but_a_coroutine(loop):
+    pytest.importorskip(loop)
+    made = []
+
+    def make_task(loop, coroutine):
+        made.append(coroutine.__name__)
+        return asyncio.Task(coroutine, loop=loop)
+
+    async def tracing(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            asyncio.get_running_loop().set_task_factory(make_task)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            asyncio.get_running_loop().set_task_factory(None)  # with which uvloop could not be closed
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await app(scope, receive, send)
+
+    with thread(tracing, loop=loop) as server:
+        assert fetch(server.url) == fetch(server.url) == b"ok"
+        assert made.count("_run") == 2
+    assert not server.lifespan.failed
+
+
 def test_two_servers_in_two_threads():
     with thread(app) as first, thread(app) as second:
         assert first.port != second.port

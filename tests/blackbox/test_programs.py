@@ -107,6 +107,36 @@ PROGRAMS = {
         sock.listen()
         uvicorn.Server(config).run(sockets=[sock])
         """,
+    "run from the module main": """
+        import importlib
+
+        importlib.import_module(f"{uvicorn.__name__}.main").run("main:app", port=0)
+        """,
+    "supervise a server that is reloaded": """
+        import importlib
+
+        class Server(uvicorn.Server):
+            def run(self, sockets=None):
+                print("INFO: in a process", flush=True)
+                super().run(sockets=sockets)
+
+        if __name__ == "__main__":
+            supervisors = importlib.import_module(f"{uvicorn.__name__}.supervisors")
+            config = uvicorn.Config("main:living", port=0, reload=True)
+            sock = config.bind_socket()
+            supervisors.ChangeReload(config, target=Server(config).run, sockets=[sock]).run()
+        """,
+    "supervise workers": """
+        import importlib
+
+        if __name__ == "__main__":
+            supervisors = importlib.import_module(f"{uvicorn.__name__}.supervisors")
+            config = uvicorn.Config("main:app", port=0, workers=1)
+            supervisors.Multiprocess(config, sockets=[config.bind_socket()]).run()
+        """,
+    "log connections": """
+        uvicorn.run("main:app", port=0, log_level="trace", loop="asyncio")
+        """,
     "call the command": """
         uvicorn.main(["main:app", "--port", "0", "--no-access-log"])
         """,

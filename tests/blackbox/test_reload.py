@@ -95,8 +95,8 @@ def test_it_serves_until_a_signal(reloading, get, module, tmp_path, number):
     server.signal(number)
     assert server.wait() == 0
     lines = [line for line in server.log if not line.startswith("DEBUG")]
-    assert lines[0] == 'WARNING:  "workers" flag is ignored when reloading is enabled.'
-    assert lines[1] == f"INFO:     Will watch for changes in these directories: ['{tmp_path.resolve()}']"
+    assert lines[0] == f"INFO:     Will watch for changes in these directories: ['{tmp_path.resolve()}']"
+    assert lines[1] == 'WARNING:  "workers" flag is ignored when reloading is enabled.'
     assert "running on" in lines[2]
     assert lines[3] == f"INFO:     Started reloader process [{server.pid}] using {WATCHING}"
     assert lines[-1] == f"INFO:     Stopping reloader process [{server.pid}]"

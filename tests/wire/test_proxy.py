@@ -189,8 +189,10 @@ SCHEMES = {
     ("https, http",): "http",
     ("",): "http",
     ("ftp",): "http",
-    # Theirs: https, what the nearest proxy has set or added.
     ("https", "https"): "https",
+    ("http", "https"): "https",
+    ("https", "http"): "http",
+    ("https", "ftp"): "http",
 }
 
 
@@ -211,12 +213,6 @@ def test_a_websocket_scheme_is_the_one_that_http_has(wire: Any) -> None:
     """Theirs: a scope of HTTP with the scheme wss, which ASGI does not have."""
     assert ask(wire, "X-Forwarded-Proto: wss")["scheme"] == "https"
     assert ask(wire, "X-Forwarded-Proto: ws")["scheme"] == "http"
-
-
-def test_two_schemes_that_differ_are_none(wire: Any) -> None:
-    """Theirs: the last."""
-    assert ask(wire, "X-Forwarded-Proto: http\nX-Forwarded-Proto: https")["scheme"] == "http"
-    assert ask(wire, "X-Forwarded-Proto: http\nX-Forwarded-Proto: https\nX-Forwarded-Proto: https")["scheme"] == "http"
 
 
 # Without IPv4 written as IPv6, which theirs takes for another address.

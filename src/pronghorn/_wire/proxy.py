@@ -1,8 +1,9 @@
 """What trusted proxies say of a client: the X-Forwarded fields, or Forwarded (RFC 7239).
 
 Every proxy adds to the right of what it was sent, so a chain is read from the right, up to the first node that is not a
-trusted proxy: the client. What stands to the left of that anybody can have made up, and it is never looked at. What
-could be read in two ways, or is malformed, counts as not sent.
+trusted proxy: the client. What stands to the left of that anybody can have made up, and it is never looked at. Of two
+X-Forwarded-Proto the last counts, which is the nearest proxy's. What else could be read in two ways, or is malformed,
+counts as not sent.
 """
 
 import re
@@ -91,7 +92,7 @@ class Proxies:
                     chain = value if chain is None else chain + b"," + value
             elif size == 17:
                 if kind != STANDARD and name == b"x-forwarded-proto":
-                    scheme = value if scheme is None or scheme == value else b""
+                    scheme = value
             elif size == 16:
                 if kind == EVERYTHING and name == b"x-forwarded-host":
                     host = value if host is None or host == value else b""

@@ -8,6 +8,7 @@ import enum
 import logging
 from typing import Any, Literal, TypeAlias
 
+from pronghorn import tasks
 from pronghorn.errors import StartupError
 from pronghorn.types import ASGI3App, Message, Scope
 
@@ -25,35 +26,40 @@ class _Phase(enum.Enum):
 
 
 class Lifespan:
-    """Call `startup`, then `shutdown` if that succeeded. Cancelling either cancels the application's task.
+    """Call `startup`, then `shutdown` if that succeeded; and again. Cancelling either cancels the application's task.
 
     `auto` takes an exception before the end of startup to mean that the application does not know the protocol.
     """
 
     def __init__(self, app: ASGI3App, mode: Mode, log: logging.Logger) -> None:
         self.state: dict[str, Any] = {}
-        self.failed = False
         self._app = app
         self._mode = mode
         self._log = log
-        self._phase = _Phase.OVER
         self._task: asyncio.Task[None] | None = None
-        self._refused = False  # the application failed before it was up
-        self._told = 0  # how many of the two messages the application has received
-        self._started = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._idle = asyncio.Event()  # the application has returned, or waits for what will never come
+        self._reset()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the application has failed to start, or to stop."""
+        return self.startup_failed or self.shutdown_failed
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server is not to go on."""
+        return self.failed
 
     async def startup(self) -> None:
         """Returns when the application is ready; raises StartupError when it cannot be."""
         if self._mode == "off":
             return
+        self._reset()
         self._log.info("Waiting for application startup.")
         self._phase = _Phase.STARTING
-        self._task = asyncio.create_task(self._run(), name="lifespan")
+        self._task = tasks.create(self._run())
+        self._task.set_name("lifespan")
         await self._until(self._started)
-        if self._refused:
+        if self.startup_failed:
             await self._end()
             raise StartupError("Application startup failed. Exiting.")
         self._log.info("Application startup complete.")
@@ -66,7 +72,7 @@ class Lifespan:
         self._phase = _Phase.STOPPING
         self._stopping.set()
         await self._until(self._stopped)
-        if self.failed:
+        if self.shutdown_failed:
             self._log.error("Application shutdown failed. Exiting.")
         else:
             self._log.info("Application shutdown complete.")
@@ -77,6 +83,17 @@ class Lifespan:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_GRACE)
+
+    def _reset(self) -> None:
+        self.startup_failed = False
+        self.shutdown_failed = False
+        self.error_occurred = False
+        self._phase = _Phase.OVER
+        self._told = 0  # how many of the two messages the application has received
+        self._started = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._idle = asyncio.Event()  # the application has returned, or waits for what will never come
 
     async def _run(self) -> None:
         asgi = {"version": "3.0", "spec_version": "2.0"}
@@ -93,6 +110,7 @@ class Lifespan:
 
     def _raised(self, error: BaseException) -> None:
         cancelled = isinstance(error, asyncio.CancelledError) and self._task is not None and self._task.cancelling()
+        self.error_occurred = not cancelled
         if cancelled or self._phase is _Phase.OVER:
             self._phase = _Phase.OVER
         elif self._phase is _Phase.STARTING and self._mode == "auto":
@@ -104,9 +122,9 @@ class Lifespan:
             self._log.error("Exception in 'lifespan' protocol\n", exc_info=error)
 
     def _fail(self) -> None:
-        self._refused = self._phase is _Phase.STARTING
+        self.startup_failed = self._phase is _Phase.STARTING
+        self.shutdown_failed = not self.startup_failed
         self._phase = _Phase.OVER
-        self.failed = True
 
     async def _receive(self) -> Message:
         if self._told == 0:

@@ -1,0 +1,41 @@
+"""What is known of a connection's two ends: from its transport, and from the scope of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from pronghorn.types import Scope
+
+
+def get_remote_addr(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
+    """The client's address, as `scope["client"]` has it."""
+    peer = transport.get_extra_info("peername")
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+
+
+def get_local_addr(transport: asyncio.BaseTransport) -> tuple[str, int | None] | None:
+    """The server's address, as `scope["server"]` has it: of a Unix socket the path and None."""
+    name: Any = transport.get_extra_info("sockname")
+    if isinstance(name, tuple):
+        return str(name[0]), int(name[1])
+    return (str(name), None) if name else None
+
+
+def is_ssl(transport: asyncio.BaseTransport) -> bool:
+    """Whether the connection is one of TLS."""
+    return transport.get_extra_info("sslcontext") is not None
+
+
+def get_client_addr(scope: Scope) -> str:
+    """The client of a request, as an access log shows it: `host:port`, empty if it is not known."""
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else ""
+
+
+def get_path_with_query_string(scope: Scope) -> str:
+    """The target of a request, as an access log shows it."""
+    path = quote(scope["path"])
+    query: bytes = scope["query_string"]
+    return f"{path}?{query.decode('ascii')}" if query else path

@@ -1,0 +1,16 @@
+"""From an import string to an object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pronghorn import loader
+from pronghorn.errors import StartupError as ImportFromStringError
+
+
+def import_from_string(import_str: Any) -> Any:
+    """What an import string names; anything else is itself. Raises ImportFromStringError."""
+    return loader.resolve_name(import_str, {})
+
+
+__all__ = ["ImportFromStringError", "import_from_string"]

@@ -1,0 +1,28 @@
+"""The lifespan of a configuration."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pronghorn import log
+from pronghorn.errors import StartupError
+from pronghorn.lifespan import Lifespan
+
+if TYPE_CHECKING:
+    from pronghorn.config import Config
+
+
+class LifespanOn(Lifespan):
+    """A lifespan whose `startup` logs why it has failed, and does not raise it: `should_exit` then says so."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.logger = logging.getLogger("pronghorn.error")
+        super().__init__(config.loaded_app, config.lifespan or "auto", self.logger)
+
+    async def startup(self) -> None:
+        try:
+            await super().startup()
+        except StartupError as error:
+            log.report(error)

@@ -1,0 +1,3 @@
+"""The adapter of WSGI applications."""
+
+from a2wsgi import WSGIMiddleware as WSGIMiddleware

@@ -1,0 +1,5 @@
+"""`--workers`."""
+
+from pronghorn.supervisor import Supervisor as Multiprocess
+
+__all__ = ["Multiprocess"]

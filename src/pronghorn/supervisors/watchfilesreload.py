@@ -1,0 +1,5 @@
+"""`--reload`."""
+
+from pronghorn.reload import ChangeReload as WatchFilesReload
+
+__all__ = ["WatchFilesReload"]
