@@ -100,7 +100,7 @@ class Lines:
 class Process:
     """`python -m pronghorn APP FLAGS`, APP being of tests/apps: launched, and perhaps never to come up.
 
-    `module` is another server that takes these flags.
+    `module` is another server that takes these flags, `prefix` a command that runs one.
     """
 
     def __init__(
@@ -112,12 +112,13 @@ class Process:
         pass_fds: Sequence[int] = (),
         session: bool = False,
         module: str = "pronghorn",
+        prefix: Sequence[str] = (),
     ) -> None:
         form_env, form_flags = FORMS[form]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PRONGHORN_", "UVICORN_"))}
         environment["PYTHONPATH"] = str(SOURCES)
         environment["PYTHONUNBUFFERED"] = "1"
-        command = [sys.executable, "-m", module, app, "--app-dir", str(APPS), *form_flags, *flags]
+        command = [*prefix, sys.executable, "-m", module, app, "--app-dir", str(APPS), *form_flags, *flags]
         self._popen = subprocess.Popen(
             command,
             env={**environment, **form_env, **(env or {})},

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import pronghorn
 from pronghorn import adapters
 from pronghorn.errors import StartupError
 
@@ -118,6 +119,21 @@ def test_wsgi_is_served() -> None:
     asyncio.run(asyncio.wait_for(adapters.adapt(app, "wsgi")(scope, receive, send), 10))
     assert sent[0]["status"] == 200
     assert b"".join(each.get("body", b"") for each in sent) == b"/wsgi"
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(("wanted", "seen"), [("auto", 2), ("keep", 2), ("drop", 1)])
+def test_fields_with_an_underscore(kind: str, wanted: Any, seen: int) -> None:
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+
+    config = pronghorn.Config(app, log_config=None, underscored_headers=wanted)
+    config.load()
+    fields = [(b"x-user", b"proxy"), (b"x_user", b"client")]
+    asyncio.run(config.loaded_app({"type": kind, "headers": fields}, None, None))  # type: ignore[arg-type]
+    assert scopes[0]["headers"] == fields[:seen]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("psutil")
+
 from bench import command, latency, sweep
 from bench.command import names_of, positive
 from bench.measurements import MEASUREMENTS, Measurement

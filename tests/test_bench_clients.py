@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("psutil")
+
 from bench import apps
 from bench.clients import Paced, WebSockets
 from pronghorn.bench import load

@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+
+pytest.importorskip("psutil")
+pytest.importorskip("rich")
+
+import psutil
 from click.testing import CliRunner
 from click.testing import Result as Run
 from figures import result

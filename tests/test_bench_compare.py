@@ -10,6 +10,10 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
+
+pytest.importorskip("psutil")
+pytest.importorskip("rich")
+
 from figures import row
 from rich.console import Console
 

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+pytest.importorskip("psutil")
+
 from bench import apps
 from bench.exchange import Echo
 from bench.scenarios import SCENARIOS

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+
+pytest.importorskip("psutil")
+pytest.importorskip("httptools")
+
 from served import PATIENCE
 
 from pronghorn.bench import client, load

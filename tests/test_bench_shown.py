@@ -6,6 +6,9 @@ import io
 from typing import cast
 
 import pytest
+
+pytest.importorskip("rich")
+
 from figures import result, row
 from rich.console import Console
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+pytest.importorskip("psutil")
+
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 

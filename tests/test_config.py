@@ -118,6 +118,8 @@ def test_env_file_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         {"lifespan": "maybe"},
         {"interface": "cgi"},
         {"cancel_on_disconnect": "sometimes"},
+        {"send_after_disconnect": "fail"},
+        {"underscored_headers": "sometimes"},
         {"loop": "quick"},
         {"http": "quick"},
         {"ws": "quick"},

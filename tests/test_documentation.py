@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import configurations
 import pytest
+
+# What the pages show is of the extra standard.
+pytest.importorskip("uvloop")
+pytest.importorskip("yaml")
+
+import configurations
 from documentation import PAGES, ROOT, Block, Reader, blocks, reader
 
 from pronghorn import config

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import socket
+import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import FOREVER, Worker, check, longest_stop, wait
+from pronghorn.process import FOREVER, STARTED, Worker, check, longest_stop, wait
 from pronghorn.signals import Signals
 
 
@@ -24,7 +29,66 @@ def worker() -> Any:
     worker = object.__new__(Worker)
     worker.__dict__.update(started=True, stopping=False, heard=time.monotonic() - 100, exitcode=None, _is_doubted=False)
     worker.__dict__.update(_config=config(timeout_worker_healthcheck=5))
+    worker.__dict__.update(pid=1, replaces=None, spent=False, outdated=False, _has_sentinel=True, _has_failed=False)
     return worker
+
+
+class Broken:
+    """A process that nothing can be done with."""
+
+    def __init__(self) -> None:
+        self.sentinel = os.open(os.devnull, os.O_RDONLY)
+
+    def __getattr__(self, name: str) -> Any:
+        raise OSError(f"no {name}")
+
+
+def test_what_goes_wrong_with_one_reaches_no_other(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    broken = object.__new__(Worker)
+    broken.__dict__.update(worker.__dict__, pid=2, _process=Broken())
+    worker.__dict__.update(_process=SimpleNamespace(exitcode=None, sentinel=socket.socket()))
+    broken._pipe, _theirs = multiprocessing.Pipe()
+    worker._pipe, said = multiprocessing.Pipe()
+    said.send_bytes(STARTED)
+    worker.started = False
+    wait([], [broken, worker], time.monotonic() + 10)
+    broken.stop(1)
+    broken.kill()
+    broken.close()
+    assert worker.started
+    assert caplog.messages == ["Child process [2] is given up: OSError('no exitcode')"]
+    os.close(broken._process.sentinel)
+    worker._process.sentinel.close()
+    worker._pipe.close()
+
+
+@pytest.mark.parametrize("said", [b"\x7f\xff\xff\xff!", b"\0\0\0\5of", b"\xff\xff\xff\xff!", b"\0"], ids=repr)
+def test_nonsense_is_a_worker_s_end(worker: Worker, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as sentinel:
+        worker.__dict__.update(_process=SimpleNamespace(exitcode=None, sentinel=sentinel))
+        worker._pipe, theirs = multiprocessing.Pipe()
+        os.set_blocking(worker._pipe.fileno(), False)
+        os.write(theirs.fileno(), said)
+        worker.listen()
+        worker.listen()
+    assert worker._pipe.closed
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits for a process there")
+def test_one_that_somebody_else_has_waited_for_has_ended(worker: Worker) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=int)
+    process.start()
+    assert process.pid is not None
+    os.waitpid(process.pid, 0)
+    worker._pipe, theirs = multiprocessing.Pipe()
+    worker.__dict__.update(_process=process, pid=process.pid)
+    worker.listen()
+    assert worker.exitcode == 255
+    worker.close()
+    theirs.close()
+    process._popen.returncode = 0  # type: ignore[attr-defined]
+    process.join()
 
 
 def test_a_worker_that_is_silent_is_heard_once_more(worker: Worker) -> None:

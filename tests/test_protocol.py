@@ -934,7 +934,7 @@ def cancelled_by_leaving(wire, run, policy, streaming, half=False):
                 outcome.append("cancelled")
                 raise
 
-        service = Service(wire, application, cancel_on_disconnect=policy)
+        service = Service(wire, application, cancel_on_disconnect=policy, send_after_disconnect="raise")
         protocol, _ = service.connect()
         protocol.data_received(GET)
         await turns()
@@ -975,6 +975,111 @@ def test_policy_on_a_client_that_leaves(wire, run, log, policy, streaming, expec
 def test_policy_on_a_client_that_half_closes(wire, run, log, policy, streaming, expected):
     assert cancelled_by_leaving(wire, run, policy, streaming, half=True) is expected
     assert [message for level, message, _ in log if "Exception" in message] == []
+
+
+def leaving_a_stream(wire, run, half, **options):
+    """What becomes of an application that streams on after its client has left: what it did, and whether it ended."""
+
+    async def main():
+        done = []
+
+        async def application(scope, receive, send):
+            try:
+                await send(STREAM)
+                await send(PART)
+                await left.wait()
+                for _ in range(10):
+                    await send(PART)
+                    done.append("sent")
+                if "endless" in options:
+                    while True:
+                        await send(PART)
+                await send({"type": "http.response.body"})
+                done.append((await receive())["type"])
+            finally:
+                done.append("finally")
+
+        left = asyncio.Event()
+        service = Service(wire, application, **{k: v for k, v in options.items() if k != "endless"})
+        protocol, _ = service.connect()
+        protocol.data_received(GET)
+        await turns()
+        if half:
+            protocol.eof_received()
+            for _ in range(3):
+                service.tick()
+        else:
+            protocol.connection_lost(None)
+        left.set()
+        await service.idle()
+        return done
+
+    return run(main)
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["lost", "half-closed"])
+@pytest.mark.parametrize("policy", ["never", "streaming"])
+def test_sending_to_a_client_that_has_left_is_ignored(wire, run, log, policy, half):
+    done = leaving_a_stream(wire, run, half, cancel_on_disconnect=policy)
+    assert done == ["sent"] * 10 + ["http.disconnect", "finally"]
+    assert log == []
+
+
+def test_stream_without_an_end_to_a_client_that_has_left_is_cancelled(wire, run, log):
+    done = leaving_a_stream(wire, run, False, endless=True, timeout_write=1)
+    assert done == ["sent"] * 10 + ["finally"]
+    assert log == []
+
+
+def test_sending_to_a_client_that_has_left_lets_others_run(wire, run, log):
+    async def main():
+        turn = asyncio.Event()
+
+        async def application(scope, receive, send):
+            await send(STREAM)
+            await receive()
+            await receive()
+            asyncio.get_running_loop().call_soon(turn.set)
+            await send(PART)
+            assert turn.is_set()
+            await send({"type": "http.response.body"})
+
+        service = Service(wire, application)
+        protocol, _ = service.connect()
+        protocol.data_received(GET)
+        await turns()
+        protocol.connection_lost(None)
+        await service.idle()
+
+    run(main)
+    assert log == []
+
+
+def test_send_that_waits_for_a_client_that_leaves_goes_on(wire, run, log):
+    async def main():
+        done = []
+
+        async def application(scope, receive, send):
+            await gate.wait()
+            await send(STREAM)
+            await send(PART)
+            done.append("went on")
+            await send({"type": "http.response.body"})
+
+        gate = asyncio.Event()
+        service = Service(wire, application)
+        protocol, _ = service.connect()
+        protocol.data_received(GET)
+        protocol.pause_writing()
+        gate.set()
+        await turns()
+        assert done == []
+        protocol.connection_lost(None)
+        await service.idle()
+        return done
+
+    assert run(main) == ["went on"]
+    assert log == []
 
 
 def test_stream_that_listens_is_told_and_not_cancelled(wire, run, log):

@@ -27,7 +27,7 @@ def server_that(monkeypatch: pytest.MonkeyPatch) -> Serve:
         class Server:
             def __init__(self, config: Any) -> None:
                 self.config = config
-                self.started = False
+                self.started = self.signalled = False
 
             def run(self) -> None:
                 run(self)

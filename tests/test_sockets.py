@@ -366,6 +366,48 @@ def test_several_places(bind: Bind, path: str) -> None:
     assert not os.path.exists(path)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1:8000"),
+        ("localhost:8000", "127.0.0.1:8000"),
+        ("127.0.0.1:8000", "0.0.0.0:8000"),
+        (":8000", "127.0.0.1:8000"),
+        ("unix:s", "unix:./s"),
+        ("fd://99", "fd://99"),
+        pytest.param("[::]:8000", "[::1]:8000", marks=needs_ipv6),
+    ],
+)
+def test_places_that_overlap_are_refused(one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StartupError) as caught:
+        sockets.bind(config(bind=["127.0.0.1:0", one, other]))
+    assert str(caught.value) == f"--bind {one} and --bind {other} overlap: leave one of them out."
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["127.0.0.1:0", "127.0.0.1:0"],
+        ["127.0.0.1:{}", "127.0.0.2:{}"],
+        pytest.param(["0.0.0.0:{}", "[::]:{}"], marks=needs_ipv6),
+        ["unix:one", "unix:two"],
+    ],
+    ids=str,
+)
+def test_places_that_do_not_overlap(
+    bind: Bind, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        named = [each.format(free.getsockname()[1]) for each in places]
+    assert len(bind(bind=named)) == 2
+    sockets.unlink(config(bind=named))
+
+
 def test_one_place_as_a_string(bind: Bind) -> None:
     (sock,) = bind(bind="127.0.0.1:0")
     assert sock.getsockname()[0] == "127.0.0.1"
@@ -446,3 +488,56 @@ def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
         theirs.close()
         assert select.select([client], [], [], 30)[0]
         assert sockets.unacknowledged(client) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no filter for sockets")
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_withdrawn_address_keeps_what_the_system_has_accepted(bind: Bind, host: str) -> None:
+    (sock,) = bind(host=host)
+    sock.listen()
+    name = sock.getsockname()
+    with socket.create_connection(name[:2]) as early, socket.socket(sock.family) as late:
+        sockets.withdraw([sock], config(host=host))
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.connect(name)
+        early.sendall(b"question")
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.recv(100) == b"question"
+            accepted.sendall(b"answer")
+            assert early.recv(100) == b"answer"
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.accept()
+
+
+def test_withdrawn_path_keeps_what_the_system_has_accepted(bind: Bind, path: str) -> None:
+    (sock,) = bind(uds=path)
+    sock.listen()
+    with socket.socket(socket.AF_UNIX) as early, socket.socket(socket.AF_UNIX) as late:
+        early.connect(path)
+        sockets.withdraw([sock], config(uds=path))
+        with pytest.raises(FileNotFoundError):
+            late.connect(path)
+        accepted, _ = sock.accept()
+        with accepted:
+            accepted.sendall(b"answer")
+            assert early.recv(100) == b"answer"
+
+
+def test_inherited_socket_is_never_withdrawn(bind: Bind) -> None:
+    given = socket.create_server(("127.0.0.1", 0))
+    (sock,) = bound = bind(fd=given.detach())
+    sockets.withdraw(bound, config(fd=sock.fileno()))
+    with socket.create_connection(sock.getsockname(), timeout=20):
+        pass
+
+
+def test_socket_without_filters_is_left_as_it_is(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sock,) = bound = bind()
+    sock.listen()
+    monkeypatch.setattr(sockets, "_SO_ATTACH_FILTER", 0x7FFF)
+    sockets.withdraw(bound, config())
+    with socket.create_connection(sock.getsockname(), timeout=20):
+        pass

@@ -199,39 +199,6 @@ def test_factory_of_something_else() -> None:
     )
 
 
-def test_accepting_goes_on_when_descriptors_are_free_again(
-    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused = [OSError(24, "Too many open files")]
-
-    class Full(socket.socket):
-        def accept(self) -> Any:
-            if refused:
-                raise refused.pop()
-            return super().accept()
-
-    async def main() -> list[Any]:
-        warnings: list[Any] = []
-        made = asyncio.Event()
-        protocol = type("Protocol", (asyncio.Protocol,), {"connection_made": lambda self, transport: made.set()})
-        asked = config(**certificates.parameters)
-        asked.load()
-        with Full() as sock:
-            sock.bind(("127.0.0.1", 0))
-            loop = asyncio.get_running_loop()
-            server = await tls.listen(loop, protocol, sock, asked, lambda *line: warnings.append(line))
-            _, writer = await asyncio.open_connection(*sock.getsockname(), ssl=certificates.trust())
-            await made.wait()
-            writer.close()
-            server.close()
-            await server.wait_closed()
-            assert (server.sockets, server.is_serving(), server.get_loop()) == ((), False, loop)
-        return warnings
-
-    monkeypatch.setattr(tls, "_RETRY", 0)
-    assert asyncio.run(main()) == [("Cannot accept connections: %s", "Too many open files")]
-
-
 def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certificates) -> None:
     pytest.importorskip("aiofastnet")
 

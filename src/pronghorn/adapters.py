@@ -1,4 +1,6 @@
-"""Other shapes of application, made into ASGI 3: ASGI 2, WSGI, and one whose messages are logged."""
+"""Other shapes of application, made into ASGI 3: ASGI 2 and WSGI; one whose messages are logged, one that does not see
+every header field.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,8 @@ import functools
 import inspect
 import itertools
 import logging
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
-from pronghorn.errors import StartupError
 from pronghorn.log import TRACE_LOG_LEVEL
 from pronghorn.types import ASGI2App, ASGI3App, Message, Receive, Scope, Send
 
@@ -35,7 +36,9 @@ def interface_of(app: Any) -> Interface:
 def adapt(app: Any, interface: Interface) -> ASGI3App:
     """`app`, of that interface, as an ASGI 3 application."""
     if interface == "wsgi":
-        return _from_wsgi(app)
+        from pronghorn.wsgi import WSGIAdapter  # not for those who serve none
+
+        return WSGIAdapter(app)
     return ASGI2Adapter(app) if interface == "asgi2" else app
 
 
@@ -47,6 +50,21 @@ class ASGI2Adapter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope)(receive, send)
+
+
+class WithoutUnderscores:
+    """Hides header fields with an underscore in their name, which CGI's names do not tell from one with a hyphen: by
+    X_Remote_User a client would say what only its proxy may, X-Remote-User.
+    """
+
+    def __init__(self, app: ASGI3App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = scope.get("headers", ())
+        if any(b"_" in name for name, _ in fields):
+            scope["headers"] = [field for field in fields if b"_" not in field[0]]
+        await self.app(scope, receive, send)
 
 
 class MessageLogger:
@@ -81,14 +99,6 @@ class MessageLogger:
             log("Raised exception")
             raise
         log("Completed")
-
-
-def _from_wsgi(app: Any) -> ASGI3App:
-    try:
-        from a2wsgi import WSGIMiddleware
-    except ImportError:
-        raise StartupError("A WSGI application needs a2wsgi: pip install 'pronghorn[wsgi]'.") from None
-    return cast("ASGI3App", WSGIMiddleware(app))
 
 
 def _takes(app: Any, count: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pronghorn import config, log, settings
+from pronghorn import config, log, settings, streams
 from pronghorn.config import ConfigError
 from pronghorn.errors import StartupError
 from pronghorn.runner import run
@@ -127,6 +127,10 @@ TOPICS: dict[str, list[click.Option]] = {
         _option("timeout_write", "Without progress of a response; 0 for ever.", float),
         _option("timeout_graceful_shutdown", "For running requests when the server is told to end.", float),
         _option("cancel_on_disconnect", "Which responses to cancel when their client has gone."),
+        _option(
+            "send_after_disconnect",
+            "What send() does when an HTTP client has gone: nothing (ASGI 2.3) or raise OSError (2.5).",
+        ),
     ],
     "Response headers": [
         _option(
@@ -146,6 +150,10 @@ TOPICS: dict[str, list[click.Option]] = {
             "forwarded_headers",
             "What they say it with, and nothing else is read: X-Forwarded-For and -Proto; those and X-Forwarded-Host, "
             "-Port and -Prefix; or Forwarded (RFC 7239).",
+        ),
+        _option(
+            "underscored_headers",
+            "Request headers with an underscore in their name; auto: drop them for WSGI, where X_User is X-User.",
         ),
         _option(
             "forwarded_allow_ips",
@@ -214,6 +222,10 @@ class _Command(click.Command):
 
 class _Main(_Command):
     """A command that is another one where its first word is `check` or `bench`, which no application can be called."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        streams.open_missing()
+        return super().main(*args, **extra)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

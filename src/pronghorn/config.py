@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
+UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
     "interface": ("auto", "asgi3", "asgi2", "wsgi"),
     "cancel_on_disconnect": ("never", "streaming", "always"),
+    "send_after_disconnect": ("ignore", "raise"),
     "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
+    "underscored_headers": ("auto", "drop", "keep"),
     "log_format": ("text", "json"),
 }
 """The values that a parameter may have."""
@@ -117,7 +120,8 @@ class Config:
     timeout_graceful_shutdown: float | None = 30
     timeout_worker_healthcheck: float = 5
     callback_notify: Callable[..., Awaitable[None]] | None = None
-    """Awaited without arguments in the server's loop, again and again while it serves."""
+    """Awaited without arguments in the server's loop, again and again while it serves. What it raises ends the server
+    as a signal does, and is raised to whoever serves."""
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile_password: str | None = None
@@ -145,8 +149,10 @@ class Config:
     timeout_body: float | None = 30
     timeout_write: float | None = 30
     cancel_on_disconnect: CancelOnDisconnect = "streaming"
+    send_after_disconnect: Literal["ignore", "raise"] = "ignore"
     sendfile: bool = False
     forwarded_headers: ForwardedHeaders = "x-forwarded"
+    underscored_headers: UnderscoredHeaders = "auto"
     log_format: Literal["text", "json"] = "text"
     access_log_format: str | None = None
     bind: list[str] | str | None = None
@@ -238,6 +244,8 @@ class Config:
         if self.interface == "auto":
             self.interface = adapters.interface_of(app)
         app = adapters.adapt(app, self.interface)
+        if self.underscored_headers == "drop" or (self.underscored_headers == "auto" and self.interface == "wsgi"):
+            app = adapters.WithoutUnderscores(app)
         if logging.getLogger("pronghorn.asgi").isEnabledFor(log.TRACE_LOG_LEVEL):
             app = adapters.MessageLogger(app)
         self.loaded_app = app

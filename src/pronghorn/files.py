@@ -21,9 +21,18 @@ async def send_file(
 ) -> None:
     """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
 
-    Raises before anything is framed when there is no such file or part of it, `ClientDisconnected` when the client
-    leaves, `OSError` when the file becomes shorter meanwhile, `ValueError` when it was shorter than declared.
+    Raises before anything is framed when there is no such file or part of it, `OSError` when the file becomes shorter
+    meanwhile, and `ValueError` when it was shorter than declared. A client that leaves is the request's to tell.
     """
+    try:
+        await _send_file(loop, transport, protocol, request, message)
+    except ClientDisconnected:
+        await request.send(message)
+
+
+async def _send_file(
+    loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any, message: dict[str, Any]
+) -> None:
     # Nothing is awaited before the head is framed: no other message may come between.
     sender = _Sender(loop, transport, protocol, request)
     if message["type"] == "http.response.pathsend":
@@ -135,10 +144,10 @@ class _Sender:
                 await asyncio.wait((working,))
             self._protocol.sending = None
             self._connection.resume_writing()
-            lost = gone.exception()
-        if lost or working.cancelled():
+            gone.exception()  # looked at, or asyncio says that nobody did
+        if self._request.is_lost() or working.cancelled():
             self._request.lose()
-            raise ClientDisconnected("the client has left") from lost
+            raise ClientDisconnected("the client has left")
         return working.result()
 
     async def _room(self) -> None:

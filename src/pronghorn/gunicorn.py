@@ -23,6 +23,7 @@ from gunicorn.workers import base
 
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
+from pronghorn.handlers import own
 from pronghorn.server import Server
 from pronghorn.types import Receive, Scope, Send
 
@@ -32,6 +33,9 @@ _BEAT = 1.0
 
 # Seconds that requests, and then the lifespan, have at a quick stop.
 _QUICK = 1
+
+# By gunicorn's header_map, whose default drops fields for the sake of WSGI.
+_UNDERSCORED = {"drop": "auto", "refuse": "drop", "dangerous": "keep"}
 
 # What gunicorn, whose 0 is no limit, does not bound.
 _UNBOUNDED = 2**31 - 1
@@ -63,11 +67,13 @@ class Worker(base.Worker):
         super().init_signals()
         # The event loop has its own.
         signal.set_wakeup_fd(-1)
+        for handler in (self.handle_exit, self.handle_quit, self.handle_abort):
+            own(handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.handle_exit(sig, frame)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
@@ -122,6 +128,7 @@ class Worker(base.Worker):
         if server.should_exit:
             server.force_exit = True
         server.config.timeout_graceful_shutdown = _QUICK
+        server.linger = 0.0
         server.should_exit = True
 
     def _take_over_logging(self) -> None:
@@ -150,6 +157,7 @@ class Worker(base.Worker):
             "limit_target_size": cfg.limit_request_line or _UNBOUNDED,
             "limit_head_fields": cfg.limit_request_fields,
             "forwarded_allow_ips": _trusted(cfg.forwarded_allow_ips),
+            "underscored_headers": _UNDERSCORED[getattr(cfg, "header_map", "drop")],
         }
         if cfg.limit_request_line and cfg.limit_request_field_size:
             # gunicorn bounds each field, the server all of them.

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pronghorn.aliases import join_loggers
 from pronghorn.errors import StartupError
+from pronghorn.outlet import LineHandler as LineHandler
 
 if TYPE_CHECKING:
     from configparser import RawConfigParser
@@ -47,8 +48,8 @@ LOGGING_CONFIG: dict[str, Any] = {
         "access": {"()": "pronghorn.log.AccessFormatter", "fmt": ACCESS_FORMAT, "use_colors": None},
     },
     "handlers": {
-        "default": {"class": "logging.StreamHandler", "formatter": "default", "stream": "ext://sys.stderr"},
-        "access": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
+        "default": {"class": "pronghorn.log.LineHandler", "formatter": "default", "stream": "ext://sys.stderr"},
+        "access": {"class": "pronghorn.log.LineHandler", "formatter": "access", "stream": "ext://sys.stdout"},
     },
     "loggers": {
         "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
@@ -255,7 +256,7 @@ class AccessLog:
         logger, handler, formatter = self._logger, self._handler, self._formatter
         return (
             logger.handlers == [handler]
-            and type(handler) is logging.StreamHandler
+            and type(handler) in (LineHandler, logging.StreamHandler)
             and handler.formatter is formatter
             and type(formatter) is AccessFormatter
             and (formatter._fmt == ACCESS_FORMAT or self.pieces is not None)
@@ -272,8 +273,11 @@ class AccessLog:
         handler = self._handler
         handler.acquire()
         try:
-            handler.stream.write(text + "\n")
-            handler.flush()
+            if type(handler) is LineHandler:
+                handler.write(text + "\n")
+            else:
+                handler.stream.write(text + "\n")
+                handler.flush()
         except Exception:
             handler.handleError(_record(self._logger, text, ()))
         finally:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -25,6 +26,15 @@ SPENT = b"spent"
 # Seconds between two beats of a worker.
 PULSE = 1.0
 
+# Bytes of what it says, at most.
+_LONGEST = 16
+
+# Seconds for the system to end a process that was killed.
+_GRACE = 5
+
+# The code of one whose own was lost: somebody else in this process has waited for it.
+_UNKNOWN = 255
+
 # Seconds without a beat of one that starts: an import may well keep every thread waiting, but not for ever.
 _START_SILENCE = 60.0
 
@@ -39,6 +49,7 @@ class Worker:
 
     `started` once it accepts connections, `spent` when it has reached its limit of requests and is to be replaced,
     `stopping` once its parent has told it to end. `replaces` is the one that has to serve until this one does.
+    Once it is launched, nothing that goes wrong with it is raised: others are to serve on.
     """
 
     def __init__(self, config: Config, sockets: list[socket.socket], replaces: Worker | None = None) -> None:
@@ -52,8 +63,12 @@ class Worker:
         self.start_by = FOREVER
         self._stop_by = FOREVER
         self._is_doubted = False
+        self._has_sentinel = True
+        self._has_failed = False
         self._config = config
         self._pipe, theirs = multiprocessing.Pipe()
+        if os.name == "posix":  # else the beginning of a message would keep the parent waiting for its end
+            os.set_blocking(self._pipe.fileno(), False)
         self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin()))
         with theirs, _interrupts_held():
             self._process.start()
@@ -62,7 +77,12 @@ class Worker:
 
     def waitables(self) -> list[Any]:
         """What becomes ready when there is news of it."""
-        return [self._process.sentinel] if self._pipe.closed else [self._process.sentinel, self._pipe]
+        waitables: list[Any] = [self._process.sentinel] if self._has_sentinel else []
+        return waitables if self._pipe.closed else [*waitables, self._pipe]
+
+    def look_at(self) -> float:
+        """When to look at it without news: only SIGCHLD, which may have come already, tells of one without sentinel."""
+        return FOREVER if self._has_sentinel else time.monotonic() + PULSE
 
     def deadline(self) -> float:
         """When it has to have ended, answered or started."""
@@ -85,19 +105,14 @@ class Worker:
 
     def listen(self) -> None:
         """Take in what it has said, and whether it has ended."""
-        if self._process.exitcode is not None:
-            self.exitcode = self._process.exitcode
-        try:
-            while not self._pipe.closed and self._pipe.poll():
-                said = self._pipe.recv_bytes()
-                if said == STARTED:
-                    self.started = True
-                    _log.debug("Child process [%d] serves.", self.pid)
-                self.spent |= said == SPENT
-                self.outdated |= said == SPENT
-                self.heard, self._is_doubted = time.monotonic(), False
-        except (EOFError, OSError):
-            self._pipe.close()
+        with self._contained():
+            self.exitcode = self._find_exitcode()
+        with self._contained():
+            try:
+                while not self._pipe.closed and self._pipe.poll():
+                    self._hear(self._pipe.recv_bytes(_LONGEST))
+            except EOFError:
+                self._pipe.close()
 
     def stop(self, patience: float) -> None:
         """Let it finish what is under way, and end within so many seconds."""
@@ -108,12 +123,14 @@ class Worker:
         if sys.platform == "win32":  # where to terminate is to kill
             self._pipe.close()
         else:
-            self._process.terminate()
+            with self._contained():
+                self._process.terminate()
 
     def kill(self) -> None:
         self.stopping = True
         self._stop_by = FOREVER
-        self._process.kill()
+        with self._contained():
+            self._process.kill()
 
     def was_killed(self) -> bool:
         return self.exitcode is not None and self.exitcode < 0
@@ -130,13 +147,42 @@ class Worker:
     def close(self) -> None:
         """Give back what the system keeps for a process that has ended."""
         self._pipe.close()
-        self._process.join()
-        self._process.close()
+        with self._contained():
+            self._process.join(_GRACE)
+            if self._process.exitcode is not None:
+                self._process.close()
+
+    def _hear(self, said: bytes) -> None:
+        if said == STARTED:
+            self.started = True
+            _log.debug("Child process [%d] serves.", self.pid)
+        self.spent |= said == SPENT
+        self.outdated |= said == SPENT
+        self.heard, self._is_doubted = time.monotonic(), False
+
+    def _find_exitcode(self) -> int | None:
+        if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
+            self._has_sentinel = False  # ended just now, or its application has closed all descriptors
+        if self._process.exitcode is None and not self._has_sentinel and not _exists(self.pid):
+            return _UNKNOWN
+        return self._process.exitcode
+
+    @contextlib.contextmanager
+    def _contained(self) -> Iterator[None]:
+        """Log what is raised, the first time. The end of the pipe then tells the process to end."""
+        try:
+            yield
+        except Exception as error:
+            self._pipe.close()
+            if not self._has_failed:
+                self._has_failed = True
+                _log.error("Child process [%d] is given up: %r", self.pid, error)
 
 
 def wait(others: Sequence[Any], workers: Sequence[Worker], until: float) -> None:
     """Wait for one of `others`, for news of a worker, or `until` that time."""
     waitables = [*others, *(each for worker in workers for each in worker.waitables())]
+    until = min([until, *(worker.look_at() for worker in workers)])
     connection.wait(waitables, None if until == FOREVER else max(0.0, until - time.monotonic()))
     for worker in workers:
         worker.listen()
@@ -154,6 +200,19 @@ def check(config: Config) -> None:
         reduction.ForkingPickler(io.BytesIO()).dump(config)
     except Exception as error:
         raise StartupError(f"The configuration cannot be handed to other processes: {error}") from None
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, which may have ended as long as nobody has waited for it."""
+    if sys.platform == "win32":  # where to ask is to kill
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _work(config: Config, sockets: list[socket.socket], parent: Any, stdin: int | None) -> None:

@@ -38,7 +38,7 @@ class HTTPProtocol(asyncio.Protocol):
     `_wire.connection`).
     """
 
-    __slots__ = ("_is_secure", "_state", "_transport", "_websocket", "connection", "sending")
+    __slots__ = ("_is_secure", "_socket", "_state", "_transport", "_websocket", "connection", "sending")
 
     connection: Any
     sending: asyncio.Future[Any] | None
@@ -54,6 +54,8 @@ class HTTPProtocol(asyncio.Protocol):
         state = self._state
         self._transport = transport
         self._is_secure = transport.get_extra_info("sslcontext") is not None
+        # asyncio's transport of TLS fails at these questions once it is lost.
+        self._socket = transport.get_extra_info("socket")
         client, server = _addresses(transport)
         self.connection = state.wire.Connection(
             self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
@@ -84,8 +86,13 @@ class HTTPProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.connection.resume_writing()
 
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        idle: bool = self.connection.is_idle()
+        return idle
+
     def shutdown(self) -> None:
-        """The server is stopping."""
+        """The server is stopping. May be called again."""
         try:
             self.connection.drain()
         except Exception as error:
@@ -93,8 +100,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection by a reset: what the client has of a response must not look whole to it."""
-        if (sock := self._transport.get_extra_info("socket")) is not None:
-            reset_at_close(sock)
+        if self._socket is not None:
+            reset_at_close(self._socket)
         self._end(self._transport.abort)
 
     # What the connection asks
@@ -122,8 +129,12 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Any) -> None:
-        if request.task is not None and self._state.cancel_on_disconnect != "never":
-            request.task.cancel()
+        policy = self._state.cancel_on_disconnect
+        if request.task is not None:
+            if policy == "streaming" and self._state.ignores_lost:
+                self._bound(request.task, request)
+            elif policy != "never":
+                request.task.cancel()
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)
@@ -156,7 +167,8 @@ class HTTPProtocol(asyncio.Protocol):
                 self._transport.abort()
 
     def close(self) -> None:
-        self._end(self._transport.close)
+        if not self._transport.is_closing():
+            self._end(self._transport.close)
         if self._is_secure:
             self._state.loop.call_later(_LOOK, self._let_go, False)
 
@@ -165,22 +177,19 @@ class HTTPProtocol(asyncio.Protocol):
         return size
 
     def unread(self) -> int:
-        sock = self._transport.get_extra_info("socket")
-        return self.unsent() + (0 if sock is None else unacknowledged(sock) or 0)
+        return self.unsent() + (0 if self._socket is None else unacknowledged(self._socket) or 0)
 
     def delivered(self, handed: int) -> int:
-        sock = self._transport.get_extra_info("socket")
-        size = None if sock is None else acknowledged(sock)
+        size = None if self._socket is None else acknowledged(self._socket)
         return handed - self.unread() if size is None else size
 
     def has_left(self) -> bool:
         """Whether the client has ended its stream behind bytes that were not read yet."""
         left = False
         if sys.platform != "win32" and hasattr(select, "POLLRDHUP"):
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None and not self._transport.is_closing():
+            if self._socket is not None and not self._transport.is_closing():
                 poll = select.poll()
-                poll.register(sock.fileno(), select.POLLRDHUP)
+                poll.register(self._socket.fileno(), select.POLLRDHUP)
                 left = bool(poll.poll(0))
         return left
 
@@ -194,14 +203,22 @@ class HTTPProtocol(asyncio.Protocol):
         connection = self.connection
         exchange = connection.exchange()
         if exchange is not None and exchange.task is not None:
-            policy = self._state.cancel_on_disconnect
-            if policy == "always" or (policy == "streaming" and connection.is_stalled()):
-                # One that has just been let go on hears it from its next `send`, which comes before this.
-                self._state.loop.call_soon(_cancel_unless_told, exchange.task, connection.request)
+            self._bound(exchange.task, connection.request)
         connection.lose()
         if self._websocket is not None:
             self._websocket = None
             websocket.log_closed()
+
+    def _bound(self, task: asyncio.Task[None], request: Any) -> None:
+        """Cancel an application whose client has left, at once or when it does not come to an end."""
+        state = self._state
+        policy = state.cancel_on_disconnect
+        if policy == "streaming" and state.ignores_lost and request is not None:
+            if patience := state.shared.limits.write:
+                _Bound(state.loop, patience, task, request)
+        elif policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
+            # One that has just been let go on hears it from its next `send`, which comes before this.
+            state.loop.call_soon(_cancel_unless_told, task, request)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport. asyncio's fails at that while the system sends a file from it."""
@@ -225,10 +242,9 @@ class HTTPProtocol(asyncio.Protocol):
 
         A client that keeps idle connections does not look at them, and so does not answer.
         """
-        sock = self._transport.get_extra_info("socket")
-        if self not in self._state.connections or sock is None:
+        if self not in self._state.connections:
             return
-        has_all = not self.unsent() and unacknowledged(sock) == 0
+        has_all = not self.unsent() and unacknowledged(self._socket) == 0
         if has_all and had_all:
             self._transport.abort()
         else:
@@ -242,7 +258,7 @@ class HTTPProtocol(asyncio.Protocol):
         kind = type(self._transport)
         if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS or os.name == "nt":
             return -1
-        fd: int = self._transport.get_extra_info("socket").fileno()
+        fd: int = self._socket.fileno()
         return fd
 
     def _joins(self) -> bool:
@@ -276,6 +292,30 @@ def _cancel_unless_told(task: asyncio.Task[None], request: Any) -> None:
         task.cancel()
 
 
+class _Bound:
+    """Cancels the `task` of a response that nobody receives, once that has been under way for `patience` seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, patience: int, task: asyncio.Task[None], request: Any) -> None:
+        self._loop = loop
+        self._patience = patience
+        self._task = task
+        self._request = request
+        self._streamed = True
+        self._timer = loop.call_later(patience, self._look)
+        task.add_done_callback(self._end)
+
+    def _look(self) -> None:
+        streams = self._request.is_streaming()
+        if streams and self._streamed:
+            self._task.cancel()
+        elif not self._request.is_complete():
+            self._streamed = streams
+            self._timer = self._loop.call_later(self._patience, self._look)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._timer.cancel()
+
+
 async def _run(app: Any, request: Any, connection: Any) -> None:
     """Call the application, and make good what it leaves undone."""
     try:
@@ -284,7 +324,7 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
         if not _is_excused(error, request):
             say(logging.ERROR, "Exception in ASGI application\n", error=error)
     else:
-        if result is None and request.is_complete():
+        if result is None and request.is_complete() and not request.is_lost():
             return
         if result is not None:
             say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
@@ -294,9 +334,9 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
             say(logging.ERROR, "ASGI callable returned without starting response.")
         else:
             say(logging.ERROR, "ASGI callable returned without completing response.")
-    if not request.is_complete():
+    if request.is_lost() or not request.is_complete():
         try:
-            if request.has_heard():
+            if request.is_lost() or request.has_heard():
                 connection.abandon()
             else:
                 connection.fail(500)

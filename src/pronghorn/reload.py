@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import socket
+import time
 from pathlib import Path
 
 from pronghorn import log
@@ -15,6 +16,12 @@ from pronghorn.watch import Files, Watcher
 
 # Seconds for what is under way, an open stream perhaps, when a file has changed.
 _GRACE = 2.0
+
+# Seconds from one launch to the next where no file has changed.
+_PACE = 1.0
+
+# Names of changed files in a line, at most.
+_SHOWN = 5
 
 # Seconds for the whole process to end, with the application's own cleaning up.
 _PATIENCE = 2 * _GRACE + 1
@@ -34,6 +41,7 @@ class Reloader:
         self._files = Files(self._config)
         self._worker: Worker | None = None
         self._is_due = True
+        self._not_before = 0.0
         self._exiting = False
         directories = [str(each) for each in self._files.directories]
         _log.info("Will watch for changes in these directories: %s", directories)
@@ -54,26 +62,40 @@ class Reloader:
 
     def _serve(self, signals: Signals, watcher: Watcher) -> None:
         while self._worker is not None or not self._exiting:
-            if self._worker is None and self._is_due:
-                self._worker = Worker(self._config, self._sockets)
-                self._is_due = False
-            workers = [] if self._worker is None else [self._worker]
-            wait([signals, watcher.changes], workers, min((each.deadline() for each in workers), default=FOREVER))
+            self._launch()
+            if self._worker is None:
+                wait([signals, watcher.changes], [], self._not_before if self._is_due else FOREVER)
+            else:
+                wait([signals, watcher.changes], [self._worker], self._worker.deadline())
             for name in signals.read():
                 if name != "SIGCHLD":
                     self._exit()
             if (paths := watcher.read()) and not self._exiting:
-                _log.warning("%s detected changes in %s. Reloading...", watcher.name, ", ".join(map(_shown, paths)))
+                _log.warning("%s detected changes in %s. Reloading...", watcher.name, _shown(paths))
+                self._not_before = 0.0
                 self._restart()
             if self._worker is not None:
                 self._look_after(self._worker)
+
+    def _launch(self) -> None:
+        if self._worker is not None or not self._is_due or time.monotonic() < self._not_before:
+            return
+        self._is_due = False
+        self._not_before = time.monotonic() + _PACE
+        try:
+            self._worker = Worker(self._config, self._sockets)
+        except Exception as error:
+            _log.error("Cannot launch a process: %r. Waiting for a change of a file.", error)
 
     def _look_after(self, worker: Worker) -> None:
         if worker.exitcode is not None:
             worker.close()
             self._worker = None
-            if not worker.stopping:
-                _log.error("Child process [%d] died: %s. Waiting for a change of a file.", worker.pid, worker.fate())
+            if worker.stopping:
+                return
+            self._is_due = worker.started and worker.was_killed()
+            then = "Starting another" if self._is_due else "Waiting for a change of a file"
+            _log.error("Child process [%d] died: %s. %s.", worker.pid, worker.fate(), then)
         elif worker.is_overdue():
             worker.kill()
         elif worker.spent and not worker.stopping:
@@ -95,8 +117,14 @@ class Reloader:
             self._worker.stop(_PATIENCE)
 
 
-def _shown(path: str) -> str:
+def _shown(paths: list[str]) -> str:
+    """The first of `paths`, and how many more there are."""
+    names = ", ".join(map(_name, paths[:_SHOWN]))
+    return names if len(paths) <= _SHOWN else f"{names} and {len(paths) - _SHOWN} more"
+
+
+def _name(path: str) -> str:
     try:
         return f"'{Path(path).relative_to(Path.cwd())}'"
-    except ValueError:
+    except (ValueError, OSError):  # it is elsewhere, or the working directory is gone
         return f"'{path}'"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from pronghorn import log
+from pronghorn import handlers, log, streams
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 
@@ -39,6 +39,8 @@ def run(*args: Any, **kwargs: Any) -> None:
 
     Exits with code 3, having logged why, when the server cannot start.
     """
+    streams.open_missing()
+    handlers.obey_as_process_1()
     try:
         config = Config(*args, **kwargs)
         if not config.reload and (config.reload_dirs or config.reload_includes or config.reload_excludes):
@@ -60,7 +62,7 @@ def _serve(config: Config) -> int:
 
     server = Server(config)
     server.run()
-    return 0 if server.started else StartupError.code
+    return 0 if server.started or server.signalled else StartupError.code
 
 
 def _serve_in_processes(config: Config) -> int:

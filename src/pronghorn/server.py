@@ -16,17 +16,24 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Self
 
-from pronghorn import backend, handlers, loader, log
+from pronghorn import backend, handlers, listener, loader, log, outlet
 from pronghorn.clock import Clock
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
+from pronghorn.log import say
 from pronghorn.protocol import HTTPProtocol
-from pronghorn.sockets import bind, describe, unlink
+from pronghorn.sockets import bind, cannot_listen, describe, unlink, withdraw
 from pronghorn.state import ServerState
 
 # How soon a change of `should_exit`, made anywhere, is seen.
 _POLL = 0.1
+
+# Seconds, when the server stops, for a request that is on its way on an idle connection.
+_LINGER = 0.5
+
+# Seconds for the handshakes of TCP that have begun by then.
+_HANDSHAKE = 0.1
 
 # Turns of the loop from a connection that is no longer queued to one that has its protocol.
 _TURNS_TO_CONNECT = 3
@@ -38,12 +45,12 @@ class Server:
     """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
 
     `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
-    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end. `async
-    with` serves inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises
-    StartupError, but `run` ends the process.
+    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end; a server
+    without idle connections does not wait. `async with` serves inside of its block, in the loop that is there, and
+    leaves signals alone. What cannot start raises StartupError, but `run` ends the process.
     """
 
-    linger = 0.0
+    linger = _LINGER
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,6 +63,7 @@ class Server:
         self.lifespan: Lifespan
         self._clock: Clock
         self._sockets: list[socket.socket] = []
+        self._has_bound = False
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
         self._request_limit: int | None = None
@@ -66,6 +74,11 @@ class Server:
     def limit_max_requests(self) -> int | None:
         """How many requests end this server, the jitter included."""
         return self._request_limit
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal has told it to stop."""
+        return bool(self._captured_signals)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own. Exits with code 3, having logged why, when the server cannot start."""
@@ -116,22 +129,22 @@ class Server:
         """
         if not hasattr(self, "lifespan"):
             self._load()
-        await self._bounded(self.lifespan.startup())
+        await self._bounded(self.lifespan.startup(), until_signalled=True)
         if self.should_exit:
             return
-        self._sockets = bind(self.config) if sockets is None else sockets
         loop = asyncio.get_running_loop()
         http = self.config.http if isinstance(self.config.http, str) and ":" not in self.config.http else "auto"
         if http == "auto" and not backend.compiled_is_available() and not backend.pure_is_wanted():
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
+        factory = self._protocol_factory(loop)
+        bound = bind(self.config) if sockets is None else sockets
+        self._has_bound = sockets is None
         self._clock = Clock(self.server_state)
         self._clock.start()
-        factory = self._protocol_factory(loop)
-        for sock in self._sockets:
-            self.servers.append(await self._listen(loop, factory, sock))
+        await self._listen_on(bound, factory, loop)
         if sockets is None:  # else the one who bound them has said so
-            for message, color_message in describe(self._sockets, self.config):
+            for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
 
@@ -167,24 +180,20 @@ class Server:
         """
         self.should_exit = True
         state = self.server_state
+        deadline = self._deadline()
         if self.servers:
             _log.info("Shutting down")
-            await self._accept_queued()
             state.shared.draining = True
-            for server in self.servers:
-                server.close()
-            await self._connect()
+            await self._stop_accepting()
         self._close_sockets()
         if self.config.ssl is not None:
             from pronghorn import tls
 
             await tls.settle(self.servers)
-        await self._until_empty(state.connections, time.monotonic() + self.linger)
+        await self._wait_for_connections(deadline)
+        await self._wait_for_tasks(deadline)
         for connection in list(state.connections):
-            connection.shutdown()
-        await self._wait_for_requests()
-        for connection in list(state.connections):
-            connection.abort()
+            _abort(connection)
         if not self.force_exit:
             await self._bounded(self.lifespan.shutdown())
         if self.servers:
@@ -197,6 +206,8 @@ class Server:
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
+        if self._captured_signals:
+            outlet.flush()  # the signal may end the process without another word
         for captured in reversed(self._captured_signals):
             signal.raise_signal(captured)
 
@@ -208,14 +219,35 @@ class Server:
         else:
             self.should_exit = True
 
+    async def _listen_on(
+        self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Accept connections on each. What cannot listen, and those behind it, are closed: they need no drain."""
+        for index, sock in enumerate(bound):
+            name = sock.getsockname()
+            try:
+                self.servers.append(await self._listen(loop, factory, sock))
+            except BaseException as error:
+                self._clock.stop()
+                for each in bound[index:]:
+                    each.close()
+                if isinstance(error, OSError):
+                    raise cannot_listen(error, name) from None
+                raise
+            self._sockets.append(sock)
+
     async def _listen(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
     ) -> asyncio.Server:
-        if self.config.ssl is None:
-            return await loop.create_server(factory, sock=sock, backlog=self.config.backlog)
-        from pronghorn import tls
+        if self.config.ssl is not None:
+            from pronghorn import tls
 
-        return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+            return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+
+        async def connect(sock: socket.socket, address: Any) -> None:
+            await loop.connect_accepted_socket(factory, sock)
+
+        return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)
@@ -244,22 +276,42 @@ class Server:
             self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`."""
+    async def _bounded(self, work: Coroutine[Any, Any, None], until_signalled: bool = False) -> None:
+        """Await `work`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, and with
+        `until_signalled` not at all where it was a signal that said so.
+        """
         task = asyncio.ensure_future(work)
         deadline = None
         while not task.done():
             await asyncio.wait([task], timeout=_POLL)
             if self.should_exit and deadline is None:
                 deadline = self._deadline()
-            if self.force_exit or (deadline is not None and time.monotonic() > deadline):
+            over = deadline is not None and time.monotonic() > deadline
+            if self.force_exit or over or (until_signalled and self.signalled):
                 task.cancel()
                 await asyncio.wait([task])
         if not task.cancelled():
             task.result()
 
+    async def _stop_accepting(self) -> None:
+        """Take in the connections that the system has accepted: they belong to us."""
+        if self._has_bound:  # else others may accept from these sockets, now or later
+            withdraw(self._sockets, self.config)
+        await self._accept_queued()
+        if self.server_state.connections and self.linger:
+            await asyncio.sleep(_HANDSHAKE)
+            await self._accept_queued()
+        # asyncio drops the connections that it has accepted and not yet made when their server closes.
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):
+            for sock in self._sockets:
+                loop.remove_reader(sock)
+        await self._connect()
+        for server in self.servers:
+            server.close()
+        await self._connect()
+
     async def _accept_queued(self) -> None:
-        """Take in the connections that the system has accepted already: they belong to us."""
         with selectors.DefaultSelector() as selector:
             for sock in self._sockets:
                 selector.register(sock, selectors.EVENT_READ)
@@ -267,11 +319,6 @@ class Server:
                 if not selector.select(0):
                     break
                 await asyncio.sleep(0)
-        # asyncio drops the connections that it has accepted and not yet made when their server closes.
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError):
-            for sock in self._sockets:
-                loop.remove_reader(sock)
         await self._connect()
 
     async def _connect(self) -> None:
@@ -279,27 +326,46 @@ class Server:
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
 
-    async def _wait_for_requests(self) -> None:
-        """Until every connection is closed and every application has returned, or the time is over."""
-        state = self.server_state
-        deadline = self._deadline()
-        for waited_for, text in (
-            (state.connections, "connections to close"),
-            (state.tasks, "background tasks to complete"),
-        ):
-            await asyncio.sleep(0)
-            if waited_for and not self.force_exit:
-                _log.info("Waiting for %s. (CTRL+C to force quit)", text)
-            await self._until_empty(waited_for, deadline)
-        if state.tasks and not self.force_exit:
-            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(state.tasks))
-            for task in state.tasks:
-                task.cancel("timeout graceful shutdown exceeded")
-            await asyncio.wait(state.tasks, timeout=1)
+    async def _wait_for_connections(self, deadline: float) -> None:
+        """Until every connection is closed. All are told to close when the idle ones have had `linger` seconds."""
+        connections = self.server_state.connections
+        idle = self._idle()
+        await self._wait_while(self._idle, min(deadline, time.monotonic() + self.linger))
+        for connection in connections - (self._idle() - idle):
+            _tell(connection)
+        await asyncio.sleep(0)
+        if connections and not self.force_exit:
+            _log.info("Waiting for connections to close. (CTRL+C to force quit)")
+        while connections and not self._is_over(deadline):
+            idle = self._idle()
+            until = time.monotonic() + max(self.linger, _POLL)
+            await self._wait_while(lambda: connections, min(deadline, until))
+            for connection in idle & self._idle():
+                _tell(connection)
 
-    async def _until_empty(self, waited_for: set[Any], deadline: float) -> None:
-        while waited_for and not self.force_exit and time.monotonic() < deadline:
+    async def _wait_for_tasks(self, deadline: float) -> None:
+        """Until every application has returned; those that do not in time are cancelled."""
+        tasks = self.server_state.tasks
+        await asyncio.sleep(0)
+        if tasks and not self.force_exit:
+            _log.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
+        await self._wait_while(lambda: tasks, deadline)
+        if tasks and not self.force_exit:
+            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(tasks))
+            for task in tasks:
+                task.cancel("timeout graceful shutdown exceeded")
+            await asyncio.wait(tasks, timeout=1)
+
+    async def _wait_while(self, condition: Callable[[], object], deadline: float) -> None:
+        while not self._is_over(deadline) and condition():
             await asyncio.sleep(_POLL / 4)
+
+    def _is_over(self, deadline: float) -> bool:
+        return self.force_exit or time.monotonic() >= deadline
+
+    def _idle(self) -> set[Any]:
+        """The connections that may bring a request; of those whose protocol is not ours, nobody knows."""
+        return {each for each in self.server_state.connections if not isinstance(each, HTTPProtocol) or each.is_idle()}
 
     def _deadline(self) -> float:
         timeout = self.config.timeout_graceful_shutdown
@@ -322,3 +388,19 @@ class Server:
             app_state=self.lifespan.state,
             _loop=loop,
         )
+
+
+def _tell(connection: Any) -> None:
+    """Tell one connection of the stop; what it raises does not reach the others."""
+    try:
+        connection.shutdown()
+    except Exception as error:
+        say(logging.ERROR, "A connection cannot be told of the stop.", error=error)
+        _abort(connection)
+
+
+def _abort(connection: Any) -> None:
+    try:
+        connection.abort()
+    except Exception as error:
+        say(logging.ERROR, "A connection cannot be aborted.", error=error)

@@ -7,6 +7,8 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from pronghorn.handlers import own
+
 # What tells a process to end; a system has some of them.
 EXITS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
@@ -50,5 +52,6 @@ class Signals:
         return [signal.Signals(number).name for number in numbers if number in self._originals]
 
 
+@own
 def ignore(number: int, frame: FrameType | None) -> None:
     """A handler that does nothing. Unlike SIG_IGN it is not inherited, and lets the wake-up descriptor be written."""

@@ -5,14 +5,17 @@ All are bound and none listens yet. What cannot be bound raises StartupError wit
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
+import itertools
 import os
 import re
 import socket
 import stat
 import struct
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
@@ -29,6 +32,9 @@ _PORT_CHOICES = 10
 
 # A host may have addresses of a family, or of an interface, that this machine lacks: "localhost" without IPv6.
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+
+# The addresses of every interface.
+_ANY = {"0.0.0.0", "::"}
 
 # By the kind of place and the system's reason.
 _ADVICE = {
@@ -58,7 +64,21 @@ _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 # What a socket without another side says when it is asked for its name: on Linux, and on macOS.
 _NO_PEER = {errno.ENOTCONN, errno.EINVAL}
 
+# A classic BPF program for a socket of TCP, from /usr/include/linux/filter.h: of what comes in, drop what would begin a
+# connection, the segments with SYN and without ACK.
+_SO_ATTACH_FILTER = 26
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x54, 0, 0, 0x12),  # of which SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # keep nothing
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep everything
+)
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
+
+# The sockets bound here to an address.
+_bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 # The file of each path bound here, told apart from one that a later server has put in its place.
 _files: dict[str, tuple[int, int, int]] = {}
@@ -98,6 +118,7 @@ def places(config: Config) -> list[Place]:
 
 def bind(config: Config) -> list[socket.socket]:
     """Every socket that `config` names: one for a descriptor or path, one for each address of a host."""
+    _refuse_overlaps(config)
     sockets: list[socket.socket] = []
     try:
         for place in places(config):
@@ -147,6 +168,17 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
     ]
 
 
+def withdraw(sockets: list[socket.socket], config: Config) -> None:
+    """Let no more connections begin on those of `sockets` that were bound here, as far as the system can; those that it
+    has accepted, or is about to, stay. An inherited socket is left to those who share it.
+    """
+    unlink(config)
+    if sys.platform == "linux":
+        for sock in sockets:
+            if sock in _bound:
+                _drop_syn(sock)
+
+
 def unlink(config: Config) -> None:
     """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
     for place in places(config):
@@ -157,6 +189,12 @@ def unlink(config: Config) -> None:
                 os.unlink(path)
         except FileNotFoundError:
             pass
+
+
+def cannot_listen(error: OSError, name: Any) -> StartupError:
+    """Why the system does not let a socket, bound to `name`, listen: another has come first."""
+    place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
+    return StartupError(str(_explained(error, place, "listen")))
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
@@ -198,12 +236,39 @@ def _is_reset(sock: socket.socket) -> bool:
     return False
 
 
+def _drop_syn(sock: socket.socket) -> None:
+    program = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN))
+    filter_program = struct.pack("HP", len(_DROP_SYN), program.buffer_info()[0])
+    with contextlib.suppress(OSError):  # a system that only resembles Linux
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+
+
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
     """What a socket's name is, and the name for people."""
     if not isinstance(name, tuple):
         return "unix socket ", os.fsdecode(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return "", f"{'https' if config.is_ssl else 'http'}://{host}:{name[1]}"
+
+
+def _refuse_overlaps(config: Config) -> None:
+    # Sockets that do not listen yet may share an address, and a path seems to be a stale socket's.
+    named = list(zip(config.bind or (), places(config), strict=False))
+    for (text, place), (other_text, other) in itertools.combinations(named, 2):
+        if _overlap(place, other):
+            raise StartupError(f"--bind {text} and --bind {other_text} overlap: leave one of them out.")
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    if one.port and one.port == other.port:
+        addresses = itertools.product(_resolve(one.host, one.port), _resolve(other.host, other.port))
+        return any(
+            family == other_family and (host == other_host or _ANY & {host, other_host})
+            for (family, _, _, (host, *_)), (other_family, _, _, (other_host, *_)) in addresses
+        )
+    if one.path is not None and other.path is not None:
+        return os.path.realpath(one.path) == os.path.realpath(other.path)
+    return one.descriptor is not None and one.descriptor == other.descriptor
 
 
 def _bind_place(place: Place) -> list[socket.socket]:
@@ -264,6 +329,7 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
     except OSError as error:
         sock.close()
         raise _explained(error, f"address {place!r}") from None
+    _bound.add(sock)
     return sock
 
 
@@ -324,9 +390,9 @@ def _identity(path: str) -> tuple[int, int, int]:
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
-def _explained(error: OSError, place: str) -> OSError:
+def _explained(error: OSError, place: str, attempt: str = "bind") -> OSError:
     reason = error.strerror.lower() if error.strerror else str(error)
-    text = f"error while attempting to bind on {place}: {reason}"
+    text = f"error while attempting to {attempt} on {place}: {reason}"
     if advice := _ADVICE.get((place.partition(" ")[0], error.errno or 0)):
         text += f". {advice}"
     return OSError(error.errno, text) if error.errno else OSError(text)

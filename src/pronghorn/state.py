@@ -41,6 +41,7 @@ class ServerState:
         self.default_headers: list[tuple[bytes, bytes]] = []
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
+        self.ignores_lost = False
         self.eager = False
         self.buffer = memoryview(bytearray(LARGE))
         self._warnings = 0
@@ -74,6 +75,8 @@ class ServerState:
         self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect
+        # The adapter of WSGI applications has to hear it, and tells them.
+        self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(
@@ -89,6 +92,7 @@ class ServerState:
             websockets=config.ws != "none" and config.interface != "wsgi",
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
             proxies=_proxies(config, wire),
+            ignores_lost=self.ignores_lost,
             sendfile=config.sendfile,
         )
 

@@ -12,8 +12,9 @@ import time
 from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import FOREVER, Worker, longest_stop, wait
+from pronghorn.process import FOREVER, PULSE, Worker, longest_stop, wait
 from pronghorn.signals import EXITS, Signals
+from pronghorn.sockets import withdraw
 
 _OTHERS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
@@ -54,14 +55,24 @@ class Supervisor:
 
     def _serve(self, signals: Signals) -> None:
         self._balance()
+        failure = ""
         while self._workers or self._exit_code is None:
-            wait([signals], self._workers, self._next_deadline())
-            self._was_complete |= sum(each.started for each in self._kept()) >= self._wanted
-            for name in signals.read():
-                self._on_signal(name)
-            self._bury_the_dead()
-            self._end_the_overdue()
-            self._balance()
+            try:
+                self._look_after_all(signals)
+            except Exception as error:
+                # The workers are to serve on, even where this fails each time.
+                if failure != (failure := repr(error)):
+                    _log.exception("Cannot look after the child processes: %r", error)
+                time.sleep(PULSE)
+
+    def _look_after_all(self, signals: Signals) -> None:
+        wait([signals], self._workers, self._next_deadline())
+        self._was_complete |= sum(each.started for each in self._kept()) >= self._wanted
+        for name in signals.read():
+            self._on_signal(name)
+        self._bury_the_dead()
+        self._end_the_overdue()
+        self._balance()
 
     def _on_signal(self, name: str) -> None:
         if self._exit_code is not None:
@@ -118,8 +129,8 @@ class Supervisor:
     def _launch(self, replaces: Worker | None = None) -> None:
         try:
             worker = Worker(self._config, self._sockets, replaces)
-        except OSError as error:
-            _log.error("Cannot launch a process: %s", error)
+        except Exception as error:
+            _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
         if replaces is not None and not replaces.spent:
@@ -135,7 +146,8 @@ class Supervisor:
     def _exit(self, code: int) -> None:
         self._exit_code = code
         self._not_before = 0.0
-        for sock in self._sockets:  # with the workers' the last: who connects from now on is refused rather than kept
+        withdraw(self._sockets, self._config)
+        for sock in self._sockets:  # with the workers' the last: who connects from then on is refused rather than kept
             sock.close()
         for worker in self._workers:
             self._retire(worker)

@@ -100,7 +100,9 @@ class Watcher:
                 for paths in _notified(self._files, self._delay, self._stop):
                     self._found.send(paths)
                 return
-            except OSError as error:  # as when the system watches for too many already
+            except Exception as error:  # as when the system watches for too many already
+                if self._stop.is_set():
+                    return
                 _log.warning("WatchFiles cannot watch (%s): looking at the times of the files instead.", error)
         for paths in _compared(self._files, max(self._delay, _LEAST_DELAY), self._stop):
             self._found.send(paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -13,15 +14,18 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
-from pronghorn import log
+from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.handlers import own
 from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, longest_stop
 from pronghorn.server import Server
 from pronghorn.signals import EXITS, ignore
 
-# Seconds that the next request on a busy connection is waited for, so that its client is told and loses none.
-_LINGER = 0.5
+# Seconds for what the application has left when the server has ended: functions of atexit, threads, child processes.
+_REST = 5
+
+_log = logging.getLogger("pronghorn.error")
 
 
 def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None) -> None:
@@ -42,11 +46,13 @@ def main(config: Config, sockets: list[socket.socket], parent: Connection, stdin
         config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
         server = _Server(config, parent)
         # An exception of a signal's would leave a loop that is about to run in a state that cannot be closed.
-        _on_exit_signals(server.handle_exit)
+        _on_exit_signals(own(server.handle_exit))
         server.run(sockets)
     except StartupError as error:
         log.report(error)
         sys.exit(error.code)
+    finally:
+        threading.Thread(target=_end, daemon=True).start()
     if not server.started:
         sys.exit(StartupError.code)
 
@@ -55,8 +61,8 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
-        if not config.reload:  # another serves meanwhile: nobody waits for this one to end
-            self.linger = _LINGER
+        if config.reload:  # somebody waits for the next one
+            self.linger = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -83,7 +89,19 @@ def _attend(parent: Connection, patience: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     if patience != FOREVER:
         time.sleep(patience)
+        outlet.flush()
         os._exit(1)
+
+
+def _end() -> None:
+    """End this process, whose interpreter would wait for ever for threads and child processes that do not end."""
+    time.sleep(_REST)
+    _log.warning("Ending without threads or child processes of the application, which do not end.")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    outlet.flush()
+    os._exit(1)
 
 
 def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -92,6 +110,7 @@ def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
             signal.signal(getattr(signal, name), handler)
 
 
+@own
 def _leave(number: int, frame: FrameType | None) -> None:
     # A second signal would fail the end that the first one began; the parent kills what takes too long.
     # Not SIG_IGN: CPython complains of a signal that has come already.

@@ -77,7 +77,10 @@ async def raises(scope, receive, send):
 async def hangs_at_startup(scope, receive, send):
     assert scope["type"] == "lifespan"
     say("hanging")
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        say("cleaning up")
 
 
 async def hangs_at_shutdown(scope, receive, send):

@@ -1,9 +1,11 @@
 """Applications of several processes: each answers with its number, and ends, blocks or fails to start when told."""
 
 import asyncio
+import gc
 import os
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -29,6 +31,12 @@ async def serve(scope, receive, send):
                 time.sleep(60)  # noqa: ASYNC251 - nobody's loop
                 os._exit(0)
             say(f"forked {child}")
+        case "/garble":
+            for each in gc.get_objects():
+                if isinstance(each, Connection):
+                    os.write(each.fileno(), b"\0\0\0\5of")  # the length of a message, and less than that
+        case "/close":
+            asyncio.get_running_loop().call_later(0.1, os.closerange, 3, 1024)
         case "/stream":
             await send({"type": "http.response.start", "status": 200})
             await send({"type": "http.response.body", "body": b"begun", "more_body": True})

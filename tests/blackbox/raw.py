@@ -28,12 +28,13 @@ class Client:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(PATIENCE)
             self.socket.connect(address)
-        else:
+        elif receive_buffer is not None:
             self.socket = socket.socket()
             self.socket.settimeout(PATIENCE)
-            if receive_buffer is not None:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.socket.connect(address)
+        else:
+            self.socket = socket.create_connection(address, timeout=PATIENCE)
         self._buffer = b""
 
     def send(self, data):

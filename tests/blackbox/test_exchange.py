@@ -113,7 +113,7 @@ def test_the_scope_has_every_key(bare, connect):
     scope = json.loads(client.read().body)
     host, port = client.socket.getsockname()
     assert scope["type"] == "http"
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert scope["http_version"] == "1.1"
     assert scope["method"] == "GET"
     assert scope["scheme"] == "http"
@@ -135,6 +135,31 @@ def test_the_scope_has_every_key(bare, connect):
 def test_the_other_forms_of_target(bare, connect, target, path):
     answer = exchange(connect, bare, target, method="OPTIONS" if target == "*" else "GET")
     assert json.loads(answer.body)["path"] == path
+
+
+@pytest.mark.parametrize(("version", "field"), [("1.1", "x: y"), ("1.0", "x: y"), ("1.0", None)])
+def test_the_authority_of_the_target_is_the_host(bare, connect, version, field):
+    client = connect(bare)
+    lines = [f"GET https://other:80/scope HTTP/{version}", *(["host: test", field] if field else [])]
+    client.send("".join(line + "\r\n" for line in lines).encode() + b"\r\n")
+    scope = json.loads(client.read().body)
+    assert [value for name, value in scope["headers"] if name == "host"] == ["other:80"]
+    assert (scope["scheme"], scope["server"]) == ("http", ["127.0.0.1", bare.port])
+
+
+def test_a_bare_cr_in_a_head_is_refused_at_once(bare, connect):
+    client = connect(bare)
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\rX")
+    assert client.read().status == 400
+    assert client.rest() == b""
+
+
+def test_a_quote_without_end_in_a_chunk_is_refused(bare, connect):
+    client = connect(bare)
+    client.get("/echo", "transfer-encoding: chunked", method="POST")
+    client.send(b'5;a="b\r\nhello\r\n0;c="\r\n\r\n')
+    assert client.read().status == 400
+    assert client.rest() == b""
 
 
 def test_an_absolute_target_without_a_path_is_the_root(bare, connect):
@@ -247,24 +272,40 @@ def test_pipelined_requests_of_a_half_closed_client_are_answered(bare, connect):
 
 
 def test_send_fails_once_the_client_has_left(start, variant, connect):
-    server = start("bare:app", "--loop", variant[1], form=variant[0])
+    server = start("bare:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
     client = connect(server)
+    client.get("/scope")
+    assert b'"spec_version": "2.5"' in client.read().body
     client.get("/endless?name=endless")
     assert client.read_head().status == 200
     client.close()
     assert wait(connect, server, "endless") == ["ClientDisconnected"]
 
 
-def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(bare, connect):
-    client = connect(bare)
+@pytest.mark.parametrize("flags", [("--send-after-disconnect", "raise"), ("--timeout-write", "1")], ids=" ".join)
+def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(start, variant, connect, flags):
+    server = start("bare:app", "--loop", variant[1], *flags, form=variant[0])
+    client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
     client.close()
-    assert wait(connect, bare, "idle-done") == "CancelledError"
+    assert wait(connect, server, "idle-done") == "CancelledError"
+
+
+def test_a_stream_without_an_end_is_cancelled_after_its_client_has_left(start, variant, connect):
+    server = start("bare:app", "--loop", variant[1], "--timeout-write", "1", form=variant[0])
+    client = connect(server)
+    client.get("/endless?name=endless")
+    assert client.read_head().status == 200
+    client.close()
+    assert wait(connect, server, "endless") is None  # no error reached the application
+    server.signal()
+    server.wait()
+    assert "ERROR" not in server.log.text()
 
 
 def test_a_stream_that_stalls_is_not_cancelled_where_that_is_not_wanted(start, connect):
-    server = start("bare:app", "--cancel-on-disconnect", "never")
+    server = start("bare:app", "--cancel-on-disconnect", "never", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
@@ -306,7 +347,7 @@ def test_what_an_application_leaves_undone_is_logged(start, connect):
 
 
 def test_a_client_that_leaves_is_not_logged_as_an_error(start, connect):
-    server = start("bare:app")
+    server = start("bare:app", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/endless?name=left")
     assert client.read_head().status == 200

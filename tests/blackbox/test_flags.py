@@ -118,6 +118,42 @@ def test_a_refused_request_is_logged_with_its_client(start, connect, form):
     server.log.wait_for(f"^WARNING:  Invalid HTTP request received. {host}:{port}: ")
 
 
+PREAMBLES = {
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 80\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n": "PROXY protocol, .*[(]400[)]",
+    b"\r\n\r\n\0\r\nQUIT\n!\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\xc3P\0P": "PROXY protocol, .*[(]400[)]",
+    b"\x16\x03\x01\0\x05\x01\0\0\x01\n": "TLS on a port without TLS: .*[(]400[)]",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0": "HTTP/2, .*[(]505[)]",
+}
+
+
+def test_another_protocol_is_named_in_the_log(start, connect, variant):
+    form, loop = variant
+    server = start("bare:app", "--loop", loop, form=form)
+    for data, line in PREAMBLES.items():
+        client = connect(server)
+        client.send(data)
+        assert client.read().status in (400, 505)
+        host, port = client.socket.getsockname()
+        server.log.wait_for(f"^WARNING:  Invalid HTTP request received. {host}:{port}: {line}")
+
+
+def test_a_preamble_behind_a_request_is_a_malformed_request(start, connect, form):
+    server = start("bare:app", form=form)
+    client = connect(server)
+    assert ask(client).status == 200
+    client.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 80\r\n\r\n")
+    assert client.read().status == 400
+    server.log.wait_for("malformed request line")
+
+
+def test_the_asterisk_stays_under_a_root_path(start, connect, form):
+    server = start("bare:app", "--root-path", "/below", form=form)
+    client = connect(server)
+    client.get("*", method="OPTIONS")
+    scope = json.loads(client.read().body)
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/below", "*", repr(b"*"))
+
+
 @pytest.fixture
 def path():
     """Of a socket: shorter than pytest's own folders."""

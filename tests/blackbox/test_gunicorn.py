@@ -173,6 +173,17 @@ def test_max_requests(gunicorn, connect):
     assert ask(connect(server))[0] != first
 
 
+def test_a_kept_connection_is_told_before_max_requests_ends_it(gunicorn, connect):
+    server = gunicorn("under_gunicorn:app", "--max-requests", "3").wait_until_running()
+    client = connect(server)
+    told = None
+    while told is None:
+        client.get("/")
+        told = client.read().field("connection")
+    assert told == "close"
+    assert client.rest() == b""
+
+
 def test_keepalive_and_parameters_of_ones_own(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--keep-alive", "0", worker="under_gunicorn.Bounded").wait_until_running()
     client = connect(server)
@@ -199,6 +210,12 @@ def test_a_slow_start_is_no_timeout(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--timeout", "2", STARTS_FOR="3").wait_until_running()
     ask(connect(server))
     assert "TIMEOUT" not in server.log.text()
+
+
+def test_sigterm_ends_a_start_at_once(gunicorn):
+    server = gunicorn("under_gunicorn:app", "--graceful-timeout", "600", STARTS_FOR="600")
+    server.log.wait_for("Waiting for application startup")
+    assert server.stop() == 0
 
 
 def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
@@ -243,6 +260,13 @@ def test_proxy_protocol_stops_gunicorn(gunicorn):
     server = gunicorn("under_gunicorn:app", "--proxy-protocol", "-w", "1")
     assert server.wait() == 3
     server.log.wait_for("proxy_protocol is not available")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
+def test_a_forked_child_ends_of_a_signal_as_elsewhere(gunicorn, connect, number, code):
+    client = connect(gunicorn("children:app").wait_until_running())
+    client.get(f"/killed?{number}")
+    assert int(client.read().body) == code
 
 
 @pytest.fixture
@@ -312,6 +336,11 @@ def test_settings(monkeypatch):
     assert (config.backlog, config.timeout_keep_alive, config.timeout_graceful_shutdown) == (11, 12, 13)
     assert (config.limit_max_requests, config.workers) == (14, 1)
     assert config.forwarded_allow_ips == ["10.0.0.1", "unix"]
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("drop", "auto"), ("refuse", "drop"), ("dangerous", "keep")])
+def test_header_map(monkeypatch, theirs, ours):
+    assert config_of(monkeypatch, header_map=theirs).underscored_headers == ours
 
 
 def test_settings_left_alone(monkeypatch):

@@ -1,5 +1,6 @@
 """From start to end of the process: lifespan, signals, drain and exit codes."""
 
+import re
 import signal
 import socket
 
@@ -12,8 +13,8 @@ def launch():
     """A function that launches a server which need not come up."""
     launched = []
 
-    def launch(app, *flags):
-        launched.append(Process(app, *flags))
+    def launch(app, *flags, **options):
+        launched.append(Process(app, *flags, **options))
         return launched[-1]
 
     yield launch
@@ -88,6 +89,38 @@ def test_an_idle_connection_is_closed(start, connect, variant):
     server.wait()
 
 
+def test_a_kept_connection_is_told_before_it_closes(start, connect, variant):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/")
+    assert client.read().field("connection") is None
+    server.signal()
+    told = None
+    while told is None:
+        client.get("/")
+        told = client.read().field("connection")
+    assert told == "close"
+    assert client.rest() == b""
+    assert server.wait() == -signal.SIGTERM
+
+
+def test_a_head_that_has_begun_is_answered(start, connect, variant):
+    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    fresh, kept = connect(server), connect(server)
+    kept.get("/")
+    assert kept.read().field("connection") is None
+    for client in (fresh, kept):
+        client.send(b"GET / HTTP/1.1\r\nho")
+    server.signal()
+    server.log.wait_for("Waiting for connections to close")
+    for client in (fresh, kept):
+        client.send(b"st: test\r\n\r\n")
+        answer = client.read()
+        assert (answer.body, answer.field("connection")) == (b"ok", "close")
+        assert client.rest() == b""
+    assert server.wait() == -signal.SIGTERM
+
+
 def test_a_stream_is_told(start, connect, variant):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
@@ -105,6 +138,7 @@ def test_background_work_is_waited_for(start, connect):
     client.get("/background")
     assert client.read().status == 200
     server.log.wait_for("background begins")
+    client.close()  # else its next request would be waited for meanwhile
     server.signal()
     server.wait()
     lines_in_order(server, "Waiting for background tasks to complete. (CTRL+C to", "background ends", "stopping")
@@ -154,22 +188,6 @@ def test_connections_that_were_accepted_or_queued_are_answered(start, connect, l
         assert answer.body == b"ok"
         assert client.rest() == b""
     assert server.wait() == -signal.SIGTERM
-
-
-def test_a_connection_that_was_accepted_and_not_yet_read_is_answered(start, connect):
-    server = start("life:whole")
-    client = connect(server)
-    other = connect(server)
-    other.get("/slow", "content-length: 4", method="POST")
-    server.log.wait_for("slow begins")
-    server.signal()
-    server.log.wait_for("Waiting for connections")
-    client.get("/")
-    answer = client.read()
-    assert answer.body == b"ok"
-    assert answer.field("connection") == "close"
-    other.send(b"body")
-    assert other.read().body == b"ok"
 
 
 def test_no_more_connections_are_accepted_during_the_drain(start, connect):
@@ -242,12 +260,50 @@ def test_a_port_that_is_in_use(launch):
     assert "running on" not in server.log.text()
 
 
-def test_a_lifespan_that_hangs_at_startup_can_be_ended(launch):
-    server = launch("life:hangs_at_startup", "--port", "0", "--timeout-graceful-shutdown", "1")
+@pytest.fixture
+def taken():
+    """A socket that is bound where another, which came first, listens."""
+    with socket.socket() as first, socket.socket() as second:
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        try:
+            second.bind(first.getsockname())
+        except OSError:
+            pytest.skip("two sockets cannot share an address here, even if none listens")
+        first.listen()
+        yield second
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2"), "tls"], ids=["one", "workers", "tls"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_where_it_cannot_listen_the_lifespan_is_stopped(launch, loop, flags, taken, certificates):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    if flags == "tls":
+        files = certificates.parameters
+        flags = ("--ssl-certfile", str(files["ssl_certfile"]), "--ssl-keyfile", str(files["ssl_keyfile"]))
+    flags = ("--loop", loop, *flags)
+    server = launch("life:whole", "--fd", str(taken.fileno()), *flags, pass_fds=[taken.fileno()])
+    assert server.wait() == 3
+    name = re.escape(repr(taken.getsockname()))
+    server.log.wait_for(rf"ERROR: .*while attempting to listen on address {name}: address already in use")
+    assert list(server.log).count("stopping") == server.log.text().count("startup complete") > 0
+    assert "Traceback" not in server.log.text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_signal_ends_a_startup_at_once(launch, loop, number, code):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = launch("life:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
     server.log.wait_for("hanging")
-    server.signal()
-    assert server.wait() == -signal.SIGTERM
+    server.signal(number)
+    assert server.wait() == code
+    assert "cleaning up" in server.log.text()
     assert "running on" not in server.log.text()
+    assert "Traceback" not in server.log.text()
 
 
 def test_a_lifespan_that_hangs_at_shutdown_can_be_ended(start):

@@ -215,6 +215,7 @@ class Program:
 
     def _told(self, text):
         text = re.sub(r"\[\d+\]|(?<=127\.0\.0\.1:)\d+|(?<=127\.0\.0\.1', )\d+", "N", text)
+        text = re.sub(r"\[errno \d+\] ", "", text)  # which asyncio's loop says twice
         text = re.sub(rf"(?i){self.package}(?: \d+\.\d+\.\d+)?", "server", text)
         return [line for line in text.splitlines() if re.match("INFO|WARNING|ERROR|CRITICAL|Running|Error", line)]
 

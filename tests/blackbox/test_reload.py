@@ -31,6 +31,8 @@ async def app(scope, receive, send):
         time.sleep(60)
     if scope["path"] == "/exit":
         os._exit(7)
+    if scope["path"] == "/kill":
+        os.kill(os.getpid(), 9)
     if scope["path"] == "/debug":
         print("read", sys.stdin.read(), file=sys.stderr, flush=True)
     await send({{"type": "http.response.body"}})
@@ -175,6 +177,30 @@ def test_a_process_that_ends_is_reported_and_waits_for_a_change(reloading, conne
     module.write("two")
     server.log.wait_for(r"\] serves", 2)
     assert get(server) == "two"
+
+
+def test_a_process_that_is_killed_is_started_again(reloading, connect, get, module):
+    server = reloading()
+    connect(server).get("/kill")
+    server.log.wait_for(r"ERROR:    Child process \[\d+\] died: SIGKILL. Starting another.")
+    server.log.wait_for(r"\] serves", 2)
+    assert get(server) == "one"
+
+
+def test_a_process_that_is_killed_before_it_serves_is_not(start, module):
+    module.write("one", "import os\nos.kill(os.getpid(), 9)\n")
+    server = start("reloaded:app", "--app-dir", ".", "--reload")
+    server.log.wait_for("died: SIGKILL. Waiting for a change of a file.")
+
+
+def test_many_changes_are_a_line_that_can_be_read(reloading, module, tmp_path):
+    server = reloading()
+    (tmp_path / "new").mkdir()
+    for number in range(1000):
+        (tmp_path / "new" / f"{number:04}.py").write_text("")
+    (tmp_path / "new").rename(tmp_path / "package")
+    server.log.wait_for(r"detected changes in ('\S+\.py'(, )?){5} and \d+ more\. Reloading")
+    assert max(map(len, server.log)) < 1000
 
 
 def test_at_the_limit_of_requests_it_starts_anew(reloading, get, module):

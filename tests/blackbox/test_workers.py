@@ -145,6 +145,26 @@ def test_one_whose_fork_lives_on_is_replaced(two):
         os.kill(child, signal.SIGKILL)
 
 
+def test_one_that_says_nonsense_is_replaced(two):
+    server = two("--timeout-worker-healthcheck", "60")
+    garbled = int(visit(server, "/garble"))
+    server.log.wait_for(rf"ERROR:    Child process \[{garbled}\] is given up: ")
+    server.log.wait_for(rf"Child process \[{garbled}\] died: exit code 0")
+    server.log.wait_for(r"\] serves", 3)
+    server.signal()
+    assert server.wait() == 0
+    assert server.log.text().count("is given up") == 1
+
+
+def test_one_that_closes_every_descriptor_is_replaced(two):
+    server = two("--timeout-worker-healthcheck", "2")
+    closed = int(visit(server, "/close"))
+    server.log.wait_for(rf"Child process \[{closed}\] died")
+    server.log.wait_for(r"\] serves", 3)
+    server.signal()
+    assert server.wait() == 0
+
+
 def test_a_crash_loop_does_not_spin(start):
     server = start("processes:dies", "--workers", "2")
     server.log.wait_for("died: exit code 7")

@@ -27,7 +27,7 @@ from a2wsgi import WSGIMiddleware
 
 from pronghorn import adapters
 from pronghorn.protocol import HTTPProtocol
-from tests.storm.content import LARGE_FILE, ON_PURPOSE, SMALL_FILE, content, file_content
+from tests.storm.content import LARGE_FILE, MEDIUM_FILE, ON_PURPOSE, SMALL_FILE, content, file_content
 
 if os.environ.get("STORM_TLS") == "ssl":
     sys.modules["aiofastnet"] = None  # type: ignore[assignment]
@@ -328,7 +328,7 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _make_files(directory: Path) -> None:
-    for size in (SMALL_FILE, LARGE_FILE):
+    for size in (SMALL_FILE, MEDIUM_FILE, LARGE_FILE):
         path = directory / str(size)
         path.write_bytes(file_content(size))
         _files[size] = str(path)

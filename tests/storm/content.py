@@ -6,6 +6,7 @@ import functools
 import hashlib
 
 SMALL_FILE = 64 << 10
+MEDIUM_FILE = 256 << 10
 LARGE_FILE = 4 << 20
 
 # What a request of an application that fails on purpose leaves in the log.

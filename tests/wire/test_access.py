@@ -1,7 +1,9 @@
 """The access log: its lines are byte for byte what `logging` would print, whichever way they take."""
 
+import enum
 import io
 import logging
+from http import HTTPStatus
 
 import pytest
 from owner import GET, Rig, body, ok, start
@@ -185,6 +187,30 @@ def test_request_is_logged_when_its_response_starts(wire):
     start(printed.rig.request, status=201)
     printed.turn()
     assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 201 Created\n'
+
+
+class Status(int, enum.Enum):
+    CREATED = 201
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batched", "logging"])
+@pytest.mark.parametrize("status", [201, Status.CREATED, HTTPStatus.CREATED], ids=repr)
+@pytest.mark.parametrize(
+    ("access_format", "line"),
+    [
+        (None, 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 201 Created'),
+        ("%(s)s %(status_code)s", "201 201 Created"),
+        ("json", '"status": 201'),
+    ],
+)
+def test_status_of_any_kind_of_integer(wire, access_format, line, status, batched):
+    printed = Printed(wire, batched, access_format=access_format)
+    printed.rig.receive(GET)
+    start(printed.rig.request, status=status)
+    body(printed.rig.request, b"")
+    printed.turn()
+    assert line in printed.text
+    assert [record.args[4] for record in printed.records] == ([] if batched else [201])
 
 
 def test_request_is_logged_once(wire):

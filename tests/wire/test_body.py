@@ -102,6 +102,13 @@ CHUNKED = {
     "extension": (b"5;a\r\nhello\r\n0;b\r\n\r\n", b"hello"),
     "extension with a value": (b'5;a=b;c="d; e"\r\nhello\r\n0\r\n\r\n', b"hello"),
     "extension with white space": (b"5; \ta = b\r\nhello\r\n0\r\n\r\n", b"hello"),
+    "extension behind white space": (b"5 \t;a=b\r\nhello\r\n0 ;c\r\n\r\n", b"hello"),
+    "extension before white space": (b"5;a=b \r\nhello\r\n0;c \r\n\r\n", b"hello"),
+    "extension with a quoted pair": (b'5;a="b\\"c;\\\\";d\r\nhello\r\n0\r\n\r\n', b"hello"),
+    "extension with an empty string": (b'5;a = "" ; b\r\nhello\r\n0\r\n\r\n', b"hello"),
+    "extension with a string that is not ASCII": (b'5;a="\xff\\\xff\t"\r\nhello\r\n0\r\n\r\n', b"hello"),
+    "extension with a value that is no token": (b"5;signature=a+/b==:c\r\nhello\r\n0\r\n\r\n", b"hello"),
+    "empty extensions": (b"5;;=; ;\r\nhello\r\n0\r\n\r\n", b"hello"),
     "extension that is not ASCII": (b"5;a=\xc3\xa9\r\nhello\r\n0\r\n\r\n", b"hello"),
     "empty extension": (b"5;\r\nhello\r\n0\r\n\r\n", b"hello"),
     "trailer": (b"1\r\nx\r\n0\r\nA: b\r\n\r\n", b"x"),
@@ -159,6 +166,25 @@ REFUSED = {
     "bare LF behind an extension": (b"5;a\nhello\r\n", "malformed chunk size"),
     "bare CR in an extension": (b"5;a\rb\r\nhello\r\n", "malformed chunk size"),
     "two CRs behind the size": (b"5\r\r\nhello\r\n", "malformed chunk size"),
+    "bare CR behind the size, no LF": (b"5\rX", "malformed chunk size"),
+    "bare CR in an extension, no LF": (b"5;a\rb", "malformed chunk size"),
+    "white space before nothing": (b"5 \t\r\nhello\r\n", "malformed chunk size"),
+    "quote without end": (b'5;a="b\r\nhello\r\n', "malformed chunk size"),
+    "quote that ends behind the line": (b'5;a="b\r\nhello\r\n0;c="\r\n\r\n', "malformed chunk size"),
+    "quote with an escaped end": (b'5;a="b\\"\r\nhello\r\n', "malformed chunk size"),
+    "quoted pair without its second": (b'5;a="b\\\r\nhello\r\n', "malformed chunk size"),
+    "quote behind another": (b'5;a="b";c="d\r\nhello\r\n', "malformed chunk size"),
+    "characters behind a quote": (b'5;a="b"c\r\nhello\r\n', "malformed chunk size"),
+    "quote inside a value": (b'5;a=b"c"\r\nhello\r\n', "malformed chunk size"),
+    "quote in a name": (b'5;a"="b\r\nhello\r\n', "malformed chunk size"),
+    "quotes in place of a name": (b'5;"a"\r\nhello\r\n', "malformed chunk size"),
+    "quotes over an equals sign": (b'5;a"="\r\nhello\r\n', "malformed chunk size"),
+    "quote behind two equals signs": (b'5;a=="b"\r\nhello\r\n', "malformed chunk size"),
+    "backslash outside of quotes": (b'5;a=\\"b"\r\nhello\r\n', "malformed chunk size"),
+    "backslash at the end": (b"5;a=b\\\r\nhello\r\n", "malformed chunk size"),
+    "control character in a string": (b'5;a="\x01"\r\nhello\r\n', "malformed chunk size"),
+    "escaped control character": (b'5;a="\\\0"\r\nhello\r\n', "malformed chunk size"),
+    "quote in the last chunk's line": (b'0;a="\r\n\r\n', "malformed chunk size"),
     "NUL in an extension": (b"5;a\0\r\nhello\r\n", "malformed chunk size"),
     "DEL in an extension": (b"5;a\x7f\r\nhello\r\n", "malformed chunk size"),
     "empty line between chunks": (b"1\r\nx\r\n\r\n0\r\n\r\n", "malformed chunk size"),
@@ -172,6 +198,8 @@ REFUSED = {
     "trailer with a NUL": (b"0\r\nA: \0\r\n\r\n", "malformed trailer"),
     "trailer with a bare CR": (b"0\r\nA: b\rC: d\r\n\r\n", "malformed trailer"),
     "bare CR in place of the last line": (b"0\r\n\rA: b\r\n\r\n", "malformed trailer"),
+    "bare CR in place of the last line, no LF": (b"0\r\n\rX", "malformed trailer"),
+    "trailer with a bare CR, no LF": (b"0\r\nA: b\rX", "malformed trailer"),
     "a request in place of trailers": (b"0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed trailer"),
     "bare LF in a trailer": (b"0\r\nA: b\nC: d\r\n\r\n", "bare LF in a trailer"),
     "bare LF in place of the last line": (b"0\r\n\n", "bare LF in a trailer"),
@@ -220,6 +248,12 @@ def test_a_chunk_line_is_bounded(wire: Any, way: str) -> None:
     assert refusal(wire, three_ways(b"1;x" + line[2:], TAIL)[way]) == (400, "chunk extensions too long")
 
 
+def test_a_chunk_line_is_read_once(wire: Any) -> None:
+    """Whatever the extensions: one that is read over and over would take longer than any test may."""
+    for part in (b" ;", b';"', b";=", b';a="\\', b'; a = "b" '):
+        assert refusal(wire, [b"1" + part * (4000 // len(part)) + b"\0\r\n"]) == (400, "malformed chunk size")
+
+
 def test_a_chunk_line_without_end_is_bounded(wire: Any) -> None:
     assert refusal(wire, [b"1;" + b"x" * 4095]) == (400, "chunk extensions too long")
 
@@ -266,7 +300,10 @@ def chunk(content: bytes, extension: bytes) -> bytes:
 
 
 CHUNKS = st.lists(
-    st.tuples(st.binary(min_size=1, max_size=40), st.sampled_from([b"", b";a", b";a=b", b'; a="\xff"'])), max_size=6
+    st.tuples(
+        st.binary(min_size=1, max_size=40), st.sampled_from([b"", b";a", b" ;a=b", b'; a="\xff"', b';a="\\"";b'])
+    ),
+    max_size=6,
 )
 TRAILERS = st.sampled_from([b"", b"A: b\r\n", b"A: b\r\nC:\r\n"])
 CUTS = st.lists(st.integers(0, 400), max_size=8)
@@ -300,7 +337,7 @@ def test_a_length_comes_back_however_it_is_split(wire: Any, content: bytes, cuts
     CHUNKS,
     CUTS,
     st.integers(0, 300),
-    st.one_of(st.binary(max_size=3), st.sampled_from([b"\r", b"\n", b"\r\n", b";", b"0", b" "])),
+    st.one_of(st.binary(max_size=3), st.sampled_from([b"\r", b"\n", b"\r\n", b";", b"0", b" ", b'"', b"\\"])),
 )
 @with_both_forms
 def test_damaged_chunks_end_alike_however_they_are_split(

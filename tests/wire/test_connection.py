@@ -1198,23 +1198,90 @@ def test_idle_connection_closes_at_drain(wire):
     assert rig.calls == ["close"]
 
 
-def test_fresh_connection_has_its_request_answered_at_drain(wire):
+def test_connection_that_has_sent_nothing_closes_at_drain(wire):
     rig = Rig(wire, ok)
     rig.shared.draining = True
     rig.connection.drain()
     rig.turn()
+    assert rig.calls == ["close"]
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "kept"])
+@pytest.mark.parametrize("begun", [b"G", GET[:-1], b"\r"])
+def test_head_that_has_begun_is_answered_at_drain(wire, before, begun):
+    rig = Rig(wire, ok)
+    rig.receive(before + begun)
+    rig.take()
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.turn()
     assert rig.calls == []
-    rig.receive(GET)
+    rig.receive((b"\r\n" + GET if begun == b"\r" else GET)[len(begun) :])
     assert rig.take() == OK_CLOSE
     assert rig.calls == ["close"]
 
 
-def test_fresh_connection_that_stays_silent_closes_after_the_drain(wire):
-    rig = Rig(wire, ok)
+def test_head_that_has_begun_has_its_deadline_at_drain(wire):
+    rig = Rig(wire, ok, head=3)
+    rig.receive(GET + GET[:9])
+    rig.take()
     rig.shared.draining = True
     rig.connection.drain()
     rig.tick(2)
+    assert rig.calls == []
+    rig.tick(4)
+    assert rig.take().startswith(b"HTTP/1.1 408 ")
+    assert [error.status for error in rig.refused] == [408]
+
+
+def test_empty_line_is_no_head_at_drain(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET)
+    rig.receive(b"\r")
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.receive(b"\n")
+    rig.connection.drain()
+    rig.turn()
     assert rig.calls == ["close"]
+
+
+def test_pipelined_requests_beyond_a_turn_are_no_idleness(wire):
+    rig = Rig(wire, ok)
+    rig.receive(GET * 33)
+    rig.shared.draining = True
+    rig.connection.drain()
+    assert rig.take() == OK * 32 + OK_CLOSE
+    assert rig.calls[-1] == "close"
+
+
+def test_request_behind_an_answer_that_did_not_announce_the_close_is_answered(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request, (b"content-length", b"2"))
+    body(rig.request, b"o", more=True)
+    rig.shared.draining = True
+    rig.connection.drain()
+    body(rig.request, b"k")
+    assert rig.take() == OK
+    assert rig.calls == []
+    rig.receive(GET)
+    ok(rig.request)
+    assert rig.take() == OK_CLOSE
+    assert rig.calls == ["close"]
+
+
+def test_drain_leaves_a_refused_client_its_moment(wire):
+    rig = Rig(wire)
+    rig.receive(b"bad\r\n\r\nmore")
+    rig.turn()
+    assert rig.calls == ["finish_writing"]
+    rig.shared.draining = True
+    rig.connection.drain()
+    rig.turn()
+    assert rig.calls == ["finish_writing"]
+    rig.tick(rig.limits.linger + 1)
+    assert rig.calls == ["finish_writing", "close"]
 
 
 def test_open_stream_is_told_of_the_drain(wire):
@@ -1232,6 +1299,9 @@ def test_open_stream_is_told_of_the_drain(wire):
     body(rig.request, b"end")
     rig.turn()
     assert rig.written.endswith(b"3\r\nend\r\n0\r\n\r\n")
+    assert rig.calls == []  # its head was sent before: it may have been followed by another request
+    rig.connection.drain()
+    rig.turn()
     assert rig.calls == ["close"]
 
 
@@ -1395,8 +1465,12 @@ def test_refusals_carry_their_status(wire):
         (b"GET / HTTP/1.1\r\nhost: a\n", b"400"),
         (b"\x16\x03\x01\x02\x00", b"400"),
         (b"\rx", b"400"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\rx", b"400"),
+        (b"GET / HTTP/1.1\rx", b"400"),
+        (b"PROXY TCP6 ", b"400"),
+        (b"PRI * HTTP/2.0\r\n", b"505"),
     ],
-    ids=["target", "head", "method", "bare LF", "TLS", "bare CR"],
+    ids=["target", "head", "method", "bare LF", "TLS", "CR at first", "CR at the end", "CR", "PROXY", "HTTP/2"],
 )
 def test_head_that_can_only_be_refused_is_not_waited_for(wire, data, status):
     rig = Rig(wire, ok, target_size=10, head_size=100)
@@ -1409,6 +1483,18 @@ def test_every_answer_of_the_server_has_its_default_fields(wire):
     rig.receive(b"bad\r\n\r\n")
     lines = rig.take().split(b"\r\n")
     assert [line.partition(b":")[0] for line in lines[1:4]] == [b"date", b"server", b"x-extra"]
+
+
+def test_what_has_begun_is_the_next_request(wire):
+    rig = Rig(wire)
+    assert not rig.connection.has_begun()
+    rig.receive(GET[:1])
+    assert rig.connection.has_begun()
+    rig.receive(GET[1:] + GET[:1])
+    assert not rig.connection.has_begun()
+    ok(rig.request)
+    rig.turn()
+    assert rig.connection.has_begun()
 
 
 def test_idleness_is_that_of_the_exchange(wire):

@@ -306,7 +306,8 @@ class Played:
     def _look(self):
         rig = self.rig
         connection = rig.connection
-        self.trace.append((connection.deadline, connection.write_deadline, connection.is_idle(), len(rig.requests)))
+        self.trace.append((connection.deadline, connection.write_deadline, len(rig.requests)))
+        self.trace.append((connection.is_idle(), connection.has_begun()))
         self.trace.append((rig.writes.copy(), rig.calls.copy(), [str(error) for error in rig.refused]))
 
 

@@ -219,7 +219,9 @@ def test_two_schemes_that_differ_are_none(wire: Any) -> None:
     assert ask(wire, "X-Forwarded-Proto: http\nX-Forwarded-Proto: https\nX-Forwarded-Proto: https")["scheme"] == "http"
 
 
-addresses = st.ip_addresses().map(str) | st.sampled_from(["127.0.0.1", "10.1.2.3", "2001:db8:1::7", "proxy.internal"])
+# Without IPv4 written as IPv6, which theirs takes for another address.
+ip_addresses = st.ip_addresses().filter(lambda address: getattr(address, "ipv4_mapped", None) is None).map(str)
+addresses = ip_addresses | st.sampled_from(["127.0.0.1", "10.1.2.3", "2001:db8:1::7", "proxy.internal"])
 ports = st.integers(1, 65535)
 nodes = addresses | st.builds(
     lambda host, port: f"[{host}]:{port}" if ":" in host else f"{host}:{port}", addresses, ports

@@ -135,6 +135,11 @@ def test_root_path_is_part_of_path_and_raw_path(wire):
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/root", "/root/a b", b"/root/a%20b")
 
 
+def test_the_asterisk_has_no_root_path(wire):
+    scope = scope_of(wire, b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", root_path="/root")
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/root", "*", b"*")
+
+
 def test_changing_the_scope_does_not_change_the_framing(wire):
     rig = Rig(wire)
     rig.receive(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")

@@ -129,6 +129,32 @@ def test_find_head_end_is_the_same_however_often_it_was_looked_for(wire: Any) ->
         assert wire.scan.find_head_end(data, 0, resume) == len(data) - 3
 
 
+# find_bare_cr
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "end", "found"),
+    [
+        (b"a\r\nb\rc", 0, 6, 4),
+        (b"a\r\nb\rc", 0, 5, -1),
+        (b"a\r\r\n", 0, 4, 1),
+        (b"a\r\n", 0, 3, -1),
+        (b"a\r\n", 1, 2, -1),
+        (b"\r", 0, 1, -1),
+        (b"\ra", 0, 2, 0),
+        (b"\ra", 1, 2, -1),
+        (b"", 0, 0, -1),
+    ],
+)
+def test_find_bare_cr(wire: Any, data: bytes, start: int, end: int, found: int) -> None:
+    assert wire.scan.find_bare_cr(data, start, end) == found
+
+
+@same_on_both_forms(SPANS)
+def test_find_bare_cr_is_the_same(wire: Any, span: Any) -> None:
+    assert wire.scan.find_bare_cr(*span) == interpreted.find_bare_cr(*span)
+
+
 # cut, glue, method_end, visible_end
 
 

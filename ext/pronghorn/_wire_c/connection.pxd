@@ -4,12 +4,12 @@ from .access cimport AccessLines
 from .body cimport Decoder
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
-from .head cimport Head, parse
+from .head cimport Head, parse, preamble
 from .output cimport Output
 from .proxy cimport Origin, Proxies
 from .request cimport Request
 from .response cimport Encoder
-from .scan cimport find_head_end, method_end, monotonic, visible_end
+from .scan cimport cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 
@@ -17,7 +17,6 @@ cdef int NO_BODY
 cdef bytes CONTINUE
 cdef int HEAD, BODY, BEHIND, NOTHING, FRAMES
 cdef int OPEN, CLOSING, LINGERING, CLOSED
-cdef long FRESH_GRACE
 
 
 cdef class Connection(Output):
@@ -36,6 +35,7 @@ cdef class Connection(Output):
 
     cpdef receive(self, bytes data)
     cpdef check(self, long now)
+    cpdef bint has_begun(self)
     cdef _advance(self)
     cdef _forget_read(self)
     cdef bint _read_head(self) except -1

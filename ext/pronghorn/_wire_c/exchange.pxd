@@ -14,6 +14,10 @@ cdef class Step:
     cdef _go_on(self)
 
 
+cdef class Turn:
+    cdef bint _over
+
+
 @cython.locals(step=Step)
 cdef Step _step(Exchange exchange, object message)
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from .head cimport Head, is_host
+from .head cimport Head, is_host, put_host
 from .scan cimport unquote
 
 cdef int CLIENT, EVERYTHING, STANDARD

@@ -1,5 +1,5 @@
 from .channel cimport Channel
-from .exchange cimport Exchange, as_bytes
+from .exchange cimport Exchange, Turn, as_bytes
 from .head cimport Head
 from .response cimport Encoder
 from .shared cimport Shared
@@ -44,5 +44,6 @@ cdef class Request(Exchange):
     cdef dict _take_body(self)
     cdef _count_sent(self, Py_ssize_t start)
     cdef _send_body(self, bytes data, bint more)
+    cdef _deliver_to_nobody(self, kind, dict message)
     cdef _complete(self, Py_ssize_t size)
     cdef _deliver_other(self, kind, dict message)

@@ -1,5 +1,6 @@
 cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept
+cpdef Py_ssize_t find_bare_cr(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef bytes glue(bytes line, bytes fields, bytes block, bytes end, bytes body)
 cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept

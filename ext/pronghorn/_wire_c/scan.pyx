@@ -90,6 +90,20 @@ cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) 
     return -1
 
 
+cpdef Py_ssize_t find_bare_cr(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
+    cdef Bytes found
+    # The last character has none behind it.
+    while start < end - 1:
+        found = <Bytes>memchr(text + start, 13, end - 1 - start)
+        if found is NULL:
+            return -1
+        if found[1] != 10:
+            return found - text
+        start = found - text + 2
+    return -1
+
+
 cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end):
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start)
 

@@ -13,7 +13,7 @@ cdef class Shared:
     cdef readonly Limits limits
     cdef readonly object create_future, proxies
     cdef public object access_log
-    cdef readonly bint logs_at_end
+    cdef readonly bint logs_at_end, ignores_lost
     # The parts of a scope.
     cdef public dict scope, asgi, extensions, state
     cdef readonly str root_path

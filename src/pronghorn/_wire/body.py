@@ -5,11 +5,16 @@ import re
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
-from .scan import cut, find_byte, find_head_end, split_fields
+from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
 
-# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer. Extensions are ignored, not their
-# line's rules.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+# Extensions are ignored, whatever characters their values have. But a quote begins a string, which is the whole of a
+# value and ends on the line: another parser reads on in one that does not (RFC 9112 section 7.1.1, RFC 9110 section
+# 5.6.4). All possessive, so that no line is read twice.
+_CONTROL = rb"\x00-\x08\x0a-\x1f\x7f"
+_STRING = rb'"(?:[^"\\%b]|\\[^%b])*+"[\t ]*+' % (_CONTROL, _CONTROL)
+_EXTENSION = rb';[^";=\\%b]*+(?:=[\t ]*+(?:%b|[^";\\%b]*+))?+' % (_CONTROL, _STRING, _CONTROL)
+# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*+(?:%b)++)?+\r\n" % _EXTENSION)
 
 # What a chunked body goes on with.
 SIZE = 0
@@ -82,6 +87,8 @@ class Decoder:
         if (end or len(data)) - start > MAX_CHUNK_LINE:
             raise ProtocolError(400, "chunk extensions too long")
         if end == 0:
+            if find_bare_cr(data, start, len(data)) >= 0:
+                raise ProtocolError(400, "malformed chunk size")
             return False
         match = _CHUNK_LINE.fullmatch(data, start, end)
         if match is None:
@@ -105,6 +112,8 @@ class Decoder:
         if (len(data) if end < 0 else end) - start > self._limits.head_size:
             raise ProtocolError(431, "trailers too long")
         if end < 0:
+            if find_bare_cr(data, start, len(data)) >= 0:
+                raise ProtocolError(400, "malformed trailer")
             return False
         fields = split_fields(data, start, end - 2)
         if fields is None:

@@ -4,14 +4,14 @@ One that was upgraded carries a WebSocket's frames from then on, and looks after
 
 The connection knows no socket and no loop. Its transport has `write`, `writelines` and `is_closing`; its owner has
 these methods, and gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an
-upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or
-`on_denied(session, status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading,
-`defer()` (call `proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()`
-(after what was written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the
-client's system has not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges
-some of the `handed` bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether
-the client is known to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go
-on), `send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
+upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session,
+status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call
+`proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()` (after what was
+written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the client's system has
+not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges some of the `handed`
+bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether the client is known
+to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go on),
+`send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
 (anything else was raised where others are served too), both of which raise nothing.
 """
 
@@ -20,12 +20,12 @@ from pronghorn.errors import ClientDisconnected, ProtocolError
 from .body import Decoder
 from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
 from .handshake import read as read_handshake
-from .head import parse
+from .head import parse, preamble
 from .output import Output
 from .request import Request
 from .response import Encoder
 from .rules import CLOSED, CLOSING, CONTINUE, LINGERING, NO_BODY, OPEN, PHRASES
-from .scan import find_head_end, method_end, monotonic, visible_end
+from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 
 # What is being read.
@@ -34,9 +34,6 @@ BODY = 1  # the body of the request at hand
 BEHIND = 2  # nothing: the request is read, its response is due; what follows is kept
 NOTHING = 3  # the connection is to be closed: what comes is dropped
 FRAMES = 4  # a WebSocket's frames
-
-# A connection whose first request may be on its way when the server stops gets this many seconds for it.
-FRESH_GRACE = 1
 
 
 class Connection(Output):
@@ -130,7 +127,7 @@ class Connection(Output):
             self._session.end_input()
             self._close()
             return
-        if self._reading == HEAD and self._position < len(self._buffer) and (self._deferred or not self.writable):
+        if self.has_begun() and (self._deferred or not self.writable):
             return
         if request is None or request.is_complete():
             self._close()
@@ -157,7 +154,7 @@ class Connection(Output):
             self.request = None
         if self._session is not None:
             self._session.end_input()
-        self.release(ClientDisconnected("the client has left"))
+        self.release(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
         self._owner = None
         self._transport = None
 
@@ -223,8 +220,8 @@ class Connection(Output):
         request = self.request
         if self._shared.logs_at_end and self._session is None:
             self._log(request, request.encoder.status)
-        over = self._session is not None or not request.encoder.keep_alive
-        if over or self._shared.draining or self._reading == NOTHING:
+        # A stop of the server does not end it here: a client whose answer has not announced the end may be sending.
+        if self._session is not None or not request.encoder.keep_alive or self._reading == NOTHING:
             self._close()
         elif self._reading == BEHIND:
             self._next()
@@ -279,26 +276,26 @@ class Connection(Output):
             self._break_off()
 
     def drain(self):
-        """The server is stopping: an idle connection closes, a busy one after its response."""
+        """The server is stopping: an idle connection closes, any other once what is under way has its response."""
         if self._session is not None:
             self._session.restart()
-        elif self._life != OPEN:
-            pass
-        elif self.is_idle():
-            if self._fresh:
-                self._set_deadline(FRESH_GRACE)
-            else:
-                self._close()
-        elif self.request.is_streaming():
-            self.request.disconnect()
+        elif self.request is not None:
+            if self.request.is_streaming():
+                self.request.disconnect()
+        elif self._life == OPEN and not self.has_begun():
+            self._close()
 
     def exchange(self):
         """The request or WebSocket at hand, or None."""
         return self.request if self._session is None else self._session
 
     def is_idle(self):
-        """Whether no request is under way."""
+        """Whether no request is under way. Its head may have begun."""
         return self.request is None and self._session is None
+
+    def has_begun(self):
+        """Whether something of a next request is here: a part of its head, or all of it behind a turn's share."""
+        return self._reading == HEAD and self._position < len(self._buffer)
 
     # Private
 
@@ -380,6 +377,9 @@ class Connection(Output):
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
         buffer = self._buffer
         limits = self._shared.limits
+        error = preamble(buffer, start) if self._fresh else None
+        if error is not None:
+            raise error
         if end == -2:
             raise ProtocolError(400, "bare LF in a head")
         space = method_end(buffer, start, len(buffer))
@@ -389,6 +389,11 @@ class Connection(Output):
             raise ProtocolError(414, "request target too long")
         if len(buffer) - start > limits.head_size:
             raise ProtocolError(431, "head too long")
+        bare = find_bare_cr(buffer, max(start, self._resume_at - 1), len(buffer))
+        if bare >= 0:
+            # No line can hold it: the head is refused for the reason that it would be if it ended here.
+            self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
+            raise ProtocolError(400, "bare CR in a head")
         if self._resume_at <= start:
             self._set_deadline(limits.head)
         self._resume_at = len(buffer)
@@ -501,6 +506,8 @@ class Connection(Output):
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""
+        if self._fresh:
+            error = preamble(self._buffer, self._position) or error
         self._owner.on_refused(error)
         request = self.request
         if request is not None:

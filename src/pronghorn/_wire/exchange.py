@@ -82,6 +82,29 @@ class Step:
 Coroutine.register(Step)
 
 
+class Turn:
+    """Awaited, lets the loop run once."""
+
+    __slots__ = ("_over",)
+
+    def __init__(self):
+        self._over = False
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        if self._over:
+            raise StopIteration
+        self._over = True
+
+    def throw(self, error):
+        raise error
+
+    def close(self):
+        pass
+
+
 def _step(exchange, message):
     # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
     step = Step.__new__(Step)

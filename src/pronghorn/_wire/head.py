@@ -16,6 +16,18 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 
+# How other protocols begin, with the status of the refusal and what the log says: no client has to be hostile for it,
+# only set up for another kind of port. None of them begins a request that is served.
+_PREAMBLES = (
+    (
+        re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)[ \r]|(?:\r\n)?\r\n\0\r\nQUIT\n"),
+        400,
+        "PROXY protocol, which is not read here: turn it off at the proxy (send-proxy, proxy_protocol)",
+    ),
+    (re.compile(rb"\x16"), 400, "TLS on a port without TLS: use http:// there, or serve with --ssl-certfile"),
+    (re.compile(rb"PRI \* HTTP/2\.0\r\n"), 505, "HTTP/2, which is not spoken here: let the client use HTTP/1.1"),
+)
+
 
 class Head:
     """One request's head.
@@ -131,13 +143,33 @@ def is_host(value):
     return is_plain_host(value) or _HOST.fullmatch(value) is not None
 
 
+def put_host(headers, value):
+    """Give the Host field another value, or add one."""
+    index = 0
+    while index < len(headers) and headers[index][0] != b"host":
+        index += 1
+    headers[index : index + 1] = [(b"host", value)]
+
+
+def preamble(data, start):
+    """The error to refuse `data[start:]` with where it begins as another protocol does, else None."""
+    for pattern, status, reason in _PREAMBLES:
+        if pattern.match(data, start):
+            return ProtocolError(status, reason)
+    return None
+
+
 def members(value):
     """The members of a comma-separated list (RFC 9110 section 5.6.1)."""
     return list(filter(None, [part.strip(b" \t") for part in value.split(b",")]))
 
 
 def _read_target(head, data, target, target_end, host):
-    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2)."""
+    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2).
+
+    The authority of an absolute form takes the place of what Host says. Its scheme is not believed: the connection, or
+    a trusted proxy, knows better.
+    """
     if head.method == "CONNECT":
         raise ProtocolError(400, "malformed request target")
     if data[target] != 47:
@@ -153,8 +185,8 @@ def _read_target(head, data, target, target_end, host):
         authority, rest = match.groups()
         if not _HOST.fullmatch(authority) or authority.startswith(b":"):
             raise ProtocolError(400, "malformed authority in the request target")
-        if host is not None and host.lower() != authority.lower():
-            raise ProtocolError(400, "Host differs from the request target")
+        if host != authority:
+            put_host(head.headers, authority)
         data = rest if rest.startswith(b"/") else b"/" + rest
         target = 0
         target_end = len(data)

@@ -8,7 +8,7 @@ could be read in two ways, or is malformed, counts as not sent.
 import re
 from socket import AF_INET, AF_INET6, inet_pton
 
-from .head import is_host
+from .head import is_host, put_host
 from .scan import unquote
 
 # The fields that are read.
@@ -248,11 +248,7 @@ class Origin:
             port = self.port
             host = name if port == usual else b"%b:%d" % (name, port)
         scope["server"] = (name.decode("ascii").strip("[]"), port if port > 0 else usual)
-        field = (b"host", host)
-        if index < len(headers):
-            headers[index] = field
-        else:
-            headers.append(field)
+        put_host(headers, host)
 
 
 def pack(host):

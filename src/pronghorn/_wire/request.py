@@ -1,8 +1,8 @@
-"""One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.5)."""
+"""One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.3 or 2.5)."""
 
 from pronghorn.errors import ClientDisconnected
 
-from .exchange import Exchange, as_bytes
+from .exchange import Exchange, Turn, as_bytes
 
 # How far the response is.
 WAITING = 0  # nothing said
@@ -153,7 +153,7 @@ class Request(Exchange):
         scope["headers"] = head.headers
         scope["state"] = shared.state.copy()
         scope["extensions"] = extensions
-        if shared.root_path:
+        if shared.root_path and head.path != "*":
             scope["path"] = shared.root_path + head.path
             scope["raw_path"] = shared.root_path_bytes + head.raw_path
         return scope
@@ -178,8 +178,7 @@ class Request(Exchange):
         kind = message["type"]
         phase = self._phase
         if self._lost:
-            self._told = True
-            raise ClientDisconnected("the client has left")
+            return self._deliver_to_nobody(kind, message)
         if kind == "http.response.body" and phase == STARTED:
             data = message.get("body", b"")
             if type(data) is not bytes:
@@ -233,6 +232,23 @@ class Request(Exchange):
         else:
             self._complete(size)
         return None
+
+    def _deliver_to_nobody(self, kind, message):
+        """The client is gone: follow the response to its end, so that the application does, or say so."""
+        if not self._shared.ignores_lost:
+            self._told = True
+            raise ClientDisconnected("the client has left")
+        if kind == "http.response.start":
+            self._phase = STARTED
+            self._with_trailers = bool(message.get("trailers", False))
+        elif kind == "http.response.pathsend":
+            self._phase = COMPLETE
+        elif kind == "http.response.trailers":
+            if not message.get("more_trailers", False):
+                self._phase = COMPLETE
+        elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
+            self._phase = TRAILERS if self._with_trailers else COMPLETE
+        return Turn()
 
     def _complete(self, size):
         self._phase = COMPLETE

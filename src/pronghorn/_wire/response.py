@@ -117,7 +117,7 @@ class Encoder:
                     own_transfer_encoding = True
         # Nothing is kept of a head that is refused: the application may send another.
         self._line = line
-        self.status = status
+        self.status = int(status)  # an (int, Enum) would be logged by its name
         self._own_date = own_date
         self._own_server = own_server
         self._with_trailers = trailers

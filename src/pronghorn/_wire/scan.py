@@ -15,6 +15,7 @@ _VISIBLE = re.compile(rb"[!-~]+")
 _FIELD_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9.\-]+(?::[0-9]*)?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_BARE_CR = re.compile(rb"\r[^\n]")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/\-]*")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")
 _FIELD_LINE = re.compile(
@@ -40,6 +41,14 @@ def find_head_end(data, start, resume):
     if _BARE_LF.search(data, resume, end) or (resume <= start and data.startswith(b"\n", start)):
         return -2
     return end if index >= 0 else -1
+
+
+def find_bare_cr(data, start, end):
+    """The index of the first carriage return in `data[start:end]` that is followed there, but not by a line feed; or
+    -1.
+    """
+    match = _BARE_CR.search(data, start, end)
+    return match.start() if match else -1
 
 
 def cut(data, start, end):

@@ -84,8 +84,9 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
-    those that are trusted, None for none; `sendfile` offers the extensions for files. `tick` is to be called once a
-    second.
+    those that are trusted, None for none; `sendfile` offers the extensions for files. `ignores_lost` says that a
+    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) rather than raise (2.5). `tick` is to be
+    called once a second.
     """
 
     __slots__ = (
@@ -97,6 +98,7 @@ class Shared:
         "draining",
         "extensions",
         "extra_fields",
+        "ignores_lost",
         "limits",
         "logs_at_end",
         "now",
@@ -126,6 +128,7 @@ class Shared:
         zlib=None,
         proxies=None,
         sendfile=False,
+        ignores_lost=False,
     ):
         self.limits = limits
         self.create_future = create_future
@@ -134,10 +137,11 @@ class Shared:
         self.websockets = websockets
         self.zlib = zlib
         self.proxies = proxies
+        self.ignores_lost = ignores_lost
         self.root_path = root_path
         self.root_path_bytes = quote(root_path).encode("ascii")
         self.state = {} if state is None else state
-        self.asgi = {"version": "3.0", "spec_version": "2.5"}
+        self.asgi = {"version": "3.0", "spec_version": "2.3" if ignores_lost else "2.5"}
         self.extensions = {
             "http.response.trailers": {},
             "http.response.early_hint": {},

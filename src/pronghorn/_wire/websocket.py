@@ -396,6 +396,7 @@ def _scope(scope, handshake):
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = list(handshake.subprotocols)
     scope["extensions"] = {"websocket.http.response": {}}
+    scope["asgi"]["spec_version"] = "2.5"
     del scope["method"]
     return scope
 

@@ -75,6 +75,7 @@ class _DevelopmentServer:
             log_config=None,
             workers=1,
             timeout_graceful_shutdown=_GRACE,
+            underscored_headers="drop",  # as Django's own server does
         )
         server = Server(config)
         try:
@@ -136,7 +137,7 @@ def _set_up_logging() -> None:
         access.setLevel(logging.INFO)
         access.propagate = False
     if not server.handlers:
-        handler = logging.StreamHandler()
+        handler = log.LineHandler()
         handler.setFormatter(log.DefaultFormatter(log.DEFAULT_FORMAT))
         server.addHandler(handler)
         server.setLevel(logging.WARNING)

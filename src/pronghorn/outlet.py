@@ -1,0 +1,302 @@
+"""Lines on their way to a standard stream that perhaps nobody reads.
+
+They are written at once as long as that does not wait. What a full pipe does not take is kept, up to a bound, for a
+thread that waits for the reader. Past the bound lines are dropped and counted until all that was kept is written; then
+their number is logged.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import enum
+import io
+import logging
+import os
+import select
+import stat
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TextIO
+
+# Bytes that are kept for one stream.
+LIMIT = 1 << 20
+
+# Seconds that the end of a process waits for readers.
+PATIENCE = 1.0
+
+# A pipe takes this much whole or not at all (POSIX): lines of several processes do not mix.
+PIECE = getattr(select, "PIPE_BUF", 512)
+
+_NAMES = {1: "standard output", 2: "standard error"}
+
+_log = logging.getLogger("pronghorn.error")
+
+
+class LineHandler(logging.StreamHandler[Any]):
+    """A StreamHandler that does not wait for the reader of a standard stream."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.write(self.format(record) + self.terminator)
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+    def write(self, lines: str) -> None:
+        """Write whole lines, with their ends; whoever calls holds the handler's lock."""
+        stream = self.stream
+        outlet = outlet_of(stream)
+        if outlet is None:
+            stream.write(lines)
+            super().flush()
+        else:
+            outlet.write(lines.encode(stream.encoding, stream.errors), stream)
+
+    def flush(self) -> None:
+        """Wait until everything is written, but not for long."""
+        outlet = outlet_of(self.stream)
+        if outlet is None or outlet.flush(time.monotonic() + PATIENCE):
+            super().flush()
+
+    def is_full(self) -> bool:
+        """Whether lines are being dropped."""
+        outlet = outlet_of(self.stream)
+        return outlet is not None and outlet.state is State.FULL
+
+
+class State(enum.Enum):
+    OPEN = enum.auto()  # everything is written
+    BEHIND = enum.auto()  # lines wait for the thread
+    FULL = enum.auto()  # others are dropped until none waits
+
+
+class Outlet:
+    """The lines of the descriptor `fd`, from all threads."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._ready = select.poll()
+        self._ready.register(fd, select.POLLOUT)
+        self._held = contextlib.ExitStack()
+        self._open()
+        self.begin()
+
+    def begin(self) -> None:
+        """Be empty. Also in a forked child: the thread, and what is kept, are the parent's."""
+        self.state = State.OPEN
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._kept: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._is_given_up = False
+        self._thread: threading.Thread | None = None
+
+    def write(self, lines: bytes, stream: TextIO) -> None:
+        """Write `lines` behind what others have given to `stream`, which has this descriptor."""
+        with self._lock:
+            if self.state is State.OPEN:
+                written = self._write_at_once(lines, stream)
+                if written == len(lines):
+                    return
+                lines = lines[written:]
+            self._keep(lines)
+
+    def flush(self, deadline: float) -> bool:
+        """Wait until everything is written; whether it is. A reader that was waited for in vain is not waited for again
+        before it has read something.
+        """
+        with self._changed:
+            if not self._is_given_up:
+                timeout = deadline - time.monotonic()
+                self._is_given_up = not self._changed.wait_for(lambda: self.state is State.OPEN, timeout)
+            return self.state is State.OPEN
+
+    def take_dropped(self) -> int:
+        """How many lines were dropped since this was last asked."""
+        with self._changed:
+            dropped, self._dropped = self._dropped, 0
+            return dropped
+
+    def _open(self) -> None:
+        """Find out how to write without waiting. O_NONBLOCK would be shared with whoever has the stream too, as the
+        shell; so a pipe or terminal is opened a second time.
+        """
+        self._held.close()
+        status = os.fstat(self.fd)
+        self._identity = status.st_dev, status.st_ino
+        self._piece = PIECE
+        self._waits = False
+        self._write: Callable[[bytes], int]
+        if stat.S_ISREG(status.st_mode):
+            self._own = self.fd
+            self._piece = sys.maxsize
+        elif stat.S_ISSOCK(status.st_mode) and self._has_opened_socket():
+            return
+        else:
+            try:
+                self._own = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+                self._held.callback(os.close, self._own)
+            except OSError:  # not Linux, another user's pipe, or no descriptor is left
+                self._own = self.fd
+                self._waits = True
+        self._write = lambda data: os.write(self._own, data)
+
+    def _has_opened_socket(self) -> bool:
+        import socket  # for services of systemd, whose journal reads from one
+
+        if socket.getdefaulttimeout() is not None:  # which would set O_NONBLOCK
+            return False
+        try:
+            sock = socket.socket(fileno=os.dup(self.fd))
+        except OSError:  # no descriptor is left
+            return False
+        self._held.enter_context(sock)
+        self._own = sock.fileno()
+        self._write = lambda data: sock.send(data, socket.MSG_DONTWAIT)
+        return True
+
+    def _write_at_once(self, lines: bytes, stream: TextIO) -> int:
+        """How many bytes were written."""
+        status = os.fstat(self.fd)
+        if self._identity != (status.st_dev, status.st_ino):  # os.dup2
+            self._open()
+        events = self._ready.poll(0)
+        if not events:
+            return 0
+        stream.flush()
+        if self._waits and events[0][1] == select.POLLOUT:  # else the reader has gone: that fails at once
+            return 0
+        return self._write_pieces(lines, 0)
+
+    def _write_pieces(self, lines: bytes, written: int) -> int:
+        """How far `lines` are written, where `written` is how far they were."""
+        size = len(lines)
+        try:
+            while written < size:
+                end = written + self._piece
+                if end < size:
+                    end = lines.rfind(b"\n", written, end) + 1 or end
+                written += self._write(lines[written:end])
+        except BlockingIOError:
+            return written
+        return written
+
+    def _keep(self, lines: bytes) -> None:
+        if self.state is State.FULL or (self._kept and self._size + len(lines) > LIMIT) or not self._has_thread():
+            if self.state is State.BEHIND:
+                self.state = State.FULL
+            self._dropped += lines.count(b"\n")
+            return
+        self.state = State.BEHIND
+        self._kept.append(lines)
+        self._size += len(lines)
+        self._changed.notify_all()
+
+    def _has_thread(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._write_kept, name=f"log {self.fd}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many
+                return False
+            self._thread = thread
+        return True
+
+    def _write_kept(self) -> None:
+        """What the thread does."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._kept)
+                lines = self._kept[0]
+            try:
+                self._write_patiently(lines)
+            except OSError:
+                self._lose()
+            else:
+                self._go_on()
+
+    def _write_patiently(self, lines: bytes) -> None:
+        ready = select.poll()
+        ready.register(self._own, select.POLLOUT)
+        written = 0
+        while written < len(lines):
+            ready.poll()
+            written = self._write_pieces(lines, written)
+
+    def _go_on(self) -> None:
+        """The first of what was kept is written."""
+        with self._lock:
+            self._size -= len(self._kept.popleft())
+            self._is_given_up = False
+            if self._kept:
+                return
+            self.state = State.OPEN
+            self._changed.notify_all()
+        _report()
+
+    def _lose(self) -> None:
+        """The reader has gone. That is not reported: it could be lost in the same way, for ever."""
+        with self._lock:
+            self._dropped += sum(lines.count(b"\n") for lines in self._kept)
+            self._kept.clear()
+            self._size = 0
+            self.state = State.OPEN
+            self._changed.notify_all()
+
+
+_outlets: dict[int, Outlet] = {}
+
+
+def outlet_of(stream: Any) -> Outlet | None:
+    """The outlet of a standard stream; None for another stream, as one that a test puts in its place, and on
+    Windows.
+    """
+    if type(stream) is not io.TextIOWrapper or sys.platform == "win32":
+        return None
+    buffer: Any = stream.buffer
+    raw = buffer.raw if type(buffer) is io.BufferedWriter else buffer
+    if type(raw) is not io.FileIO or raw.closed:
+        return None
+    fd = raw.fileno()
+    if fd not in _NAMES:
+        return None
+    outlet = _outlets.get(fd)
+    if outlet is None:
+        outlet = _outlets.setdefault(fd, Outlet(fd))
+    return outlet
+
+
+def flush() -> None:
+    """Wait until everything is written, but not for long: the process is about to end."""
+    deadline = time.monotonic() + PATIENCE
+    for outlet in list(_outlets.values()):
+        outlet.flush(deadline)
+    _report()
+
+
+def _report() -> None:
+    """Log how many lines were dropped, unless that would be dropped too: it will be asked for again."""
+    logger: logging.Logger | None = _log
+    while logger is not None:
+        if any(isinstance(handler, LineHandler) and handler.is_full() for handler in logger.handlers):
+            return
+        logger = logger.parent if logger.propagate else None
+    for outlet in list(_outlets.values()):
+        if dropped := outlet.take_dropped():
+            _log.warning("%d lines of the log were dropped: %s was not read in time.", dropped, _NAMES[outlet.fd])
+
+
+def _begin_child() -> None:
+    for outlet in _outlets.values():
+        outlet.begin()
+
+
+atexit.register(flush)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_child)

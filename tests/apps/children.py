@@ -1,0 +1,39 @@
+"""Forks a child that lives for ever, at /daemon and /other; /killed?15 tells what that signal does to one."""
+
+import multiprocessing
+import os
+import signal
+
+context = multiprocessing.get_context("fork")
+
+
+def live(up):
+    up.send_bytes(b"up")
+    while True:
+        signal.pause()
+
+
+def launch(daemon):
+    ours, theirs = context.Pipe()
+    child = context.Process(target=live, args=(theirs,), daemon=daemon)
+    child.start()
+    ours.recv_bytes()
+    return child
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return await send({"type": "lifespan.shutdown.complete"})
+    child = launch(scope["path"] != "/other")
+    body = str(child.pid)
+    if scope["path"] == "/killed":
+        os.kill(child.pid, int(scope["query_string"]))
+        child.join(10)
+        body = str(child.exitcode)
+        child.kill()
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    return await send({"type": "http.response.body", "body": body.encode()})

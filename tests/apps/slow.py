@@ -1,0 +1,10 @@
+"""An application whose import takes for ever."""
+
+import contextlib
+import sys
+import time
+
+print("importing", file=sys.stderr, flush=True)
+while True:
+    with contextlib.suppress(BaseException):
+        time.sleep(60)

@@ -1,0 +1,16 @@
+"""Each request logs a long line to the error log; its answer tells the process."""
+
+import logging
+import os
+
+LINE = "e" * 8000
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError("only HTTP is served here")
+    if scope["path"].startswith("/l"):
+        logging.getLogger("pronghorn.error").error(LINE)
+    body = b"%d" % os.getpid()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,90 @@
+"""The page's recipe for nginx, served: what a proxy changes of a request, and what it is not to break."""
+
+import contextlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from served import PATIENCE
+from websockets.sync.client import unix_connect
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+@pytest.fixture
+def folder():
+    """With a path short enough for Unix sockets."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def serving(folder, upstream):
+    """nginx as on the page, between two Unix sockets; the path of its own."""
+    recipe = re.search(r'```nginx title="shop\.conf"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    front = folder / "front"
+    recipe = recipe.replace("/run/shop.sock", str(upstream)).replace("listen 80;", f"listen unix:{front};")
+    assert str(upstream) in recipe
+    assert str(front) in recipe
+    own = "".join(f"{each}_temp_path {folder}/{each};\n" for each in WRITES)
+    # Without other processes, which would be another user's.
+    file = folder / "nginx.conf"
+    file.write_text(
+        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{own}{recipe}}}\n"
+    )
+    command = [NGINX, "-p", str(folder), "-c", str(file), "-e", "stderr"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as nginx:
+        try:
+            wait_until_listening(front, nginx)
+            yield str(front)
+        finally:
+            nginx.kill()
+
+
+def wait_until_listening(path, process):
+    end = time.monotonic() + PATIENCE
+    with socket.socket(socket.AF_UNIX) as sock:
+        while sock.connect_ex(str(path)):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def front(start, folder):
+    upstream = folder / "shop"
+    start("behind:app", "--uds", str(upstream), "--forwarded-allow-ips", "unix")
+    with serving(folder, upstream) as path:
+        yield path
+
+
+def ask(client, request):
+    client.send(request)
+    head, body = client.rest_until(b'"/a"]').split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    return json.loads(body)[1:]
+
+
+def test_a_probe_of_http_10_needs_no_host(front, connect):
+    assert ask(connect(front), b"GET /a HTTP/1.0\r\n\r\n") == ["http", "shop.example", "", "/a"]
+
+
+def test_what_a_client_says_of_its_scheme_is_not_believed(front, connect):
+    request = b"GET /a HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\n\r\n"
+    assert ask(connect(front), request) == ["http", "shop.example", "", "/a"]
+
+
+def test_a_websocket(front):
+    with unix_connect(front, "ws://shop.example/a") as websocket:
+        assert json.loads(websocket.recv())[1:] == ["ws", "shop.example", "", "/a"]

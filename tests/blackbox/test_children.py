@@ -1,0 +1,94 @@
+"""What an application forks: it obeys signals, and holds up no stop."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+from raw import Client
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+KINDS = {
+    "asyncio": ("--loop", "asyncio"),
+    "uvloop": ("--loop", "uvloop"),
+    "workers": ("--workers", "2", "--log-level", "debug"),
+    "reload": ("--reload", "--log-level", "debug"),
+}
+
+
+@pytest.fixture
+def serve(start):
+    """A function from the name of a kind to a server of it."""
+
+    def serve(kind):
+        if kind == "uvloop":
+            pytest.importorskip("uvloop")
+        server = start("children:app", *KINDS[kind])
+        if "--loop" not in KINDS[kind]:
+            server.log.wait_for(r"\] serves")
+        return server
+
+    return serve
+
+
+def is_there(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
+def test_a_child_ends_of_a_signal_as_elsewhere(serve, kind, number, code):
+    server = serve(kind)
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.get(f"/killed?{number}")
+        assert int(client.read().body) == code
+
+
+@pytest.fixture
+def launch():
+    """A function that lets a server launch a child of the application's; its number."""
+    children = []
+
+    def launch(server, target):
+        with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+            client.get(target, "connection: close")
+            children.append(int(client.read().body))
+        return children[-1]
+
+    yield launch
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    # One process ends of SIGTERM itself, and what dies of a signal leaves even daemons behind.
+    [
+        ("asyncio", signal.SIGINT),
+        ("uvloop", signal.SIGINT),
+        ("workers", signal.SIGINT),
+        ("workers", signal.SIGTERM),
+        ("reload", signal.SIGTERM),
+    ],
+)
+def test_a_daemon_ends_with_its_parent(serve, launch, kind, number):
+    server = serve(kind)
+    child = launch(server, "/daemon")
+    server.signal(number)
+    assert server.wait() == 0
+    assert not is_there(child)
+
+
+def test_another_child_does_not_hold_a_worker_for_long(serve, launch):
+    server = serve("workers")
+    child = launch(server, "/other")
+    server.signal()
+    server.log.wait_for("Stopping parent process")
+    server.log.wait_for("WARNING:  Ending without threads or child processes of the application, which do not end.")
+    assert is_there(child)

@@ -1,0 +1,169 @@
+"""A stop waits for what is on its way: the requests of idle connections, heads that have begun."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+import pytest
+from raw import Client
+from served import PATIENCE, lacks, thread
+
+from pronghorn import Config, Server, worker
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def serve(request):
+    """A function that serves `app` in a thread, on each loop; what it gives has the seconds of `linger`."""
+    if reason := lacks("interpreted", request.param):
+        pytest.skip(reason)
+    with contextlib.ExitStack() as stack:
+
+        def serve(linger, **parameters):
+            server = stack.enter_context(thread(app, loop=request.param, lifespan="off", **parameters))
+            server.linger = linger
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+def two(connect):
+    """A function that gives two idle connections to a server: one that has sent nothing, one that was answered."""
+
+    def two(server):
+        fresh, kept = connect(server), connect(server)
+        kept.get("/")
+        assert kept.read().field("connection") is None
+        assert len(server.server_state.connections) == 2
+        return fresh, kept
+
+    return two
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        return
+    if scope["path"] == "/body":
+        while (await receive()).get("more_body"):
+            pass
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"o", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"k"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def stop(server):
+    """Begin a stop, and wait until it is known to connections."""
+    server.should_exit = True
+    done = threading.Event()
+    while not server.server_state.shared.draining:
+        assert not done.wait(0.01)
+
+
+def test_a_request_on_its_way_is_answered_with_the_end(serve, two):
+    server = serve(PATIENCE)
+    clients = two(server)
+    stop(server)
+    for client in clients:
+        client.get("/")
+        answer = client.read()
+        assert (answer.body, answer.field("connection")) == (b"ok", "close")
+        assert client.rest() == b""
+
+
+def test_idle_connections_are_closed_after_it(serve, two):
+    server = serve(0.1)
+    clients = two(server)
+    stop(server)
+    assert [client.rest() for client in clients] == [b"", b""]
+
+
+def test_it_does_not_outlast_the_time_to_stop(serve, two):
+    server = serve(10 * PATIENCE, timeout_graceful_shutdown=0.1)
+    clients = two(server)
+    stop(server)
+    assert [client.rest() for client in clients] == [b"", b""]
+
+
+def test_nothing_that_is_connected_is_not_waited_for(serve):
+    server = serve(10 * PATIENCE)
+    Client(("127.0.0.1", server.port)).close()
+
+
+def test_only_idle_connections_are_waited_for(serve, connect):
+    server = serve(10 * PATIENCE)
+    busy, stream, websocket = (connect(server) for _ in range(3))
+    busy.get("/body", "content-length: 1", method="POST")
+    stream.get("/stream")
+    stream.read_head()
+    stream.skip(1)
+    key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
+    websocket.get("/", "connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", key)
+    assert websocket.read_head().status == 101
+    stop(server)
+    assert websocket.read_some() == b"\x88\x02\x03\xf4"
+    assert stream.read_some() == b"k"
+    busy.send(b"b")
+    assert busy.read().field("connection") == "close"
+    stream.get("/")  # its answer had begun before the stop, and so did not announce the end
+    assert stream.read().field("connection") == "close"
+    websocket.close()
+
+
+def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog):
+    server = serve(0.1)
+    clients = two(server)
+
+    class Broken:
+        def is_idle(self):
+            return True
+
+        def shutdown(self):
+            raise ValueError("broken")
+
+        def abort(self):
+            server.server_state.connections.discard(self)
+            raise ValueError("more broken")
+
+    server.server_state.connections.add(Broken())
+    stop(server)
+    assert [client.rest() for client in clients] == [b"", b""]
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["broken", "more broken"]
+
+
+@pytest.mark.parametrize("is_given", [False, True], ids=["its own", "a caller's"])
+def test_only_sockets_of_its_own_are_withdrawn(monkeypatch, is_given):
+    withdrawn = []
+
+    def withdraw(sockets, config):
+        withdrawn.extend(sock.getsockname() for sock in sockets)
+        assert server.servers[0].is_serving()
+
+    async def main():
+        task = asyncio.create_task(server.serve(given))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        places = [server.servers[0].sockets[0].getsockname()]
+        server.should_exit = True
+        await task
+        return places
+
+    monkeypatch.setattr("pronghorn.server.withdraw", withdraw)
+    given = [socket.create_server(("127.0.0.1", 0))] if is_given else None
+    server = Server(Config(app, port=0, lifespan="off", log_config=None, install_signals=False))
+    places = asyncio.run(main())
+    assert withdrawn == ([] if is_given else places)
+
+
+def test_nobody_waits_where_a_file_has_changed():
+    servers = [worker._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)]
+    assert [server.linger for server in servers] == [Server.linger, 0.0]

@@ -1,0 +1,161 @@
+"""Standard streams that nobody reads: requests are answered all the same."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from raw import Client
+from served import APPS, FORMS, PATIENCE, SOURCES
+
+pytest.importorskip("fcntl", reason="Windows has no such outlet")
+
+LONG = "/l" + "x" * 8000
+REQUESTS = 500  # both logs take a fourth of their lines
+
+DROPPED = re.compile(r"WARNING:  (\d+) lines of the log were dropped: (standard \w+) was not read in time\.")
+
+
+class Unread:
+    """A server whose streams are read when the test wants it."""
+
+    def __init__(self, *flags, form="compiled"):
+        environment, form_flags = FORMS[form]
+        command = [sys.executable, "-m", "pronghorn", "talkative:app", "--app-dir", str(APPS), "--port", "0"]
+        self._popen = subprocess.Popen(
+            [*command, "--lifespan", "off", *form_flags, *flags],
+            env={**os.environ, "PYTHONPATH": str(SOURCES), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.pid = self._popen.pid
+        self.streams = {"access": self._popen.stdout, "log": self._popen.stderr}
+        self.lines = {"access": [], "log": []}
+        self._threads = []
+
+    def wait_for(self, pattern):
+        """Read the error log, no further than the line in which `pattern` is found."""
+        while True:
+            line = self.streams["log"].readline().decode()
+            assert line, "the log has ended"
+            if found := re.search(pattern, line):
+                return found
+
+    def read_on(self):
+        """Read both streams."""
+        for name, stream in self.streams.items():
+            thread = threading.Thread(target=self._read, args=(self.lines[name], stream))
+            thread.start()
+            self._threads.append(thread)
+
+    def wait(self):
+        return self._popen.wait(PATIENCE)
+
+    def end(self):
+        self._popen.kill()
+        self.wait()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        for stream in self.streams.values():
+            stream.close()
+
+    def signal(self, number=signal.SIGTERM):
+        self._popen.send_signal(number)
+
+    def _read(self, lines, stream):
+        for line in stream:
+            lines.append(line.decode().rstrip())
+
+
+@pytest.fixture
+def unread():
+    with contextlib.ExitStack() as stack:
+
+        def start(*flags, **options):
+            server = Unread(*flags, **options)
+            stack.callback(server.end)
+            return server
+
+        yield start
+
+
+def ask(port, target, count):
+    """The bodies of so many answers, on one connection."""
+    client = Client(("127.0.0.1", port))
+    bodies = set()
+    for _ in range(count):
+        client.get(target)
+        bodies.add(client.read().body)
+    client.close()
+    return bodies
+
+
+def dropped(server, name):
+    return [int(found[1]) for line in server.lines["log"] if (found := DROPPED.search(line)) and found[2] == name]
+
+
+def wait_until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_requests_are_answered(unread, form):
+    server = unread(form=form)
+    port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
+    ask(port, LONG, REQUESTS)
+    server.read_on()
+    wait_until(lambda: dropped(server, "standard output") and dropped(server, "standard error"))
+    ask(port, "/end", 1)
+    wait_until(lambda: any("/end" in line for line in server.lines["access"]))
+    for name, what in (("access", "standard output"), ("log", "standard error")):
+        written = sum("xxxxx" in line or "eeeee" in line for line in server.lines[name])
+        assert 100 < written < REQUESTS
+        assert written + sum(dropped(server, what)) == REQUESTS
+
+
+def test_requests_are_answered_by_workers(unread):
+    server = unread("--workers", "2", "--log-level", "debug")
+    port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
+    for _ in range(2):
+        server.wait_for(r"\] serves")
+    processes = set()
+    for _ in range(PATIENCE):
+        processes |= ask(port, LONG, REQUESTS)
+        if len(processes) == 2:
+            break
+    assert len(processes) == 2
+    server.read_on()
+    wait_until(lambda: len(dropped(server, "standard output")) >= 2 and len(dropped(server, "standard error")) >= 2)
+
+
+@pytest.mark.parametrize(("flags", "code"), [((), -signal.SIGTERM), (("--workers", "2"), 0)])
+def test_a_stop_does_not_wait_for_a_reader(unread, flags, code):
+    server = unread("--log-level", "debug", *flags)
+    port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
+    if flags:
+        server.wait_for(r"\] serves")
+    ask(port, LONG, REQUESTS)
+    server.signal()
+    assert server.wait() == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+def test_what_was_kept_is_written_before_the_end(unread, number, flags):
+    server = unread("--log-level", "debug", *flags)
+    port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
+    if flags:
+        server.wait_for(r"\] serves")
+    ask(port, "/x" + LONG, 100)
+    server.signal(number)
+    server.read_on()
+    server.wait()
+    server.end()
+    assert sum("xxxxx" in line for line in server.lines["access"]) == 100

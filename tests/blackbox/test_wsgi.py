@@ -1,0 +1,133 @@
+"""WSGI: no client that leaves keeps a thread, a response ends with its client, and a stop is a stop."""
+
+import json
+import signal
+import socket
+import time
+
+import pytest
+from raw import Client
+from served import PATIENCE
+
+pytest.importorskip("a2wsgi")
+
+THREADS = 10  # the bridge's
+MANY = 2 * THREADS
+
+
+@pytest.fixture
+def served(start, variant):
+    form, loop = variant
+    return start("wsgi_app:app", "--interface", "wsgi", "--loop", loop, form=form)
+
+
+def leave(server, target):
+    """Begin to read a response, then be gone."""
+    client = Client(("127.0.0.1", server.port))
+    client.get(target)
+    assert client.read_head().status == 200
+    reset(client)
+
+
+def reset(client):
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+def ask(server, target="/"):
+    client = Client(("127.0.0.1", server.port))
+    client.get(target)
+    answer = client.read()
+    client.close()
+    assert answer.status == 200
+    return answer.body
+
+
+def wait_for_count(server, kind, name, count):
+    end = time.monotonic() + PATIENCE
+    while (seen := json.loads(ask(server))[kind].get(name, 0)) < count:
+        assert time.monotonic() < end, f"{seen} of {count}"
+    assert seen == count
+
+
+@pytest.mark.parametrize("target", ["download", "endless", "write"])
+def test_response_ends_with_its_client(served, target):
+    for _ in range(MANY):
+        leave(served, f"/{target}")
+    wait_for_count(served, "closed", target, MANY)
+
+
+def test_response_that_is_wrong_ends(served):
+    for _ in range(MANY):
+        client = Client(("127.0.0.1", served.port))
+        client.get("/too-long")
+        client.rest()
+        client.close()
+    wait_for_count(served, "closed", "too-long", MANY)
+    served.log.wait_for("body longer than its content-length", count=MANY)
+
+
+def test_upload_that_breaks_off_is_an_error(served):
+    client = Client(("127.0.0.1", served.port))
+    client.send(b"POST /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
+    reset(client)
+    wait_for_count(served, "failed", "upload", 1)
+
+
+@pytest.mark.parametrize(("flags", "seen"), [((), ["proxy"]), (("--underscored-headers", "keep"), ["proxy,client"])])
+def test_fields_with_an_underscore(start, connect, form, flags, seen):
+    client = connect(start("wsgi_app:app", *flags, form=form))
+    client.get("/fields", "x-remote-user: proxy", "x_remote_user: client")
+    fields = json.loads(client.read().body)
+    assert [fields["HTTP_X_REMOTE_USER"]] == seen
+
+
+def test_downloads_of_flask(start, variant):
+    pytest.importorskip("flask")
+    form, loop = variant
+    server = start("wsgi_app:flask", "--factory", "--loop", loop, form=form)
+    for _ in range(MANY):
+        leave(server, "/file")
+    assert ask(server) == b"here"
+    assert "Exception" not in server.log.text()
+
+
+@pytest.mark.parametrize("target", ["download", "slow"])
+def test_responses_of_a_mounted_bridge(start, connect, target):
+    pytest.importorskip("fastapi")
+    server = start("wsgi_app:mounted", "--factory")
+    for _ in range(THREADS):
+        leave(server, f"/wsgi/{target}")
+    client = connect(server)
+    client.socket.settimeout(5)
+    client.get("/wsgi/")
+    assert client.read().status == 200
+
+
+WORKERS = ("--workers", "2", "--log-level", "debug")
+STOPS = [
+    (signal.SIGTERM, (), -signal.SIGTERM),
+    (signal.SIGINT, (), 0),
+    (signal.SIGTERM, WORKERS, 0),
+    (signal.SIGINT, WORKERS, 0),
+]
+
+
+@pytest.mark.parametrize(("number", "flags", "code"), STOPS)
+def test_stop_does_not_wait_for_a_busy_thread(start, connect, number, flags, code):
+    server = start("wsgi_app:app", "--timeout-graceful-shutdown", "1", *flags)
+    if flags == WORKERS:
+        server.log.wait_for(r"\] serves")
+    connect(server).get("/sleep")
+    server.log.wait_for("^busy$")
+    server.signal(number)
+    assert server.wait() == code
+    assert "SIGKILL" not in server.log.text()
+
+
+def test_stop_does_not_wait_for_threads_whose_clients_have_left(start):
+    server = start("wsgi_app:app", "--timeout-graceful-shutdown", "600")
+    for _ in range(MANY):
+        leave(server, "/endless")
+    server.signal()
+    assert server.wait() == -signal.SIGTERM

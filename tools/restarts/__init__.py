@@ -1,0 +1,1 @@
+"""Servers that are stopped and replaced under load, and clients that count what becomes of each request."""

@@ -1,0 +1,155 @@
+"""Clients that send requests until they are told to stop, and tell what became of each.
+
+They retry one only where the connection was refused: everything else may have reached the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+# Seconds for one answer, the connection included.
+PATIENCE = 30
+
+# Seconds until a refused client tries again.
+_RETRY = 0.02
+
+# What a client of the server's own may wait between two requests: less than a server lingers.
+_PAUSES = (0.0, 0.0, 0.0, 0.005, 0.02, 0.1, 0.2)
+
+# Between the halves of a head: less and more than a server lingers.
+_HALVES = (0.05, 0.3, 0.8, 1.5)
+
+
+@dataclass
+class Tally:
+    """What became of the requests: `lost` counts those that had no whole answer, by the reason."""
+
+    answered: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+class Lost(Exception):
+    """A request has no answer of its own. The message is the reason."""
+
+
+class Connection:
+    """A connection to the server or its proxy, with `tls` or plain; `is_open` until an answer has announced its end."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None, tally: Tally) -> None:
+        self.is_open = False
+        self._port = port
+        self._tls = tls
+        self._tally = tally
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    async def open(self, enough: asyncio.Event) -> bool:
+        """Connect where there is no connection; false when there was `enough` before. Raises Lost."""
+        while not self.is_open:
+            if enough.is_set():
+                return False
+            try:
+                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls)
+                self.is_open = True
+            except ConnectionRefusedError:
+                self._tally.refused += 1
+                await asyncio.sleep(_RETRY)
+            except OSError as error:
+                raise Lost(f"no connection: {error.strerror or type(error).__name__}") from None
+        return True
+
+    async def ask(self, target: str, body: bytes, *, last: bool = False, pause: float = 0.0) -> None:
+        """Send a request, `pause` in the middle of its head, and read its answer. Raises Lost."""
+        fields = "connection: close\r\n" if last else ""
+        head = f"POST {target} HTTP/1.1\r\nhost: restarts\r\ncontent-length: {len(body)}\r\n{fields}\r\n".encode()
+        try:
+            if pause:
+                self._writer.write(head[:20])
+                head = head[20:]
+                await asyncio.sleep(pause)
+            self._writer.write(head + body)
+            await self._read(body, last)
+        except asyncio.IncompleteReadError as error:
+            raise Lost("end of the stream within an answer" if error.partial else "end of the stream") from None
+        except OSError as error:
+            raise Lost(error.strerror or type(error).__name__) from None
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._writer.close()
+
+    async def _read(self, body: bytes, last: bool) -> None:
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        status = head.split(b" ", 2)[1].decode()
+        if status != "200":
+            raise Lost(f"status {status}")
+        if await self._reader.readexactly(len(body)) != body:
+            raise Lost("another answer")
+        is_end = b"\r\nconnection: close\r\n" in head
+        if last and await self._reader.read(1):
+            raise Lost("more than an answer")
+        if is_end or last:
+            self.close()
+
+
+Client = Callable[[Connection, random.Random, bytes], Awaitable[None]]
+
+
+async def kept(connection: Connection, chance: random.Random, body: bytes) -> None:
+    """Requests on one connection, with and without pauses."""
+    await connection.ask("/", body)
+    await asyncio.sleep(chance.choice(_PAUSES))
+
+
+async def short(connection: Connection, chance: random.Random, body: bytes) -> None:
+    """A connection for each request."""
+    await connection.ask("/", body, last=True)
+
+
+async def halved(connection: Connection, chance: random.Random, body: bytes) -> None:
+    """Requests on one connection, whose heads come in halves."""
+    await connection.ask("/", body, pause=chance.choice(_HALVES))
+
+
+async def parts(connection: Connection, chance: random.Random, body: bytes) -> None:
+    """Answers in parts on one connection, which begin before a stop and end after it."""
+    await connection.ask("/parts", body)
+
+
+CLIENTS: tuple[tuple[Client, int], ...] = ((kept, 16), (short, 8), (halved, 8), (parts, 4))
+
+
+async def run(client: Client, number: int, connection: Connection, tally: Tally, enough: asyncio.Event) -> None:
+    """Ask until there is `enough`."""
+    chance = random.Random(number)
+    name = getattr(client, "__name__", "")
+    count = 0
+    try:
+        while not enough.is_set():
+            count += 1
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    if not await connection.open(enough):
+                        break
+                    await client(connection, chance, b"%d-%d" % (number, count))
+                tally.answered[name] += 1
+            except (Lost, TimeoutError) as error:
+                tally.lost[f"{name}: {str(error) or 'no answer in time'}"] += 1
+                connection.close()
+    finally:
+        connection.close()
+
+
+def trusting() -> ssl.SSLContext:
+    """A client's context that takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
