@@ -22,7 +22,7 @@ async def send_file(
     """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
 
     Raises before anything is framed when there is no such file or part of it, `OSError` when the file becomes shorter
-    meanwhile, `ValueError` when it was shorter than declared. A client that leaves is the request's to tell.
+    meanwhile, and `ValueError` when it was shorter than declared. A client that leaves is the request's to tell.
     """
     try:
         await _send_file(loop, transport, protocol, request, message)

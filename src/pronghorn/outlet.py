@@ -33,6 +33,10 @@ PIECE = getattr(select, "PIPE_BUF", 512)
 
 _NAMES = {1: "standard output", 2: "standard error"}
 
+# Windows, where no stream has an outlet, lacks some of their names.
+_os: Any = os
+_select: Any = select
+
 _log = logging.getLogger("pronghorn.error")
 
 
@@ -80,8 +84,8 @@ class Outlet:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._ready = select.poll()
-        self._ready.register(fd, select.POLLOUT)
+        self._ready = _select.poll()
+        self._ready.register(fd, _select.POLLOUT)
         self._held = contextlib.ExitStack()
         self._open()
         self.begin()
@@ -140,7 +144,7 @@ class Outlet:
             return
         else:
             try:
-                self._own = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+                self._own = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | _os.O_NONBLOCK | _os.O_NOCTTY)
                 self._held.callback(os.close, self._own)
             except OSError:  # not Linux, another user's pipe, or no descriptor is left
                 self._own = self.fd
@@ -158,7 +162,8 @@ class Outlet:
             return False
         self._held.enter_context(sock)
         self._own = sock.fileno()
-        self._write = lambda data: sock.send(data, socket.MSG_DONTWAIT)
+        do_not_wait: int = getattr(socket, "MSG_DONTWAIT", 0)
+        self._write = lambda data: sock.send(data, do_not_wait)
         return True
 
     def _write_at_once(self, lines: bytes, stream: TextIO) -> int:
@@ -170,7 +175,7 @@ class Outlet:
         if not events:
             return 0
         stream.flush()
-        if self._waits and events[0][1] == select.POLLOUT:  # else the reader has gone: that fails at once
+        if self._waits and events[0][1] == _select.POLLOUT:  # else the reader has gone: that fails at once
             return 0
         return self._write_pieces(lines, 0)
 
@@ -222,8 +227,8 @@ class Outlet:
                 self._go_on()
 
     def _write_patiently(self, lines: bytes) -> None:
-        ready = select.poll()
-        ready.register(self._own, select.POLLOUT)
+        ready = _select.poll()
+        ready.register(self._own, _select.POLLOUT)
         written = 0
         while written < len(lines):
             ready.poll()
@@ -257,7 +262,7 @@ def outlet_of(stream: Any) -> Outlet | None:
     """The outlet of a standard stream; None for another stream, as one that a test puts in its place, and on
     Windows.
     """
-    if type(stream) is not io.TextIOWrapper or sys.platform == "win32":
+    if type(stream) is not io.TextIOWrapper or os.name == "nt":
         return None
     buffer: Any = stream.buffer
     raw = buffer.raw if type(buffer) is io.BufferedWriter else buffer

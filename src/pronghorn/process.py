@@ -76,7 +76,7 @@ class Worker:
         self._has_failed = False
         self._config = config
         self._pipe, theirs = multiprocessing.Pipe()
-        if os.name == "posix":  # else the beginning of a message would keep the parent waiting for its end
+        if sys.platform != "win32":  # else the beginning of a message would keep the parent waiting for its end
             os.set_blocking(self._pipe.fileno(), False)
         self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin(), target))
         with theirs, _interrupts_held():
@@ -213,14 +213,13 @@ def check(config: Config) -> None:
 
 def _exists(pid: int) -> bool:
     """Whether there is such a process, which may have ended as long as nobody has waited for it."""
-    if sys.platform == "win32":  # where to ask is to kill
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    if sys.platform != "win32":  # where to ask is to kill
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
     return True
 
 

@@ -287,7 +287,7 @@ class Server:
     async def _bounded(
         self, work: Coroutine[Any, Any, None], deadline: float | None = None, until_signalled: bool = False
     ) -> None:
-        """Await `work` until `deadline`; once the server is to stop, for no longer than `timeout_graceful_shutdown`, or,
+        """Await `work` until `deadline`; once the server is to stop, for `timeout_graceful_shutdown` at most, or,
         with `until_signalled`, not at all where it was a signal that said so.
         """
         task = tasks.create(work)

@@ -143,7 +143,8 @@ def test_a_client_that_leaves_in_the_middle_ends_the_sending(bare, connect):
 
 
 def test_a_client_that_leaves_a_file_is_not_logged_as_an_error(start, connect, variant):
-    server = start("bare:app", "--sendfile", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
+    flags = ("--sendfile", "--send-after-disconnect", "raise")
+    server = start("bare:app", *flags, "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file-left?name=file-left")
     assert client.read_head().status == 200
@@ -173,7 +174,8 @@ def test_a_file_whose_sending_is_cancelled_breaks_the_answer_off(start, connect,
 def test_a_reader_that_stops_is_cut_off(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    server = start("bare:app", "--sendfile", "--loop", loop, "--timeout-write", "1", "--send-after-disconnect", "raise")
+    flags = ("--sendfile", "--send-after-disconnect", "raise")
+    server = start("bare:app", *flags, "--loop", loop, "--timeout-write", "1")
     client = connect(server)
     client.get("/file-left?name=stopped")
     assert client.read_head().status == 200

@@ -159,17 +159,18 @@ CASES = [
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("how", ["reset", "closed"])
+@pytest.mark.parametrize("sendfile", [False, True], ids=["", "sendfile"])
 @pytest.mark.parametrize(
     ("make", "target", "expected"), CASES, ids=[f"{make.__name__}{path}" for make, path, _ in CASES]
 )
 @pytest.mark.filterwarnings("ignore::Warning")
-def test_response_whose_client_leaves_is_finished(make, target, expected, how, loop, tmp_path, caplog):
+def test_response_whose_client_leaves_is_finished(make, target, expected, how, loop, sendfile, tmp_path, caplog):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     path = tmp_path / "file"
     path.write_bytes(bytes(SIZE))
     notes = Notes()
-    with thread(make(notes, path), loop=loop) as server:
+    with thread(make(notes, path), loop=loop, sendfile=sendfile) as server:
         with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
             client.get(target)
             assert client.read_head().status == 200

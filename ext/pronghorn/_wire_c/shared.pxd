@@ -6,7 +6,8 @@ cdef class Limits:
     cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer, discard, pipelined
     cdef readonly Py_ssize_t linger_size
     cdef readonly Py_ssize_t message_size, messages
-    cdef readonly long first_byte, head, body, write, keep_alive, linger, linger_longest, ping_interval, ping_timeout, closing
+    cdef readonly long first_byte, head, body, write, keep_alive, linger, linger_longest
+    cdef readonly long ping_interval, ping_timeout, closing
 
 
 cdef class Shared:

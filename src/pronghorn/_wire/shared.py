@@ -84,9 +84,9 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
-    those that are trusted, None for none. `ignores_lost` says that a `send()` of HTTP to a client that has left does
-    nothing (ASGI HTTP 2.3) rather than raise (2.5); `sendfile` offers the extensions for files. `tick` is to be called
-    once a second.
+    those that are trusted, None for none; `sendfile` offers the extensions for files. `ignores_lost` says that a
+    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) rather than raise (2.5). `tick` is to be
+    called once a second.
     """
 
     __slots__ = (
@@ -127,8 +127,8 @@ class Shared:
         websockets=True,
         zlib=None,
         proxies=None,
-        ignores_lost=False,
         sendfile=False,
+        ignores_lost=False,
     ):
         self.limits = limits
         self.create_future = create_future
