@@ -288,13 +288,15 @@ SET: dict[str, Any] = {
     "timeout_body": None,
     "timeout_write": 2,
     "cancel_on_disconnect": "never",
+    "send_after_disconnect": "raise",
+    "sendfile": True,
     "forwarded_headers": "forwarded",
 }
 
 # Read at every use, by others than these: the tests of their own are elsewhere.
 ELSEWHERE = """
 reload reload_delay workers timeout_notify callback_notify timeout_graceful_shutdown timeout_worker_healthcheck
-install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format
+install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 """
 

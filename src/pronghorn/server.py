@@ -420,7 +420,7 @@ def _tell(connection: Any) -> None:
 
 def _abort(connection: Any) -> None:
     try:
-        (connection if isinstance(connection, HTTPProtocol) else connection.transport).abort()
+        getattr(connection, "transport", connection).abort()  # a protocol of another server's has no more than that
     except Exception as error:
         say(logging.ERROR, "A connection cannot be aborted.", error=error)
 
