@@ -398,8 +398,8 @@ class Server:
 
     def _protocol_factory(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
         protocol: Any = self.config.http_protocol_class
-        if protocol is HTTPProtocol:
-            return functools.partial(HTTPProtocol, self.server_state)
+        if isinstance(protocol, type) and issubclass(protocol, HTTPProtocol):
+            return functools.partial(protocol, self.server_state)
         return functools.partial(
             protocol,
             config=self.config,

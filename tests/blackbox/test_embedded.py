@@ -18,6 +18,7 @@ import pronghorn
 from pronghorn import loops
 from pronghorn.lifespan.off import LifespanOff
 from pronghorn.lifespan.on import LifespanOn
+from pronghorn.protocol import HTTPProtocol
 
 
 def address(server):
@@ -572,6 +573,22 @@ def test_lifespan_by_hand(run, app, caplog):
         await idle.startup()
         await idle.shutdown()
         assert not idle.should_exit
+
+    run(main)
+
+
+def test_subclass_of_our_protocol_is_served(run, app):
+    made = []
+
+    class Counted(HTTPProtocol):
+        def connection_made(self, transport):
+            made.append(self)
+            super().connection_made(transport)
+
+    async def main():
+        async with make(app, http=Counted) as server:
+            assert await asyncio.to_thread(fetch, server) == b"ok"
+        assert len(made) == 1
 
     run(main)
 

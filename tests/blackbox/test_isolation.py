@@ -11,7 +11,6 @@ import pytest
 from raw import Client
 from served import PATIENCE, thread
 
-from pronghorn import server as server_module
 from pronghorn import tls
 from pronghorn.protocol import HTTPProtocol
 
@@ -97,7 +96,7 @@ def serve(request, certificates, monkeypatch):
         pytest.importorskip(module)
     if engine == "ssl":
         monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
-    monkeypatch.setattr(server_module, "HTTPProtocol", Faulty)
+    monkeypatch.setattr("pronghorn.protocol.HTTPProtocol", Faulty)
     secure = {} if engine == "plain" else certificates.parameters
     with contextlib.ExitStack() as stack:
 
