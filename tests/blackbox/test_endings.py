@@ -36,7 +36,9 @@ def serve(request, certificates, monkeypatch):
                 client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port), **options)))
                 if secure:
                     context = certificates.trust()
-                    client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
+                    client.socket = stack.enter_context(
+                        context.wrap_socket(client.socket, server_hostname="localhost", suppress_ragged_eofs=False)
+                    )
                 return client
 
             return server, connect

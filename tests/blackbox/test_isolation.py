@@ -226,7 +226,8 @@ def raising_filter(name):
     finally:
         logger.removeFilter(refuse)
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])  # which also forgets what is kept of the level
+        logger.propagate = before[1]
 
 
 @pytest.mark.parametrize("name", ["pronghorn.access", "pronghorn.error"])
