@@ -45,10 +45,11 @@ logger = _log = logging.getLogger("pronghorn.error")
 class Server:
     """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
 
-    `started` is true once connections are accepted, `servers` then holds asyncio's servers. `linger` is for how many
-    seconds, when it stops, an idle connection may still bring a request, whose answer then announces the end; a server
-    without idle connections does not wait. `async with` serves inside of its block, in the loop that is there, and
-    leaves signals alone. What cannot start raises StartupError, which `serve` and `run` make an exit.
+    `started` is true once connections are accepted, `servers` then holds asyncio's servers, `signalled` says that a
+    signal has told it to stop. `linger` is for how many seconds, when it stops, an idle connection may still bring a
+    request, whose answer then announces the end; a server without idle connections does not wait. `async with` serves
+    inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises StartupError,
+    which `serve` and `run` make an exit.
     """
 
     linger = _LINGER
@@ -59,6 +60,7 @@ class Server:
         self.started = False
         self.should_exit = False
         self.force_exit = False
+        self.signalled = False
         self.last_notified = 0.0
         self.servers: list[asyncio.Server] = []
         self.lifespan: Lifespan
@@ -75,11 +77,6 @@ class Server:
         """How many requests end this server, the jitter included."""
         limit = self.config.limit_max_requests
         return limit if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
-
-    @property
-    def signalled(self) -> bool:
-        """Whether a signal has told it to stop."""
-        return bool(self._captured_signals)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """`serve` in a loop of its own."""
@@ -129,6 +126,7 @@ class Server:
 
         Without a lifespan of its own, the server loads the application first.
         """
+        self.signalled = bool(self._captured_signals)
         self.servers, self._sockets = [], []
         self.started = self.force_exit = self._is_spent = False
         if not hasattr(self, "lifespan"):
@@ -220,6 +218,7 @@ class Server:
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second SIGINT does so without waiting."""
         self._captured_signals.append(sig)
+        self.signalled = True
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         else:

@@ -55,7 +55,7 @@ def test_a_signal_ends_it_with_0(launch, app, flags, line, number):
     server = launch(app, *flags)
     server.log.wait_for(line)
     signal_it(server, number)
-    assert server.wait() == 0
+    assert server.wait() == 0, server.log.text()
 
 
 def test_sigterm_ends_an_import(launch):

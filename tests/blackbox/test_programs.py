@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -234,7 +236,16 @@ class Program:
 
     def fetch(self, port):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}/a%20b?q=1", timeout=PATIENCE) as answer:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = opener.open(f"http://127.0.0.1:{port}/a%20b?q=1", timeout=PATIENCE)
+                break
+            except urllib.error.URLError as error:  # a worker says that it has started before it listens
+                if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+        with answer:
             kept = {name.lower() for name in answer.headers} - {"transfer-encoding", "content-length"}
             return answer.status, answer.read(), kept
 
