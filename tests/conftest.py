@@ -52,3 +52,8 @@ def certificates(tmp_path_factory):
     from tests.certificates import Certificates  # needs more than most tests do
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the storm, which takes the longest in one piece."""
+    items.sort(key=lambda item: "storm" not in item.path.parts)
