@@ -21,7 +21,7 @@ APPS = Path(__file__).parent / "apps"
 SOURCES = Path(pronghorn.__file__).parent.parent
 
 # How long anything may take that takes no time when all is well.
-PATIENCE = 20
+PATIENCE = 60
 
 FORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "compiled": ({}, ()),

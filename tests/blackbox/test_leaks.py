@@ -82,8 +82,8 @@ def test_connections_leave_nothing_behind(start, connect, form, how):
     many(200)
     after = settled(connect, server)
     assert after["tasks"] == before["tasks"]
-    # The list of what the application notes grows by itself.
-    assert after["objects"] - before["objects"] < (200 * 3 if how == "leaves" else 50)
+    # The list of what the application notes grows by itself; asyncio keeps a hundred timers that were cancelled.
+    assert after["objects"] - before["objects"] < (200 * 3 if how == "leaves" else 150)
 
 
 def settled(connect, server):

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from importlib.util import find_spec
 
 import pytest
@@ -48,12 +49,15 @@ class Module:
         self._file = folder / "reloaded.py"
         self.ready = folder / "ready"
         self.ready.write_text("")
+        self._time = time.time()
         self.write("one")
 
     def write(self, version, source=SOURCE):
         # At once, and with a time of its own: a half-written file would be a change too.
         new = self._file.with_suffix(".new")
         new.write_text(source.format(version=version))
+        self._time += 2  # compiled files know their source by its size and its time in seconds
+        os.utime(new, (self._time, self._time))
         os.replace(new, self._file)
 
 
