@@ -233,7 +233,7 @@ def derived(config: Config) -> dict[str, Any]:
         "interface": (config.interface, type(config.loaded_app)),
         "loop": config.get_loop_factory(),
         "http": config.http_protocol_class,
-        "parser": type(shared).__module__,
+        "parser": state.wire.name,
         "ws": (config.ws_protocol_class, shared.websockets, shared.zlib is None),
         "lifespan": config.lifespan_class,
         "headers": (config.encoded_headers, shared.server, shared.date is None, shared.extra_fields),
