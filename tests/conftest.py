@@ -21,6 +21,18 @@ def wire(request):
     return load_form(request.param)
 
 
+@pytest.fixture(autouse=True)
+def _levels():
+    """What the servers of one test make of our loggers does not reach the next."""
+    loggers = [logging.getLogger(name) for name in ("pronghorn", "pronghorn.error", "pronghorn.access")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, (level, propagate) in zip(loggers, before, strict=True):
+        logger.propagate = propagate
+        if logger.level != level:
+            logger.setLevel(level)
+
+
 @pytest.fixture
 def loggers():
     """Puts our loggers back as they were."""

@@ -466,6 +466,7 @@ def test_server_in_a_process_of_multiprocessings(method):
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_what_cannot_start_is_an_exit(loop, caplog):
     pytest.importorskip(loop)
+    caplog.set_level("ERROR", "pronghorn.error")
     line = "Application startup failed. Exiting."
     with pytest.raises(SystemExit) as caught:
         make(App(fails_at="lifespan.startup"), loop=loop).run()
@@ -557,6 +558,8 @@ def test_attributes_that_load_has_made_may_be_set(run, app, certificates):
 
 
 def test_lifespan_by_hand(run, app, caplog):
+    caplog.set_level("ERROR", "pronghorn.error")
+
     async def main():
         config = make(app).config
         config.load()
