@@ -1,4 +1,4 @@
-"""What is known of a connection's two ends: from its transport, and from the scope of a request."""
+"""The addresses of both ends of a connection, taken from its transport or from the scope of a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def get_local_addr(transport: asyncio.BaseTransport) -> tuple[str, int | None] |
 
 
 def is_ssl(transport: asyncio.BaseTransport) -> bool:
-    """Whether the connection is one of TLS."""
+    """Whether the connection uses TLS."""
     return transport.get_extra_info("sslcontext") is not None
 
 

@@ -47,7 +47,7 @@ def pure_is_wanted() -> bool:
 
 
 def is_chosen(http: Any) -> bool:
-    """Whether `--http` names a form, rather than leave it to what is installed."""
+    """Whether `--http` names a form instead of leaving the choice to what is installed."""
     return http in ("h11", "httptools")
 
 

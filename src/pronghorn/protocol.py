@@ -134,12 +134,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Any) -> None:
-        policy = self._state.cancel_on_disconnect
         if request.task is not None:
-            if policy == "streaming" and self._state.ignores_lost:
-                self._bound(request.task, request)
-            elif policy != "never":
-                request.task.cancel()
+            self._bound(request.task, request)
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)

@@ -290,11 +290,11 @@ class Connection(Output):
         return self.request if self._session is None else self._session
 
     def is_idle(self):
-        """Whether no request is under way. Its head may have begun."""
+        """Whether no request is under way; the head of one may have begun to arrive."""
         return self.request is None and self._session is None
 
     def has_begun(self):
-        """Whether something of a next request is here: a part of its head, or all of it behind a turn's share."""
+        """Whether some of the next request has arrived: part of its head, or all of it, waiting for the next turn."""
         return self._reading == HEAD and self._position < len(self._buffer)
 
     # Private
@@ -574,7 +574,7 @@ class Connection(Output):
             self.watch_unread()
             self._discarded = 0
             limits = self._shared.limits
-            # What a WebSocket goes on sending is not one long message that it has to finish first.
+            # Unlike an upload, a WebSocket has no long message that the client must finish first.
             self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
             self._set_deadline(limits.linger)
             self._owner.finish_writing()

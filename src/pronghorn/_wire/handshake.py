@@ -19,7 +19,7 @@ _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-# How uvicorn spells what clients look for: some compare letter by letter. All other names are in lower case.
+# Spelled as uvicorn does, since some clients compare case-sensitively. All other names are in lower case.
 _SPELLING = {
     b"sec-websocket-protocol": b"Sec-WebSocket-Protocol",
     b"sec-websocket-extensions": b"Sec-WebSocket-Extensions",

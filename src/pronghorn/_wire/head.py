@@ -16,8 +16,8 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 
-# How other protocols begin, with the status of the refusal and what the log says: no client has to be hostile for it,
-# only set up for another kind of port. None of them begins a request that is served.
+# The first bytes of other protocols, with the status of the refusal and the line for the log. Such a client is rarely
+# hostile, but set up for another kind of port. No request that is served begins like this.
 _PREAMBLES = (
     (
         re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)[ \r]|(?:\r\n)?\r\n\0\r\nQUIT\n"),

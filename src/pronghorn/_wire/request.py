@@ -103,7 +103,7 @@ class Request(Exchange):
         return self._told
 
     def has_heard(self):
-        """Whether the application knows, from `receive()` or `send()`, that its client has left."""
+        """Whether `receive()` or `send()` has told the application that its client has left."""
         return self._heard or self._told
 
     def is_refusable(self):

@@ -24,7 +24,7 @@ from .scan import decimal, encode_fields, glue, same_name
 # A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
 COPIED = 16384
 
-# What a name or value may be; anything but `bytes` itself is copied first.
+# Types accepted for a name or value; anything but `bytes` itself is copied first.
 BYTES = (bytes, bytearray, memoryview)
 
 
@@ -202,7 +202,7 @@ class Encoder:
         return len(block)
 
     def left(self):
-        """How much of a declared length is still to follow; -1 without one."""
+        """The bytes of a declared length that are still due; -1 without one."""
         return self._remaining if self._framing == LENGTH else -1
 
     def file(self, size, out):

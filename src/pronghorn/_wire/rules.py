@@ -8,7 +8,7 @@ LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
 
-# How far a connection is from its end.
+# The life of a connection, in order.
 OPEN = 0
 CLOSING = 1  # what is gathered is to be written, and nothing else
 LINGERING = 2  # everything is with the transport, and the client may go on sending for a moment
