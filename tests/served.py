@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,14 @@ def lacks(form: str = "compiled", loop: str = "asyncio") -> str | None:
         if module in ("httptools", "uvloop") and find_spec(module) is None:
             return f"{module} is not installed"
     return None
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Of what another thread does next."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 class Lines:

@@ -6,13 +6,10 @@ import ssl
 import time
 
 import pytest
-from raw import Client
-from served import PATIENCE, thread
-
-from pronghorn import tls
+from engines import ENGINES, choose, connect
+from served import thread, wait_until
 
 MIB = 1024 * 1024
-ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
 START = {"type": "http.response.start", "status": 200, "headers": []}
 HEAD_1_0 = b"GET / HTTP/1.0\r\nhost: a\r\n\r\n"
 HEAD_1_1 = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -22,26 +19,18 @@ HEAD_1_1 = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 def serve(request, certificates, monkeypatch):
     """A function that serves an application in a thread, and gives the server and a way to connect."""
     loop, engine = request.param.split("-")
-    for module in {loop, engine} & {"uvloop", "aiofastnet"}:
-        pytest.importorskip(module)
-    if engine == "ssl":
-        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    choose(loop, engine, monkeypatch)
     secure = {} if engine == "plain" else certificates.parameters
     with contextlib.ExitStack() as stack:
 
         def serve(app, **parameters):
             server = stack.enter_context(thread(app, **{"loop": loop, "lifespan": "off", **secure, **parameters}))
 
-            def connect(**options):
-                client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port), **options)))
-                if secure:
-                    context = certificates.trust()
-                    client.socket = stack.enter_context(
-                        context.wrap_socket(client.socket, server_hostname="localhost", suppress_ragged_eofs=False)
-                    )
-                return client
+            def connect_to(**options):
+                context = certificates.trust() if secure else None
+                return connect(stack, server, context, suppress_ragged_eofs=False, **options)
 
-            return server, connect
+            return server, connect_to
 
         yield serve
 
@@ -150,10 +139,3 @@ def looks_whole(client, head):
     except (ConnectionError, ssl.SSLEOFError):
         return False
     return head is HEAD_1_0 or data.endswith(b"0\r\n\r\n")
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -5,13 +5,11 @@ import contextlib
 import logging
 import socket
 import ssl
-import time
 
 import pytest
-from raw import Client
-from served import PATIENCE, thread
+from engines import ENGINES, choose, connect
+from served import thread, wait_until
 
-from pronghorn import tls
 from pronghorn.protocol import HTTPProtocol
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -42,9 +40,6 @@ STEPS = {
     "eof_received": GET,
     "_lose": GET,
 }
-
-# Loops, and what encrypts.
-ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
 
 
 class Fault(Exception):
@@ -92,34 +87,19 @@ async def app(scope, receive, send):
 def serve(request, certificates, monkeypatch):
     """A function that starts a server of `Faulty` protocols in a thread, and gives it and a way to connect."""
     loop, engine = request.param.split("-")
-    for module in {loop, engine} & {"uvloop", "aiofastnet"}:
-        pytest.importorskip(module)
-    if engine == "ssl":
-        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    choose(loop, engine, monkeypatch)
     monkeypatch.setattr("pronghorn.protocol.HTTPProtocol", Faulty)
     secure = {} if engine == "plain" else certificates.parameters
     with contextlib.ExitStack() as stack:
 
-        def connect(server):
-            client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port))))
-            if secure:
-                context = certificates.trust()
-                client.socket = stack.enter_context(context.wrap_socket(client.socket, server_hostname="localhost"))
-            return client
+        def connect_to(server):
+            return connect(stack, server, certificates.trust() if secure else None)
 
         def serve(**parameters):
             options = {"loop": loop, "lifespan": "off", "timeout_graceful_shutdown": 10, **secure, **parameters}
             return stack.enter_context(thread(app, **options))
 
-        yield serve, connect
-
-
-def wait_until(condition):
-    """Of what the server's thread does next."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+        yield serve, connect_to
 
 
 def marked(server, connect, fault):

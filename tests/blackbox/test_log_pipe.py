@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from raw import Client
-from served import APPS, FORMS, PATIENCE, SOURCES
+from served import APPS, FORMS, PATIENCE, SOURCES, wait_until
 
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 
@@ -97,13 +96,6 @@ def ask(port, target, count):
 
 def dropped(server, name):
     return [int(found[1]) for line in server.lines["log"] if (found := DROPPED.search(line)) and found[2] == name]
-
-
-def wait_until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_requests_are_answered(unread, form):

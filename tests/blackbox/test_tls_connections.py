@@ -7,17 +7,15 @@ import socket
 import ssl
 import struct
 import threading
-import time
 
 import httpx
 import pytest
 import websocket_raw
+from engines import choose
 from raw import Client
-from served import PATIENCE, thread
+from served import PATIENCE, thread, wait_until
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
-
-from pronghorn import tls
 
 PIECE = bytes(range(256)) * 256
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -29,10 +27,7 @@ ENGINES = [f"{engine}-{loop}" for engine in ("aiofastnet", "ssl") for loop in ("
 def serve(request, certificates, monkeypatch):
     """A function that starts a server of TLS in a thread, on one engine and loop."""
     engine, loop = request.param.split("-")
-    for module in {engine, loop} & {"aiofastnet", "uvloop"}:
-        pytest.importorskip(module)
-    if engine == "ssl":
-        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+    choose(loop, engine, monkeypatch)
     with contextlib.ExitStack() as stack:
 
         def serve(app, **parameters):
@@ -100,14 +95,6 @@ def standing(server):
 def reset_connection(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
-
-
-def wait_until(condition):
-    """Of what another thread does next."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_scheme_and_version(serve, connect):

@@ -1,0 +1,30 @@
+"""The loops, and what encrypts on them."""
+
+import contextlib
+
+import pytest
+from raw import Client
+
+from pronghorn import tls
+
+# A loop and an engine each: none, that of the loop, aiofastnet.
+ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
+
+
+def choose(loop, engine, monkeypatch):
+    """Have servers encrypt by `engine`, or skip where it or the loop is not installed."""
+    for module in {loop, engine} & {"uvloop", "aiofastnet"}:
+        pytest.importorskip(module)
+    if engine == "ssl":
+        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+
+
+def connect(stack, server, context=None, suppress_ragged_eofs=True, **options):
+    """A client that `stack` closes, over TLS if there is a `context`; `options` are the client's."""
+    client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port), **options)))
+    if context is not None:
+        wrapped = context.wrap_socket(
+            client.socket, server_hostname="localhost", suppress_ragged_eofs=suppress_ragged_eofs
+        )
+        client.socket = stack.enter_context(wrapped)
+    return client
