@@ -13,11 +13,12 @@ MODULES = (
     "channel",
     "connection",
     "deflate",
+    "encoder",
     "exchange",
     "frames",
     "handshake",
     "head",
-    "output",
+    "outbox",
     "proxy",
     "request",
     "response",
@@ -25,6 +26,7 @@ MODULES = (
     "scan",
     "shared",
     "websocket",
+    "writer",
 )
 FORMS = {"compiled": "pronghorn._wire_c", "interpreted": "pronghorn._wire"}
 

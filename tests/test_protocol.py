@@ -99,7 +99,7 @@ class Service:
             wire.shared.Limits,
             wire.shared.Shared,
             wire.connection.Connection,
-            wire.channel.Outbox,
+            wire.outbox.Outbox,
             wire.access.AccessLines,
             wire.proxy.Proxies,
             wire.access.FormattedLines,

@@ -83,7 +83,7 @@ def load_compression() -> Compression:
 
 def _form(package: str, name: str) -> Wire:
     shared = importlib.import_module(f"pronghorn.{package}.shared")
-    channel = importlib.import_module(f"pronghorn.{package}.channel")
+    outbox = importlib.import_module(f"pronghorn.{package}.outbox")
     connection = importlib.import_module(f"pronghorn.{package}.connection")
     access = importlib.import_module(f"pronghorn.{package}.access")
     proxy = importlib.import_module(f"pronghorn.{package}.proxy")
@@ -92,7 +92,7 @@ def _form(package: str, name: str) -> Wire:
         shared.Limits,
         shared.Shared,
         connection.Connection,
-        channel.Outbox,
+        outbox.Outbox,
         access.AccessLines,
         proxy.Proxies,
         access.FormattedLines,

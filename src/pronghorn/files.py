@@ -125,7 +125,7 @@ class _Sender:
     async def _by_hand(self, file: Any, start: int, size: int) -> int:
         """Read in a thread, and write; as `_by_system`."""
         data = await self._held(self._loop.run_in_executor(None, _read, file, start, size))
-        self._connection.put(data)
+        self._connection.writer.put(data)
         return len(data)
 
     async def _held(self, work: Awaitable[T]) -> T:
@@ -134,7 +134,7 @@ class _Sender:
         To the connection its transport is full meanwhile, and has the deadline of a full one.
         """
         self._connection.pause_writing()
-        gone = self._connection.drained()
+        gone = self._connection.wait_writable()
         working = asyncio.ensure_future(work)
         self._protocol.sending = working
         try:
@@ -152,8 +152,8 @@ class _Sender:
 
     async def _room(self) -> None:
         """Wait until the transport takes more."""
-        while not self._connection.writable and not self._request.is_lost():
-            await self._connection.drained()
+        while not self._connection.is_writable() and not self._request.is_lost():
+            await self._connection.wait_writable()
         if self._request.is_lost():
             raise ClientDisconnected("the client has left")
 

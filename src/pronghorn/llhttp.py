@@ -5,7 +5,7 @@ from __future__ import annotations
 import httptools
 
 from pronghorn._wire.connection import Connection
-from pronghorn._wire.head import Head, accept
+from pronghorn._wire.head import Head, accept, new_head
 from pronghorn._wire.scan import visible_end
 from pronghorn.errors import ProtocolError
 
@@ -44,7 +44,7 @@ def parse(data: bytes, start: int, end: int, limits: object) -> Head:
         raise ProtocolError(414, "request target too long")
     if visible_end(target, 0, len(target)) < len(target):
         raise ProtocolError(400, "malformed request target")
-    head = Head(parser.get_method().decode("ascii"), version == "1.1", fields.fields)
+    head: Head = new_head(parser.get_method().decode("ascii"), version, fields.fields)
     accept(head, target, 0, len(target), limits)
     return head
 

@@ -112,20 +112,20 @@ class HTTPProtocol(asyncio.Protocol):
     # What the connection asks
 
     def on_request(self, request: Any) -> None:
-        self._start(request, _run(self._state.app, request, self.connection))
+        self._start(request, _run(self._state.app, request))
 
     def on_upgrade(self, request: Any) -> None:
         self._state.warn("Unsupported upgrade request.")
 
     def on_websocket(self, session: Any) -> None:
-        self._start(session, websocket.run(self._state.app, session, self.connection))
+        self._start(session, websocket.run(self._state.app, session))
 
     def on_accepted(self, session: Any) -> None:
         self._websocket = session
-        websocket.log_accepted(self.connection.client_text, session)
+        websocket.log_accepted(session)
 
     def on_denied(self, session: Any, status: int) -> None:
-        websocket.log_denied(self.connection.client_text, session, status)
+        websocket.log_denied(session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
@@ -134,8 +134,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Any) -> None:
-        if request.task is not None:
-            self._bound(request.task, request)
+        self._end_without_client(request)
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)
@@ -205,25 +204,26 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _lose(self) -> None:
         """Nothing reaches the client from here on. May be called again."""
-        connection = self.connection
-        exchange = connection.exchange()
-        if exchange is not None and exchange.task is not None:
-            self._bound(exchange.task, connection.request)
-        connection.lose()
+        for exchange in self.connection.exchanges():
+            self._end_without_client(exchange)
+        self.connection.lose()
         if self._websocket is not None:
             self._websocket = None
             websocket.log_closed()
 
-    def _bound(self, task: asyncio.Task[None], request: Any) -> None:
+    def _end_without_client(self, exchange: Any) -> None:
         """Cancel an application whose client has left, at once or when it does not come to an end."""
         state = self._state
         policy = state.cancel_on_disconnect
-        if policy == "streaming" and state.ignores_lost and request is not None:
+        task = exchange.task
+        if task is None:
+            return
+        if policy == "streaming" and exchange.outlives_client():
             if patience := state.shared.limits.write:
-                _Bound(state.loop, patience, task, request)
-        elif policy == "always" or (policy == "streaming" and self.connection.is_stalled()):
-            # One that has just been let go on hears it from its next `send`, which comes before this.
-            state.loop.call_soon(_cancel_unless_told, task, request)
+                _Bound(state.loop, patience, task, exchange)
+        elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
+            # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
+            state.loop.call_soon(_cancel_unless_told, task, exchange)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport. asyncio's fails at that while the system sends a file from it."""
@@ -276,7 +276,7 @@ class HTTPProtocol(asyncio.Protocol):
         if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
             run.close()
             state.warn("Exceeded concurrency limit.")
-            self.connection.fail(503)
+            exchange.fail(503)
             return
         if state.eager:
             task = _Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
@@ -292,8 +292,8 @@ class HTTPProtocol(asyncio.Protocol):
         return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
 
 
-def _cancel_unless_told(task: asyncio.Task[None], request: Any) -> None:
-    if request is None or not request.was_told():
+def _cancel_unless_told(task: asyncio.Task[None], exchange: Any) -> None:
+    if not exchange.is_told():
         task.cancel()
 
 
@@ -321,7 +321,7 @@ class _Bound:
         self._timer.cancel()
 
 
-async def _run(app: Any, request: Any, connection: Any) -> None:
+async def _run(app: Any, request: Any) -> None:
     """Call the application, and make good what it leaves undone."""
     try:
         result = await app(request.scope, request.receive, request.send)
@@ -333,7 +333,7 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
             return
         if result is not None:
             say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
-        elif request.is_lost() or request.has_heard():
+        elif request.is_lost() or request.knows_client_left():
             pass
         elif not request.is_started():
             say(logging.ERROR, "ASGI callable returned without starting response.")
@@ -341,17 +341,17 @@ async def _run(app: Any, request: Any, connection: Any) -> None:
             say(logging.ERROR, "ASGI callable returned without completing response.")
     if request.is_lost() or not request.is_complete():
         try:
-            if request.is_lost() or request.has_heard():
-                connection.abandon()
+            if request.is_lost() or request.knows_client_left():
+                request.abandon()
             else:
-                connection.fail(500)
+                request.fail(500)
         except Exception as error:
-            connection.crash(error)
+            request.crash(error)
 
 
 def _is_excused(error: BaseException, request: Any) -> bool:
     """Whether an application may end with `error`: its client has left, or the server has cancelled it."""
-    if request.is_lost() or request.has_heard():
-        return is_disconnect(error, request.has_heard())
+    if request.is_lost() or request.knows_client_left():
+        return is_disconnect(error, request.knows_client_left())
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -60,8 +60,8 @@ class ServerState:
     @property
     def default_headers(self) -> Headers:
         """What every response begins with; nothing before the start."""
-        lines = self.shared.default_fields.split(b"\r\n") if hasattr(self, "shared") else []
-        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines if line)]
+        fields: Headers = list(self.shared.default_fields) if hasattr(self, "shared") else []
+        return fields
 
     def warn(self, message: str, *arguments: object) -> None:
         """Log what a client did wrong; clients cannot flood the log with it."""

@@ -10,7 +10,7 @@ from pronghorn.errors import is_disconnect
 from pronghorn.log import say
 
 
-async def run(app: Any, session: Any, connection: Any) -> None:
+async def run(app: Any, session: Any) -> None:
     """Call the application, and make good what it leaves undone."""
     failed = False
     try:
@@ -26,20 +26,20 @@ async def run(app: Any, session: Any, connection: Any) -> None:
         if not session.finish(failed):
             if not failed:
                 say(logging.ERROR, "ASGI callable returned without completing handshake.")
-            connection.fail(500)
+            session.fail(500)
     except Exception as error:
-        connection.crash(error)
+        session.crash(error)
 
 
-def log_accepted(client: str, session: Any) -> None:
+def log_accepted(session: Any) -> None:
     """The application has accepted."""
-    say(logging.INFO, '%s - "WebSocket %s" [accepted]', client, _target(session.scope))
+    say(logging.INFO, '%s - "WebSocket %s" [accepted]', session.client_text, _target(session.scope))
     say(logging.INFO, "connection open")
 
 
-def log_denied(client: str, session: Any, status: int) -> None:
+def log_denied(session: Any, status: int) -> None:
     """The handshake was answered with an HTTP response."""
-    say(logging.INFO, '%s - "WebSocket %s" %d', client, _target(session.scope), status)
+    say(logging.INFO, '%s - "WebSocket %s" %d', session.client_text, _target(session.scope), status)
     say(logging.INFO, "connection rejected (%d %s)", status, PHRASES.get(status, ""))
 
 

@@ -218,7 +218,7 @@ class FakeOwner:
 
     def _make_good(self, request: Any) -> None:
         if not request.is_complete():
-            self.connection.fail(500)
+            request.fail(500)
 
 
 def make_connection(
@@ -243,7 +243,7 @@ def make_connection(
     shared_options.setdefault("date", False)
     shared_options.setdefault("server", b"")
     owner.shared = wire.shared.Shared(limits, loop.create_future, **shared_options)
-    owner.outbox = wire.channel.Outbox(loop.call_soon)
+    owner.outbox = wire.outbox.Outbox(loop.call_soon)
     owner.connection = (connection_class or wire.connection.Connection)(
         owner, owner, owner.outbox, owner.shared, client, server
     )

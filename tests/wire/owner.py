@@ -111,7 +111,7 @@ class Rig:
         options.setdefault("server", b"")
         self.shared = wire.shared.Shared(limits, create_future, **options)
         self.limits = limits
-        outbox = wire.channel.Outbox(call_soon or self._soon.append)
+        outbox = wire.outbox.Outbox(call_soon or self._soon.append)
         kind = kind or wire.connection.Connection
         self.connection = kind(self, self, outbox, self.shared, client, ("127.0.0.1", 8000))
 

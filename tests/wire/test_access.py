@@ -232,7 +232,7 @@ def test_pipelined_requests_are_logged_in_order(wire):
 def test_request_answered_in_the_applications_stead_is_logged(wire, status):
     printed = Printed(wire)
     printed.rig.receive(GET)
-    printed.rig.connection.fail(status)
+    printed.rig.request.fail(status)
     printed.turn()
     assert f'"GET / HTTP/1.1" {status} ' in printed.text
     assert printed.text.count("\n") == 1
@@ -244,7 +244,7 @@ def test_response_broken_off_is_logged_once(wire):
     start(printed.rig.request)
     body(printed.rig.request, b"a", more=True)
     printed.turn()
-    printed.rig.connection.fail(500)
+    printed.rig.request.fail(500)
     printed.turn()
     assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 200 OK\n'
 

@@ -284,7 +284,7 @@ def test_client_that_leaves_before_there_is_a_response_has_no_line(wire):
 def test_answer_in_the_applications_stead(wire, status):
     printed = Printed(wire, access_format="%(s)s %(B)s")
     printed.rig.receive(GET)
-    printed.rig.connection.fail(status)
+    printed.rig.request.fail(status)
     printed.turn()
     printed.rig.connection.lose()
     printed.turn()
@@ -297,7 +297,7 @@ def test_response_broken_off(wire):
     start(printed.rig.request)
     body(printed.rig.request, b"abc", more=True)
     printed.turn()
-    printed.rig.connection.fail(500)
+    printed.rig.request.fail(500)
     printed.turn()
     printed.rig.connection.lose()
     printed.turn()

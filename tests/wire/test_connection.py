@@ -25,6 +25,7 @@ from owner import (
     start,
 )
 
+from pronghorn._wire.connection import HEAD, IDLE, RESPONDING
 from pronghorn.errors import ClientDisconnected
 
 TIMEOUT = refusal(408, "Request Timeout")
@@ -279,7 +280,7 @@ def transport_to(pieces):
 def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):
     """A turn that takes more than about a millisecond writes in between."""
     first = Rig(wire)
-    outbox = wire.channel.Outbox([].append)
+    outbox = wire.outbox.Outbox([].append)
     pieces = []
     connections = [
         wire.connection.Connection(first, transport_to(pieces), outbox, first.shared, None, None) for _ in range(2)
@@ -316,7 +317,7 @@ def test_every_response_of_a_turn_is_written_once(wire):
 def test_large_body_is_not_copied(wire):
     rig = Rig(wire)
     pieces = []
-    outbox = wire.channel.Outbox(rig._soon.append)
+    outbox = wire.outbox.Outbox(rig._soon.append)
     rig.connection = wire.connection.Connection(rig, transport_to(pieces), outbox, rig.shared, None, None)
     rig.receive(GET)
     content = bytes(100 * KIB)
@@ -338,7 +339,7 @@ def on_a_socket(wire):
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)
-        outbox = wire.channel.Outbox(rig._soon.append)
+        outbox = wire.outbox.Outbox(rig._soon.append)
         rig.connection = wire.connection.Connection(
             rig, transport_to(pieces), outbox, rig.shared, None, None, near.fileno()
         )
@@ -822,7 +823,7 @@ def test_failing_on_a_lost_connection_is_nothing(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.connection.lose()
-    rig.connection.fail(500)
+    rig.request.fail(500)
     rig.turn()
     assert (rig.writes, rig.calls) == ([], [])
 
@@ -1133,11 +1134,13 @@ class Broken(Rig):
     def close(self):
         raise RuntimeError("a broken transport")
 
+    has_left = close
+
 
 def test_outbox_writes_for_those_behind_one_that_raises(wire):
     rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
     soon = []
-    outbox = wire.channel.Outbox(soon.append)
+    outbox = wire.outbox.Outbox(soon.append)
     for rig in rigs:
         connection = wire.connection.Connection(rig, rig, outbox, rig.shared, None, None)
         rig.connection = connection
@@ -1150,11 +1153,14 @@ def test_outbox_writes_for_those_behind_one_that_raises(wire):
 
 
 def test_sweep_goes_on_behind_one_that_raises(wire):
-    rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
+    rigs = [Rig(wire, ok), Broken(wire), Rig(wire, ok)]
+    rigs[1].receive(post(200000) + bytes(100000))
     for rig in rigs:
         rig.shared.tick(40)
     wire.connection.sweep([rig.connection for rig in rigs], 40)
-    assert [rig.calls for rig in rigs] == [["close"], [], ["close"]]
+    for rig in rigs:
+        rig.turn()
+    assert [rigs[0].calls, rigs[2].calls] == [["close"], ["close"]]
     assert [str(error) for error in rigs[1].failures] == ["a broken transport"]
 
 
@@ -1325,7 +1331,7 @@ def test_request_that_has_not_answered_is_not_told_of_the_drain(wire):
 def test_application_that_fails_before_the_head(wire):
     rig = Rig(wire)
     rig.receive(GET)
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take() == refusal(500, "Internal Server Error")
     assert rig.calls == ["close"]
 
@@ -1334,7 +1340,7 @@ def test_application_that_fails_with_the_head_only_said(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request, (b"x-secret", b"1"))
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take() == refusal(500, "Internal Server Error")
     assert rig.calls == ["close"]
 
@@ -1344,7 +1350,7 @@ def test_application_that_fails_within_a_chunked_body(wire):
     rig.receive(GET)
     start(rig.request)
     body(rig.request, b"a", more=True)
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take() == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
     assert rig.calls == ["close"]
 
@@ -1354,7 +1360,7 @@ def test_application_that_fails_within_a_declared_length(wire):
     rig.receive(GET)
     start(rig.request, (b"content-length", b"5"))
     body(rig.request, b"a", more=True)
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take().endswith(b"content-length: 5\r\n\r\na")
     assert rig.calls == ["close"]
 
@@ -1364,7 +1370,7 @@ def test_application_that_fails_within_a_body_that_the_close_would_end(wire):
     rig.receive(get(version=b"1.0"))
     start(rig.request)
     body(rig.request, b"a", more=True)
-    rig.connection.fail(500)
+    rig.request.fail(500)
     rig.turn()
     assert "abort" in rig.calls
     assert "close" not in rig.calls[: rig.calls.index("abort")]
@@ -1375,7 +1381,7 @@ def test_failure_behind_other_answers_leaves_after_them(wire):
     rig.receive(GET)
     rig.application = None
     rig.receive(GET + GET)
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take() == OK + refusal(500, "Internal Server Error")
     assert len(rig.requests) == 2
 
@@ -1383,7 +1389,7 @@ def test_failure_behind_other_answers_leaves_after_them(wire):
 def test_failure_of_a_head_request_has_no_body(wire):
     rig = Rig(wire)
     rig.receive(get(method=b"HEAD"))
-    rig.connection.fail(500)
+    rig.request.fail(500)
     full = refusal(500, "Internal Server Error")
     assert rig.take() == full[: full.index(b"\r\n\r\n") + 4]
 
@@ -1391,14 +1397,14 @@ def test_failure_of_a_head_request_has_no_body(wire):
 def test_refused_for_want_of_room(wire):
     rig = Rig(wire)
     rig.receive(GET)
-    rig.connection.fail(503)
+    rig.request.fail(503)
     assert rig.take() == refusal(503, "Service Unavailable")
 
 
 def test_failure_while_the_body_still_comes_lingers(wire):
     rig = Rig(wire)
     rig.receive(post(1000))
-    rig.connection.fail(500)
+    rig.request.fail(500)
     assert rig.take() == refusal(500, "Internal Server Error")
     assert rig.calls == ["finish_writing"]
 
@@ -1485,16 +1491,16 @@ def test_every_answer_of_the_server_has_its_default_fields(wire):
     assert [line.partition(b":")[0] for line in lines[1:4]] == [b"date", b"server", b"x-extra"]
 
 
-def test_what_has_begun_is_the_next_request(wire):
+def test_reading_tells_idle_from_a_head_that_has_begun(wire):
     rig = Rig(wire)
-    assert not rig.connection.has_begun()
+    assert rig.connection.reading == IDLE
     rig.receive(GET[:1])
-    assert rig.connection.has_begun()
+    assert rig.connection.reading == HEAD
     rig.receive(GET[1:] + GET[:1])
-    assert not rig.connection.has_begun()
+    assert rig.connection.reading == RESPONDING
     ok(rig.request)
     rig.turn()
-    assert rig.connection.has_begun()
+    assert rig.connection.reading == HEAD
 
 
 def test_idleness_is_that_of_the_exchange(wire):

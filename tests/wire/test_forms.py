@@ -90,7 +90,7 @@ def test_siblings_are_the_compiled_ones(wire: Any) -> None:
     request = owner.requests[0]
     assert type(request) is wire.request.Request
     assert type(request.head) is wire.head.Head
-    assert type(request.encoder) is wire.response.Encoder
+    assert type(request.encoder) is wire.response.HTTP1Encoder
 
 
 @pytest.mark.parametrize(("module", "name"), CLASSES)

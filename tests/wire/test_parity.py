@@ -241,12 +241,12 @@ class Played:
             self.rig.connection.end_input()
 
     def pause_writing(self):
-        if not self._lost and self.rig.connection.writable:
+        if not self._lost and self.rig.connection.is_writable():
             self.rig.waiting_bytes = 1000
             self.rig.connection.pause_writing()
 
     def resume_writing(self):
-        if not self._lost and not self.rig.connection.writable:
+        if not self._lost and not self.rig.connection.is_writable():
             self.rig.waiting_bytes = 0
             self.rig.connection.resume_writing()
 
@@ -289,7 +289,7 @@ class Played:
 
     def fail(self, status):
         if self.rig.requests and not self.rig.request.is_complete():
-            self.rig.connection.fail(status)
+            self.rig.request.fail(status)
 
     # Private
 
@@ -306,8 +306,8 @@ class Played:
     def _look(self):
         rig = self.rig
         connection = rig.connection
-        self.trace.append((connection.deadline, connection.write_deadline, len(rig.requests)))
-        self.trace.append((connection.is_idle(), connection.has_begun()))
+        self.trace.append((connection.deadline, connection.writer.deadline, len(rig.requests)))
+        self.trace.append((connection.is_idle(), connection.reading))
         self.trace.append((rig.writes.copy(), rig.calls.copy(), [str(error) for error in rig.refused]))
 
 

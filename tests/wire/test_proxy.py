@@ -411,7 +411,7 @@ def test_each_request_of_a_connection_has_its_own_client(wire: Any) -> None:
     for fields in (b"X-Forwarded-For: 1.2.3.4:5\r\nX-Forwarded-Proto: https\r\n", b"", b"X-Forwarded-For: 2.3.4.5\r\n"):
         conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
         scope = owner.requests[-1].scope
-        seen.append((scope["client"], scope["scheme"], conn.client_text, conn.peer_text))
+        seen.append((scope["client"], scope["scheme"], owner.requests[-1].client_text, conn.peer_text))
         for message in ({"type": "http.response.start", "status": 204}, {"type": "http.response.body"}):
             with pytest.raises(StopIteration):
                 owner.requests[-1].send(message).send(None)

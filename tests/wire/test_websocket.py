@@ -1246,8 +1246,8 @@ def test_nothing_comes_of_what_happens_after_the_end(wire: Any, name: str) -> No
     socket.connection.lose()
     socket.session.restart()
     socket.session.end_input()
-    socket.session.check(1000)
-    socket.session.went_writable()
+    socket.session.on_tick(1000)
+    socket.session.on_writable()
     assert socket.session.finish(True)
     socket.turn()
     assert (socket.writes, socket.hear()) == ([], before)
@@ -1306,9 +1306,9 @@ def test_a_violation_waits_for_an_answer_that_is_under_way(wire: Any) -> None:
 def test_a_violation_waits_for_ten_seconds(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(3))
-    socket.session.check(10)
+    socket.session.on_tick(10)
     assert socket.sent() == []
-    socket.session.check(11)
+    socket.session.on_tick(11)
     assert socket.sent() == close_sent(1002, b"unknown opcode")
     assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1002, "unknown opcode")]
 
@@ -1414,7 +1414,7 @@ def test_an_application_that_has_begun_to_deny(wire: Any) -> None:
 
 def run(socket: Socket, app: Any) -> None:
     """Run `app` as the server does, as far as it goes at once."""
-    assert drive(websocket.run(app, socket.session, socket.connection)) is None
+    assert drive(websocket.run(app, socket.session)) is None
 
 
 def test_a_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -1671,27 +1671,30 @@ def test_a_session_over_another_channel(wire: Any) -> None:
     calls: list[Any] = []
 
     class Stream(wire.channel.Channel):  # type: ignore[misc]
-        def sent(self, size: int) -> None:
+        def queued(self, size: int) -> None:
             calls.append(size)
 
-        def release(self, error: Any) -> None:
-            calls.append("release")
+        def is_writable(self) -> bool:
+            return True
+
+        def wake_writers(self, error: Any) -> None:
+            calls.append("wake")
 
         def accept(self, session: Any, fields: Any) -> None:
             calls.append(("accept", fields))
 
-        def ended(self) -> None:
+        def exchange_ended(self) -> None:
             calls.append("ended")
 
     head = wire.head.parse(request(), 0, len(request()), wire.shared.Limits())
     shared = wire.shared.Shared(wire.shared.Limits(), None)
-    stream = Stream()
-    encoder = wire.response.Encoder(shared, "GET", True, False)
+    stream = Stream(shared, [])
+    encoder = wire.response.new_encoder(shared, "GET", True, False)
     handshake = wire.handshake.Handshake(b"", ["chat"], None)
-    opening = wire.request.Request(head, encoder, stream, shared, shared.connection_scope(None, None))
+    opening = wire.request.new_request(head, False, encoder, stream, shared, shared.connection_scope(None, None), "")
     session = wire.websocket.WebSocket(handshake, opening, stream, shared)
     drive(session.send({"type": "websocket.accept", "subprotocol": "chat"}))
     session.feed(frame(TEXT, b"a", mask=MASK) + close(1000))
     assert [drive(session.receive()) for _ in range(3)] == [CONNECT, text("a"), disconnect(1000)]
-    assert calls == [("accept", [(b"sec-websocket-protocol", b"chat")]), 4, "release", "ended"]
+    assert calls == [("accept", [(b"sec-websocket-protocol", b"chat")]), 4, "wake", "ended"]
     assert served(b"".join(stream.out)) == close_sent(1000)

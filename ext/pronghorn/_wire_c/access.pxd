@@ -16,6 +16,7 @@ cdef class AccessLines:
     cdef str _prefix, _before, _after
     cdef readonly bint at_end
 
+    cpdef log(self, Request request, status)
     cpdef add(self, str client, dict scope, status, Request request)
 
 

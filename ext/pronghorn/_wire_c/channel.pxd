@@ -1,35 +1,27 @@
-cimport cython
-
-from .scan cimport monotonic
-
-cdef double PATIENCE
+from .outbox cimport Flushable
+from .shared cimport Shared
 
 
-cdef class Channel:
+cdef class Channel(Flushable):
     cdef readonly list out
-    cdef readonly bint writable
+    cdef Shared _shared
+    cdef list _write_waiters
 
-    cpdef sent(self, Py_ssize_t size)
-    cpdef ended(self)
-    cpdef wanted(self)
-    cpdef hold(self)
-    cpdef accept(self, session, list fields)
-    cpdef bint can_outlive(self) except -1
-    cpdef drained(self)
-    cpdef release(self, error)
+    # Output
+    cpdef queued(self, Py_ssize_t size)
+    cpdef bint is_writable(self)
+    cpdef wait_writable(self)
+    cpdef bint has_write_waiters(self)
+    cpdef wake_writers(self, error)
     cpdef send_file(self, request, message)
-    cpdef leave_outbox(self)
-    cpdef crash(self, error)
-    cpdef cut(self, reason)
-    cpdef answered(self, request, status)
-
-
-cdef class Outbox:
-    cdef object _call_soon, _run
-    cdef list _channels
-    cdef bint _scheduled
-    cdef double _since
-
-    cpdef add(self, Channel channel)
-    @cython.locals(channel=Channel)
-    cdef _flush(self)
+    # Input
+    cpdef need_body(self)
+    cpdef pause_reading(self)
+    cpdef skip_body(self, request)
+    # The course of an exchange
+    cpdef response_started(self, request, int status)
+    cpdef exchange_ended(self)
+    cpdef accept(self, session, list fields)
+    cpdef fail(self, request, int status)
+    cpdef abandon(self, request)
+    cpdef give_up(self, reason)

@@ -2,66 +2,96 @@ cimport cython
 
 from .access cimport AccessLines
 from .body cimport Decoder
+from .channel cimport Channel
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
 from .head cimport Head, parse, preamble
-from .output cimport Output
+from .outbox cimport Outbox
 from .proxy cimport Origin, Proxies
-from .request cimport Request
-from .response cimport Encoder
+from .request cimport Request, new_request
+from .response cimport HTTP1Encoder, new_encoder
 from .scan cimport cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
+from .writer cimport Writer
 
 cdef int NO_BODY
 cdef bytes CONTINUE
-cdef int HEAD, BODY, BEHIND, NOTHING, FRAMES
-cdef int OPEN, CLOSING, LINGERING, CLOSED
+cdef str HTTP_1_1
+cdef int IDLE, HEAD, BODY, RESPONDING, FRAMES, DISCARDING
+cdef int OPEN, FLUSHING, FLUSHING_TO_LINGER, LINGERING, CLOSED
+cdef int NO_TIMER, FIRST_BYTE_TIMER, KEEP_ALIVE_TIMER, HEAD_TIMER, BODY_TIMER, LINGER_TIMER
+cdef dict _TIMEOUTS
 
 
-cdef class Connection(Output):
+cdef class Connection(Channel):
+    # The transport's side.
+    cdef object _owner
+    cdef readonly Writer writer
+    cdef Outbox _outbox
+    cdef bint _in_outbox
+    # The peer.
     cdef dict _scope
-    cdef readonly str client_text, peer_text
+    cdef readonly str peer_text
     cdef Proxies _proxies
-    # What was read.
+    # What was read, and where parsing goes on.
     cdef bytes _buffer
-    cdef Py_ssize_t _position, _resume_at, _discarded
-    cdef int _reading
+    cdef Py_ssize_t _position, _resume_at
     cdef Decoder _decoder
+    cdef readonly int reading
+    # The exchange under way; requests so far.
+    cdef readonly Request request
     cdef WebSocket _session
-    cdef bint _advancing, _deferred, _forgiven, _fresh, _paused, _input_ended, _continue_due, _lingers
+    cdef Py_ssize_t _requests
+    # The deadline that runs, in seconds of `Shared.now`.
     cdef readonly long deadline
+    cdef int _timer
+    # The end: bytes discarded, and the second by which lingering is over.
+    cdef int _end
+    cdef Py_ssize_t _discarded
     cdef long _linger_by
+    # `_advance` is on the stack; `proceed` will be called in the next iteration.
+    cdef bint _advancing, _deferred
+    # Independent facts: of the head, of the body, of the stream, of the transport, of the response.
+    cdef bint _skipped_crlf, _continue_due, _input_ended, _paused, _stalled_last_tick
 
     cpdef receive(self, bytes data)
-    cpdef check(self, long now)
-    cpdef bint has_begun(self)
+    cpdef flush(self)
+    cpdef on_tick(self, long now)
     cdef _advance(self)
     cdef _forget_read(self)
     cdef bint _read_head(self) except -1
     cdef Head _parse(self, bytes buffer, Py_ssize_t start, Py_ssize_t end)
-    cdef _wait_for_request(self)
     cdef _wait_for_head(self, Py_ssize_t end, Py_ssize_t start)
+    @cython.locals(has_body=bint, is_http11=bint, origin=Origin)
     cdef _open(self, Head head)
-    @cython.locals(origin=Origin)
-    cdef dict _behind_proxy(self, Head head)
-    cdef _open_websocket(self, Head head, dict scope)
+    cdef _open_websocket(self, Head head, dict scope, str client_text)
     cdef bint _read_body(self) except -1
     cdef _next(self)
-    @cython.locals(log=AccessLines)
-    cdef _log(self, Request request, status)
+    cdef _expect_request(self)
+    cdef bint _may_reuse(self, Request request)
+    cdef HTTP1Encoder _encoder(self, Request request)
+    cdef _finished(self, Request request, int status)
+    @cython.locals(lines=AccessLines)
+    cdef _log(self, Request request, int status)
     cdef _refuse(self, error)
     cdef _break_off(self)
     cdef _answer(self, int status)
     cdef _close(self)
+    cdef _discard_input(self)
+    cdef _finish(self)
     cdef _linger_on(self, Py_ssize_t size)
     cdef _stop_lingering(self)
     cdef _shut(self)
+    cdef _arm(self, int timer, long seconds)
+    cdef _disarm(self)
     cdef _expire(self)
+    cdef _cut_off(self)
+    cdef _notice_departure(self)
+    cdef _on_writable(self)
     cdef _defer(self)
     cdef _pause(self)
     cdef _resume_if_room(self)
-    cdef _set_deadline(self, long seconds)
 
 
 @cython.locals(connection=Connection)

@@ -1,5 +1,6 @@
 cimport cython
 
+from .channel cimport Channel
 from .scan cimport stop_with
 from .shared cimport Shared
 
@@ -24,13 +25,21 @@ cdef Step _step(Exchange exchange, object message)
 
 cdef class Exchange:
     cdef Shared _shared
+    cdef Channel _channel
+    cdef readonly str client_text
     cdef public object task
+    # Futures of pending `receive()` calls.
     cdef object _arrival
     cdef list _others
 
-    cpdef begin(self, Shared shared)
+    cpdef begin(self, Shared shared, Channel channel, str client_text)
     cpdef dict take(self)
     cpdef deliver(self, dict message)
+    cpdef fail(self, int status)
+    cpdef crash(self, error)
+    cpdef bint is_stalled(self)
+    cpdef bint is_told(self)
+    cpdef bint outlives_client(self)
     cpdef bint is_waiting(self)
     cpdef wake(self)
     cpdef arrival(self)

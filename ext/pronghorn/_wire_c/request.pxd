@@ -1,10 +1,15 @@
+cimport cython
+
 from .channel cimport Channel
+from .encoder cimport Encoder
 from .exchange cimport Exchange, Turn, as_bytes
 from .head cimport Head
-from .response cimport Encoder
 from .shared cimport Shared
 
-cdef int WAITING, STARTED, SENDING_FILE, TRAILERS, COMPLETE
+cdef int WAITING, STARTED, STREAMING, SENDING_FILE, TRAILERS, COMPLETE
+cdef int ARRIVING, ARRIVED, TAKEN
+cdef int PRESENT, HALF_CLOSED, LOST
+cdef int UNTOLD, BY_RECEIVE, BY_SEND
 cdef Py_ssize_t LARGE_PART
 
 
@@ -12,19 +17,17 @@ cdef class Request(Exchange):
     cdef readonly Head head
     cdef readonly Encoder encoder
     cdef readonly dict scope
-    cdef Channel _channel
+    cdef dict _scope_template
     cdef public double began
     # The request's body on its way to the application.
+    cdef int _body
     cdef list _parts
     cdef readonly Py_ssize_t buffered
-    cdef public bint body_done
-    cdef bint _taken
     # The response.
     cdef int _phase
     cdef list _trailers
-    cdef bint _with_trailers, _announced
     # The client.
-    cdef bint _disconnected, _heard, _lost, _told
+    cdef int _client, _told_by
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
@@ -34,16 +37,24 @@ cdef class Request(Exchange):
     cpdef bint is_streaming(self)
     cpdef bint is_complete(self)
     cpdef bint is_lost(self)
-    cpdef bint was_told(self)
+    cpdef bint knows_client_left(self)
     cpdef bint is_refusable(self)
     cpdef replace(self, Encoder encoder)
-    cpdef announce(self)
+    cpdef abandon(self)
+    cpdef Py_ssize_t frame_head(self) except -1
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef end_file(self, bint present, bint more)
-    cpdef dict make_scope(self, dict connection_scope)
+    cpdef dict make_scope(self)
     cdef dict _take_body(self)
-    cdef _count_sent(self, Py_ssize_t start)
+    cdef _count_queued(self, Py_ssize_t start)
+    cdef _to_streaming(self)
     cdef _send_body(self, bytes data, bint more)
     cdef _deliver_to_nobody(self, kind, dict message)
     cdef _complete(self, Py_ssize_t size)
     cdef _deliver_other(self, kind, dict message)
+
+
+@cython.locals(request=Request)
+cpdef Request new_request(
+    Head head, bint has_body, Encoder encoder, Channel channel, Shared shared, dict scope_template, str client_text
+)

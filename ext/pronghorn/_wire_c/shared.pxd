@@ -1,5 +1,6 @@
 cimport cython
 
+cdef str HTTP_1_0, HTTP_1_1
 
 @cython.final
 cdef class Limits:
@@ -20,7 +21,10 @@ cdef class Shared:
     cdef readonly str root_path
     cdef readonly bytes root_path_bytes
     # The parts of a response's head.
-    cdef readonly bytes date, server, extra_fields, default_fields
+    cdef bint _has_date
+    cdef list _date, _server, _fields
+    cdef readonly list default_fields
+    cdef readonly bytes default_block
     # WebSockets.
     cdef readonly bint websockets
     cdef readonly object zlib
@@ -29,5 +33,9 @@ cdef class Shared:
     cdef public Py_ssize_t total_requests
     cdef readonly long now
 
-    cpdef bytes fields_beside(self, bint own_date, bint own_server)
+    cpdef dict http10_scope(self, dict scope)
+    cpdef bytes block_beside(self, bint own_date, bint own_server)
     cpdef long deadline(self, long seconds) except -1
+
+
+cdef bytes _frame(list fields)

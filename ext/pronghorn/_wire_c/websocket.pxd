@@ -1,12 +1,11 @@
-from .channel cimport Channel
 from .deflate cimport Deflate
 from .exchange cimport Exchange, as_bytes
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
 from .request cimport Request
-from .response cimport Encoder, checked_fields
+from .response cimport checked_fields, new_encoder
 
-cdef int CONNECTING, DENYING, OPEN, CLOSING, CLOSED
+cdef int CONNECTING, DENYING, OPEN, FAILING, CLOSING, CLOSED
 cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT
 cdef int INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
 cdef Py_ssize_t WORTHWHILE
@@ -16,7 +15,6 @@ cdef class WebSocket(Exchange):
     cdef readonly dict scope
     cdef readonly Handshake handshake
     cdef Request _request
-    cdef Channel _channel
     cdef int _state
     # The response instead.
     cdef dict _denial
@@ -26,7 +24,7 @@ cdef class WebSocket(Exchange):
     cdef list _messages
     cdef Py_ssize_t _queued
     cdef bint _connected
-    cdef readonly bint held
+    cdef readonly bint is_held
     # Messages on their way to the client.
     cdef Deflate _deflate
     cdef bytes _pong_due
@@ -44,12 +42,13 @@ cdef class WebSocket(Exchange):
     cpdef feed(self, bytes data)
     cpdef end_input(self)
     cpdef restart(self)
-    cpdef check(self, long now)
-    cpdef went_writable(self)
+    cpdef on_tick(self, long now)
+    cpdef on_writable(self)
     cdef _read(self)
     cdef _queue(self, payload)
     cdef bint _is_full(self) except -1
     cdef dict _take_message(self)
+    cdef _hold(self)
     cdef _read_on(self)
     cdef _pong(self, bytes payload)
     cdef _send(self, dict message)
@@ -58,7 +57,9 @@ cdef class WebSocket(Exchange):
     cdef _begin_denial(self, dict message)
     cdef _go_on_denying(self, dict message)
     cdef _close_with(self, int code, str reason)
-    cdef _fail(self, int code, str reason)
+    cdef _to_failing(self, error)
+    cdef _fail(self, error)
+    cdef _close_at_once(self, int code, str reason)
     cdef _finish_closing(self)
     cdef _end(self, int code, str reason)
     cdef _keep_alive(self, long now)

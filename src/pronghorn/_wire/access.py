@@ -57,10 +57,17 @@ class AccessLines:
         self._after = log.after_request
         self.at_end = False
 
+    def log(self, request, status):
+        """`request` is answered with `status`."""
+        client = request.client_text
+        try:
+            self.add(client, request.scope, status, request)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # The application has spoilt its scope; another of the same request still says what was asked.
+            self.add(client, request.make_scope(), status, request)
+
     def add(self, client, scope, status, request):
-        """`request` from `client` (`host:port` or empty) is answered with `status`. Raises where `scope`, the
-        application's, was spoilt.
-        """
+        """Add a line about `request` from `client` (`host:port` or empty). Raises where `scope` was spoilt."""
         target = _target(scope)
         if not self._lines:
             if not self._log.batchable():

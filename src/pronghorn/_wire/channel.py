@@ -1,111 +1,96 @@
-"""What carries exchanges, and when what they have to say is written."""
+"""The interface between an exchange and the connection, or the stream of one, that carries it."""
 
-from .scan import monotonic
-
-# Seconds that a finished response waits for its neighbours when they take long.
-PATIENCE = 0.001
+from .outbox import Flushable
 
 
-class Channel:
-    """What carries exchanges: an HTTP/1.1 connection, or one day a stream of HTTP/2 (RFC 9113, RFC 8441).
+class Channel(Flushable):
+    """Carries exchanges: an HTTP/1.1 connection, or a stream of a protocol that multiplexes (RFC 9113, RFC 8441).
 
-    `out` takes framed bytes; `writable` is false above the transport's high-water mark.
+    `out` takes framed bytes, each time followed by `queued`.
     """
 
-    __slots__ = ("out", "writable")
+    __slots__ = ("_shared", "_write_waiters", "out")
 
-    def __init__(self):
-        self.out = []
-        self.writable = True
+    def __init__(self, shared, out):
+        self.out = out
+        self._shared = shared
+        # Futures of `send()` calls that wait for the client to read.
+        self._write_waiters = None
 
-    def sent(self, size):
-        """`size` bytes were added to `out`, or a head is waiting to be."""
+    # Output
+
+    def queued(self, size):
+        """`size` bytes were added to `out`; 0 where a response head waits to be framed."""
         raise NotImplementedError
 
-    def ended(self):
-        """The response is complete."""
+    def is_writable(self):
+        """Whether more output is welcome; if not, `wait_writable`."""
         raise NotImplementedError
 
-    def wanted(self):
-        """The application asks for more of the body."""
-        raise NotImplementedError
+    def wait_writable(self):
+        """A future that is done when more output is welcome; raises `ClientDisconnected` if the client leaves."""
+        future = self._shared.create_future()
+        if self._write_waiters is None:
+            self._write_waiters = []
+        self._write_waiters.append(future)
+        return future
 
-    def hold(self):
-        """The application has more than it takes: nothing more is to be read."""
-        raise NotImplementedError
+    def has_write_waiters(self):
+        """Whether a `send()` waits for the client to read."""
+        return self._write_waiters is not None
 
-    def accept(self, session, fields):
-        """Answer a WebSocket's handshake with `fields`; what comes from now on is the session's."""
-        raise NotImplementedError
-
-    def can_outlive(self):
-        """Whether the connection can be used again although part of the body was not read."""
-        raise NotImplementedError
-
-    def drained(self):
-        """A future that is done when the client has read enough; raises `ClientDisconnected` if it leaves."""
-        raise NotImplementedError
-
-    def release(self, error):
+    def wake_writers(self, error):
         """Let every `send()` that waits for the client go on, or fail with `error`."""
-        raise NotImplementedError
+        waiters = self._write_waiters
+        if waiters is not None:
+            self._write_waiters = None
+            for future in waiters:
+                if not future.done():
+                    if error is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(error)
 
     def send_file(self, request, message):
         """A coroutine that sends the file which a pathsend or zerocopysend message names."""
         raise NotImplementedError
 
-    def leave_outbox(self):
-        """The outbox has come to this channel: its output is to be written."""
+    # Input
+
+    def need_body(self):
+        """The application asks for more of the body."""
         raise NotImplementedError
 
-    def crash(self, error):
-        """`error` was raised by this channel where others are served too: report it, and end this one alone. Raises
-        nothing.
-        """
+    def pause_reading(self):
+        """Read no more until the application has taken what it has."""
         raise NotImplementedError
 
-    def cut(self, reason):
-        """The client was too slow, and is given up: say so."""
+    def skip_body(self, request):
+        """The response is about to end although part of the request's body was not read."""
         raise NotImplementedError
 
-    def answered(self, request, status):
-        """The response starts."""
+    # The course of an exchange
+
+    def response_started(self, request, status):
+        """The response's head is framed: no other response can take its place."""
         raise NotImplementedError
 
+    def exchange_ended(self):
+        """Everything that belongs to the exchange is framed."""
+        raise NotImplementedError
 
-class Outbox:
-    """The channels of one loop that have something to write, flushed once a turn: what belongs together leaves so."""
+    def accept(self, session, fields):
+        """Accept a WebSocket's handshake with `fields`; the session gets what comes from now on."""
+        raise NotImplementedError
 
-    __slots__ = ("_call_soon", "_channels", "_run", "_scheduled", "_since")
+    def fail(self, request, status):
+        """Answer `request` with `status` in the application's place, or break off a response that has begun."""
+        raise NotImplementedError
 
-    def __init__(self, call_soon):
-        self._call_soon = call_soon
-        self._channels = []
-        self._run = self.run
-        self._scheduled = False
-        self._since = 0.0
+    def abandon(self, request):
+        """End `request` without a response, or without the rest of one: its client has left."""
+        raise NotImplementedError
 
-    def add(self, channel):
-        """`channel` has output, or will have in a moment."""
-        if not self._scheduled:
-            self._scheduled = True
-            self._since = monotonic()
-            self._call_soon(self._run)
-        elif monotonic() - self._since > PATIENCE:
-            self._flush()
-        self._channels.append(channel)
-
-    def run(self):
-        """Flush every channel that has output."""
-        self._scheduled = False
-        self._flush()
-
-    def _flush(self):
-        channels = self._channels
-        self._channels = []
-        self._since = monotonic()
-        for channel in channels:
-            try:
-                channel.leave_outbox()
-            except Exception as error:
-                channel.crash(error)
+    def give_up(self, reason):
+        """Report that the client was too slow, before it is cut off."""
+        raise NotImplementedError

@@ -18,26 +18,54 @@ to be gone), `on_stalled(request)` (the client has ended its stream and the resp
 from pronghorn.errors import ClientDisconnected, ProtocolError
 
 from .body import Decoder
+from .channel import Channel
 from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
 from .handshake import read as read_handshake
 from .head import parse, preamble
-from .output import Output
-from .request import Request
-from .response import Encoder
-from .rules import CLOSED, CLOSING, CONTINUE, LINGERING, NO_BODY, OPEN, PHRASES
+from .request import new_request
+from .response import new_encoder
+from .rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
+from .writer import Writer
 
 # What is being read.
-HEAD = 0  # a request's head, or nothing yet
-BODY = 1  # the body of the request at hand
-BEHIND = 2  # nothing: the request is read, its response is due; what follows is kept
-NOTHING = 3  # the connection is to be closed: what comes is dropped
+IDLE = 0  # nothing has come of the next request
+HEAD = 1  # some of the next request has come: part of its head, or more that waits its turn
+BODY = 2  # the body of the request at hand
+RESPONDING = 3  # nothing: the request is read, its response is due; what follows it is kept
 FRAMES = 4  # a WebSocket's frames
+DISCARDING = 5  # nothing: the connection is to be closed, what comes is dropped
+
+# How the connection ends, in order.
+OPEN = 0
+FLUSHING = 1  # what is gathered is to be written, then the transport closes
+FLUSHING_TO_LINGER = 2  # what is gathered is to be written, then the connection lingers
+LINGERING = 3  # our half of the stream has ended; the client, which was still sending, has a moment to stop
+CLOSED = 4  # the transport was told to close, or is gone
+
+# Which deadline runs.
+NO_TIMER = 0
+FIRST_BYTE_TIMER = 1  # nothing has come at all
+KEEP_ALIVE_TIMER = 2  # nothing has come of the next request
+HEAD_TIMER = 3  # the head has begun
+BODY_TIMER = 4  # the body has stopped
+LINGER_TIMER = 5  # a client that lingers has stopped
+
+# The client whose request does not arrive is told so; one that has sent nothing is not.
+_TIMEOUTS = {
+    HEAD_TIMER: "timed out waiting for the head",
+    BODY_TIMER: "timed out waiting for the body",
+}
 
 
-class Connection(Output):
-    """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `check` looks at it."""
+class Connection(Channel):
+    """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `on_tick` acts on it.
+
+    Reading: IDLE <-> HEAD, HEAD -> BODY or RESPONDING, BODY -> RESPONDING, RESPONDING -> IDLE or HEAD (`_next`) or
+    FRAMES (`accept`), any -> DISCARDING (`_close`, `end_input`). Its end goes one way through the states above, by
+    `_close`, `_finish`, `_stop_lingering` and `_shut`; `lose` leads to CLOSED from anywhere.
+    """
 
     __slots__ = (
         "_advancing",
@@ -46,58 +74,70 @@ class Connection(Output):
         "_decoder",
         "_deferred",
         "_discarded",
-        "_forgiven",
-        "_fresh",
+        "_end",
+        "_in_outbox",
         "_input_ended",
         "_linger_by",
-        "_lingers",
+        "_outbox",
+        "_owner",
         "_paused",
         "_position",
         "_proxies",
-        "_reading",
+        "_requests",
         "_resume_at",
         "_scope",
         "_session",
-        "client_text",
+        "_skipped_crlf",
+        "_stalled_last_tick",
+        "_timer",
         "deadline",
         "peer_text",
+        "reading",
+        "request",
+        "writer",
     )
 
     def __init__(self, owner, transport, outbox, shared, client, server, fd=-1, joins=False):
-        Output.__init__(self, owner, transport, outbox, shared, fd, joins)
+        self.writer = Writer(owner, transport, shared, fd, joins)
+        Channel.__init__(self, shared, self.writer.out)
+        self.peer_text = "%s:%d" % client if client else ""
+        self.request = None
         self.deadline = 0
-        # The client differs from the peer where that is a trusted proxy.
-        self.client_text = self.peer_text = "%s:%d" % client if client else ""
+        self._owner = owner
+        self._outbox = outbox
+        self._in_outbox = False
         self._scope = shared.connection_scope(client, server)
         proxies = shared.proxies
         self._proxies = proxies if proxies is not None and proxies.trusts_peer(client, server) else None
         self._buffer = b""
         self._position = 0
         self._resume_at = 0
-        self._reading = HEAD
+        self.reading = IDLE
+        self._end = OPEN
+        self._timer = NO_TIMER
         self._decoder = None
         self._session = None
+        self._requests = 0
         self._discarded = 0
+        self._linger_by = 0
         self._advancing = False
         self._continue_due = False
         self._deferred = False
-        self._forgiven = False
-        self._fresh = True
         self._input_ended = False
-        self._linger_by = 0
-        self._lingers = False
         self._paused = False
-        self._set_deadline(shared.limits.first_byte)
+        self._skipped_crlf = False
+        self._stalled_last_tick = False
+        self._arm(FIRST_BYTE_TIMER, shared.limits.first_byte)
 
     # Input
 
     def receive(self, data):
         """Bytes have come."""
-        if self._reading == FRAMES:
+        if self.reading == FRAMES:
             self._session.feed(data)
             return
-        if self._reading == NOTHING:
-            if self._life == LINGERING:
+        if self.reading == DISCARDING:
+            if self._end == LINGERING:
                 self._linger_on(len(data))
             return
         if self._position < len(self._buffer):
@@ -105,11 +145,13 @@ class Connection(Output):
         self._buffer = data
         self._resume_at -= self._position
         self._position = 0
-        if self._reading == BODY:
-            self._set_deadline(self._shared.limits.body)
+        if self.reading == IDLE:
+            self.reading = HEAD
+        elif self.reading == BODY:
+            self._arm(BODY_TIMER, self._shared.limits.body)
         if not self._advancing:
             self._advance()
-        if self._reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
+        if self.reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
             self._pause()
 
     def end_input(self):
@@ -120,80 +162,123 @@ class Connection(Output):
         """
         self._input_ended = True
         request = self.request
-        if self._life != OPEN:
+        if self._end != OPEN:
             self._stop_lingering()
             return
         if self._session is not None:
             self._session.end_input()
             self._close()
             return
-        if self.has_begun() and (self._deferred or not self.writable):
+        if self.reading == HEAD and (self._deferred or not self.is_writable()):
             return
         if request is None or request.is_complete():
             self._close()
             return
-        if self._reading == BODY:
-            self._reading = NOTHING
-            self._decoder = None
-            self.deadline = 0
+        if self.reading == BODY:
+            self._discard_input()
         request.disconnect()
 
     def lose(self):
         """The connection is gone."""
-        self._reading = NOTHING
-        self._life = CLOSED
+        self._discard_input()
+        self._end = CLOSED
         self._buffer = b""
-        self.deadline = 0
-        self.write_deadline = 0
-        self.out = []
         request = self.request
         if request is not None:
-            if self._shared.logs_at_end and request.is_streaming() and not request.is_refusable():
-                self._log(request, request.encoder.status)
+            if request.is_streaming() and not request.is_refusable():
+                self._finished(request, request.encoder.status)
             request.lose()
             self.request = None
         if self._session is not None:
             self._session.end_input()
-        self.release(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
+        self.wake_writers(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
+        self.writer.lose()
         self._owner = None
-        self._transport = None
 
     def proceed(self):
-        """Go on with what was read before: the next turn has come."""
+        """Go on with what was read before: the next iteration has come."""
         self._deferred = False
-        if not self._advancing and self._life == OPEN:
+        if not self._advancing and self._end == OPEN:
             self._advance()
             self._resume_if_room()
 
-    def went_writable(self):
-        if self._session is not None:
-            self._session.went_writable()
-        elif self._reading == HEAD and not self._advancing:
-            self._wait_for_request()
-            self._advance()
-            self._resume_if_room()
+    def pause_writing(self):
+        """The transport is above its high-water mark."""
+        self.writer.pause()
+
+    def resume_writing(self):
+        """The transport is below its low-water mark."""
+        if self._end == OPEN:
+            self.writer.deadline = 0
+        if self.writer.resume():
+            self._on_writable()
+
+    # Output
+
+    def queued(self, size):
+        self._stalled_last_tick = False
+        if not self._in_outbox:
+            self._in_outbox = True
+            self._outbox.add(self)
+        self.writer.queued(size)
+
+    def is_writable(self):
+        return self.writer.is_ready()
+
+    def flush(self):
+        """Write what is queued; a head that waits for its body waits no longer."""
+        request = self.request
+        if request is not None:
+            size = request.frame_head()
+            if size:
+                self.writer.queued(size)
+        self.writer.flush()
+        if self._end == FLUSHING or self._end == FLUSHING_TO_LINGER:
+            self._finish()
+
+    def leave_outbox(self):
+        self._in_outbox = False
+        self.flush()
+        if self.writer.end_iteration():
+            self._on_writable()
+
+    def send_file(self, request, message):
+        return self._owner.send_file(request, message)
+
+    def give_up(self, reason):
+        if self._owner is not None:
+            self._owner.on_cut(reason)
+
+    def crash(self, error):
+        if self._owner is not None:
+            self._owner.on_crash(error)
 
     # What an exchange needs
 
-    def wanted(self):
+    def need_body(self):
         # Not behind a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
         if self._continue_due and not self.request.is_started():
             self._continue_due = False
-            self._set_deadline(self._shared.limits.body)
+            self._arm(BODY_TIMER, self._shared.limits.body)
             self.out.append(CONTINUE)
-            self.sent(len(CONTINUE))
+            self.queued(len(CONTINUE))
         self._resume_if_room()
 
-    def hold(self):
+    def pause_reading(self):
         self._pause()
+
+    def skip_body(self, request):
+        # Bytes that are never read would be taken for the next request; a few are read for its sake.
+        if self._decoder is None or self._continue_due or self._decoder.remaining > self._shared.limits.discard:
+            self._encoder(request).keep_alive = False
 
     def accept(self, session, fields):
         answer = switch(self._shared, session.handshake.key, fields)
         self.out.append(answer)
-        self.sent(len(answer))
+        self.queued(len(answer))
         self.request = None
         self._scope = None
-        self._reading = FRAMES
+        self.reading = FRAMES
         self._owner.on_accepted(session)
         early = self._buffer[self._position :]
         self._forget_read()
@@ -201,29 +286,19 @@ class Connection(Output):
             session.feed(early)
         self._resume_if_room()
 
-    def can_outlive(self):
-        if self._decoder is None or self._continue_due:
-            return False
-        return self._decoder.remaining <= self._shared.limits.discard
-
-    def send_file(self, request, message):
-        return self._owner.send_file(request, message)
-
-    def answered(self, request, status):
+    def response_started(self, request, status):
         if self._session is not None:
             self._owner.on_denied(self._session, status)
-        elif self._shared.access_log is not None and not self._shared.logs_at_end:
+        elif not self._shared.logs_at_end:
             self._log(request, status)
 
-    def ended(self):
-        """The one place that decides whether the connection is used again."""
+    def exchange_ended(self):
         request = self.request
-        if self._shared.logs_at_end and self._session is None:
-            self._log(request, request.encoder.status)
-        # A stop of the server does not end it here: a client whose answer has not announced the end may be sending.
-        if self._session is not None or not request.encoder.keep_alive or self._reading == NOTHING:
+        if request is not None:
+            self._finished(request, request.encoder.status)
+        if not self._may_reuse(request):
             self._close()
-        elif self._reading == BEHIND:
+        elif self.reading == RESPONDING:
             self._next()
         else:
             self._discarded = 0
@@ -231,46 +306,33 @@ class Connection(Output):
 
     # Life
 
-    def check(self, now):
+    def on_tick(self, now):
         """Act on deadlines that have passed; to be called once a second."""
         if self.deadline and now >= self.deadline:
-            self.deadline = 0
             self._expire()
-        self.check_unread(now)
+        if self.writer.is_overdue(now):
+            self._cut_off()
         if self._session is not None:
-            self._session.check(now)
-        # Bytes that nobody reads hide the end of the stream.
-        left = self._input_ended or (self._paused and self._owner.has_left())
-        if left and self._reading == BEHIND:
-            self.request.disconnect()
-            if self._session is not None:
-                self._session.end_input()
-        if left and self.is_stalled():
-            if self._quiet:
-                self.request.lose()
-                self._owner.on_stalled(self.request)
-            self._quiet = True
+            self._session.on_tick(now)
+        # While reading is paused the end of the stream is not seen.
+        if self._input_ended or (self._paused and self._owner.has_left()):
+            self._notice_departure()
 
-    def fail(self, status):
-        """The application has not answered: do it in its stead, or break off a response that has begun."""
-        request = self.request
-        if request is None or self._owner is None:
+    def fail(self, request, status):
+        if request is not self.request or self._owner is None:
             return
         if request.is_refusable():
-            self.answered(request, status)
+            self.response_started(request, status)
             self._answer(status)
-            if self._shared.logs_at_end and self._session is None:
-                self._log(request, status)
+            self._finished(request, status)
         else:
             self._break_off()
 
-    def abandon(self):
-        """The application has ended without a response because its client has left: nobody waits for one."""
-        request = self.request
-        if request is None or self._life != OPEN:
+    def abandon(self, request):
+        if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
-            request.replace(Encoder(self._shared, request.head.method, True, False))
+            request.replace(new_encoder(self._shared, request.head.method, True, False))
             self._close()
         else:
             self._break_off()
@@ -282,20 +344,17 @@ class Connection(Output):
         elif self.request is not None:
             if self.request.is_streaming():
                 self.request.disconnect()
-        elif self._life == OPEN and not self.has_begun():
+        elif self._end == OPEN and self.reading == IDLE:
             self._close()
 
-    def exchange(self):
-        """The request or WebSocket at hand, or None."""
-        return self.request if self._session is None else self._session
+    def exchanges(self):
+        """The requests and WebSockets under way."""
+        exchange = self.request if self._session is None else self._session
+        return [] if exchange is None else [exchange]
 
     def is_idle(self):
         """Whether no request is under way; the head of one may have begun to arrive."""
         return self.request is None and self._session is None
-
-    def has_begun(self):
-        """Whether some of the next request has arrived: part of its head, or all of it, waiting for the next turn."""
-        return self._reading == HEAD and self._position < len(self._buffer)
 
     # Private
 
@@ -305,8 +364,8 @@ class Connection(Output):
         served = 0
         try:
             while self._position < len(self._buffer):
-                if self._reading == HEAD:
-                    if not self.writable:
+                if self.reading == HEAD:
+                    if not self.writer.is_ready():
                         break  # answers that nobody reads
                     if served == self._shared.limits.pipelined:
                         self._defer()
@@ -314,7 +373,7 @@ class Connection(Output):
                     if not self._read_head():
                         break
                     served += 1
-                elif self._reading == BODY:
+                elif self.reading == BODY:
                     if not self._read_body():
                         break
                 else:
@@ -322,9 +381,9 @@ class Connection(Output):
         except ProtocolError as error:
             self._refuse(error)
         self._advancing = False
-        if self._position >= len(self._buffer) or self._reading == NOTHING:
+        if self._position >= len(self._buffer) or self.reading == DISCARDING:
             self._forget_read()
-        if self._input_ended and self._reading == HEAD and not self._deferred and self.writable:
+        if self._input_ended and self.reading <= HEAD and not self._deferred and self.is_writable():
             self._close()
 
     def _forget_read(self):
@@ -338,18 +397,19 @@ class Connection(Output):
         start = self._position
         if buffer[start] == 13:
             # One empty line before a request is forgiven (RFC 9112 section 2.2).
-            if self._forgiven:
+            if self._skipped_crlf:
                 raise ProtocolError(400, "malformed method")
             if start + 2 > len(buffer):
-                self._wait_for_request()
+                self._expect_request()
                 return False
             if buffer[start + 1] != 10:
                 raise ProtocolError(400, "bare CR before the request")
-            self._forgiven = True
+            self._skipped_crlf = True
             self._position = start = start + 2
             self._resume_at = start
             if start == len(buffer):
-                self._wait_for_request()
+                self.reading = IDLE
+                self._expect_request()
                 return False
             if buffer[start] == 13:
                 raise ProtocolError(400, "malformed method")
@@ -357,7 +417,7 @@ class Connection(Output):
         if end < 0 or end - start > limits.head_size:
             self._wait_for_head(end, start)
             return False
-        self._forgiven = False
+        self._skipped_crlf = False
         head = self._parse(buffer, start, end)
         self._position = end
         self._resume_at = end
@@ -368,16 +428,11 @@ class Connection(Output):
         """The one step that another head parser takes over."""
         return parse(buffer, start, end, self._shared.limits)
 
-    def _wait_for_request(self):
-        """Nothing has come of the next request."""
-        if not self.deadline and self.writable:
-            self._set_deadline(self._shared.limits.keep_alive)
-
     def _wait_for_head(self, end, start):
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
         buffer = self._buffer
         limits = self._shared.limits
-        error = preamble(buffer, start) if self._fresh else None
+        error = preamble(buffer, start) if not self._requests else None
         if error is not None:
             raise error
         if end == -2:
@@ -395,59 +450,56 @@ class Connection(Output):
             self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
             raise ProtocolError(400, "bare CR in a head")
         if self._resume_at <= start:
-            self._set_deadline(limits.head)
+            self._arm(HEAD_TIMER, limits.head)
         self._resume_at = len(buffer)
 
     def _open(self, head):
         """Start an exchange with `head`."""
         shared = self._shared
         shared.total_requests += 1
-        self.deadline = 0
-        self._fresh = False
-        scope = self._scope if self._proxies is None else self._behind_proxy(head)
+        self._requests += 1
+        self._disarm()
+        is_http11 = head.version == HTTP_1_1
+        scope = self._scope if is_http11 else shared.http10_scope(self._scope)
+        client_text = self.peer_text
+        if self._proxies is not None:
+            origin = self._proxies.origin(head.headers)
+            if origin is not None:
+                scope = origin.scope(head, scope)
+                if origin.client is not None:
+                    client_text = "%s:%d" % origin.client
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
-            self._open_websocket(head, scope)
+            self._open_websocket(head, scope, client_text)
             return
-        encoder = Encoder(shared, head.method, head.http11, head.keep_alive and shared.limits.keep_alive > 0)
-        request = Request(head, encoder, self, shared, scope)
+        encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive > 0)
+        has_body = head.framing != NO_BODY
+        request = new_request(head, has_body, encoder, self, shared, scope, client_text)
         self.request = request
         if shared.logs_at_end:
             request.began = monotonic()
-        if head.framing == NO_BODY:
-            request.body_done = True
-            self._reading = BEHIND
+        if not has_body:
+            self.reading = RESPONDING
         else:
-            self._reading = BODY  # also of one that is refused for its length
+            self.reading = BODY  # also of one that is refused for its length
             self._decoder = Decoder(head.framing, head.length, shared.limits)
             self._continue_due = head.expects_continue
             if self._position < len(self._buffer) or self._decoder.done:
                 self._read_body()
-            if self._reading == BODY and not self._continue_due:
-                self._set_deadline(shared.limits.body)
+            if self.reading == BODY and not self._continue_due:
+                self._arm(BODY_TIMER, shared.limits.body)
         if self._input_ended:
             request.disconnect()
         if head.upgrade is not None:
             self._owner.on_upgrade(request)
         self._owner.on_request(request)
 
-    def _behind_proxy(self, head):
-        """The connection's scope for `head`, which a trusted proxy has sent."""
-        self.client_text = self.peer_text
-        scope = self._scope
-        origin = self._proxies.origin(head.headers)
-        if origin is not None:
-            scope = origin.scope(head, scope)
-            if origin.client is not None:
-                self.client_text = "%s:%d" % origin.client
-        return scope
-
-    def _open_websocket(self, head, scope):
+    def _open_websocket(self, head, scope, client_text):
         """Start a session with the handshake in `head`. A denial ends the connection: frames may be on their way."""
         shared = self._shared
         handshake = read_handshake(head, shared.zlib)
-        self.request = request = Request(head, Encoder(shared, head.method, True, False), self, shared, scope)
-        request.body_done = True
-        self._reading = BEHIND
+        encoder = new_encoder(shared, head.method, True, False)
+        self.request = request = new_request(head, False, encoder, self, shared, scope, client_text)
+        self.reading = RESPONDING
         self._session = WebSocket(handshake, request, self, shared)
         self._owner.on_websocket(self._session)
 
@@ -473,8 +525,8 @@ class Connection(Output):
         if not decoder.done:
             return False
         self._decoder = None
-        self._reading = BEHIND
-        self.deadline = 0
+        self.reading = RESPONDING
+        self._disarm()
         request.finish_body()
         if request.is_complete():
             self._next()
@@ -483,30 +535,51 @@ class Connection(Output):
     def _next(self):
         """Request and response are complete: the next may come."""
         self.request = None
-        self._reading = HEAD
         if self._position < len(self._buffer):
+            self.reading = HEAD
             if not self._advancing:
                 self._defer()
-        elif self._input_ended:
-            self._close()
         else:
-            self._wait_for_request()
-            self._resume_if_room()
+            self.reading = IDLE
+            if self._input_ended:
+                self._close()
+            else:
+                self._expect_request()
+                self._resume_if_room()
+
+    def _expect_request(self):
+        """Let the next request come in time; a client that has answers to read has more important things to do."""
+        if self._timer == NO_TIMER and self.writer.is_ready():
+            self._arm(KEEP_ALIVE_TIMER, self._shared.limits.keep_alive)
+
+    def _may_reuse(self, request):
+        """Whether another request may follow `request`, whose response is complete: the one place that decides it.
+
+        A stop of the server is no reason by itself: a client whose response has not announced the end may be sending.
+        """
+        return self._session is None and self.reading != DISCARDING and self._encoder(request).keep_alive
+
+    def _encoder(self, request):
+        """The response's framing, as the one that this connection has chosen."""
+        return request.encoder
+
+    def _finished(self, request, status):
+        """The exchange is over, and `status` was its response's: the one event for whoever logs or counts exchanges."""
+        if self._session is None and self._shared.logs_at_end:
+            self._log(request, status)
 
     def _log(self, request, status):
-        log = self._shared.access_log
+        lines = self._shared.access_log
+        if lines is None:
+            return
         try:
-            try:
-                log.add(self.client_text, request.scope, status, request)
-            except (AttributeError, LookupError, TypeError, ValueError):
-                # The application has spoilt its scope; what it was given still tells what was asked.
-                log.add(self.client_text, request.make_scope(self._scope), status, request)
+            lines.log(request, status)
         except Exception as error:  # a filter of the user's, which has nothing to do with the response
             self._owner.on_log_failed(error)
 
     def _refuse(self, error):
         """Answer a request that cannot be understood; nothing behind it can be either."""
-        if self._fresh:
+        if not self._requests:
             error = preamble(self._buffer, self._position) or error
         self._owner.on_refused(error)
         request = self.request
@@ -520,9 +593,9 @@ class Connection(Output):
 
     def _break_off(self):
         """Leave a response without its end; where only the stream's end would mark that, by a reset."""
-        encoder = self.request.encoder
+        encoder = self._encoder(self.request)
         self.flush()
-        if self._life == CLOSED:
+        if self._end == CLOSED:
             return
         if encoder.ends_with_connection():
             self._owner.abort()
@@ -540,46 +613,47 @@ class Connection(Output):
             fields += UPGRADE_REQUIRED
         request = self.request
         method = "GET" if request is None else request.head.method
-        encoder = Encoder(self._shared, method, True, False)
+        encoder = new_encoder(self._shared, method, True, False)
         encoder.start(status, fields, False)
         if request is not None:
             request.replace(encoder)
-        self.sent(encoder.body(text, False, self.out))
+        self.queued(encoder.body(text, False, self.out))
         self._close()
 
     def _close(self):
-        """Close once everything gathered is written, and read no more."""
-        if self._life != OPEN:
+        """Close once everything queued is written, and read no more."""
+        if self._end != OPEN:
             return
-        self._lingers = not self._input_ended and (
-            self._reading == BODY
+        # The client is still sending: its answer would be destroyed by a reset (RFC 9112 section 9.6).
+        lingers = not self._input_ended and (
+            self.reading == BODY
             or self._position < len(self._buffer)
-            or (self._reading == FRAMES and not self._session.client_closed)
+            or (self.reading == FRAMES and not self._session.client_closed)
         )
-        self._life = CLOSING
-        self._reading = NOTHING
-        self._decoder = None
-        self.deadline = 0
+        self._end = FLUSHING_TO_LINGER if lingers else FLUSHING
+        self._discard_input()
         self._resume_if_room()
-        self.sent(0)
+        self.queued(0)
 
-    def finish(self):
-        """Everything is handed to the transport: end the stream.
+    def _discard_input(self):
+        self.reading = DISCARDING
+        self._decoder = None
+        self._disarm()
 
-        A client that is still sending would have its answer destroyed by a reset, so it gets a moment to stop
-        (RFC 9112 section 9.6).
-        """
-        if self._lingers:
-            self._life = LINGERING
-            self.watch_unread()
-            self._discarded = 0
-            limits = self._shared.limits
-            # Unlike an upload, a WebSocket has no long message that the client must finish first.
-            self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
-            self._set_deadline(limits.linger)
-            self._owner.finish_writing()
-        else:
+    def _finish(self):
+        """Everything is handed to the transport: end the stream, and linger if need be."""
+        if self._end == FLUSHING:
             self._shut()
+            return
+        self._end = LINGERING
+        self.writer.end()
+        self.writer.expect_reading()
+        self._discarded = 0
+        limits = self._shared.limits
+        # Unlike an upload, a WebSocket has no long message that the client must finish first.
+        self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
+        self._arm(LINGER_TIMER, limits.linger)
+        self._owner.finish_writing()
 
     def _linger_on(self, size):
         """A refused client goes on sending: the answer may not have reached it yet."""
@@ -588,32 +662,77 @@ class Connection(Output):
         if self._discarded > limits.linger_size:
             self._stop_lingering()
         else:
-            self._set_deadline(limits.linger)
+            self._arm(LINGER_TIMER, limits.linger)
             if self.deadline > self._linger_by:
                 self.deadline = self._linger_by
 
     def _stop_lingering(self):
         """Nothing more can come."""
-        self._lingers = False
-        if self._life == LINGERING:
+        if self._end == FLUSHING_TO_LINGER:
+            self._end = FLUSHING
+        elif self._end == LINGERING:
             self._shut()
 
     def _shut(self):
         """Have the transport close. It may call back before it returns."""
-        self._life = CLOSED
-        self.deadline = 0
-        self.watch_unread()
+        self._end = CLOSED
+        self._disarm()
+        self.writer.end()
+        self.writer.expect_reading()
         self._owner.close()
+
+    def _arm(self, timer, seconds):
+        """Let `timer` run for `seconds`, 0 for ever, in place of the one that runs."""
+        self.deadline = self._shared.deadline(seconds)
+        self._timer = timer if self.deadline else NO_TIMER
+
+    def _disarm(self):
+        self.deadline = 0
+        self._timer = NO_TIMER
 
     def _expire(self):
         """The client was too slow."""
-        if self._life == LINGERING:
+        timer = self._timer
+        self._disarm()
+        if timer == LINGER_TIMER:
             self._stop_lingering()
-        elif self._reading == HEAD and self._resume_at <= self._position:
-            self._shut()
+        elif timer in _TIMEOUTS:
+            self._refuse(ProtocolError(408, _TIMEOUTS[timer]))
         else:
-            what = "body" if self._reading == BODY else "head"
-            self._refuse(ProtocolError(408, "timed out waiting for the " + what))
+            self._close()
+
+    def _cut_off(self):
+        """The client has not read anything in time. One that has everything is not to blame while it may send."""
+        unread = self._owner.unread()
+        if not unread and self._end != CLOSED:
+            self.writer.expect_reading()
+            return
+        self.writer.deadline = 0
+        if unread:
+            self.give_up("it has read nothing for %d s" % self._shared.limits.write)
+        self._owner.abort()
+
+    def _notice_departure(self):
+        """The client has ended its stream: tell applications that wait, and end a response that does not go on."""
+        request = self.request
+        if self.reading == RESPONDING:
+            request.disconnect()
+            if self._session is not None:
+                self._session.end_input()
+        if request is not None and request.is_stalled():
+            if self._stalled_last_tick:
+                request.lose()
+                self._owner.on_stalled(request)
+            self._stalled_last_tick = True
+
+    def _on_writable(self):
+        self.wake_writers(None)
+        if self._session is not None:
+            self._session.on_writable()
+        elif self.reading <= HEAD and not self._advancing:
+            self._expect_request()
+            self._advance()
+            self._resume_if_room()
 
     def _defer(self):
         if not self._deferred:
@@ -624,34 +743,31 @@ class Connection(Output):
         if not self._paused and not self._input_ended:
             self._paused = True
             self._owner.pause()
-            if self._reading == BODY:
-                self.deadline = 0
+            if self.reading == BODY:
+                self._disarm()
 
     def _resume_if_room(self):
         """Read on when what is kept is within its bound."""
         if not self._paused or self._owner is None:
             return
         limit = self._shared.limits.body_buffer
-        if self._reading == FRAMES:
-            if self._session.held:
+        if self.reading == FRAMES:
+            if self._session.is_held:
                 return
-        elif self._reading == BODY:
+        elif self.reading == BODY:
             if self.request.buffered > limit:
                 return
-            self._set_deadline(self._shared.limits.body)
-        elif self._reading != NOTHING and len(self._buffer) - self._position > limit:
+            self._arm(BODY_TIMER, self._shared.limits.body)
+        elif self.reading != DISCARDING and len(self._buffer) - self._position > limit:
             return
         self._paused = False
         self._owner.resume()
 
-    def _set_deadline(self, seconds):
-        self.deadline = self._shared.deadline(seconds)
-
 
 def sweep(connections, now):
-    """Let each of `connections` look at its deadlines."""
+    """Let each of `connections` act on its deadlines."""
     for connection in connections:
         try:
-            connection.check(now)
+            connection.on_tick(now)
         except Exception as error:
             connection.crash(error)

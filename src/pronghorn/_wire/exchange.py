@@ -117,14 +117,16 @@ def _step(exchange, message):
 class Exchange:
     """One call of an application, with messages both ways. Knows the network only through its channel.
 
-    `task` is the application's, None once it has returned at once.
+    `task` is the application's, None where it has returned at once. `client_text` names the client in the log.
     """
 
-    __slots__ = ("_arrival", "_others", "_shared", "task")
+    __slots__ = ("_arrival", "_channel", "_others", "_shared", "client_text", "task")
 
-    def begin(self, shared):
-        """What an `__init__` does first; a method, because that is called without going through Python."""
+    def begin(self, shared, channel, client_text):
+        """Initialise what all exchanges have. Not `super().__init__`, which Cython would call through Python."""
         self._shared = shared
+        self._channel = channel
+        self.client_text = client_text
         self.task = None
         # The future of a pending `receive()`; there are hardly ever others.
         self._arrival = None
@@ -150,8 +152,28 @@ class Exchange:
         """
         raise NotImplementedError
 
+    def fail(self, status):
+        """The application has failed: answer with `status` in its place, or break off what it has begun."""
+        raise NotImplementedError
+
+    def crash(self, error):
+        """Something else has raised `error`: report it, and end this exchange's connection alone. Raises nothing."""
+        self._channel.crash(error)
+
+    def is_stalled(self):
+        """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
+        return False
+
+    def is_told(self):
+        """Whether a `send()` has said that the client is gone."""
+        return False
+
+    def outlives_client(self):
+        """Whether the application may go on sending although the client is gone."""
+        return False
+
     def is_waiting(self):
-        """Whether somebody is in `receive()`."""
+        """Whether the application is in `receive()`."""
         return self._arrival is not None and not (self._arrival.done() and self._others is None)
 
     def wake(self):

@@ -107,7 +107,7 @@ def switch(shared, key, fields):
     lines = [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
         b"Sec-WebSocket-Accept: %b\r\n" % accept_key(key),
-        shared.fields_beside(b"date" in names, b"server" in names),
+        shared.block_beside(b"date" in names, b"server" in names),
     ]
     for name, (_, value) in zip(names, fields, strict=True):
         lines.append(b"%b: %b\r\n" % (_SPELLING.get(name, name), value))

@@ -8,7 +8,7 @@ import re
 
 from pronghorn.errors import ProtocolError
 
-from .rules import CHUNKED, LENGTH, NO_BODY
+from .rules import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
@@ -34,15 +34,14 @@ class Head:
 
     `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of
     (lower-case name, value) in order, `framing` one of `rules.NO_BODY`, `LENGTH` and `CHUNKED`, `length` the declared
-    length (0 unless LENGTH). `upgrade` is the Upgrade field's value where `Connection` names it, else None.
+    length (0 unless LENGTH). `version` is "1.0" or "1.1". `upgrade` is the Upgrade field's value where `Connection`
+    names it, else None.
     """
 
     __slots__ = (
-        "accepts_trailers",
         "expects_continue",
         "framing",
         "headers",
-        "http11",
         "keep_alive",
         "length",
         "method",
@@ -50,18 +49,22 @@ class Head:
         "query",
         "raw_path",
         "upgrade",
+        "version",
     )
 
-    def __init__(self, method, http11, headers):
-        self.method = method
-        self.http11 = http11
-        self.headers = headers
-        self.keep_alive = http11
-        self.framing = NO_BODY
-        self.length = 0
-        self.upgrade = None
-        self.expects_continue = False
-        self.accepts_trailers = False
+
+def new_head(method, version, headers):
+    """A head on which nothing is decided."""
+    head = Head.__new__(Head)  # not by calling the class, which costs more
+    head.method = method
+    head.version = version
+    head.headers = headers
+    head.keep_alive = version == HTTP_1_1
+    head.framing = NO_BODY
+    head.length = 0
+    head.upgrade = None
+    head.expects_continue = False
+    return head
 
 
 def parse(data, start, end, limits):
@@ -85,7 +88,7 @@ def parse(data, start, end, limits):
     headers = split_fields(data, fields, end - 2)
     if headers is None:
         raise ProtocolError(400, _malformed_field(data[fields : end - 2]))
-    head = Head(data[start:space].decode("ascii"), minor == 49, headers)
+    head = new_head(data[start:space].decode("ascii"), HTTP_1_1 if minor == 49 else HTTP_1_0, headers)
     accept(head, data, target, target_end, limits)
     return head
 
@@ -93,6 +96,7 @@ def parse(data, start, end, limits):
 def accept(head, data, target, target_end, limits):
     """Make every decision on `head`, whose target is `data[target:target_end]`, all visible ASCII."""
     headers = head.headers
+    is_http11 = head.version == HTTP_1_1
     if len(headers) > limits.head_fields:
         raise ProtocolError(431, "too many header fields")
     host = None
@@ -120,12 +124,10 @@ def accept(head, data, target, target_end, limits):
                     raise ProtocolError(400, "more than one body length")
                 coding = value
         elif size == 6:
-            if name == b"expect" and head.http11 and value.lower() == b"100-continue":
+            if name == b"expect" and is_http11 and value.lower() == b"100-continue":
                 head.expects_continue = True
-        elif size == 2 and name == b"te":
-            head.accepts_trailers = b"trailers" in members(value.lower())
     if host is None:
-        if head.http11:
+        if is_http11:
             raise ProtocolError(400, "no Host")
     elif not is_host(host):
         raise ProtocolError(400, "malformed Host")
@@ -208,8 +210,9 @@ def _read_connection(head, value):
         head.keep_alive = True
         return
     options = members(value.lower())
-    head.keep_alive = b"close" not in options and (head.http11 or b"keep-alive" in options)
-    if head.http11 and b"upgrade" in options:
+    is_http11 = head.version == HTTP_1_1
+    head.keep_alive = b"close" not in options and (is_http11 or b"keep-alive" in options)
+    if is_http11 and b"upgrade" in options:
         upgrades = [value for name, value in head.headers if name == b"upgrade"]
         head.upgrade = b", ".join(upgrades) if upgrades else None
 
@@ -224,7 +227,7 @@ def _read_framing(head, length, coding):
         return
     if length is not None:
         raise ProtocolError(400, "more than one body length")
-    if not head.http11:
+    if head.version != HTTP_1_1:
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
     codings = members(coding.lower())
     if not codings or codings[-1] != b"chunked" or b"chunked" in codings[:-1]:

@@ -4,60 +4,55 @@ from pronghorn.errors import ClientDisconnected
 
 from .exchange import Exchange, Turn, as_bytes
 
-# How far the response is.
-WAITING = 0  # nothing said
-STARTED = 1  # the head is known, the body is being sent
-SENDING_FILE = 2  # a file is on its way, nothing may come between
-TRAILERS = 3  # the body is complete, trailers are due
-COMPLETE = 4
+# How far the response is, in order.
+WAITING = 0  # the application has not started it
+STARTED = 1  # its head is known and not yet framed: another response can still take its place
+STREAMING = 2  # its head is framed, its body is being sent
+SENDING_FILE = 3  # a file is being sent, nothing may come between
+TRAILERS = 4  # its body is complete, trailers are due
+COMPLETE = 5
+
+# How far the request's body is, in order.
+ARRIVING = 0
+ARRIVED = 1
+TAKEN = 2  # by the application
+
+# How far the client is, in order.
+PRESENT = 0
+HALF_CLOSED = 1  # it sends no more: gone, or waiting for its response
+LOST = 2
+
+# What has told the application that its client has left.
+UNTOLD = 0
+BY_RECEIVE = 1
+BY_SEND = 2
 
 # A part of a body from this size on is given as it is: to join it with the next costs more than another message.
 LARGE_PART = 32768
 
 
 class Request(Exchange):
-    """An HTTP exchange. Knows framing only through its `Encoder`, the network only through its `Channel`."""
+    """An HTTP exchange. Knows framing only through its `Encoder`, the network only through its `Channel`.
+
+    The response goes from WAITING by 'http.response.start' to STARTED, by the first framed byte to STREAMING, through
+    SENDING_FILE and back, and by way of TRAILERS, if it has any, to COMPLETE. `replace` leads to COMPLETE from WAITING
+    and STARTED.
+    """
 
     __slots__ = (
-        "_announced",
-        "_channel",
-        "_disconnected",
-        "_heard",
-        "_lost",
+        "_body",
+        "_client",
         "_parts",
         "_phase",
-        "_taken",
-        "_told",
+        "_scope_template",
+        "_told_by",
         "_trailers",
-        "_with_trailers",
         "began",
-        "body_done",
         "buffered",
         "encoder",
         "head",
         "scope",
     )
-
-    def __init__(self, head, encoder, channel, shared, scope):
-        self.begin(shared)
-        self._channel = channel
-        self._parts = None
-        self._announced = False
-        self._trailers = None
-        self._phase = WAITING
-        self._taken = False
-        self._disconnected = False
-        self._heard = False
-        self._lost = False
-        self._told = False
-        self._with_trailers = False
-        # When its head was read, where the access log asks.
-        self.began = 0.0
-        self.body_done = False
-        self.buffered = 0
-        self.encoder = encoder
-        self.head = head
-        self.scope = self.make_scope(scope)
 
     def feed(self, data):
         """A part of the body has come."""
@@ -69,82 +64,95 @@ class Request(Exchange):
 
     def finish_body(self):
         """The body is complete."""
-        self.body_done = True
+        self._body = ARRIVED
         self.wake()
 
     def disconnect(self):
         """The client sends no more: `receive()` says so, once it has given what came before."""
-        self._disconnected = True
+        if self._client == PRESENT:
+            self._client = HALF_CLOSED
         self.wake()
 
     def lose(self):
-        """The connection is gone: `send()` says so too."""
-        self._lost = True
-        self.disconnect()
+        """The client is gone: `send()` says so too."""
+        self._client = LOST
+        self.wake()
 
     def is_started(self):
-        """Whether the response head was given, so that only its end is open."""
+        """Whether the application has started the response."""
         return self._phase != WAITING
 
     def is_streaming(self):
-        """Whether a response is under way that has to go on."""
+        """Whether the application has started the response and not completed it."""
         return WAITING < self._phase < COMPLETE
 
     def is_complete(self):
-        """Whether the response is."""
+        """Whether the response is complete."""
         return self._phase == COMPLETE
 
     def is_lost(self):
         """Whether the client is gone for good."""
-        return self._lost
+        return self._client == LOST
 
-    def was_told(self):
-        """Whether a `send()` has said that the client is gone."""
-        return self._told
+    def is_told(self):
+        return self._told_by == BY_SEND
 
-    def has_heard(self):
+    def knows_client_left(self):
         """Whether `receive()` or `send()` has told the application that its client has left."""
-        return self._heard or self._told
+        return self._told_by != UNTOLD
+
+    def is_stalled(self):
+        return self.is_streaming() and not self.is_waiting() and not self._channel.has_write_waiters()
+
+    def outlives_client(self):
+        return self._shared.ignores_lost
 
     def is_refusable(self):
-        """Whether another response can still take this one's place: nothing of it has been framed."""
-        return self._phase == WAITING or (self._phase == STARTED and self.encoder.head_is_pending())
+        """Whether another response can still take this one's place: nothing of it is framed."""
+        return self._phase <= STARTED
 
     def replace(self, encoder):
-        """Another response takes this one's place."""
+        """Let the response of `encoder` take this one's place."""
         self.encoder = encoder
         self._phase = COMPLETE
         self.wake()
 
-    def announce(self):
-        """The head is framed, so that no other response can take this one's place."""
-        if not self._announced:
-            self._announced = True
-            self._channel.answered(self, self.encoder.status)
+    def fail(self, status):
+        self._channel.fail(self, status)
+
+    def abandon(self):
+        """The application has ended without a whole response because its client has left."""
+        self._channel.abandon(self)
+
+    def frame_head(self):
+        """Frame a head that waits for its body no longer; return the number of bytes added to the channel's `out`."""
+        if self._phase != STARTED:
+            return 0
+        size = self.encoder.head(self._channel.out)
+        self._to_streaming()
+        return size
 
     def take(self):
         if self._phase == COMPLETE:
             return {"type": "http.disconnect"}
-        if not self._taken:
-            if self.body_done or self._parts:
+        if self._body != TAKEN:
+            if self._body == ARRIVED or self._parts:
                 return self._take_body()
-            if not self._disconnected:
-                self._channel.wanted()
-        if self._disconnected:
-            self._heard = True
+            if self._client == PRESENT:
+                self._channel.need_body()
+        if self._client != PRESENT:
+            if self._told_by == UNTOLD:
+                self._told_by = BY_RECEIVE
             return {"type": "http.disconnect"}
         return None
 
-    def make_scope(self, connection_scope):
+    def make_scope(self):
         """A scope as the application gets it."""
         head = self.head
         shared = self._shared
-        scope = connection_scope.copy()
-        extensions = shared.extensions.copy()
-        if not head.http11:
-            scope["http_version"] = "1.0"
-            del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+        scope = self._scope_template.copy()
         scope["asgi"] = shared.asgi.copy()
+        scope["extensions"] = scope["extensions"].copy()
         scope["method"] = head.method
         scope["path"] = head.path
         scope["raw_path"] = head.raw_path
@@ -152,7 +160,6 @@ class Request(Exchange):
             scope["query_string"] = head.query
         scope["headers"] = head.headers
         scope["state"] = shared.state.copy()
-        scope["extensions"] = extensions
         if shared.root_path and head.path != "*":
             scope["path"] = shared.root_path + head.path
             scope["raw_path"] = shared.root_path_bytes + head.raw_path
@@ -168,86 +175,89 @@ class Request(Exchange):
         else:
             body = parts.pop(0)
         self.buffered -= len(body)
-        if self.body_done and not self._parts:
-            self._taken = True
-        elif not self._disconnected:
-            self._channel.wanted()
-        return {"type": "http.request", "body": body, "more_body": not self._taken}
+        if self._body == ARRIVED and not self._parts:
+            self._body = TAKEN
+        elif self._client == PRESENT:
+            self._channel.need_body()
+        return {"type": "http.request", "body": body, "more_body": self._body != TAKEN}
 
     def deliver(self, message):
         kind = message["type"]
         phase = self._phase
-        if self._lost:
+        if self._client == LOST:
             return self._deliver_to_nobody(kind, message)
-        if kind == "http.response.body" and phase == STARTED:
+        if kind == "http.response.body" and phase in (STARTED, STREAMING):
             data = message.get("body", b"")
             if type(data) is not bytes:
                 data = as_bytes(data)
             return self._send_body(data, bool(message.get("more_body", False)))
         if kind == "http.response.start" and phase == WAITING:
-            status = message["status"]
-            trailers = bool(message.get("trailers", False))
-            self.encoder.start(status, message.get("headers", ()), trailers)
-            self._with_trailers = trailers
+            self.encoder.start(message["status"], message.get("headers", ()), bool(message.get("trailers", False)))
             self._phase = STARTED
-            self._channel.sent(0)
+            self._channel.queued(0)
             return None
         return self._deliver_other(kind, message)
 
     def begin_file(self, size):
-        """A file's `size` bytes are to follow as part of the body; false if they may not go on the wire (HEAD)."""
+        """Begin a part of the body, a file's `size` bytes; false if they must not be sent (HEAD)."""
         start = len(self._channel.out)
         present = self.encoder.file(size, self._channel.out)
-        self.announce()
-        self._count_sent(start)
+        if self._phase == STARTED:
+            self._to_streaming()
+        self._count_queued(start)
         self._phase = SENDING_FILE
         return present
 
     def end_file(self, present, more):
         """The file is sent."""
-        self._phase = STARTED
+        self._phase = STREAMING
         if present:
             start = len(self._channel.out)
             self.encoder.file_end(self._channel.out)
-            self._count_sent(start)
+            self._count_queued(start)
         self._send_body(b"", more)
 
-    def _count_sent(self, start):
-        self._channel.sent(sum(len(piece) for piece in self._channel.out[start:]))
+    def _count_queued(self, start):
+        self._channel.queued(sum([len(piece) for piece in self._channel.out[start:]]))
+
+    def _to_streaming(self):
+        self._phase = STREAMING
+        self._channel.response_started(self, self.encoder.status)
 
     def _send_body(self, data, more):
         channel = self._channel
         encoder = self.encoder
-        if not more and not self.body_done and not channel.can_outlive():
-            encoder.keep_alive = False
+        if not more and self._body == ARRIVING:
+            channel.skip_body(self)
         size = encoder.body(data, more, channel.out)
-        if not self._announced:
-            self.announce()
+        if self._phase == STARTED:
+            self._to_streaming()
         if more:
-            channel.sent(size)
-            return None if channel.writable else channel.drained()
-        if self._with_trailers:
+            channel.queued(size)
+            return None if channel.is_writable() else channel.wait_writable()
+        if encoder.has_trailers:
             self._phase = TRAILERS
-            channel.sent(size)
+            channel.queued(size)
         else:
             self._complete(size)
         return None
 
     def _deliver_to_nobody(self, kind, message):
-        """The client is gone: follow the response to its end, so that the application does, or say so."""
+        """The client is gone: raise, or follow the response to its end so that the application reaches its own."""
         if not self._shared.ignores_lost:
-            self._told = True
+            self._told_by = BY_SEND
             raise ClientDisconnected("the client has left")
+        encoder = self.encoder
         if kind == "http.response.start":
-            self._phase = STARTED
-            self._with_trailers = bool(message.get("trailers", False))
+            self._phase = STREAMING
+            encoder.has_trailers = bool(message.get("trailers", False))
         elif kind == "http.response.pathsend":
             self._phase = COMPLETE
         elif kind == "http.response.trailers":
             if not message.get("more_trailers", False):
                 self._phase = COMPLETE
         elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
-            self._phase = TRAILERS if self._with_trailers else COMPLETE
+            self._phase = TRAILERS if encoder.has_trailers else COMPLETE
         return Turn()
 
     def _complete(self, size):
@@ -255,8 +265,8 @@ class Request(Exchange):
         self._parts = None
         self.buffered = 0
         self.wake()
-        self._channel.sent(size)
-        self._channel.ended()
+        self._channel.queued(size)
+        self._channel.exchange_ended()
 
     def _deliver_other(self, kind, message):
         """The messages of the extensions, and those out of order."""
@@ -267,8 +277,8 @@ class Request(Exchange):
             if not message.get("more_trailers", False):
                 self._complete(self.encoder.trailers(self._trailers, channel.out))
         elif kind == "http.response.early_hint" and phase < COMPLETE:
-            channel.sent(self.encoder.early_hints(message.get("links", ()), channel.out))
-        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and phase == STARTED:
+            channel.queued(self.encoder.early_hints(message.get("links", ()), channel.out))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and phase in (STARTED, STREAMING):
             if kind not in self._shared.extensions:
                 raise RuntimeError(f"{kind!r} is not offered without --sendfile")
             return channel.send_file(self, message)
@@ -277,8 +287,29 @@ class Request(Exchange):
         return None
 
 
+def new_request(head, has_body, encoder, channel, shared, scope_template, client_text):
+    """The exchange that `head` begins. Its scope is made from `scope_template`, which connection or stream gives."""
+    request = Request.__new__(Request)  # not by calling the class, which costs more
+    request.begin(shared, channel, client_text)
+    request._body = ARRIVING if has_body else ARRIVED
+    request._client = PRESENT
+    request._parts = None
+    request._phase = WAITING
+    request._scope_template = scope_template
+    request._told_by = UNTOLD
+    request._trailers = None
+    # When the head was read, where the access log needs it.
+    request.began = 0.0
+    request.buffered = 0
+    request.encoder = encoder
+    request.head = head
+    request.scope = request.make_scope()
+    return request
+
+
 _PHASES = (
     "before 'http.response.start'",
+    "after 'http.response.start'",
     "after 'http.response.start'",
     "while a file is being sent",
     "while 'http.response.trailers' is due",

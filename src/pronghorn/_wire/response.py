@@ -1,9 +1,6 @@
-"""Response framing for HTTP/1.1: what an application says in, bytes out (RFC 9112 sections 6 and 7).
+"""Response framing for HTTP/1.1 (RFC 9112 sections 6 and 7)."""
 
-Every method appends finished pieces to `out`, a list of bytes that the connection joins and writes, and raises
-`ValueError` or `TypeError` on what must not go on the wire. An encoder serves one response.
-"""
-
+from .encoder import Encoder
 from .rules import (
     CHUNKED,
     CONNECTION_CLOSE,
@@ -28,9 +25,11 @@ COPIED = 16384
 BYTES = (bytes, bytearray, memoryview)
 
 
-class Encoder:
-    """Frames one response. `keep_alive` is the connection's wish, and once the head is framed the decision;
-    `body_size` is the size of the content so far.
+class HTTP1Encoder(Encoder):
+    """Frames one response of HTTP/1.1 or, where `http11` is false, for a client of HTTP/1.0.
+
+    `keep_alive` says at first whether the request lets the connection be used again, and once the head is framed
+    whether the response does.
     """
 
     __slots__ = (
@@ -46,32 +45,10 @@ class Encoder:
         "_own_transfer_encoding",
         "_remaining",
         "_shared",
-        "_with_trailers",
-        "body_size",
         "keep_alive",
-        "status",
     )
 
-    def __init__(self, shared, method, http11, keep_alive):
-        self._shared = shared
-        self._http11 = http11
-        self._has_body = method != "HEAD"
-        self._head_pending = False
-        self.status = 0
-        self._line = b""
-        self._block = b""
-        self._connection_fields = None
-        self._framing = UNTIL_CLOSE
-        self._remaining = 0
-        self._with_trailers = False
-        self._own_date = False
-        self._own_server = False
-        self._own_transfer_encoding = False
-        self.body_size = 0
-        self.keep_alive = keep_alive
-
-    def start(self, status, headers, trailers):
-        """Check and keep the head; `head` frames it, with the first of the body or when the turn ends."""
+    def start(self, status, headers, has_trailers):
         line = STATUS_LINES.get(status)
         if line is None or not isinstance(status, int):
             raise ValueError(f"not a status for a response: {status!r}")
@@ -120,7 +97,7 @@ class Encoder:
         self.status = int(status)  # an (int, Enum) would be logged by its name
         self._own_date = own_date
         self._own_server = own_server
-        self._with_trailers = trailers
+        self.has_trailers = has_trailers
         # Beside a transfer-encoding a length counts for nothing, and must not be sent (RFC 9112 section 6.2).
         self._decide_framing(-1 if own_transfer_encoding else length)
         if closes:
@@ -140,7 +117,6 @@ class Encoder:
         self._head_pending = True
 
     def head(self, out):
-        """Frame the head if it has not been; return the number of bytes."""
         if not self._head_pending:
             return 0
         head = self._frame_head(b"")
@@ -148,7 +124,6 @@ class Encoder:
         return len(head)
 
     def body(self, data, more, out):
-        """Frame a part of the body, the head before it if need be; return the number of bytes."""
         count = len(data)
         framing = self._framing
         if framing == LENGTH:
@@ -176,13 +151,13 @@ class Encoder:
             out.append(data)
             out.append(CRLF)
             size += len(line) + count + 2
-        if not more and not self._with_trailers:
+        if not more and not self.has_trailers:
             out.append(LAST_CHUNK)
             size += 5
         return size
 
     def trailers(self, headers, out):
-        """Frame the trailer section, which ends a chunked response (RFC 9112 section 7.1.2); others have none."""
+        # Only a chunked response has room for them (RFC 9112 section 7.1.2).
         fields = checked_fields(headers)
         for name, _ in fields:
             if name.lower() in FORBIDDEN_TRAILERS:
@@ -194,7 +169,6 @@ class Encoder:
         return len(block)
 
     def early_hints(self, links, out):
-        """Frame an interim response (RFC 8297); after the head there is no place for one."""
         if not self._http11 or (self.status and not self._head_pending):
             return 0
         block = EARLY_HINTS + encode_fields(checked_fields([(b"link", link) for link in links])) + CRLF
@@ -202,11 +176,9 @@ class Encoder:
         return len(block)
 
     def left(self):
-        """The bytes of a declared length that are still due; -1 without one."""
         return self._remaining if self._framing == LENGTH else -1
 
     def file(self, size, out):
-        """Open a part of the body of `size` bytes that goes on the wire by other means; false if none of it may."""
         if self._framing == LENGTH:
             if size > self._remaining:
                 raise ValueError("file longer than the content-length")
@@ -217,26 +189,19 @@ class Encoder:
         return size > 0 and self._framing != NO_BODY
 
     def file_sent(self, size):
-        """So much more of that part is sent."""
         self.body_size += size
 
     def file_end(self, out):
-        """Close the part that `file` opened."""
         if self._framing == CHUNKED:
             out.append(CRLF)
 
     def field(self, name):
-        """The value of the application's first field `name`, given in lower case; None without one."""
         block = b"\r\n" + self._block
         start = block.find(b"\r\n%b: " % name)
         if start < 0:
             return None
         start += len(name) + 4
         return block[start : block.find(b"\r\n", start)]
-
-    def head_is_pending(self):
-        """Whether `start` was heard and nothing of the response has been framed."""
-        return self._head_pending
 
     def ends_with_connection(self):
         """Whether only the end of the stream ends the body."""
@@ -247,9 +212,9 @@ class Encoder:
         self._head_pending = False
         shared = self._shared
         if not self._own_date and not self._own_server:
-            fields = shared.default_fields
+            fields = shared.default_block
         else:
-            fields = shared.fields_beside(self._own_date, self._own_server)
+            fields = shared.block_beside(self._own_date, self._own_server)
         if self._framing == UNTIL_CLOSE or shared.draining:
             self.keep_alive = False
         end = CRLF
@@ -274,6 +239,26 @@ class Encoder:
             self._framing = CHUNKED
         else:
             self._framing = UNTIL_CLOSE
+
+
+def new_encoder(shared, method, http11, keep_alive):
+    """The encoder of a response to `method`."""
+    encoder = HTTP1Encoder.__new__(HTTP1Encoder)  # not by calling the class, which costs more
+    encoder.begin()
+    encoder._shared = shared
+    encoder._http11 = http11
+    encoder._has_body = method != "HEAD"
+    encoder._head_pending = False
+    encoder._line = b""
+    encoder._block = b""
+    encoder._connection_fields = None
+    encoder._framing = UNTIL_CLOSE
+    encoder._remaining = 0
+    encoder._own_date = False
+    encoder._own_server = False
+    encoder._own_transfer_encoding = False
+    encoder.keep_alive = keep_alive
+    return encoder
 
 
 def checked_fields(headers):

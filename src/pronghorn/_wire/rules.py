@@ -8,11 +8,9 @@ LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
 
-# The life of a connection, in order.
-OPEN = 0
-CLOSING = 1  # what is gathered is to be written, and nothing else
-LINGERING = 2  # everything is with the transport, and the client may go on sending for a moment
-CLOSED = 3  # the transport was told to close, or is gone
+# Versions, as a scope names them.
+HTTP_1_0 = "1.0"
+HTTP_1_1 = "1.1"
 
 # A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section
 # 7.1.1).

@@ -3,6 +3,8 @@
 from email.utils import formatdate
 from urllib.parse import quote
 
+from .rules import HTTP_1_0, HTTP_1_1
+
 
 class Limits:
     """Bounds on what a client may cost, in bytes and whole seconds; 0 is no bound, and for `keep_alive` no reuse."""
@@ -81,6 +83,8 @@ class Limits:
 class Shared:
     """One worker's constants, clock and counters.
 
+    `default_fields` are the pairs that every response begins with, `default_block` is HTTP/1.1's framing of them.
+
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` says whether
     handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
@@ -90,14 +94,17 @@ class Shared:
     """
 
     __slots__ = (
+        "_date",
+        "_fields",
+        "_has_date",
+        "_server",
         "access_log",
         "asgi",
         "create_future",
-        "date",
+        "default_block",
         "default_fields",
         "draining",
         "extensions",
-        "extra_fields",
         "ignores_lost",
         "limits",
         "logs_at_end",
@@ -106,7 +113,6 @@ class Shared:
         "root_path",
         "root_path_bytes",
         "scope",
-        "server",
         "state",
         "total_requests",
         "websockets",
@@ -153,7 +159,7 @@ class Shared:
         self.scope = {
             "type": "http",
             "asgi": None,
-            "http_version": "1.1",
+            "http_version": HTTP_1_1,
             "server": None,
             "client": None,
             "scheme": scheme,
@@ -167,9 +173,10 @@ class Shared:
             "extensions": None,
         }
         names = [name for name, _ in fields]
-        self.server = b"server: %b\r\n" % server if server and b"server" not in names else b""
-        self.date = b"" if date and b"date" not in names else None
-        self.extra_fields = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self._has_date = date and b"date" not in names
+        self._date = []
+        self._server = [(b"server", server)] if server and b"server" not in names else []
+        self._fields = list(fields)
         self.draining = False
         self.total_requests = 0
         self.now = 0
@@ -180,6 +187,16 @@ class Shared:
         scope = self.scope.copy()
         scope["client"] = client
         scope["server"] = server
+        scope["extensions"] = self.extensions
+        return scope
+
+    def http10_scope(self, scope):
+        """A connection's `scope` for a request of HTTP/1.0, which has neither trailers nor interim responses."""
+        scope = scope.copy()
+        scope["http_version"] = HTTP_1_0
+        extensions = self.extensions.copy()
+        del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+        scope["extensions"] = extensions
         return scope
 
     def deadline(self, seconds):
@@ -187,16 +204,22 @@ class Shared:
         # One more, since the clock's second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
 
-    def fields_beside(self, own_date, own_server):
-        """The default fields of a head in which the application has a Date or a Server of its own."""
-        fields = b"" if own_date or self.date is None else self.date
+    def block_beside(self, own_date, own_server):
+        """The default fields of a head in which the application has a Date or a Server of its own, framed."""
+        fields = [] if own_date else self._date
         if not own_server:
-            fields += self.server
-        return fields + self.extra_fields
+            fields = fields + self._server
+        return _frame(fields + self._fields)
 
     def tick(self, now):
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
-        if self.date is not None:
-            self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode("ascii")
-        self.default_fields = (self.date or b"") + self.server + self.extra_fields
+        if self._has_date:
+            self._date = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        self.default_fields = self._date + self._server + self._fields
+        self.default_block = _frame(self.default_fields)
+
+
+def _frame(fields):
+    """Fields as HTTP/1.1 has them."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

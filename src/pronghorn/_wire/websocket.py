@@ -9,7 +9,7 @@ from pronghorn.errors import ClientDisconnected, FrameError
 from .deflate import WORTHWHILE
 from .exchange import Exchange, as_bytes
 from .frames import Reader, close_payload, frame, is_close_code, text_frame
-from .response import Encoder, checked_fields
+from .response import checked_fields, new_encoder
 from .rules import (
     BINARY,
     CLOSE,
@@ -24,24 +24,27 @@ from .rules import (
     TEXT,
 )
 
-# How far the session is.
+# How far the session is, in order.
 CONNECTING = 0  # the application has not answered the handshake
 DENYING = 1  # it is answering with an HTTP response
 OPEN = 2
-CLOSING = 3  # our close frame is sent, the client's is due
-CLOSED = 4
+FAILING = 3  # the client has broken the protocol; the application takes what came before first
+CLOSING = 4  # our close frame is sent, the client's is due
+CLOSED = 5
 
 
 class WebSocket(Exchange):
     """One session. `scope` is the application's; `handshake` is None once it was answered.
 
-    `held` says that the application has more messages than it takes, so that nothing should be read; `client_closed`
-    that the client's close frame has come.
+    `is_held` says that nothing should be read, as the application has more messages than it takes; `client_closed` that
+    the client's close frame has come.
+
+    The state goes from CONNECTING by 'websocket.accept' to OPEN, or by way of DENYING to CLOSED; from OPEN, perhaps by
+    way of FAILING, through CLOSING to CLOSED; `end_input` leads to CLOSED from anywhere.
     """
 
     __slots__ = (
         "_answering",
-        "_channel",
         "_close_by",
         "_code",
         "_connected",
@@ -62,13 +65,12 @@ class WebSocket(Exchange):
         "_state",
         "client_closed",
         "handshake",
-        "held",
+        "is_held",
         "scope",
     )
 
     def __init__(self, handshake, request, channel, shared):
-        self.begin(shared)
-        self._channel = channel
+        self.begin(shared, channel, request.client_text)
         self._request = request
         self._deflate = handshake.deflate
         self._denial = None
@@ -82,8 +84,9 @@ class WebSocket(Exchange):
         # What the application is told at the end; no code until then.
         self._code = 0
         self._reason = ""
-        # Whether the application has taken a message and not asked for the next; a violation that waits until it does.
+        # Whether the application has taken a message and not asked for the next.
         self._answering = False
+        # The violation of the protocol in FAILING.
         self._failure = None
         # Whether anything has come since the last ping, and seconds of `Shared.now`, 0 for none.
         self._heard = False
@@ -91,7 +94,7 @@ class WebSocket(Exchange):
         self._ping_at = 0
         self._lost_by = 0
         self._close_by = 0
-        self.held = False
+        self.is_held = False
         self.client_closed = False
         self.handshake = handshake
         self.scope = _scope(request.scope, handshake)
@@ -106,8 +109,8 @@ class WebSocket(Exchange):
             self._answering = True
             return self._take_message()
         self._answering = False
-        if self._failure is not None and self._state == OPEN:
-            self._fail(self._failure.code, self._failure.reason)
+        if self._state == FAILING:
+            self._fail(self._failure)
         if self._code:
             return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
         return None
@@ -115,7 +118,7 @@ class WebSocket(Exchange):
     def deliver(self, message):
         kind = message["type"]
         state = self._state
-        if state == OPEN:
+        if state in (OPEN, FAILING):
             if kind == "websocket.send":
                 return self._send(message)
             if kind == "websocket.close":
@@ -140,7 +143,8 @@ class WebSocket(Exchange):
 
     def close(self, code, reason):
         """Start the closing handshake, unless it has begun."""
-        if self._state != OPEN:
+        state = self._state
+        if state != OPEN and state != FAILING:
             return
         self._send_frame(CLOSE, close_payload(code, reason))
         self._state = CLOSING
@@ -148,15 +152,19 @@ class WebSocket(Exchange):
         self._messages = None
         self._queued = 0
         self._end(code, reason)
-        if self._failure is not None:
+        if state == FAILING:
             self._finish_closing()
-        elif self.held:
+        elif self.is_held:
             self._read_on()
 
     def finish(self, failed):
         """The application has returned, or failed: close what it left open. False if the handshake is unanswered."""
         self.close(INTERNAL_ERROR if failed else NORMAL, "")
-        return self._state != CONNECTING and self._state != DENYING
+        return self._state > DENYING
+
+    def fail(self, status):
+        if self._request is not None:
+            self._channel.fail(self._request, status)
 
     def is_over(self):
         """Whether the application has been, or would be, told that the session is over."""
@@ -168,18 +176,17 @@ class WebSocket(Exchange):
         """Bytes have come."""
         self._heard = True
         self._reader.feed(data)
-        if not self.held:
+        if not self.is_held:
             self._read()
 
     def end_input(self):
         """The client has ended its stream, or is gone."""
         self._input_ended = True
-        if self._failure is not None:
-            if self._state == OPEN:
-                self._fail(self._failure.code, self._failure.reason)
-        elif self.held:
+        if self._state == FAILING:
+            self._fail(self._failure)
+        elif self.is_held and self._failure is None:
             # What has come before is the application's, its close frame too.
-            self.held = False
+            self.is_held = False
             self._read()
         if self._state != CLOSED:
             self._state = CLOSED
@@ -190,19 +197,19 @@ class WebSocket(Exchange):
         """The server is stopping."""
         self.close(SERVICE_RESTART, "")
 
-    def check(self, now):
+    def on_tick(self, now):
         """Act on deadlines that have passed; to be called once a second."""
-        if self._state == CLOSING:
-            if self._close_by and now >= self._close_by:
-                self._finish_closing()
-        elif self._state == OPEN and self._failure is not None:
+        if self._state == OPEN:
+            if self._ping_at:
+                self._keep_alive(now)
+        elif self._state == FAILING:
             if now >= self._close_by:
-                self._fail(self._failure.code, self._failure.reason)
-        elif self._state == OPEN and self._ping_at:
-            self._keep_alive(now)
+                self._fail(self._failure)
+        elif self._state == CLOSING and self._close_by and now >= self._close_by:
+            self._finish_closing()
 
-    def went_writable(self):
-        """The channel has room again."""
+    def on_writable(self):
+        """More output is welcome again."""
         payload = self._pong_due
         if payload is not None and self._state != CLOSED:
             self._pong_due = None
@@ -219,7 +226,7 @@ class WebSocket(Exchange):
                 if opcode in (TEXT, BINARY):
                     if self._state == OPEN:
                         self._queue(reader.payload)
-                        if self.held:
+                        if self.is_held:
                             return
                 elif opcode == NOTHING:
                     return
@@ -230,12 +237,9 @@ class WebSocket(Exchange):
                     return
         except FrameError as error:
             if self._state == OPEN and (self._messages or self._answering) and not self._input_ended:
-                self._failure = error
-                self._close_by = self._shared.deadline(self._shared.limits.closing)
-                self.held = True
-                self._channel.hold()
+                self._to_failing(error)
             else:
-                self._fail(error.code, error.reason)
+                self._fail(error)
 
     def _queue(self, payload):
         awaited = self.is_waiting()
@@ -247,8 +251,7 @@ class WebSocket(Exchange):
         if awaited:
             self.wake()
         elif self._is_full() and not self._input_ended:
-            self.held = True
-            self._channel.hold()
+            self._hold()
 
     def _is_full(self):
         count = len(self._messages)
@@ -257,21 +260,25 @@ class WebSocket(Exchange):
     def _take_message(self):
         payload = self._messages.pop(0)
         self._queued -= len(payload)
-        if self.held and self._failure is None and not self._is_full():
+        if self.is_held and self._failure is None and not self._is_full():
             self._read_on()
         if type(payload) is str:
             return {"type": "websocket.receive", "text": payload}
         return {"type": "websocket.receive", "bytes": payload}
 
+    def _hold(self):
+        self.is_held = True
+        self._channel.pause_reading()
+
     def _read_on(self):
-        self.held = False
+        self.is_held = False
         self._read()
-        if not self.held:
-            self._channel.wanted()
+        if not self.is_held:
+            self._channel.need_body()
 
     def _pong(self, payload):
         # Of pings that come faster than the client reads, only the last is answered (RFC 6455 section 5.5.3).
-        if self._channel.writable:
+        if self._channel.is_writable():
             self._send_frame(PONG, payload)
         else:
             self._pong_due = payload
@@ -285,7 +292,7 @@ class WebSocket(Exchange):
             if type(text) is not str:
                 text = _as_text(text)
             if self._deflate is None or len(text) < WORTHWHILE:
-                channel.sent(text_frame(text, channel.out))
+                channel.queued(text_frame(text, channel.out))
             else:
                 self._send_frame(TEXT | COMPRESSED, self._deflate.deflate(text.encode()))
         else:
@@ -296,10 +303,10 @@ class WebSocket(Exchange):
                 self._send_frame(BINARY, data)
             else:
                 self._send_frame(BINARY | COMPRESSED, self._deflate.deflate(data))
-        return None if channel.writable else channel.drained()
+        return None if channel.is_writable() else channel.wait_writable()
 
     def _send_frame(self, opcode, payload):
-        self._channel.sent(frame(opcode, payload, self._channel.out))
+        self._channel.queued(frame(opcode, payload, self._channel.out))
 
     # Private: beginning and end
 
@@ -320,7 +327,7 @@ class WebSocket(Exchange):
         status = message["status"]
         fields = checked_fields(message.get("headers") or ())
         # Only to be told at once what is wrong with them.
-        Encoder(self._shared, "GET", True, False).start(status, fields, False)
+        new_encoder(self._shared, "GET", True, False).start(status, fields, False)
         self._denial = {"type": "http.response.start", "status": status, "headers": fields}
         self._denial_parts = []
         self._state = DENYING
@@ -342,37 +349,45 @@ class WebSocket(Exchange):
     def _close_with(self, code, reason):
         """The client's close frame has come."""
         self.client_closed = True
-        if self._state == OPEN:
-            self._send_frame(CLOSE, close_payload(code, reason))
-            self._end(code, reason)
-        self._finish_closing()
+        self._close_at_once(code, reason)
 
-    def _fail(self, code, reason):
-        """Give up on the client (RFC 6455 section 7.1.7)."""
-        if self._state == OPEN:
+    def _to_failing(self, error):
+        """Fail the session for `error` once the application has taken what came before, or after a while."""
+        self._state = FAILING
+        self._failure = error
+        self._close_by = self._shared.deadline(self._shared.limits.closing)
+        self._hold()
+
+    def _fail(self, error):
+        """Fail the session (RFC 6455 section 7.1.7)."""
+        self._close_at_once(error.code, error.reason)
+
+    def _close_at_once(self, code, reason):
+        """Close without waiting for the client's close frame; ours is sent unless it has been."""
+        if self._state < CLOSING:
             self._send_frame(CLOSE, close_payload(code, reason))
             self._end(code, reason)
         self._finish_closing()
 
     def _finish_closing(self):
         self._state = CLOSED
-        self._channel.ended()
+        self._channel.exchange_ended()
 
     def _end(self, code, reason):
         if not self._code:
             self._code = code
             self._reason = reason
-            self._channel.release(ClientDisconnected("the WebSocket is closed"))
+            self._channel.wake_writers(ClientDisconnected("the WebSocket is closed"))
         self.wake()
 
     def _keep_alive(self, now):
         """Ping, and give up on a client of which nothing is heard. One that waits for the application is not silent."""
         if self._lost_by:
-            if self._heard or self.held:
+            if self._heard or self.is_held:
                 self._lost_by = 0
             elif now >= self._lost_by:
-                self._channel.cut("it has not answered a ping for %d s" % self._shared.limits.ping_timeout)
-                self._fail(INTERNAL_ERROR, "keepalive ping timeout")
+                self._channel.give_up("it has not answered a ping for %d s" % self._shared.limits.ping_timeout)
+                self._close_at_once(INTERNAL_ERROR, "keepalive ping timeout")
                 return
         if now >= self._ping_at:
             limits = self._shared.limits
@@ -386,6 +401,7 @@ class WebSocket(Exchange):
 _STATES = (
     "before the handshake is answered",
     "after 'websocket.http.response.start'",
+    "after 'websocket.accept'",
     "after 'websocket.accept'",
 )
 

@@ -1,0 +1,16 @@
+cdef class Encoder:
+    cdef public bint has_trailers
+    cdef readonly int status
+    cdef readonly Py_ssize_t body_size
+
+    cdef begin(self)
+    cpdef start(self, status, headers, bint has_trailers)
+    cpdef Py_ssize_t head(self, list out) except -1
+    cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1
+    cpdef Py_ssize_t trailers(self, headers, list out) except -1
+    cpdef Py_ssize_t early_hints(self, links, list out) except -1
+    cpdef Py_ssize_t left(self)
+    cpdef bint file(self, Py_ssize_t size, list out) except -1
+    cpdef file_sent(self, Py_ssize_t size)
+    cpdef file_end(self, list out)
+    cpdef bytes field(self, bytes name)

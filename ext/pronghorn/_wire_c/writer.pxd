@@ -1,0 +1,37 @@
+cimport cython
+
+from .scan cimport send_now
+from .shared cimport Shared
+
+cdef Py_ssize_t FLUSH_AT, MAX_PER_ITERATION, JOIN_UP_TO
+cdef int READY, YIELDING, FULL, ENDED
+
+
+@cython.final
+cdef class Writer:
+    # The transport and its owner, None once the connection is lost.
+    cdef object _owner, _transport
+    cdef Shared _shared
+    cdef int _fd
+    cdef bint _joins
+    # Gathered bytes: their number, and that of this iteration.
+    cdef readonly list out
+    cdef Py_ssize_t _unflushed, _iteration_size
+    # Bytes handed to the transport or the system so far, and the owner's `delivered` when it was last asked.
+    cdef Py_ssize_t _handed, _acknowledged
+    # Whether the transport may still have bytes that must go before ours.
+    cdef bint _transport_has_data
+    cdef int _state
+    cdef public long deadline
+
+    cpdef bint is_ready(self)
+    cpdef queued(self, Py_ssize_t size)
+    cpdef bint end_iteration(self)
+    cpdef flush(self)
+    cpdef put(self, bytes data)
+    cpdef pause(self)
+    cpdef bint resume(self)
+    cpdef end(self)
+    cpdef lose(self)
+    cpdef expect_reading(self)
+    cpdef bint is_overdue(self, long now) except -1

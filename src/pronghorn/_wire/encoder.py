@@ -1,0 +1,58 @@
+"""The interface between a request and the framing of its response."""
+
+
+class Encoder:
+    """Frames one response: takes what the application says, appends finished bytes to `out`.
+
+    Each framing method returns the number of bytes that it has added, and raises `ValueError` or `TypeError` for what
+    must not be sent. `status` is 0 until `start`; `body_size` is the size of the content so far; `has_trailers` says
+    that a trailer section follows the body.
+    """
+
+    __slots__ = ("body_size", "has_trailers", "status")
+
+    def begin(self):
+        """Initialise what all encoders have."""
+        self.body_size = 0
+        self.has_trailers = False
+        self.status = 0
+
+    def start(self, status, headers, has_trailers):
+        """Check and keep the head."""
+        raise NotImplementedError
+
+    def head(self, out):
+        """Frame the head without content."""
+        raise NotImplementedError
+
+    def body(self, data, more, out):
+        """Frame a part of the body, before it the head if it has not been."""
+        raise NotImplementedError
+
+    def trailers(self, headers, out):
+        """Frame the trailer section, which ends the response."""
+        raise NotImplementedError
+
+    def early_hints(self, links, out):
+        """Frame an interim response (RFC 8297)."""
+        raise NotImplementedError
+
+    def left(self):
+        """The bytes of a declared length that are still due; -1 without one."""
+        raise NotImplementedError
+
+    def file(self, size, out):
+        """Open a part of the body of `size` bytes that is sent by other means; false if none of it may be."""
+        raise NotImplementedError
+
+    def file_sent(self, size):
+        """`size` more bytes of that part are sent."""
+        raise NotImplementedError
+
+    def file_end(self, out):
+        """Close the part that `file` opened."""
+        raise NotImplementedError
+
+    def field(self, name):
+        """The value of the application's first field `name`, given in lower case; None without one."""
+        raise NotImplementedError

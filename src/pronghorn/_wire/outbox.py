@@ -1,0 +1,60 @@
+"""The write queue of one event loop: output is written once per iteration."""
+
+from .scan import monotonic
+
+# Seconds that a finished response may wait for the rest of a slow iteration.
+MAX_DELAY = 0.001
+
+
+class Flushable:
+    """Has output to write at the end of an event-loop iteration."""
+
+    __slots__ = ()
+
+    def leave_outbox(self):
+        """Write the output: the iteration is over."""
+        raise NotImplementedError
+
+    def crash(self, error):
+        """Report `error`, which was raised where other connections are served too, and end this connection alone.
+        Raises nothing.
+        """
+        raise NotImplementedError
+
+
+class Outbox:
+    """Flushes everything that was added to it once per event-loop iteration, so that small writes are joined."""
+
+    __slots__ = ("_call_soon", "_members", "_run", "_scheduled", "_since")
+
+    def __init__(self, call_soon):
+        self._call_soon = call_soon
+        self._members = []
+        self._run = self.run
+        self._scheduled = False
+        self._since = 0.0
+
+    def add(self, member):
+        """Flush `member`, a `Flushable`, at the end of this iteration."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._since = monotonic()
+            self._call_soon(self._run)
+        elif monotonic() - self._since > MAX_DELAY:
+            self._flush()
+        self._members.append(member)
+
+    def run(self):
+        """End the iteration."""
+        self._scheduled = False
+        self._flush()
+
+    def _flush(self):
+        members = self._members
+        self._members = []
+        self._since = monotonic()
+        for member in members:
+            try:
+                member.leave_outbox()
+            except Exception as error:
+                member.crash(error)

@@ -1,0 +1,160 @@
+"""The writing half of a connection: output is gathered, written once per event-loop iteration, and watched until the
+client has read it.
+"""
+
+from .scan import send_now
+
+# Bytes gathered before they are written in the middle of an iteration: asyncio's own high-water mark.
+FLUSH_AT = 65536
+# Bytes that one connection may write per iteration before it yields to other connections and to `connection_lost`.
+MAX_PER_ITERATION = 1048576
+# Buffers are joined up to this size. Above it, copying costs more than a system call with several buffers.
+JOIN_UP_TO = 32768
+
+# Whether more output is welcome.
+READY = 0
+YIELDING = 1  # not in this iteration: MAX_PER_ITERATION is reached
+FULL = 2  # not until the transport is below its low-water mark
+ENDED = 3  # never again: the stream has ended, or the connection is lost
+
+
+class Writer:
+    """Writes for the connection that owns it.
+
+    `out` is the list of framed bytes to write, which the writer empties and never replaces. `fd` is the transport's
+    socket, open for as long as there is a transport, or -1 where only the transport may write to it; `joins` says that
+    several buffers are to be joined, for a transport whose `writelines` applies no backpressure. `deadline` is the
+    second of `Shared.now` by which the client has to have read something, 0 for none.
+
+    Transitions: READY -> YIELDING by `queued`, back by `end_iteration`; READY or YIELDING -> FULL by `pause`, back by
+    `resume`; any -> ENDED by `end`.
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_fd",
+        "_handed",
+        "_iteration_size",
+        "_joins",
+        "_owner",
+        "_shared",
+        "_state",
+        "_transport",
+        "_transport_has_data",
+        "_unflushed",
+        "deadline",
+        "out",
+    )
+
+    def __init__(self, owner, transport, shared, fd, joins):
+        self.out = []
+        self._state = READY
+        self.deadline = 0
+        self._owner = owner
+        self._transport = transport
+        self._shared = shared
+        self._fd = fd
+        self._joins = joins
+        self._unflushed = 0
+        self._iteration_size = 0
+        self._handed = 0
+        self._acknowledged = 0
+        self._transport_has_data = False
+
+    def is_ready(self):
+        """Whether more output is welcome."""
+        return self._state == READY
+
+    def queued(self, size):
+        """`size` bytes were added to `out`."""
+        self._unflushed += size
+        if self._unflushed > FLUSH_AT:
+            self._iteration_size += self._unflushed
+            self.flush()
+            if self._iteration_size > MAX_PER_ITERATION and self._state == READY:
+                self._state = YIELDING
+
+    def end_iteration(self):
+        """Let a connection that has yielded go on; return whether there was one."""
+        self._iteration_size = 0
+        if self._state != YIELDING:
+            return False
+        self._state = READY
+        return True
+
+    def flush(self):
+        """Write what is in `out`."""
+        out = self.out
+        if not out:
+            return
+        size = self._unflushed
+        self._unflushed = 0
+        if self._state == ENDED:
+            out.clear()
+        elif len(out) == 1:
+            self.put(out.pop())
+        elif size <= JOIN_UP_TO or self._joins:
+            data = b"".join(out)
+            out.clear()
+            self.put(data)
+        else:
+            buffers = out.copy()
+            out.clear()
+            if not self._transport.is_closing():
+                self._transport_has_data = True
+                self._handed += size
+                self._transport.writelines(buffers)
+
+    def put(self, data):
+        """Write `data` now: straight to the socket, which costs half, unless the transport has older data to write."""
+        self._handed += len(data)
+        if self._fd >= 0 and not (self._transport_has_data and self._owner.unsent()):
+            sent = send_now(self._fd, data)
+            self._transport_has_data = sent < len(data)
+            if not self._transport_has_data:
+                return
+            if sent > 0:
+                data = data[sent:]
+        # A transport that has lost its client, and has not said so yet, would log each further write.
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause(self):
+        """The transport is above its high-water mark."""
+        if self._state != ENDED:
+            self._state = FULL
+        if self._owner is not None:
+            self.expect_reading()
+
+    def resume(self):
+        """The transport is below its low-water mark. Return whether that lets writing go on."""
+        if self._state == FULL:
+            self._state = READY
+        return self._state != YIELDING
+
+    def end(self):
+        """Write nothing more."""
+        self._state = ENDED
+
+    def lose(self):
+        """The transport is gone."""
+        self._state = ENDED
+        self.deadline = 0
+        self.out.clear()
+        self._unflushed = 0
+        self._owner = None
+        self._transport = None
+
+    def expect_reading(self):
+        """Let the deadline run: the client has to read something within `Limits.write`."""
+        self._acknowledged = self._owner.delivered(self._handed)
+        self.deadline = self._shared.deadline(self._shared.limits.write)
+
+    def is_overdue(self, now):
+        """Whether the deadline has passed. Where the client has read something it is extended instead."""
+        if not self.deadline or now < self.deadline:
+            return False
+        if self._owner.delivered(self._handed) > self._acknowledged:
+            self.expect_reading()
+            return False
+        return True
