@@ -8,14 +8,17 @@ from pronghorn.state import ServerState
 
 
 class Clock:
-    """Ticks from `start` to `stop`."""
+    """Ticks from `start` to `stop`, each of them a second. Time for which the event loop is blocked does not count: the
+    server reads and writes nothing then, so no client is too slow in it.
+    """
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._state.tick(int(self._state.loop.time()))
+        self._now = int(self._state.loop.time())
+        self._state.tick(self._now)
         self._timer = self._state.loop.call_later(1, self._tick)
 
     def stop(self) -> None:
@@ -24,4 +27,5 @@ class Clock:
 
     def _tick(self) -> None:
         self._timer = self._state.loop.call_later(1, self._tick)
-        self._state.tick(int(self._state.loop.time()))
+        self._now += 1
+        self._state.tick(self._now)

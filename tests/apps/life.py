@@ -18,7 +18,7 @@ async def serve(scope, receive, send):
                 pass
         case "/block":
             say("block begins")
-            time.sleep(0.5)  # noqa: ASYNC251 - as an application does that should not
+            time.sleep(float(scope["query_string"] or 0.5))  # noqa: ASYNC251 - as an application does that should not
         case "/never":
             say("never begins")
             try:

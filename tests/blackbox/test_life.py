@@ -190,6 +190,17 @@ def test_connections_that_were_accepted_or_queued_are_answered(start, connect, l
     assert server.wait() == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_blocked_loop_is_not_counted_against_a_client(start, connect, loop):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    client = connect(start("life:whole", "--timeout-keep-alive", "2", "--loop", loop))
+    client.get("/block?3.5")
+    assert client.read().body == b"ok"
+    client.get("/")
+    assert client.read().body == b"ok"
+
+
 def test_no_more_connections_are_accepted_during_the_drain(start, connect):
     server = start("life:whole")
     client = connect(server)
