@@ -189,6 +189,7 @@ def process(app: str, *flags: str, form: str = "compiled", env: dict[str, str] |
         yield server
     finally:
         server.end()
+        print(server.log.text())  # which pytest shows of a test that has failed
 
 
 class ThreadedServer(pronghorn.Server):

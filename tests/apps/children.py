@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-import signal
+import time
 
 context = multiprocessing.get_context("fork")
 
@@ -10,13 +10,14 @@ context = multiprocessing.get_context("fork")
 def live(up):
     up.send_bytes(b"up")
     while True:
-        signal.pause()
+        time.sleep(0.1)  # signal.pause() would miss a signal that comes just before it
 
 
 def launch(daemon):
     ours, theirs = context.Pipe()
     child = context.Process(target=live, args=(theirs,), daemon=daemon)
     child.start()
+    theirs.close()  # so that a child that dies ends the wait
     ours.recv_bytes()
     return child
 

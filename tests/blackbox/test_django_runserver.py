@@ -138,6 +138,7 @@ class Manage:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(PATIENCE)
+        print(self.log.text())  # which pytest shows of a test that has failed
 
 
 @pytest.fixture

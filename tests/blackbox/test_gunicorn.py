@@ -59,6 +59,7 @@ class Gunicorn:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
         self._popen.wait(PATIENCE)
+        print(self.log.text())  # which pytest shows of a test that has failed
 
 
 @pytest.fixture
