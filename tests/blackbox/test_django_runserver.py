@@ -273,7 +273,7 @@ def test_a_change_reloads(manage, project):
     server = manage("runserver", "0").wait_until_running()
     assert json.loads(server.get()[2])["answer"] == "first"
     project.change("urls", '"first"', '"second"')
-    server.log.wait_for_change(project.folder / "project" / "urls.py", "development server at", 2)
+    server.log.wait_for_change(project.folder / "project" / "urls.py", r"urls\.py changed, reloading")
     server.wait_until_running(2)
     assert json.loads(server.get()[2])["answer"] == "second"
     server.kill(signal.SIGTERM)
