@@ -1,7 +1,8 @@
-"""A short storm in each variant. The full length is that of `python -m tests.storm`."""
+"""A short storm in each variant, with STORMS=few in some. The full length is that of `python -m tests.storm`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -37,8 +38,11 @@ STORMS = {
     "workers": Storm(workers=2),
 }
 
+# Each loop, TLS, workers and the interpreted form once.
+FEW = ("asyncio-ssl", "uvloop", "interpreted", "workers")
 
-@pytest.mark.parametrize("name", STORMS)
+
+@pytest.mark.parametrize("name", FEW if os.environ.get("STORMS") == "few" else STORMS)
 def test_a_storm_is_weathered(name: str, certificates: Certificates) -> None:
     storm = replace(STORMS[name], seconds=SECONDS, seed=SEED)
     if reason := lacks(storm.form, storm.loop):
