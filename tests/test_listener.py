@@ -32,7 +32,7 @@ class Refusing(socket.socket):
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    monkeypatch.setattr(listener, "_RETRY", 0)
+    monkeypatch.setattr(listener, "_RETRY_DELAY", 0)
     if request.param == "asyncio":
         return asyncio.SelectorEventLoop
     made: Loop = pytest.importorskip("uvloop").new_event_loop

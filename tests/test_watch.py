@@ -1,4 +1,4 @@
-"""Which files count, and that their changes are told."""
+"""`--reload`: the files to watch, and the report of their changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 20
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: a package, a hidden file, a directory of tests."""
+    """A working directory with a package, a hidden file and a directory of tests."""
     monkeypatch.chdir(tmp_path)
     for name in ("shop/main.py", "shop/page.html", "tests/case.py", ".env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -46,12 +46,12 @@ def files(**parameters: Any) -> Files:
     ],
     ids=str,
 )
-def test_directories(folder: Path, parameters: dict[str, Any], expected: list[str]) -> None:
+def test_watched_directories(folder: Path, parameters: dict[str, Any], expected: list[str]) -> None:
     assert files(**parameters).directories == [(folder / each).resolve() for each in expected]
 
 
 @pytest.mark.parametrize(
-    ("parameters", "path", "counts"),
+    ("parameters", "path", "is_watched"),
     [
         ({}, "shop/main.py", True),
         ({}, "shop/main.pyc", False),
@@ -70,8 +70,8 @@ def test_directories(folder: Path, parameters: dict[str, Any], expected: list[st
     ],
     ids=str,
 )
-def test_what_counts(folder: Path, parameters: dict[str, Any], path: str, counts: bool) -> None:
-    assert files(**parameters).count((folder / path).resolve()) is counts
+def test_watched_files(folder: Path, parameters: dict[str, Any], path: str, is_watched: bool) -> None:
+    assert files(**parameters).is_watched((folder / path).resolve()) is is_watched
 
 
 @pytest.fixture(params=["WatchFiles", "StatReload"])
@@ -90,9 +90,9 @@ def changes(watcher: Watcher) -> list[str]:
     return watcher.read()
 
 
-def test_changes_are_told(folder: Path, watcher: Watcher) -> None:
+def test_changed_new_and_removed_files_are_reported(folder: Path, watcher: Watcher) -> None:
     page, module, new = (folder.resolve() / "shop" / name for name in ("page.html", "main.py", "new.py"))
-    until_it_watches(folder, watcher)
+    wait_until_watching(folder, watcher)
     page.write_text("no matter")
     module.write_text("changed")
     assert changes(watcher) == [str(module)]
@@ -102,8 +102,8 @@ def test_changes_are_told(folder: Path, watcher: Watcher) -> None:
     assert changes(watcher) == [str(new)]
 
 
-def until_it_watches(folder: Path, watcher: Watcher) -> None:
-    # The thread has begun to watch at some time; a file that keeps changing is found then.
+def wait_until_watching(folder: Path, watcher: Watcher) -> None:
+    # The thread starts to watch at an unknown time: change a file until it reports that.
     beacon = folder / "beacon.py"
     count = 0
     while not watcher.changes.poll(0.1):
@@ -114,16 +114,14 @@ def until_it_watches(folder: Path, watcher: Watcher) -> None:
         watcher.read()
 
 
-def test_where_the_system_refuses_to_notify_times_are_compared(
+def test_modification_times_are_compared_if_the_system_refuses_to_watch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*arguments: Any) -> Iterator[set[str]]:
         raise OSError("watch limit reached")
 
-    monkeypatch.setattr(watch, "_notified", refuse)
+    monkeypatch.setattr(watch, "_watch_notifications", refuse)
     monkeypatch.setattr(watch, "find_spec", lambda name: object())
     with Watcher(files(), 0.05) as watcher:
-        until_it_watches(folder, watcher)
-    assert caplog.messages == [
-        "WatchFiles cannot watch (watch limit reached): looking at the times of the files instead."
-    ]
+        wait_until_watching(folder, watcher)
+    assert caplog.messages == ["WatchFiles cannot watch (watch limit reached): comparing modification times instead."]

@@ -1,4 +1,4 @@
-"""One tick a second for a whole worker, in place of a timer for each request."""
+"""One tick a second for the whole server, instead of a timer for each request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pronghorn.state import ServerState
 
 
 class Clock:
-    """Ticks from `start` to `stop`, each of them a second. Time for which the event loop is blocked does not count: the
-    server reads and writes nothing then, so no client is too slow in it.
+    """Calls `ServerState.tick` from `start` to `stop`, once a second while the event loop is not blocked.
+
+    A blocked server neither reads nor writes, so that time does not count against any client.
     """
 
     def __init__(self, state: ServerState) -> None:

@@ -1,5 +1,5 @@
-"""A server of asyncio's on one socket, which accepts by itself: so it knows the connections that are not yet made, and
-waits where the system has no descriptor left.
+"""An `asyncio.Server` for one socket with its own accept loop, which knows the connections that are not made yet, and
+pauses while the system is out of file descriptors.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pronghorn import tasks
 if TYPE_CHECKING:
     from pronghorn.config import Config
 
-# Connections accepted in a turn of the loop before those that are there have theirs.
-_ACCEPTED = 64
+# Connections accepted in one event-loop iteration, so that existing ones get their turn.
+_MAX_ACCEPTS = 64
 
-# Seconds until accepting is tried again.
-_RETRY = 1
+# Seconds until the next attempt after the system refused to accept.
+_RETRY_DELAY = 1
 
-# What became of one connection before it was accepted (accept(2)). Any other error would come again at once.
-_OF_ONE = (
+# Errors of one connection, reported when it is accepted (accept(2)). Any other error would come again at once.
+_CONNECTION_ERRORS = (
     *("ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
     *("ENONET", "EOPNOTSUPP", "EPERM", "EPROTO"),
 )
-_PASSING = {getattr(errno, name) for name in _OF_ONE if hasattr(errno, name)}
+_IGNORED = {getattr(errno, name) for name in _CONNECTION_ERRORS if hasattr(errno, name)}
 
-# Makes a connection of an accepted socket and its peer's address.
+# Creates the connection for an accepted socket and the address of its peer.
 Connect: TypeAlias = Callable[[socket.socket, Any], Awaitable[object]]
 
 
@@ -40,20 +40,20 @@ async def listen(
     warn: Callable[..., None],
     connect: Connect,
 ) -> asyncio.Server:
-    """Serve protocols of `factory` on the bound `sock`, which is the caller's to close."""
+    """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`."""
     listener = Listener(loop, sock, config.backlog, connect, warn)
     try:
         listener.listen()
-    except NotImplementedError:  # a loop of completions rather than of readiness
+    except NotImplementedError:  # a completion-based event loop, as on Windows
         return await loop.create_server(factory, sock=sock, ssl=config.ssl, backlog=config.backlog)
     return cast(asyncio.Server, listener)
 
 
 class Listener:
-    """One of asyncio's servers to those who look.
+    """The public interface of `asyncio.Server`.
 
-    `connecting` are the tasks of `connect`, `warn` logs a line. One line tells that the system refuses a connection,
-    until it has accepted all that were waiting.
+    `connecting` holds the running tasks of `connect`. `warn` logs a line when the system refuses to accept, and again
+    only after all queued connections were accepted.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Listener:
         return self._sock is not None
 
     def listen(self) -> None:
-        """Accept connections from now on."""
+        """Start to accept connections."""
         if self._sock is not None:
             self._sock.setblocking(False)
             self._sock.listen(self._backlog)
-            self._read()
+            self._start_reading()
 
     def close(self) -> None:
         if self._sock is not None:
@@ -99,7 +99,7 @@ class Listener:
             await asyncio.wait(self.connecting)
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTED):
+        for _ in range(_MAX_ACCEPTS):
             if self._sock is None:
                 return
             try:
@@ -108,30 +108,30 @@ class Listener:
                 self._is_refused = False
                 return
             except OSError as error:
-                if error.errno in _PASSING:
+                if error.errno in _IGNORED:
                     continue
-                self._wait(error)
+                self._pause(error)
                 return
             sock.setblocking(False)
-            task = tasks.create(self._make(sock, address), self._loop)
+            task = tasks.create(self._connect_or_close(sock, address), self._loop)
             self.connecting.add(task)
             task.add_done_callback(self.connecting.discard)
 
-    def _wait(self, error: OSError) -> None:
-        """Try again later, as the socket stays readable."""
+    def _pause(self, error: OSError) -> None:
+        """Stop reading for a while: the socket stays readable, and would keep the event loop busy."""
         assert self._sock is not None
         if not self._is_refused:
             self._is_refused = True
             self._warn("Cannot accept connections: %s", error.strerror)
         self._loop.remove_reader(self._sock)
-        self._loop.call_later(_RETRY, self._read)
+        self._loop.call_later(_RETRY_DELAY, self._start_reading)
 
-    def _read(self) -> None:
+    def _start_reading(self) -> None:
         if self._sock is not None:
             self._loop.add_reader(self._sock, self._accept)
 
-    async def _make(self, sock: socket.socket, address: Any) -> None:
+    async def _connect_or_close(self, sock: socket.socket, address: Any) -> None:
         try:
             await self._connect(sock, address)
-        except OSError:  # the client has gone
+        except OSError:  # the client has left
             sock.close()

@@ -1,4 +1,4 @@
-"""Which files have changed: found by watchfiles where it is installed, else by their times."""
+"""Find changed files: with watchfiles if it is installed, otherwise by modification times."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ T = TypeVar("T")
 _INCLUDES = {"*.py"}
 _EXCLUDES = {".*", ".py[cod]", ".sw.*", "~*"}
 
-# Seconds between two looks at the times of files, at least: with less one core would do nothing else.
-_LEAST_DELAY = 0.05
+# Seconds between two comparisons of modification times, at least. With less, they would keep a core busy.
+_MIN_DELAY = 0.05
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class Files:
-    """The directories to watch (`directories` without those `excluded`), and which of the files in them count.
+    """The directories to watch, `directories` without those in `excluded`, and a filter for the files in them.
 
-    An include or exclude is a pattern as `Path.match` takes it, or a directory. A default pattern holds unless it is
-    given on the other side; a file that an include names outright counts whatever excludes it.
+    An include or exclude is a pattern for `Path.match`, or a directory. A default pattern applies unless the user gives
+    it on the other side. An include that is the end of a file's path, such as its name, wins over all excludes.
     """
 
     def __init__(self, config: Config) -> None:
-        includes, excludes = _listed(config.reload_includes), _listed(config.reload_excludes)
+        includes, excludes = _unique(config.reload_includes), _unique(config.reload_excludes)
         self.includes = [each for each in includes if each not in excludes]
         self.excludes = excludes
         self.excluded = sorted(_directories(excludes))
-        wanted = [*map(Path, _listed(config.reload_dirs)), *_directories(includes)]
+        wanted = [*map(Path, _unique(config.reload_dirs)), *_directories(includes)]
         directories = {each.resolve() for each in wanted if each.is_dir() and not self._is_excluded(each.resolve())}
         self.directories = sorted(each for each in directories if directories.isdisjoint(each.parents)) or [Path.cwd()]
         self._includes = (_INCLUDES | set(includes)) - set(excludes)
         self._excludes = (_EXCLUDES | set(excludes)) - set(includes)
 
-    def count(self, path: Path) -> bool:
-        """Whether a change of `path` is one that counts."""
+    def is_watched(self, path: Path) -> bool:
+        """Whether a change of the file `path` causes a reload."""
         matching = [pattern for pattern in self._includes if path.match(pattern)]
         if not matching or any(str(path).endswith(pattern) for pattern in matching):
             return bool(matching)
         return not self._is_excluded(path) and not any(path.match(pattern) for pattern in self._excludes)
 
-    def times(self) -> dict[str, int]:
-        """When each file that counts was last changed."""
+    def modification_times(self) -> dict[str, int]:
+        """The modification time of each watched file, in nanoseconds."""
         times = {}
         for directory in self.directories:
             for parent, names, files in os.walk(directory):
                 names[:] = [name for name in names if not self._is_excluded(Path(parent, name))]
                 for path in (Path(parent, name) for name in files):
                     with contextlib.suppress(OSError):
-                        if self.count(path):
+                        if self.is_watched(path):
                             times[str(path)] = path.stat().st_mtime_ns
         return times
 
@@ -68,11 +68,11 @@ class Files:
 
 
 class Watcher:
-    """While entered, watches `files` in a thread; `changes` becomes readable when there are some."""
+    """Context manager: watches `files` in a thread. `changes` becomes readable when a file has changed."""
 
     def __init__(self, files: Files, delay: float) -> None:
         self.name = "WatchFiles" if find_spec("watchfiles") else "StatReload"
-        self.changes: Any  # a connection, of another type on Windows
+        self.changes: Any  # a multiprocessing connection, whose type differs on Windows
         self._files = files
         self._delay = delay
         self._stop = threading.Event()
@@ -87,12 +87,12 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(1)  # it may be held by changes that nobody reads any more
+        self._thread.join(1)  # it may be blocked in sending changes that nobody reads any more
         self.changes.close()
         self._found.close()
 
     def read(self) -> list[str]:
-        """The files that have changed since the last time."""
+        """The files that have changed since the last call."""
         paths: set[str] = set()
         while self.changes.poll():
             paths |= self.changes.recv()
@@ -101,23 +101,23 @@ class Watcher:
     def _watch(self) -> None:
         if self.name == "WatchFiles":
             try:
-                for paths in _notified(self._files, self._delay, self._stop):
+                for paths in _watch_notifications(self._files, self._delay, self._stop):
                     self._found.send(paths)
                 return
-            except Exception as error:  # as when the system watches for too many already
+            except Exception as error:  # for example, the limit of the system is reached
                 if self._stop.is_set():
                     return
-                _log.warning("WatchFiles cannot watch (%s): looking at the times of the files instead.", error)
-        for paths in _compared(self._files, max(self._delay, _LEAST_DELAY), self._stop):
+                _log.warning("WatchFiles cannot watch (%s): comparing modification times instead.", error)
+        for paths in _compare_times(self._files, max(self._delay, _MIN_DELAY), self._stop):
             self._found.send(paths)
 
 
-def _notified(files: Files, delay: float, stop: threading.Event) -> Iterator[set[str]]:
+def _watch_notifications(files: Files, delay: float, stop: threading.Event) -> Iterator[set[str]]:
     import watchfiles
 
     changes = watchfiles.watch(
         *files.directories,
-        watch_filter=lambda change, path: files.count(Path(path)),
+        watch_filter=lambda change, path: files.is_watched(Path(path)),
         stop_event=stop,
         raise_interrupt=False,
         ignore_permission_denied=True,
@@ -127,28 +127,28 @@ def _notified(files: Files, delay: float, stop: threading.Event) -> Iterator[set
         stop.wait(delay)
 
 
-def _compared(files: Files, delay: float, stop: threading.Event) -> Iterator[set[str]]:
-    before = files.times()
+def _compare_times(files: Files, delay: float, stop: threading.Event) -> Iterator[set[str]]:
+    before = files.modification_times()
     while not stop.wait(delay):
-        now = files.times()
+        now = files.modification_times()
         changed = {path for path, _ in before.items() ^ now.items()}
         before = now
         if changed:
             yield changed
 
 
-def _listed(value: Sequence[T] | None) -> list[T]:
-    """Each once."""
+def _unique(value: Sequence[T] | None) -> list[T]:
+    """The values without duplicates. A string is one value."""
     return [cast("T", value)] if isinstance(value, str) else list(dict.fromkeys(each for each in value or () if each))
 
 
 def _directories(patterns: list[str]) -> set[Path]:
-    """Those that are named by `patterns`, or match them in the working directory."""
+    """The directories that `patterns` name, or match in the working directory."""
     found: set[Path] = set()
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
             found.add(path.resolve())
-        elif pattern != ".*" and not path.is_absolute():  # which is meant for files: nobody wants .git and the like
+        elif pattern != ".*" and not path.is_absolute():  # `.*` means files, and not directories such as .git
             found.update(each.resolve() for each in Path.cwd().glob(pattern) if each.is_dir())
     return found
