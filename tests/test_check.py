@@ -143,7 +143,7 @@ def test_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> 
 def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys, workers=3)["workers"] == "3"
     assert findings(capsys, reload=True)["workers"] == "1, restarted when a file changes"
-    with pytest.raises(StartupError, match="cannot be handed to other processes"):
+    with pytest.raises(StartupError, match="cannot be sent to worker processes"):
         check(lambda: app, log_config=None, workers=2)
 
 

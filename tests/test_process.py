@@ -1,89 +1,245 @@
-"""What the parent of workers knows of them, without starting any."""
+"""The parent's handle on a worker: its states and deadlines, without launching a server."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_workers import FakeWorker
 
+from pronghorn import process
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import FOREVER, STARTED, Worker, check, longest_stop, wait
+from pronghorn.process import Replacement, State, WorkerHandle, ensure_picklable, wait
 from pronghorn.signals import Signals
+from pronghorn.worker_messages import FOREVER, HEARTBEAT, Alive, LimitReached, Message, Serving
 
 
 def config(**parameters: Any) -> Config:
     return Config("main:app", log_config=None, **parameters)
 
 
-@pytest.fixture
-def worker() -> Any:
-    """A worker that serves, was never launched, and has nothing to say."""
-    worker = object.__new__(Worker)
-    worker.__dict__.update(started=True, stopping=False, heard=time.monotonic() - 100, exitcode=None, _is_doubted=False)
-    worker.__dict__.update(_config=config(timeout_worker_healthcheck=5))
-    worker.__dict__.update(pid=1, replaces=None, spent=False, outdated=False, _has_sentinel=True, _has_failed=False)
-    return worker
-
-
-class Broken:
-    """A process that nothing can be done with."""
+class Clock:
+    """Replaces `time` in the module under test. Tests set `now`."""
 
     def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(process, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def worker(clock: Clock) -> FakeWorker:
+    return FakeWorker(config(timeout_worker_healthcheck=5))
+
+
+def bring_to(worker: FakeWorker, state: State, clock: Clock) -> None:
+    if state in (State.SERVING, State.SILENT):
+        worker.send(Serving())
+    if state is State.SILENT:
+        clock.now += 5
+        worker.handle.update()
+    if state is State.STOPPING:
+        worker.handle.stop(10)
+    if state is State.KILLED:
+        worker.handle.kill()
+    assert worker.handle.state is state
+
+
+RUNNING = [State.STARTING, State.SERVING, State.SILENT, State.STOPPING, State.KILLED]
+
+
+@pytest.mark.parametrize(
+    ("before", "message", "after"),
+    [
+        (State.STARTING, Alive(), State.STARTING),
+        (State.STARTING, Serving(), State.SERVING),
+        (State.SERVING, Alive(), State.SERVING),
+        (State.SILENT, Alive(), State.SERVING),
+        (State.SILENT, LimitReached(), State.SERVING),
+        (State.STOPPING, Serving(), State.STOPPING),
+        (State.KILLED, Serving(), State.KILLED),
+    ],
+    ids=str,
+)
+def test_message_changes_state(worker: FakeWorker, clock: Clock, before: State, message: Message, after: State) -> None:
+    bring_to(worker, before, clock)
+    worker.send(message)
+    assert worker.handle.state is after
+
+
+@pytest.mark.parametrize("state", RUNNING)
+def test_stop_terminates_an_active_worker_only(worker: FakeWorker, clock: Clock, state: State) -> None:
+    bring_to(worker, state, clock)
+    sent = list(worker.process.signals)
+    was_active = worker.handle.is_active()
+    worker.handle.stop(10)
+    assert worker.process.signals == sent + ["SIGTERM"] * was_active
+    assert worker.handle.state is (State.STOPPING if was_active else state)
+    assert not worker.handle.is_active()
+
+
+@pytest.mark.parametrize("state", RUNNING)
+def test_kill_works_in_every_state(worker: FakeWorker, clock: Clock, state: State) -> None:
+    bring_to(worker, state, clock)
+    worker.handle.kill()
+    assert worker.process.signals[-1] == "SIGKILL"
+    assert (worker.handle.state, worker.handle.deadline) == (State.KILLED, FOREVER)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (State.STARTING, State.FAILED),
+        (State.SERVING, State.DIED),
+        (State.SILENT, State.DIED),
+        (State.STOPPING, State.STOPPED),
+        (State.KILLED, State.STOPPED),
+    ],
+)
+def test_end_of_the_process_is_final(worker: FakeWorker, clock: Clock, before: State, after: State) -> None:
+    bring_to(worker, before, clock)
+    worker.end(1)
+    sent = list(worker.process.signals)
+    worker.handle.stop(10)
+    worker.handle.kill()
+    assert (worker.handle.state, worker.handle.deadline) == (after, FOREVER)
+    assert worker.process.signals == sent
+
+
+def test_messages_sent_before_the_end_count(worker: FakeWorker) -> None:
+    worker.process.end(-9)
+    worker.send(Serving())
+    assert worker.handle.state is State.DIED
+
+
+def test_each_message_renews_the_deadline_of_a_serving_worker(worker: FakeWorker, clock: Clock) -> None:
+    worker.send(Serving())
+    clock.now += 3
+    worker.send(Alive())
+    assert worker.handle.deadline == clock.now + 5
+
+
+def test_silent_worker_has_one_more_heartbeat(worker: FakeWorker, clock: Clock) -> None:
+    """The parent may have been suspended together with it."""
+    worker.send(Serving())
+    clock.now += 100
+    assert not worker.handle.is_overdue()
+    worker.handle.update()
+    assert not worker.handle.is_overdue()
+    assert worker.handle.deadline == clock.now + HEARTBEAT
+    clock.now += HEARTBEAT
+    assert worker.handle.is_overdue()
+
+
+def test_without_a_health_check_a_serving_worker_may_be_silent(clock: Clock) -> None:
+    worker = FakeWorker(config(timeout_worker_healthcheck=0))
+    worker.send(Serving())
+    assert worker.handle.deadline == FOREVER
+
+
+def test_starting_worker_may_take_any_time_but_not_be_silent(worker: FakeWorker, clock: Clock) -> None:
+    for _ in range(10):
+        clock.now += 50
+        worker.send(Alive())
+    assert not worker.handle.is_overdue()
+    clock.now += 60
+    assert worker.handle.is_overdue()
+
+
+def test_starting_worker_must_serve_in_time_if_it_replaces_another(worker: FakeWorker, clock: Clock) -> None:
+    new = FakeWorker(config(), replaces=worker.handle, serve_within=5)
+    clock.now += 5
+    new.send(Alive())
+    assert new.handle.is_overdue()
+
+
+def test_starting_worker_may_take_any_time_once_the_other_has_ended(worker: FakeWorker, clock: Clock) -> None:
+    new = FakeWorker(config(), replaces=worker.handle, serve_within=5)
+    new.handle.forget_replaced()
+    clock.now += 50
+    new.send(Alive())
+    assert not new.handle.is_overdue()
+    assert new.handle.replaces is None
+
+
+def test_stopping_worker_has_the_given_time(worker: FakeWorker, clock: Clock) -> None:
+    worker.handle.stop(10)
+    clock.now += 9
+    worker.send(Alive())
+    assert not worker.handle.is_overdue()
+    clock.now += 1
+    assert worker.handle.is_overdue()
+
+
+def test_a_restart_can_be_cancelled_but_not_a_reached_limit(worker: FakeWorker) -> None:
+    worker.handle.request_restart()
+    assert worker.handle.replacement is Replacement.RESTART
+    worker.handle.cancel_restart()
+    assert worker.handle.replacement is Replacement.NONE
+    worker.send(LimitReached())
+    worker.handle.request_restart()
+    worker.handle.cancel_restart()
+    assert worker.handle.replacement is Replacement.REQUEST_LIMIT
+
+
+class BrokenProcess:
+    """A process on which every operation fails."""
+
+    def __init__(self) -> None:
+        self.pid = 2**22
         self.sentinel = os.open(os.devnull, os.O_RDONLY)
 
     def __getattr__(self, name: str) -> Any:
         raise OSError(f"no {name}")
 
 
-def test_what_goes_wrong_with_one_reaches_no_other(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
-    broken = object.__new__(Worker)
-    broken.__dict__.update(worker.__dict__, pid=2, _process=Broken())
-    worker.__dict__.update(_process=SimpleNamespace(exitcode=None, sentinel=socket.socket()))
-    broken._pipe, _theirs = multiprocessing.Pipe()
-    worker._pipe, said = multiprocessing.Pipe()
-    said.send_bytes(STARTED)
-    worker.started = False
-    wait([], [broken, worker], time.monotonic() + 10)
+def test_failures_of_one_worker_do_not_affect_others(caplog: pytest.LogCaptureFixture) -> None:
+    worker = FakeWorker(config())
+    worker.pipe.send_bytes(b"S")
+    process: Any = BrokenProcess()
+    pipe, _other_end = multiprocessing.Pipe()
+    broken = WorkerHandle(config(), process, pipe)
+    wait([], [broken, worker.handle], time.monotonic() + 10)
     broken.stop(1)
     broken.kill()
     broken.close()
-    assert worker.started
-    assert caplog.messages == ["Child process [2] is given up: OSError('no exitcode')"]
-    os.close(broken._process.sentinel)
-    worker._process.sentinel.close()
-    worker._pipe.close()
+    assert worker.handle.is_serving()
+    assert caplog.messages == [f"Lost contact with child process [{broken.pid}]: OSError('no exitcode')"]
+    os.close(process.sentinel)
 
 
-@pytest.mark.parametrize("said", [b"\x7f\xff\xff\xff!", b"\0\0\0\5of", b"\xff\xff\xff\xff!", b"\0"], ids=repr)
-def test_nonsense_is_a_worker_s_end(worker: Worker, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.socket() as sentinel:
-        worker.__dict__.update(_process=SimpleNamespace(exitcode=None, sentinel=sentinel))
-        worker._pipe, theirs = multiprocessing.Pipe()
-        os.set_blocking(worker._pipe.fileno(), False)
-        os.write(theirs.fileno(), said)
-        worker.listen()
-        worker.listen()
-    assert worker._pipe.closed
+@pytest.mark.parametrize("data", [b"\x7f\xff\xff\xff!", b"\0\0\0\5of", b"\xff\xff\xff\xff!", b"\0"], ids=repr)
+def test_garbled_message_closes_the_pipe(worker: FakeWorker, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    os.write(worker.pipe.fileno(), data)
+    worker.handle.update()
+    worker.handle.update()
+    assert worker.handle.waitables() == [worker.process.sentinel]
     assert len(caplog.messages) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits for a process there")
-def test_one_that_somebody_else_has_waited_for_has_ended(worker: Worker) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not waited for there")
+def test_process_that_other_code_waited_for_has_ended() -> None:
     process = multiprocessing.get_context("spawn").Process(target=int)
     process.start()
     assert process.pid is not None
     os.waitpid(process.pid, 0)
-    worker._pipe, theirs = multiprocessing.Pipe()
-    worker.__dict__.update(_process=process, pid=process.pid)
-    worker.listen()
+    pipe, theirs = multiprocessing.Pipe()
+    worker = WorkerHandle(config(), process, pipe)
+    worker.update()
     assert worker.exitcode == 255
     worker.close()
     theirs.close()
@@ -91,39 +247,21 @@ def test_one_that_somebody_else_has_waited_for_has_ended(worker: Worker) -> None
     process.join()
 
 
-def test_a_worker_that_is_silent_is_heard_once_more(worker: Worker) -> None:
-    """As its parent may have been stopped together with it."""
-    assert not worker.is_overdue()
-    assert time.monotonic() + 0.5 < worker.deadline() < time.monotonic() + 2
-    worker.heard -= 2
-    assert worker.is_overdue()
-
-
-def test_no_timeout_means_that_silence_is_no_matter(worker: Worker) -> None:
-    worker._config.timeout_worker_healthcheck = 0
-    assert worker.deadline() == FOREVER
-
-
-def test_a_configuration_goes_to_other_processes() -> None:
-    check(config(headers=[("a", "b")], reload_dirs=["."]))
-
-
-def test_a_configuration_that_cannot_go_is_refused() -> None:
-    with pytest.raises(StartupError, match="cannot be handed to other processes"):
-        check(config(ssl_context_factory=lambda config, default: default()))
-
-
-def test_how_long_a_stop_may_take() -> None:
-    assert longest_stop(config(timeout_graceful_shutdown=None)) == FOREVER
-    assert longest_stop(config(timeout_graceful_shutdown=10)) > 20
-
-
 @pytest.mark.parametrize(
-    ("exitcode", "fate"), [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL"), (-63, "signal 63")]
+    ("exitcode", "reason"), [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL"), (-63, "signal 63")]
 )
-def test_fate(worker: Worker, exitcode: int, fate: str) -> None:
-    worker.exitcode = exitcode
-    assert worker.fate() == fate
+def test_exit_reason(worker: FakeWorker, exitcode: int, reason: str) -> None:
+    worker.end(exitcode)
+    assert worker.handle.exit_reason() == reason
+
+
+def test_configuration_can_be_sent_to_workers() -> None:
+    ensure_picklable(config(headers=[("a", "b")], reload_dirs=["."]))
+
+
+def test_configuration_that_cannot_be_pickled_is_refused() -> None:
+    with pytest.raises(StartupError, match="cannot be sent to worker processes"):
+        ensure_picklable(config(ssl_context_factory=lambda config, default: default()))
 
 
 def test_signals_wake_and_are_read_in_order() -> None:

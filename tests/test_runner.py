@@ -1,4 +1,4 @@
-"""`pronghorn.run`: what it calls in which order, and the code that the process ends with."""
+"""`pronghorn.run`: the order of its steps, and the exit code of the process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 @pytest.fixture
 def server_that(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Put a server that does only this in the place of ours."""
+    """A function that replaces our server by one that only calls `run`."""
 
     def replace(run: Callable[[Any], None]) -> None:
         class Server:
@@ -39,7 +39,7 @@ def server_that(monkeypatch: pytest.MonkeyPatch) -> Serve:
     return replace
 
 
-def test_server_that_has_served(server_that: Serve) -> None:
+def test_parameters_reach_the_server(server_that: Serve) -> None:
     ports: list[int] = []
 
     def serve(server: Any) -> None:
@@ -58,7 +58,7 @@ def test_server_that_never_started_ends_with_3(server_that: Serve) -> None:
     assert caught.value.code == 3
 
 
-def test_reason_for_not_starting_is_logged(server_that: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_startup_error_is_logged(server_that: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def refuse(server: Any) -> None:
         raise StartupError("port in use")
 
@@ -68,7 +68,7 @@ def test_reason_for_not_starting_is_logged(server_that: Serve, caplog: pytest.Lo
     assert (caught.value.code, set(caplog.messages)) == (3, {"port in use"})
 
 
-def test_keyboard_interrupt_is_a_good_end(server_that: Serve) -> None:
+def test_keyboard_interrupt_ends_with_0(server_that: Serve) -> None:
     def interrupt(server: Any) -> None:
         raise KeyboardInterrupt
 
@@ -76,7 +76,7 @@ def test_keyboard_interrupt_is_a_good_end(server_that: Serve) -> None:
     pronghorn.run(app, log_config=None)
 
 
-def test_application_is_imported_before_there_is_a_server(server_that: Serve) -> None:
+def test_application_is_imported_before_the_server_is_created(server_that: Serve) -> None:
     calls: list[str] = []
     server_that(lambda server: calls.append("served"))
     with pytest.raises(SystemExit):
@@ -84,13 +84,13 @@ def test_application_is_imported_before_there_is_a_server(server_that: Serve) ->
     assert calls == []
 
 
-def test_wrong_value_is_raised_to_the_caller() -> None:
+def test_wrong_value_raises_config_error() -> None:
     with pytest.raises(ConfigError):
         pronghorn.run(app, port=-1, log_config=None)
 
 
 @pytest.mark.parametrize("wanted", [{"workers": 2}, {"reload": True}])
-def test_processes_need_an_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_workers_and_reload_need_an_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
         pronghorn.run(app, log_config=None, **wanted)
     line = "You must pass the application as an import string to enable 'reload' or 'workers'."

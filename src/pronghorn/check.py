@@ -20,7 +20,7 @@ def check(app: Any, **parameters: Any) -> None:
     """
     checked = Config(app, **parameters)
     if checked.use_subprocess:
-        process.check(checked)
+        process.ensure_picklable(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))

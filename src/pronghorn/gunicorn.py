@@ -24,7 +24,7 @@ from gunicorn.workers import base
 from pronghorn import log
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
-from pronghorn.handlers import own
+from pronghorn.handlers import reset_after_fork
 from pronghorn.server import Server
 from pronghorn.types import Receive, Scope, Send
 
@@ -69,7 +69,7 @@ class Worker(base.Worker):
         # The event loop has its own.
         signal.set_wakeup_fd(-1)
         for handler in (self.handle_exit, self.handle_quit, self.handle_abort):
-            own(handler)
+            reset_after_fork(handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False

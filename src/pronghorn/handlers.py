@@ -1,4 +1,4 @@
-"""Handlers of signals: those that stop a server, and what becomes of ours in forked children."""
+"""Signal handlers: installing those that stop a server, and removing ours in forked child processes."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ if sys.platform == "win32":
 
 HANDLED_SIGNALS = tuple(_NUMBERS)
 
-# What each of our handlers has replaced: several servers in one loop may end in any order.
+# The handler that each of ours replaced. Several servers in one event loop may end in any order.
 _replaced: dict[tuple[int, Handler], Any] = {}
 
-# Handlers of ours that stay for as long as the process lives.
-_lasting: list[Handler] = []
+# Handlers of ours that stay installed until the process ends.
+_permanent: list[Handler] = []
 
 
-def own(handler: Handler) -> Handler:
-    """Declare `handler`, whoever puts it in force, to be one that forked children do not inherit."""
-    _lasting.append(handler)
+def reset_after_fork(handler: Handler) -> Handler:
+    """Decorator: forked child processes do not inherit `handler`, no matter who installs it."""
+    _permanent.append(handler)
     return handler
 
 
-def obey_as_process_1() -> None:
-    """Let SIGTERM end this process until a server handles it: the kernel keeps from process 1 what has no handler."""
+def handle_sigterm_as_process_1() -> None:
+    """Let SIGTERM end this process before a server handles it. The kernel ignores signals to process 1 that have no
+    handler.
+    """
     if os.getpid() == 1 and _in_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, _exit)
 
 
 @contextlib.contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
-    """Have `handler` called for them, which Python allows in the main thread only: in others this does nothing."""
+    """Install `handler` for `HANDLED_SIGNALS`. Does nothing outside the main thread, where Python forbids it."""
     if not _in_main_thread():
         yield
         return
     for number in _NUMBERS:
         original = signal.signal(number, handler)
-        _replaced[number, handler] = signal.SIG_DFL if original == _end else original
+        _replaced[number, handler] = signal.SIG_DFL if original == _exit else original
     try:
         yield
     finally:
@@ -55,7 +57,7 @@ def handled_by(handler: Handler) -> Iterator[None]:
 
 
 def _restore(number: int, handler: Handler, original: Any) -> None:
-    """Put `original` where `handler` is: in force, or to be restored by one that came later."""
+    """Replace `handler` by `original`, both as the current handler and as the one that a later server restores."""
     if signal.getsignal(number) == handler:
         signal.signal(number, original)
     for later, replaced in _replaced.items():
@@ -67,21 +69,21 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-@own
-def _end(number: int, frame: FrameType | None) -> None:
-    os._exit(0)  # as at once as the signal does it elsewhere: code of the application's might catch an exception
+@reset_after_fork
+def _exit(number: int, frame: FrameType | None) -> None:
+    os._exit(0)  # at once, as the signal itself does elsewhere: the application might catch an exception
 
 
 def _reset_in_child() -> None:
-    """Put Python's own handlers in the place of ours, which do nothing in a process without a server."""
+    """Restore Python's own handlers: ours have no effect in a process without a server."""
     for number in signal.valid_signals():
         if _is_ours(number, signal.getsignal(number)):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-            signal.set_wakeup_fd(-1)  # through which the child's signals would reach the parent
+            signal.set_wakeup_fd(-1)  # the parent reads it, and would take the child's signals for its own
 
 
 def _is_ours(number: int, handler: Any) -> bool:
-    return handler in _lasting or any(number == each and handler == ours for each, ours in _replaced)
+    return handler in _permanent or any(number == each and handler == ours for each, ours in _replaced)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,21 @@
-"""A worker as its parent sees it: a process, whether it serves, and until when there is patience with it."""
+"""The parent's handle on a worker process: its state, and one deadline whose meaning depends on the state.
+
+    launch ──> STARTING ──Serving──> SERVING ──deadline──> SILENT
+                                        ^                     │
+                                        └─────any message─────┘
+
+    STARTING, SERVING, SILENT            ──stop──> STOPPING
+    STARTING, SERVING, SILENT, STOPPING  ──kill──> KILLED
+
+When the process ends, the last state says what its end means, and becomes a final one:
+
+    STARTING          ──> FAILED
+    SERVING, SILENT   ──> DIED
+    STOPPING, KILLED  ──> STOPPED
+
+A worker that missed its deadline is SILENT for one more heartbeat before it counts as overdue: the parent itself may
+have been suspended, as by Ctrl+Z, and the worker with it.
+"""
 
 from __future__ import annotations
 
@@ -11,141 +28,116 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
 from multiprocessing import connection, reduction, resource_tracker
-from typing import Any, TypeAlias
+from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.worker_messages import FOREVER, HEARTBEAT, MAX_SIZE, LimitReached, Message, Serving, Target, decode
 
-# What a worker says.
-BEAT = b"."
-STARTED = b"started"
-SPENT = b"spent"
+# Seconds for the system to remove a process that was killed.
+_JOIN_TIMEOUT = 5
 
-# Seconds between two beats of a worker.
-PULSE = 1.0
+# The exit code of a process that other code here has waited for, so that ours is lost.
+_UNKNOWN_EXITCODE = 255
 
-# Bytes of what it says, at most.
-_LONGEST = 16
-
-# Seconds for the system to end a process that was killed.
-_GRACE = 5
-
-# The code of one whose own was lost: somebody else in this process has waited for it.
-_UNKNOWN = 255
-
-# Seconds without a beat of one that starts: an import may well keep every thread waiting, but not for ever.
-_START_SILENCE = 60.0
-
-FOREVER = float("inf")
-
-# What serves in a worker, in the place of a server of ours: called as `target(sockets=sockets)`.
-Target: TypeAlias = Callable[..., Any]
+# Seconds without a message while starting. An import may block every thread for a while, but not for ever.
+_MAX_START_SILENCE = 60.0
 
 _log = logging.getLogger("pronghorn.error")
 _context = multiprocessing.get_context("spawn")
 
 
-class Worker:
-    """A process that serves `config.app` on `sockets`, or calls a `target` to do that, launched.
+class State(Enum):
+    """The state of a worker, and what its deadline means there."""
 
-    `started` once it accepts connections, `spent` when it has reached its limit of requests and is to be replaced,
-    `stopping` once its parent has told it to end. `replaces` is the one that has to serve until this one does.
-    Once it is launched, nothing that goes wrong with it is raised: others are to serve on.
+    STARTING = auto()
+    """Does not accept connections yet. Deadline: the next message, or the time by which it must serve."""
+    SERVING = auto()
+    """Accepts connections. Deadline: the next message."""
+    SILENT = auto()
+    """Accepts connections, but missed the deadline. Deadline: the last chance for a message."""
+    STOPPING = auto()
+    """Was told to stop. Deadline: its end."""
+    KILLED = auto()
+    """Was killed. No deadline."""
+    FAILED = auto()
+    """Final: ended before it served."""
+    DIED = auto()
+    """Final: ended while it served, without being told to."""
+    STOPPED = auto()
+    """Final: ended after it was told to, or was killed by us."""
+
+
+_FINAL_STATES = {
+    State.STARTING: State.FAILED,
+    State.SERVING: State.DIED,
+    State.SILENT: State.DIED,
+    State.STOPPING: State.STOPPED,
+    State.KILLED: State.STOPPED,
+}
+
+
+class Replacement(Enum):
+    """The reason why another worker is to replace this one."""
+
+    NONE = auto()
+    RESTART = auto()
+    """The operator asked for a restart. It is cancelled if the new worker does not serve."""
+    REQUEST_LIMIT = auto()
+    """The worker reached its limit of requests. It is replaced even if the first attempt fails."""
+
+
+class WorkerHandle:
+    """A worker process that was launched. Its errors are logged and not raised: the other workers must go on.
+
+    `replaces` is the worker that must serve until this one does. `exitcode` is set in the final states.
     """
 
     def __init__(
         self,
         config: Config,
-        sockets: list[socket.socket],
-        replaces: Worker | None = None,
-        target: Target | None = None,
+        process: SpawnProcess,
+        pipe: Any,
+        replaces: WorkerHandle | None = None,
+        serve_within: float = FOREVER,
     ) -> None:
+        assert process.pid is not None
+        self.pid = process.pid
+        self.state: State
+        self.deadline: float
+        self.replacement = Replacement.NONE
         self.replaces = replaces
-        self.started = False
-        self.spent = False
-        self.outdated = False
-        self.stopping = False
         self.exitcode: int | None = None
-        self.born = self.heard = time.monotonic()
-        self.start_by = FOREVER
-        self._stop_by = FOREVER
-        self._is_doubted = False
+        self.launched_at = time.monotonic()
+        self._serve_by = self.launched_at + serve_within
+        self._max_silence = config.timeout_worker_healthcheck or FOREVER
+        self._process = process
+        self._pipe = pipe
         self._has_sentinel = True
         self._has_failed = False
-        self._config = config
-        self._pipe, theirs = multiprocessing.Pipe()
-        if sys.platform != "win32":  # else the beginning of a message would keep the parent waiting for its end
-            os.set_blocking(self._pipe.fileno(), False)
-        self._process = _context.Process(target=_work, args=(config, sockets, theirs, _stdin(), target))
-        with theirs, _interrupts_held():
-            self._process.start()
-        assert self._process.pid is not None
-        self.pid = self._process.pid
+        self._to_starting()
 
-    def waitables(self) -> list[Any]:
-        """What becomes ready when there is news of it."""
-        waitables: list[Any] = [self._process.sentinel] if self._has_sentinel else []
-        return waitables if self._pipe.closed else [*waitables, self._pipe]
+    def is_serving(self) -> bool:
+        return self.state in (State.SERVING, State.SILENT)
 
-    def look_at(self) -> float:
-        """When to look at it without news: only SIGCHLD, which may have come already, tells of one without sentinel."""
-        return FOREVER if self._has_sentinel else time.monotonic() + PULSE
-
-    def deadline(self) -> float:
-        """When it has to have ended, answered or started."""
-        if self.stopping:
-            return self._stop_by
-        if not self.started:
-            return min(self.start_by, self.heard + _START_SILENCE)
-        return self.heard + (self._config.timeout_worker_healthcheck or FOREVER)
+    def is_active(self) -> bool:
+        """Whether it serves or is about to: it was not told to stop, and has not ended."""
+        return self.state is State.STARTING or self.is_serving()
 
     def is_overdue(self) -> bool:
-        now = time.monotonic()
-        if now < self.deadline():
-            return False
-        if self.started and not self.stopping and not self._is_doubted:
-            # This process may have been stopped itself, as by Ctrl+Z, and the worker with it.
-            self._is_doubted = True
-            self.heard = now + PULSE - self._config.timeout_worker_healthcheck
-            return False
-        return True
-
-    def listen(self) -> None:
-        """Take in what it has said, and whether it has ended."""
-        with self._contained():
-            self.exitcode = self._find_exitcode()
-        with self._contained():
-            try:
-                while not self._pipe.closed and self._pipe.poll():
-                    self._hear(self._pipe.recv_bytes(_LONGEST))
-            except EOFError:
-                self._pipe.close()
-
-    def stop(self, patience: float) -> None:
-        """Let it finish what is under way, and end within so many seconds."""
-        if self.stopping:
-            return
-        self.stopping = True
-        self._stop_by = time.monotonic() + patience
-        if sys.platform == "win32":  # where to terminate is to kill
-            self._pipe.close()
-        else:
-            with self._contained():
-                self._process.terminate()
-
-    def kill(self) -> None:
-        self.stopping = True
-        self._stop_by = FOREVER
-        with self._contained():
-            self._process.kill()
+        """Whether it is to be killed. A worker that is SERVING becomes SILENT first."""
+        return self.state is not State.SERVING and time.monotonic() >= self.deadline
 
     def was_killed(self) -> bool:
+        """Whether a signal ended it."""
         return self.exitcode is not None and self.exitcode < 0
 
-    def fate(self) -> str:
-        """How it ended, for people."""
+    def exit_reason(self) -> str:
+        """The exit code, or the name of the signal that ended it."""
         assert self.exitcode is not None
         if self.exitcode >= 0:
             return f"exit code {self.exitcode}"
@@ -153,67 +145,170 @@ class Worker:
             return signal.Signals(-self.exitcode).name
         return f"signal {-self.exitcode}"
 
+    def waitables(self) -> list[Any]:
+        """The objects that become ready when `update` has something to do."""
+        waitables: list[Any] = [self._process.sentinel] if self._has_sentinel else []
+        return waitables if self._pipe.closed else [*waitables, self._pipe]
+
+    def next_poll(self) -> float:
+        """When to call `update` although nothing is ready. Without a sentinel only SIGCHLD, which may have come
+        before, reports the end of the process.
+        """
+        return FOREVER if self._has_sentinel else time.monotonic() + HEARTBEAT
+
+    def update(self) -> None:
+        """Read messages, and notice the end of the process or a missed deadline."""
+        if self.exitcode is not None:
+            return
+        exitcode = None
+        with self._contain_errors():
+            exitcode = self._poll_exitcode()  # before the pipe, which then has everything that the process sent
+        with self._contain_errors():
+            try:
+                while not self._pipe.closed and self._pipe.poll():
+                    self._on_message(decode(self._pipe.recv_bytes(MAX_SIZE)))
+            except EOFError:
+                self._pipe.close()
+        if exitcode is not None:
+            self._to_final(exitcode)
+        elif self.state is State.SERVING and time.monotonic() >= self.deadline:
+            self._to_silent()
+
+    def stop(self, timeout: float) -> None:
+        """Tell an active worker to finish its requests and end within `timeout` seconds."""
+        if self.is_active():
+            self._to_stopping(timeout)
+
+    def kill(self) -> None:
+        if self.exitcode is None:
+            self._to_killed()
+
+    def request_restart(self) -> None:
+        if self.replacement is Replacement.NONE:
+            self.replacement = Replacement.RESTART
+
+    def cancel_restart(self) -> None:
+        if self.replacement is Replacement.RESTART:
+            self.replacement = Replacement.NONE
+
+    def forget_replaced(self) -> None:
+        """The worker to replace has ended. No other worker serves in its place, so starting may take any time."""
+        self.replaces = None
+        self._serve_by = FOREVER
+        if self.state is State.STARTING:
+            self._to_starting()
+
     def close(self) -> None:
-        """Give back what the system keeps for a process that has ended."""
+        """Release the resources of a process that has ended."""
         self._pipe.close()
-        with self._contained():
-            self._process.join(_GRACE)
+        with self._contain_errors():
+            self._process.join(_JOIN_TIMEOUT)
             if self._process.exitcode is not None:
                 self._process.close()
 
-    def _hear(self, said: bytes) -> None:
-        if said == STARTED:
-            self.started = True
-            _log.debug("Child process [%d] serves.", self.pid)
-        self.spent |= said == SPENT
-        self.outdated |= said == SPENT
-        self.heard, self._is_doubted = time.monotonic(), False
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, LimitReached):
+            self.replacement = Replacement.REQUEST_LIMIT
+        match self.state, message:
+            case State.STARTING, Serving():
+                self._to_serving()
+                _log.debug("Child process [%d] serves.", self.pid)
+            case State.STARTING, _:
+                self._to_starting()
+            case ((State.SERVING | State.SILENT), _):
+                self._to_serving()
 
-    def _find_exitcode(self) -> int | None:
+    def _to_starting(self) -> None:
+        self.state = State.STARTING
+        self.deadline = min(self._serve_by, time.monotonic() + _MAX_START_SILENCE)
+
+    def _to_serving(self) -> None:
+        self.state = State.SERVING
+        self.deadline = time.monotonic() + self._max_silence
+
+    def _to_silent(self) -> None:
+        self.state = State.SILENT
+        self.deadline = time.monotonic() + HEARTBEAT
+
+    def _to_stopping(self, timeout: float) -> None:
+        self.state = State.STOPPING
+        self.deadline = time.monotonic() + timeout
+        if sys.platform == "win32":  # where `terminate` kills: the end of the stream stops the worker instead
+            self._pipe.close()
+        else:
+            with self._contain_errors():
+                self._process.terminate()
+
+    def _to_killed(self) -> None:
+        self.state = State.KILLED
+        self.deadline = FOREVER
+        with self._contain_errors():
+            self._process.kill()
+
+    def _to_final(self, exitcode: int) -> None:
+        self.state = _FINAL_STATES[self.state]
+        self.deadline = FOREVER
+        self.exitcode = exitcode
+
+    def _poll_exitcode(self) -> int | None:
         if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
-            self._has_sentinel = False  # ended just now, or its application has closed all descriptors
+            self._has_sentinel = False  # the process has just ended, or its application has closed all descriptors
         if self._process.exitcode is None and not self._has_sentinel and not _exists(self.pid):
-            return _UNKNOWN
+            return _UNKNOWN_EXITCODE
         return self._process.exitcode
 
     @contextlib.contextmanager
-    def _contained(self) -> Iterator[None]:
-        """Log what is raised, the first time. The end of the pipe then tells the process to end."""
+    def _contain_errors(self) -> Iterator[None]:
+        """Close the pipe after an error, which makes the process end, and log the first one."""
         try:
             yield
         except Exception as error:
             self._pipe.close()
             if not self._has_failed:
                 self._has_failed = True
-                _log.error("Child process [%d] is given up: %r", self.pid, error)
+                _log.error("Lost contact with child process [%d]: %r", self.pid, error)
 
 
-def wait(others: Sequence[Any], workers: Sequence[Worker], until: float) -> None:
-    """Wait for one of `others`, for news of a worker, or `until` that time."""
+def launch(
+    config: Config,
+    sockets: list[socket.socket],
+    replaces: WorkerHandle | None = None,
+    serve_within: float = FOREVER,
+    target: Target | None = None,
+) -> WorkerHandle:
+    """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
+
+    It is overdue if it does not serve within `serve_within` seconds.
+    """
+    pipe, workers_end = multiprocessing.Pipe()
+    if sys.platform != "win32":  # a message of which only the beginning has come must not block the parent
+        os.set_blocking(pipe.fileno(), False)
+    process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target))
+    with workers_end, _sigint_blocked():
+        process.start()
+    return WorkerHandle(config, process, pipe, replaces, serve_within)
+
+
+def wait(others: Sequence[Any], workers: Sequence[WorkerHandle], until: float) -> None:
+    """Wait for one of `others`, for news of a worker, or until the time `until`. Update all workers."""
     waitables = [*others, *(each for worker in workers for each in worker.waitables())]
-    until = min([until, *(worker.look_at() for worker in workers)])
+    until = min([until, *(worker.next_poll() for worker in workers)])
     connection.wait(waitables, None if until == FOREVER else max(0.0, until - time.monotonic()))
     for worker in workers:
-        worker.listen()
+        worker.update()
 
 
-def longest_stop(config: Config) -> float:
-    """Seconds after which a server that was told to stop has not, though it should have."""
-    timeout = config.timeout_graceful_shutdown
-    return FOREVER if timeout is None else 2 * timeout + 5  # for requests, then for the lifespan
-
-
-def check(config: Config) -> None:
-    """Raise StartupError unless `config` can go to another process."""
+def ensure_picklable(config: Config) -> None:
+    """Raise StartupError unless `config` can be sent to a worker."""
     try:
         reduction.ForkingPickler(io.BytesIO()).dump(config)
     except Exception as error:
-        raise StartupError(f"The configuration cannot be handed to other processes: {error}") from None
+        raise StartupError(f"The configuration cannot be sent to worker processes: {error}") from None
 
 
 def _exists(pid: int) -> bool:
-    """Whether there is such a process, which may have ended as long as nobody has waited for it."""
-    if sys.platform != "win32":  # where to ask is to kill
+    """Whether the process exists. One that has ended does until its parent has waited for it."""
+    if sys.platform != "win32":  # where `os.kill` with 0 would end it
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -223,14 +318,16 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _work(config: Config, sockets: list[socket.socket], parent: Any, stdin: int | None, target: Target | None) -> None:
-    from pronghorn.worker import main  # and with it the server, which the parent does not need
+def _run_worker(
+    config: Config, sockets: list[socket.socket], pipe: Any, stdin: int | None, target: Target | None
+) -> None:
+    from pronghorn.worker import main  # here: it imports the server, which the parent does not need
 
-    main(config, sockets, parent, stdin, target)
+    main(config, sockets, pipe, stdin, target)
 
 
-def _stdin() -> int | None:
-    """The descriptor of standard input, which multiprocessing closes and a debugger in the application needs."""
+def _stdin_fd() -> int | None:
+    """The descriptor of standard input. multiprocessing closes it in the child, where a debugger may need it."""
     try:
         return sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
@@ -238,12 +335,12 @@ def _stdin() -> int | None:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Launch a process in which SIGINT waits until it is ready, rather than print a traceback."""
+def _sigint_blocked() -> Iterator[None]:
+    """Start a process with SIGINT blocked. It unblocks it when it is ready; before, it would print a traceback."""
     if sys.platform == "win32":
         yield
     else:
-        resource_tracker.ensure_running()  # which would let them through again
+        resource_tracker.ensure_running()  # starting it later would unblock SIGINT
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             yield

@@ -10,50 +10,52 @@ from pathlib import Path
 
 from pronghorn import log
 from pronghorn.config import Config
-from pronghorn.process import FOREVER, Target, Worker, wait
-from pronghorn.signals import EXITS, Signals
+from pronghorn.process import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.signals import EXIT_SIGNALS, Signals
 from pronghorn.watch import Files, Watcher
+from pronghorn.worker_messages import FOREVER, Target
 
-# Seconds for what is under way, an open stream perhaps, when a file has changed.
+# Seconds for running requests, among them perhaps an open stream, when a file has changed.
 _GRACE = 2.0
 
-# Seconds from one launch to the next where no file has changed.
-_PACE = 1.0
+# Seconds for the whole process to end, the application's own shutdown included.
+_STOP_TIMEOUT = 2 * _GRACE + 1
 
-# Names of changed files in a line, at most.
-_SHOWN = 5
+# Seconds between two launches if no file has changed.
+_MIN_LAUNCH_INTERVAL = 1.0
 
-# Seconds for the whole process to end, with the application's own cleaning up.
-_PATIENCE = 2 * _GRACE + 1
+# Names of changed files in a log line, at most.
+_MAX_NAMES = 5
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class Reloader:
-    """Serves `config.app` on `sockets`, which are bound, anew after each change, until a signal ends it. Where a
-    `target` is given, that serves, called with them in a process of its own.
+    """Serves `config.app` on `sockets`, which are bound, in a new process after each change, until a signal ends it.
+
+    The process calls `target` with the sockets instead, if one is given.
     """
 
     def __init__(self, config: Config, sockets: list[socket.socket], target: Target | None = None) -> None:
         self._config = copy.copy(config)
         timeout = config.timeout_graceful_shutdown
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
-        self._config.timeout_worker_healthcheck = 0  # a debugger may stop it for as long as it likes
+        self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any time
         self._sockets = sockets
         self._target = target
         self._files = Files(self._config)
-        self._worker: Worker | None = None
-        self._is_due = True
+        self._worker: WorkerHandle | None = None
+        self._launch_is_due = True
         self._not_before = 0.0
-        self._exiting = False
+        self._is_exiting = False
 
     def run(self) -> int:
-        """Returns the code to exit with."""
+        """Returns the exit code."""
         watcher = Watcher(self._files, self._config.reload_delay)
-        with Signals(*EXITS, "SIGCHLD") as signals, watcher:
+        with Signals(*EXIT_SIGNALS, "SIGCHLD") as signals, watcher:
             log.announce("Started reloader process", f" using {watcher.name}")
             try:
-                self._serve(signals, watcher)
+                self._supervise(signals, watcher)
             finally:
                 if self._worker is not None:
                     self._worker.kill()
@@ -61,61 +63,64 @@ class Reloader:
         log.announce("Stopping reloader process")
         return 0
 
-    def _serve(self, signals: Signals, watcher: Watcher) -> None:
-        while self._worker is not None or not self._exiting:
-            self._launch()
+    def _supervise(self, signals: Signals, watcher: Watcher) -> None:
+        while self._worker is not None or not self._is_exiting:
+            self._launch_if_due()
             if self._worker is None:
-                wait([signals, watcher.changes], [], self._not_before if self._is_due else FOREVER)
+                wait([signals, watcher.changes], [], self._not_before if self._launch_is_due else FOREVER)
             else:
-                wait([signals, watcher.changes], [self._worker], self._worker.deadline())
+                wait([signals, watcher.changes], [self._worker], self._worker.deadline)
             for name in signals.read():
                 if name != "SIGCHLD":
                     self._exit()
-            if (paths := watcher.read()) and not self._exiting:
-                _log.warning("%s detected changes in %s. Reloading...", watcher.name, _shown(paths))
+            if (paths := watcher.read()) and not self._is_exiting:
+                _log.warning("%s detected changes in %s. Reloading...", watcher.name, _format_paths(paths))
                 self._not_before = 0.0
                 self._restart()
             if self._worker is not None:
-                self._look_after(self._worker)
+                self._check(self._worker)
 
-    def _launch(self) -> None:
-        if self._worker is not None or not self._is_due or time.monotonic() < self._not_before:
+    def _launch_if_due(self) -> None:
+        if self._worker is not None or not self._launch_is_due or time.monotonic() < self._not_before:
             return
-        self._is_due = False
-        self._not_before = time.monotonic() + _PACE
+        self._launch_is_due = False
+        self._not_before = time.monotonic() + _MIN_LAUNCH_INTERVAL
         try:
-            self._worker = Worker(self._config, self._sockets, target=self._target)
+            self._worker = launch(self._config, self._sockets, target=self._target)
         except Exception as error:
-            _log.error("Cannot launch a process: %r. Waiting for a change of a file.", error)
+            _log.error("Cannot launch a process: %r. Waiting for a file to change.", error)
 
-    def _look_after(self, worker: Worker) -> None:
+    def _check(self, worker: WorkerHandle) -> None:
         if worker.exitcode is not None:
             worker.close()
             self._worker = None
-            if worker.stopping:
-                return
-            self._is_due = worker.started and worker.was_killed()
-            then = "Starting another" if self._is_due else "Waiting for a change of a file"
-            _log.error("Child process [%d] died: %s. %s.", worker.pid, worker.fate(), then)
+            # Otherwise a signal or a change has asked for its end in the same moment.
+            if worker.state is not State.STOPPED and not self._is_exiting and not self._launch_is_due:
+                self._on_death(worker)
         elif worker.is_overdue():
             worker.kill()
-        elif worker.spent and not worker.stopping:
+        elif worker.is_active() and worker.replacement is Replacement.REQUEST_LIMIT:
             self._restart()
 
+    def _on_death(self, worker: WorkerHandle) -> None:
+        self._launch_is_due = worker.state is State.DIED and worker.was_killed()
+        then = "Starting another" if self._launch_is_due else "Waiting for a file to change"
+        _log.error("Child process [%d] died: %s. %s.", worker.pid, worker.exit_reason(), then)
+
     def _restart(self) -> None:
-        self._is_due = True
+        self._launch_is_due = True
         if self._worker is not None:
-            self._worker.stop(_PATIENCE)
+            self._worker.stop(_STOP_TIMEOUT)
 
     def _exit(self) -> None:
-        """Stop; the second time without waiting."""
-        if self._exiting and self._worker is not None:
+        """Stop the worker; the second time, kill it."""
+        if self._is_exiting and self._worker is not None:
             self._worker.kill()
-        self._exiting, self._is_due = True, False
+        self._is_exiting, self._launch_is_due = True, False
         for sock in self._sockets:
             sock.close()
         if self._worker is not None:
-            self._worker.stop(_PATIENCE)
+            self._worker.stop(_STOP_TIMEOUT)
 
 
 class ChangeReload(Reloader):
@@ -125,14 +130,14 @@ class ChangeReload(Reloader):
         super().__init__(config, sockets, target)
 
 
-def _shown(paths: list[str]) -> str:
-    """The first of `paths`, and how many more there are."""
-    names = ", ".join(map(_name, paths[:_SHOWN]))
-    return names if len(paths) <= _SHOWN else f"{names} and {len(paths) - _SHOWN} more"
+def _format_paths(paths: list[str]) -> str:
+    """The first of `paths`, and the number of the others."""
+    names = ", ".join(map(_format_path, paths[:_MAX_NAMES]))
+    return names if len(paths) <= _MAX_NAMES else f"{names} and {len(paths) - _MAX_NAMES} more"
 
 
-def _name(path: str) -> str:
+def _format_path(path: str) -> str:
     try:
         return f"'{Path(path).relative_to(Path.cwd())}'"
-    except (ValueError, OSError):  # it is elsewhere, or the working directory is gone
+    except (ValueError, OSError):  # outside the working directory, or that is gone
         return f"'{path}'"

@@ -1,4 +1,4 @@
-"""`run`: from parameters to a server that has served, and the exit code of the process."""
+"""`run`: start one server, a supervisor or a reloader, and turn the result into an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[[Callable[..., None]], Callable[P, None]]:
-    """Declares a function to take what `config_class` takes."""
+    """Decorator: give a function the signature of `config_class`."""
 
     def declare(function: Callable[..., None]) -> Callable[P, None]:
         function.__signature__ = inspect.signature(config_class)  # type: ignore[attr-defined]
@@ -37,10 +37,10 @@ def _with_parameters_of(config_class: Callable[P, Config]) -> Callable[[Callable
 def run(*args: Any, **kwargs: Any) -> None:
     """Serve an application until a signal ends it. The parameters are those of `Config`.
 
-    Exits with code 3, having logged why, when the server cannot start.
+    If the server cannot start, logs the reason and exits with code 3.
     """
     streams.open_missing()
-    handlers.obey_as_process_1()
+    handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
         code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
@@ -54,9 +54,9 @@ def run(*args: Any, **kwargs: Any) -> None:
 
 
 def _serve(config: Config) -> int:
-    config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
+    config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
-    from pronghorn.server import Server  # not for those who ask for help, or have mistyped
+    from pronghorn.server import Server  # here: --help and usage errors do not need it
 
     server = Server(config)
     server.run()
@@ -71,7 +71,7 @@ def _serve_in_processes(config: Config) -> int:
         return StartupError.code
     if config.reload and (config.workers or 1) > 1:
         _log.warning('"workers" flag is ignored when reloading is enabled.')
-    process.check(config)
+    process.ensure_picklable(config)
     bound = sockets.bind(config)
     try:
         parent = _parent(config, bound)

@@ -1,4 +1,4 @@
-"""Signals as something to wait for, beside pipes and the sentinels of processes."""
+"""Signals that a process can wait for, together with pipes and the sentinels of processes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pronghorn.handlers import own
+from pronghorn.handlers import reset_after_fork
 
-# What tells a process to end; a system has some of them.
-EXITS = ("SIGINT", "SIGTERM", "SIGBREAK")
+# The signals that end a process. Each system has some of them.
+EXIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
 class Signals:
-    """While entered, the signals of these names, those that the system has, do nothing but wake who waits for this.
+    """Context manager: while active, the named signals that the system has only wake whoever waits on this object.
 
-    The bytes that `signal.set_wakeup_fd` writes are the queue: none comes between a look at it and the wait.
+    `signal.set_wakeup_fd` queues them in a socket, so a signal between `read` and the next wait is not missed.
     """
 
     def __init__(self, *names: str) -> None:
@@ -44,7 +44,7 @@ class Signals:
         return self._reader.fileno()
 
     def read(self) -> list[str]:
-        """The names of those that came since the last time, in order."""
+        """The names of the signals since the last call, in order."""
         try:
             numbers = self._reader.recv(4096)
         except BlockingIOError:
@@ -52,6 +52,6 @@ class Signals:
         return [signal.Signals(number).name for number in numbers if number in self._originals]
 
 
-@own
+@reset_after_fork
 def ignore(number: int, frame: FrameType | None) -> None:
-    """A handler that does nothing. Unlike SIG_IGN it is not inherited, and lets the wake-up descriptor be written."""
+    """Do nothing. Unlike SIG_IGN, a handler is not inherited, and Python still writes to the wake-up descriptor."""

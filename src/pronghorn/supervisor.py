@@ -1,6 +1,6 @@
-"""`--workers`: keep so many processes serving the same sockets. Knows processes and nothing of HTTP.
+"""`--workers`: keep a number of processes that serve the same sockets. Knows processes, and nothing of HTTP.
 
-Signals, deaths and what workers say only change what is wanted; `_balance` then makes it so.
+Signals, messages of workers and their ends only change what is wanted; `_balance` then makes it so.
 """
 
 from __future__ import annotations
@@ -12,39 +12,40 @@ import time
 from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import FOREVER, PULSE, Worker, longest_stop, wait
-from pronghorn.signals import EXITS, Signals
+from pronghorn.process import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.signals import EXIT_SIGNALS, Signals
 from pronghorn.sockets import withdraw
+from pronghorn.worker_messages import FOREVER, HEARTBEAT, max_stop_time
 
-_OTHERS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
+_OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
-# A worker that dies younger than this makes those to come wait: twice as long each time, up to the most.
-_STABLE = 10.0
-_LEAST_DELAY = 0.5
-_MOST_DELAY = 30.0
+# When a worker dies younger than this, the next launch is delayed: the delay doubles each time, up to the maximum.
+_STABLE_AGE = 10.0
+_MIN_DELAY = 0.5
+_MAX_DELAY = 30.0
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class Supervisor:
-    """Keeps `config.workers` processes serving `sockets`, which are bound, until a signal ends them all."""
+    """Keeps `config.workers` processes that serve `sockets`, which are bound, until a signal ends them all."""
 
     def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
         self._config = config
         self._sockets = sockets
         self._wanted = config.workers or 1
-        self._workers: list[Worker] = []  # the oldest first
-        self._was_complete = False
-        self._deaths = 0
+        self._workers: list[WorkerHandle] = []  # the oldest first
+        self._was_complete = False  # once all wanted workers served at the same time
+        self._early_deaths = 0
         self._not_before = 0.0
         self._exit_code: int | None = None
 
     def run(self) -> int:
-        """Returns the code to exit with: 0 after a signal, 3 when workers cannot start."""
-        with Signals(*EXITS, *_OTHERS) as signals:
+        """Returns the exit code: 0 after a signal, 3 when workers cannot start."""
+        with Signals(*EXIT_SIGNALS, *_OTHER_SIGNALS) as signals:
             log.announce("Started parent process")
             try:
-                self._serve(signals)
+                self._supervise(signals)
             finally:
                 for worker in self._workers:
                     worker.kill()
@@ -53,25 +54,26 @@ class Supervisor:
         assert self._exit_code is not None
         return self._exit_code
 
-    def _serve(self, signals: Signals) -> None:
+    def _supervise(self, signals: Signals) -> None:
         self._balance()
         failure = ""
         while self._workers or self._exit_code is None:
             try:
-                self._look_after_all(signals)
+                self._step(signals)
             except Exception as error:
-                # The workers are to serve on, even where this fails each time.
+                # The workers must go on serving, even if this fails each time.
                 if failure != (failure := repr(error)):
-                    _log.exception("Cannot look after the child processes: %r", error)
-                time.sleep(PULSE)
+                    _log.exception("Cannot supervise the child processes: %r", error)
+                time.sleep(HEARTBEAT)
 
-    def _look_after_all(self, signals: Signals) -> None:
+    def _step(self, signals: Signals) -> None:
+        """Wait for the next event, and act on it."""
         wait([signals], self._workers, self._next_deadline())
-        self._was_complete |= sum(each.started for each in self._kept()) >= self._wanted
+        self._was_complete |= sum(each.is_serving() for each in self._settled()) >= self._wanted
         for name in signals.read():
             self._on_signal(name)
-        self._bury_the_dead()
-        self._end_the_overdue()
+        self._remove_ended()
+        self._kill_overdue()
         self._balance()
 
     def _on_signal(self, name: str) -> None:
@@ -87,7 +89,7 @@ class Supervisor:
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
                 for worker in self._workers:
-                    worker.outdated = True
+                    worker.request_restart()
             case "SIGTTIN":
                 _log.info("Received SIGTTIN, increasing the number of processes.")
                 self._wanted += 1
@@ -97,49 +99,52 @@ class Supervisor:
             case "SIGTTOU":
                 _log.info("Received SIGTTOU, decreasing number of processes.")
                 _log.info("Already reached one process, cannot decrease the number of processes anymore.")
-            case "SIGCHLD":  # a sentinel stays silent while a process that the worker has forked holds its other end
+            case "SIGCHLD":  # wakes us where a process that the worker forked keeps the worker's sentinel open
                 pass
             case _:
                 _log.debug("Received signal %s, but no handler is defined for it.", name)
 
     def _balance(self) -> None:
-        """Launch what is missing, stop what is too much, replace what is outdated one by one."""
+        """Launch missing workers, stop surplus ones, and replace workers one by one."""
         if self._exit_code is not None:
             return
         for worker in self._workers:
-            if worker.started and worker.replaces is not None:
-                self._retire(worker.replaces)
+            if worker.is_serving() and worker.replaces is not None:
+                self._stop(worker.replaces)
                 worker.replaces = None
-        kept = self._kept()
-        for worker in kept[self._wanted :]:
-            self._retire(worker)
+        settled = self._settled()
+        for worker in settled[self._wanted :]:
+            self._stop(worker)
         if time.monotonic() < self._not_before:
             return
         self._not_before = 0.0
-        for _ in range(self._wanted - len(kept)):
+        for _ in range(self._wanted - len(settled)):
             self._launch()
-        if not any(each.stopping or each.replaces is not None for each in self._workers):
-            outdated = next((each for each in kept if each.outdated and each.started), None)
-            if outdated is not None:
-                self._launch(replaces=outdated)
+        if all(each.is_active() and each.replaces is None for each in self._workers):
+            for worker in settled:
+                if worker.is_serving() and worker.replacement is not Replacement.NONE:
+                    self._launch(replaces=worker)
+                    break
 
-    def _kept(self) -> list[Worker]:
-        return [each for each in self._workers if not each.stopping and each.replaces is None]
+    def _settled(self) -> list[WorkerHandle]:
+        """The workers that are to stay: active, and not waiting to replace another one."""
+        return [each for each in self._workers if each.is_active() and each.replaces is None]
 
-    def _launch(self, replaces: Worker | None = None) -> None:
+    def _launch(self, replaces: WorkerHandle | None = None) -> None:
+        serve_within = FOREVER
+        if replaces is not None and replaces.replacement is Replacement.RESTART:
+            serve_within = self._config.timeout_worker_healthcheck or FOREVER
         try:
-            worker = Worker(self._config, self._sockets, replaces)
+            worker = launch(self._config, self._sockets, replaces, serve_within)
         except Exception as error:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
-        if replaces is not None and not replaces.spent:
-            worker.start_by = worker.born + (self._config.timeout_worker_healthcheck or FOREVER)
         self._workers.append(worker)
 
-    def _retire(self, worker: Worker) -> None:
-        if not worker.stopping:
-            worker.stop(longest_stop(self._config))
+    def _stop(self, worker: WorkerHandle) -> None:
+        if worker.is_active():
+            worker.stop(max_stop_time(self._config))
             _log.info("Terminated child process [%d]", worker.pid)
             _log.info("Waiting for child process [%d]", worker.pid)
 
@@ -147,61 +152,58 @@ class Supervisor:
         self._exit_code = code
         self._not_before = 0.0
         withdraw(self._sockets, self._config)
-        for sock in self._sockets:  # with the workers' the last: who connects from then on is refused rather than kept
+        for sock in self._sockets:  # once the workers close theirs too, new connections are refused, not queued
             sock.close()
         for worker in self._workers:
-            self._retire(worker)
+            self._stop(worker)
 
-    def _bury_the_dead(self) -> None:
+    def _remove_ended(self) -> None:
         for worker in [each for each in self._workers if each.exitcode is not None]:
             self._workers.remove(worker)
             for each in self._workers:
                 if each.replaces is worker:
-                    each.replaces, each.start_by = None, FOREVER
-            worker.listen()  # to what it said with its last breath
+                    each.forget_replaced()
             worker.close()
-            if not worker.stopping:
+            if worker.state is not State.STOPPED and self._exit_code is None:
                 self._on_death(worker)
 
-    def _on_death(self, worker: Worker) -> None:
-        self._back_off(worker.born)
-        serving = any(each.started and not each.stopping for each in self._workers)
+    def _on_death(self, worker: WorkerHandle) -> None:
+        self._back_off(worker.launched_at)
         if worker.replaces is not None:
-            self._keep(worker.replaces, worker, f"failed to start ({worker.fate()})")
-        elif worker.started or worker.was_killed():
-            _log.info("Child process [%d] died: %s", worker.pid, worker.fate())
-        elif serving and self._was_complete:
-            _log.error("Child process [%d] failed to start: %s", worker.pid, worker.fate())
+            self._cancel_restart(worker.replaces, worker, f"failed to start ({worker.exit_reason()})")
+        elif worker.state is State.DIED or worker.was_killed():
+            _log.info("Child process [%d] died: %s", worker.pid, worker.exit_reason())
+        elif self._was_complete and any(each.is_serving() for each in self._workers):
+            _log.error("Child process [%d] failed to start: %s", worker.pid, worker.exit_reason())
         else:
             _log.error("Child process [%d] failed to start, stopping the parent process.", worker.pid)
             self._exit(StartupError.code)
 
-    def _end_the_overdue(self) -> None:
+    def _kill_overdue(self) -> None:
         for worker in [each for each in self._workers if each.is_overdue()]:
-            if worker.stopping:
+            if worker.state is State.STOPPING:
                 _log.error("Child process [%d] did not end in time, killing it.", worker.pid)
-            elif worker.replaces is not None and not worker.started:
-                self._keep(worker.replaces, worker, "was not ready in time")
+            elif worker.replaces is not None:
+                self._cancel_restart(worker.replaces, worker, "was not ready in time")
             else:
                 _log.info("Child process [%d] died: no answer", worker.pid)
-                self._back_off(worker.born)
+                self._back_off(worker.launched_at)
             worker.kill()
 
-    def _keep(self, old: Worker, new: Worker, why: str) -> None:
-        """Give up a restart; a worker that is spent has to be replaced all the same, later."""
-        _log.error("New child process [%d] %s; keeping worker [%d] and aborting the restart.", new.pid, why, old.pid)
+    def _cancel_restart(self, old: WorkerHandle, new: WorkerHandle, reason: str) -> None:
+        """Keep the old workers, except those that reached their limit of requests: they are tried again later."""
+        _log.error("New child process [%d] %s; keeping worker [%d] and aborting the restart.", new.pid, reason, old.pid)
         for worker in self._workers:
-            worker.outdated = worker.spent
+            worker.cancel_restart()
 
-    def _back_off(self, born: float) -> None:
-        """A worker that was launched at `born` has died."""
+    def _back_off(self, launched_at: float) -> None:
+        """Delay the next launch, after the death of a worker that was launched at that time."""
         now = time.monotonic()
-        if now < self._not_before:  # one of several that die of the same
+        if now < self._not_before:  # several workers died of the same cause: count it once
             return
-        self._deaths = 0 if now - born > _STABLE else self._deaths + 1
-        if self._deaths:
-            self._not_before = now + min(_MOST_DELAY, _LEAST_DELAY * 2 ** (self._deaths - 1))
+        self._early_deaths = 0 if now - launched_at > _STABLE_AGE else self._early_deaths + 1
+        if self._early_deaths:
+            self._not_before = now + min(_MAX_DELAY, _MIN_DELAY * 2 ** (self._early_deaths - 1))
 
     def _next_deadline(self) -> float:
-        deadlines = [worker.deadline() for worker in self._workers]
-        return min([*deadlines, self._not_before or FOREVER])
+        return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER])

@@ -1,4 +1,4 @@
-"""What runs in a worker: a server that tells its parent how it is, and ends when the parent does."""
+"""The program of a worker process: a server that reports to its parent, and stops when the parent has gone."""
 
 from __future__ import annotations
 
@@ -17,13 +17,23 @@ from types import FrameType
 from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.handlers import own
-from pronghorn.process import BEAT, FOREVER, PULSE, SPENT, STARTED, Target, longest_stop
+from pronghorn.handlers import reset_after_fork
 from pronghorn.server import Server
-from pronghorn.signals import EXITS, ignore
+from pronghorn.signals import EXIT_SIGNALS, ignore
+from pronghorn.worker_messages import (
+    FOREVER,
+    HEARTBEAT,
+    Alive,
+    LimitReached,
+    Message,
+    Serving,
+    Target,
+    encode,
+    max_stop_time,
+)
 
-# Seconds for what the application has left when the server has ended: functions of atexit, threads, child processes.
-_REST = 5
+# Seconds for atexit functions, threads and child processes of the application once the server has ended.
+_CLEANUP_TIMEOUT = 5
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -36,32 +46,32 @@ def main(
     target: Target | None = None,
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
-    _on_exit_signals(_leave)
+    _set_exit_handlers(_exit_on_signal)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if stdin is not None:
         with contextlib.suppress(OSError):
             sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
-    for sock in sockets:  # what the application launches must not hold the port
+    for sock in sockets:  # child processes of the application must not hold the port
         sock.set_inheritable(False)
     if os.name == "posix":
         os.set_inheritable(parent.fileno(), False)
-    threading.Thread(target=_attend, args=(parent, longest_stop(config)), daemon=True).start()
+    threading.Thread(target=_send_heartbeats, args=(parent, max_stop_time(config)), daemon=True).start()
     config.configure_logging()
     if target is not None:
         target(sockets=sockets)
         return
     try:
-        config.load_app()  # before there is a loop, so that a module may use asyncio.run where it is imported
+        config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
         server = _Server(config, parent)
-        # An exception of a signal's would leave a loop that is about to run in a state that cannot be closed.
-        _on_exit_signals(own(server.handle_exit))
+        # From here on no signal may raise: an exception would leave a starting loop in a state that cannot be closed.
+        _set_exit_handlers(reset_after_fork(server.handle_exit))
         server.run(sockets)
     except StartupError as error:
         log.report(error)
         sys.exit(error.code)
     finally:
-        threading.Thread(target=_end, daemon=True).start()
+        threading.Thread(target=_exit_after_cleanup, daemon=True).start()
     if not server.started:
         sys.exit(StartupError.code)
 
@@ -70,42 +80,42 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
-        if config.reload:  # somebody waits for the next one
+        if config.reload:  # a developer waits for the next worker
             self.linger = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._tell(STARTED)
+            self._send(Serving())
 
     def on_limit(self) -> None:
-        # The parent stops this process as soon as another serves in its place.
-        self._tell(SPENT)
+        # Serve on: the parent stops this process once another one serves in its place.
+        self._send(LimitReached())
 
-    def _tell(self, what: bytes) -> None:
+    def _send(self, message: Message) -> None:
         with contextlib.suppress(OSError):
-            self._parent.send_bytes(what)
+            self._parent.send_bytes(encode(message))
 
 
-def _attend(parent: Connection, patience: float) -> None:
-    """Tell the parent that this process lives, however busy its loop is. End it when the parent has ended."""
+def _send_heartbeats(parent: Connection, max_stop: float) -> None:
+    """Run in a thread: send heartbeats, however busy the event loop is. Stop this process when the parent has gone."""
     with contextlib.suppress(EOFError, OSError):
-        while not parent.poll(PULSE) or parent.recv_bytes():
-            parent.send_bytes(BEAT)
+        while not parent.poll(HEARTBEAT) or parent.recv_bytes():
+            parent.send_bytes(encode(Alive()))
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGTERM)
     else:
         os.kill(os.getpid(), signal.SIGTERM)
-    if patience != FOREVER:
-        time.sleep(patience)
+    if max_stop != FOREVER:
+        time.sleep(max_stop)
         outlet.flush()
         os._exit(1)
 
 
-def _end() -> None:
-    """End this process, whose interpreter would wait for ever for threads and child processes that do not end."""
-    time.sleep(_REST)
-    _log.warning("Ending without threads or child processes of the application, which do not end.")
+def _exit_after_cleanup() -> None:
+    """Run in a thread: end this process, whose interpreter would wait forever for threads and child processes."""
+    time.sleep(_CLEANUP_TIMEOUT)
+    _log.warning("Exiting although threads or child processes of the application are still running.")
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -113,16 +123,16 @@ def _end() -> None:
     os._exit(1)
 
 
-def _on_exit_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for name in EXITS:
+def _set_exit_handlers(handler: Callable[[int, FrameType | None], None]) -> None:
+    for name in EXIT_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), handler)
 
 
-@own
-def _leave(number: int, frame: FrameType | None) -> None:
-    # A second signal would fail the end that the first one began; the parent kills what takes too long.
-    # Not SIG_IGN: CPython complains of a signal that has come already.
-    _on_exit_signals(ignore)
-    # Rather than die of the signal: what the application has registered with atexit is run.
+@reset_after_fork
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    # A second signal must not interrupt the exit that the first one began; the parent kills a worker that takes too
+    # long. Not SIG_IGN: CPython complains about a signal that is already pending.
+    _set_exit_handlers(ignore)
+    # An exit, rather than death by the signal, runs the application's atexit functions.
     sys.exit(128 + number)

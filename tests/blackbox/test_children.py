@@ -90,5 +90,5 @@ def test_another_child_does_not_hold_a_worker_for_long(serve, launch):
     child = launch(server, "/other")
     server.signal()
     server.log.wait_for("Stopping parent process")
-    server.log.wait_for("WARNING:  Ending without threads or child processes of the application, which do not end.")
+    server.log.wait_for("WARNING:  Exiting although threads or child processes of the application are still running.")
     assert is_there(child)

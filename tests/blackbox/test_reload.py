@@ -146,7 +146,7 @@ def test_an_application_with_a_mistake_is_reported_and_tried_again(reloading, ge
     server = reloading()
     module.write("two", "def app(:\n")
     server.log.wait_for("SyntaxError")
-    server.log.wait_for(r"ERROR:    Child process \[\d+\] died: exit code 3. Waiting for a change of a file.")
+    server.log.wait_for(r"ERROR:    Child process \[\d+\] died: exit code 3. Waiting for a file to change.")
     module.write("three")
     server.log.wait_for(r"\] serves", 2)
     assert get(server) == "three"
@@ -177,7 +177,7 @@ def test_a_change_while_it_starts_is_not_missed(reloading, get, module):
 def test_a_process_that_ends_is_reported_and_waits_for_a_change(reloading, connect, get, module):
     server = reloading()
     connect(server).get("/exit")
-    server.log.wait_for("died: exit code 7. Waiting for a change of a file.")
+    server.log.wait_for("died: exit code 7. Waiting for a file to change.")
     module.write("two")
     server.log.wait_for(r"\] serves", 2)
     assert get(server) == "two"
@@ -194,7 +194,7 @@ def test_a_process_that_is_killed_is_started_again(reloading, connect, get, modu
 def test_a_process_that_is_killed_before_it_serves_is_not(start, module):
     module.write("one", "import os\nos.kill(os.getpid(), 9)\n")
     server = start("reloaded:app", "--app-dir", ".", "--reload")
-    server.log.wait_for("died: SIGKILL. Waiting for a change of a file.")
+    server.log.wait_for("died: SIGKILL. Waiting for a file to change.")
 
 
 def test_many_changes_are_a_line_that_can_be_read(reloading, module, tmp_path):

@@ -148,12 +148,12 @@ def test_one_whose_fork_lives_on_is_replaced(two):
 def test_one_that_says_nonsense_is_replaced(two):
     server = two("--timeout-worker-healthcheck", "60")
     garbled = int(visit(server, "/garble"))
-    server.log.wait_for(rf"ERROR:    Child process \[{garbled}\] is given up: ")
+    server.log.wait_for(rf"ERROR:    Lost contact with child process \[{garbled}\]: ")
     server.log.wait_for(rf"Child process \[{garbled}\] died: exit code 0")
     server.log.wait_for(r"\] serves", 3)
     server.signal()
     assert server.wait() == 0
-    assert server.log.text().count("is given up") == 1
+    assert server.log.text().count("Lost contact") == 1
 
 
 def test_one_that_closes_every_descriptor_is_replaced(two):

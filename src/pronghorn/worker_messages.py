@@ -1,0 +1,62 @@
+"""The interface between a worker process and its parent: messages through a pipe, and timing that both rely on.
+
+Only the worker sends. The parent never writes: for the worker, the end of the stream means that the parent has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pronghorn.config import Config
+
+# Seconds between two `Alive` messages.
+HEARTBEAT = 1.0
+
+# Bytes of an encoded message. The parent refuses a longer one, which would be garbage.
+MAX_SIZE = 16
+
+FOREVER = float("inf")
+
+# Replaces our server in a worker: called as `target(sockets=sockets)`.
+Target: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The process runs, however busy its event loop is."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The server accepts connections."""
+
+
+@dataclass(frozen=True)
+class LimitReached:
+    """The server has reached `limit_max_requests`. It serves on until the parent stops it."""
+
+
+Message: TypeAlias = Alive | Serving | LimitReached
+
+# An encoded message begins with the byte of its type. The fields of a message that has some would follow.
+_TYPES: dict[bytes, type[Message]] = {b"A": Alive, b"S": Serving, b"L": LimitReached}
+_BYTES = {kind: byte for byte, kind in _TYPES.items()}
+
+
+def encode(message: Message) -> bytes:
+    return _BYTES[type(message)]
+
+
+def decode(data: bytes) -> Message:
+    """Raises ValueError for anything that `encode` does not produce."""
+    if data not in _TYPES:
+        raise ValueError(f"unknown message {data!r}")
+    return _TYPES[data]()
+
+
+def max_stop_time(config: Config) -> float:
+    """Seconds that a stop may take: the graceful timeout for requests, the same for the lifespan, and a margin."""
+    timeout = config.timeout_graceful_shutdown
+    return FOREVER if timeout is None else 2 * timeout + 5
