@@ -80,7 +80,7 @@ class HTTPProtocol(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state.connections.discard(self)
+        self._state.remove_connection(self)
         self._lose()
         if self._state.traces:
             self._trace("lost")
@@ -144,7 +144,7 @@ class HTTPProtocol(asyncio.Protocol):
         try:
             self.abort()
         except Exception:  # its transport is not one to rely on
-            self._state.connections.discard(self)
+            self._state.remove_connection(self)
             with contextlib.suppress(Exception):
                 self._lose()
 

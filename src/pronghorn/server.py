@@ -27,8 +27,11 @@ from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, cannot_listen, describe, unlink, withdraw
 from pronghorn.state import ServerState
 
-# How soon a change of `should_exit`, made anywhere, is seen.
+# Seconds between two looks at `should_exit` and `force_exit`, which any thread may set.
 _POLL = 0.1
+
+# Seconds between two looks at idle connections while they may still bring a request, which nothing announces.
+_IDLE_POLL = 0.025
 
 # Seconds, when the server stops, for a request that is on its way on an idle connection.
 _LINGER = 0.5
@@ -349,7 +352,7 @@ class Server:
         """Until every connection is closed. All are told to close when the idle ones have had `linger` seconds."""
         connections = self.server_state.connections
         idle = self._idle()
-        await self._wait_while(self._idle, min(deadline, time.monotonic() + self.linger))
+        await self._wait_while_idle(min(deadline, time.monotonic() + self.linger))
         for connection in connections - (self._idle() - idle):
             _tell(connection)
         await asyncio.sleep(0)
@@ -358,26 +361,35 @@ class Server:
         while connections and not self._is_over(deadline):
             idle = self._idle()
             until = time.monotonic() + max(self.linger, _POLL)
-            await self._wait_while(lambda: connections, min(deadline, until))
+            await self._wait_while_connected(min(deadline, until))
             for connection in idle & self._idle():
                 _tell(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         """Until every application has returned; those that do not in time are cancelled."""
-        running = self.server_state.tasks
         await asyncio.sleep(0)
+        running = self._running()
         if running and not self.force_exit:
             _log.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
-        await self._wait_while(lambda: running, deadline)
+        while running and not self._is_over(deadline):
+            await asyncio.wait(running, timeout=_until(deadline))
+            running = self._running()
         if running and not self.force_exit:
             _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(running))
             for task in running:
                 task.cancel("timeout graceful shutdown exceeded")
             await asyncio.wait(running, timeout=1)
 
-    async def _wait_while(self, condition: Callable[[], object], deadline: float) -> None:
-        while not self._is_over(deadline) and condition():
-            await asyncio.sleep(_POLL / 4)
+    async def _wait_while_idle(self, deadline: float) -> None:
+        while not self._is_over(deadline) and self._idle():
+            await asyncio.sleep(_IDLE_POLL)
+
+    async def _wait_while_connected(self, deadline: float) -> None:
+        # Polls too: the protocol of another server changes `connections` itself.
+        while not self._is_over(deadline) and self.server_state.connections:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_until(deadline)):
+                    await self.server_state.wait_for_last_connection()
 
     def _is_over(self, deadline: float) -> bool:
         return self.force_exit or time.monotonic() >= deadline
@@ -385,6 +397,9 @@ class Server:
     def _idle(self) -> set[Any]:
         """The connections that may bring a request; of those whose protocol is not ours, nobody knows."""
         return {each for each in self.server_state.connections if not isinstance(each, HTTPProtocol) or each.is_idle()}
+
+    def _running(self) -> set[asyncio.Task[None]]:
+        return {task for task in self.server_state.tasks if not task.done()}
 
     def _deadline(self) -> float:
         timeout = self.config.timeout_graceful_shutdown
@@ -406,6 +421,11 @@ class Server:
             app_state=self.lifespan.state,
             _loop=loop,
         )
+
+
+def _until(deadline: float) -> float:
+    """Seconds to wait before `force_exit` and `deadline` are looked at again."""
+    return min(_POLL, max(0.0, deadline - time.monotonic()))
 
 
 def _tell(connection: Any) -> None:

@@ -36,6 +36,7 @@ class ServerState:
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     buffer: memoryview
+    _last_closed: asyncio.Event
 
     def __init__(self) -> None:
         self.connections: set[Any] = set()
@@ -63,6 +64,16 @@ class ServerState:
         fields: Headers = list(self.shared.default_fields) if hasattr(self, "shared") else []
         return fields
 
+    def remove_connection(self, connection: Any) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._last_closed.set()
+
+    async def wait_for_last_connection(self) -> None:
+        """Wait until `remove_connection` removes the last one."""
+        self._last_closed.clear()
+        await self._last_closed.wait()
+
     def warn(self, message: str, *arguments: object) -> None:
         """Log what a client did wrong; clients cannot flood the log with it."""
         self._warnings += 1
@@ -85,6 +96,7 @@ class ServerState:
         self.app = config.loaded_app
         self.wire = wire
         self.loop = loop
+        self._last_closed = asyncio.Event()
         self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect

@@ -50,6 +50,11 @@ async def app(scope, receive, send):
     if scope["path"] == "/body":
         while (await receive()).get("more_body"):
             pass
+    if scope["path"] == "/background":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+        await asyncio.sleep(1)
+        return
     if scope["path"] == "/stream":
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"o", "more_body": True})
@@ -117,6 +122,26 @@ def test_only_idle_connections_are_waited_for(serve, connect):
     stream.get("/")  # its answer had begun before the stop, and so did not announce the end
     assert stream.read().field("connection") == "close"
     websocket.close()
+
+
+@pytest.mark.parametrize("target", ["/body", "/background"], ids=["connection", "task"])
+def test_stop_ends_at_once_with_the_last_connection_or_task(serve, connect, caplog, monkeypatch, target):
+    caplog.set_level("INFO", "pronghorn.error")
+    server = serve(10 * PATIENCE, timeout_graceful_shutdown=None)
+    client = connect(server)
+    fields = ("connection: close", *(["content-length: 1"] if target == "/body" else []))
+    client.get(target, *fields, method="POST")
+    if target == "/background":
+        assert client.read().status == 200
+    stop(server)
+    done = threading.Event()
+    while not [line for line in caplog.messages if line.startswith("Waiting for")]:
+        assert not done.wait(0.01)
+    monkeypatch.setattr("pronghorn.server._POLL", 10 * PATIENCE)
+    done.wait(0.3)  # for a wait of that length to begin
+    if target == "/body":
+        client.send(b"b")
+        assert client.read().status == 200
 
 
 def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog):
