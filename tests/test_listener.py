@@ -1,4 +1,4 @@
-"""Accepting: what the system refuses, and what is one of asyncio's servers."""
+"""The accept loop: errors of the system, and the interface of `asyncio.Server`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Refusing(socket.socket):
-    """A listening socket from which nothing can be accepted as long as `errors` are left."""
+    """A listening socket whose `accept` raises each of `errors` first."""
 
     errors: tuple[int, ...] = ()
 
@@ -40,7 +40,7 @@ def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def warnings_at(loop_factory: Loop, *errors: int) -> list[Any]:
-    """What is logged while three clients connect, each after such errors."""
+    """The lines that are logged while three clients connect, each after these errors."""
     warnings: list[Any] = []
 
     async def main() -> None:
@@ -74,17 +74,17 @@ def warnings_at(loop_factory: Loop, *errors: int) -> list[Any]:
     return warnings
 
 
-def test_what_became_of_one_connection_is_no_matter(loop_factory: Loop) -> None:
+def test_errors_of_one_connection_are_ignored(loop_factory: Loop) -> None:
     assert warnings_at(loop_factory, errno.ECONNABORTED, errno.EPROTO) == []
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EINVAL], ids=errno.errorcode.get)
-def test_accepting_is_tried_again_and_said_once_each_time(loop_factory: Loop, number: int) -> None:
+def test_refused_accept_is_retried_and_logged_once(loop_factory: Loop, number: int) -> None:
     line = ("Cannot accept connections: %s", os.strerror(number))
     assert warnings_at(loop_factory, *[number] * 5) == [line] * 3
 
 
-def test_a_connection_that_cannot_be_made_is_closed(loop_factory: Loop) -> None:
+def test_socket_is_closed_if_its_connection_cannot_be_made(loop_factory: Loop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
@@ -105,7 +105,7 @@ def test_a_connection_that_cannot_be_made_is_closed(loop_factory: Loop) -> None:
         runner.run(main())
 
 
-def test_a_loop_of_completions_accepts_itself() -> None:
+def test_completion_based_loop_uses_its_own_server() -> None:
     class Loop:
         def add_reader(self, *arguments: Any) -> None:
             raise NotImplementedError

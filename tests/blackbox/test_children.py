@@ -1,4 +1,4 @@
-"""What an application forks: it obeys signals, and holds up no stop."""
+"""Child processes of the application: signals end them, and they do not delay a stop."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ KINDS = {
 
 @pytest.fixture
 def serve(start):
-    """A function from the name of a kind to a server of it."""
+    """A function that starts a server of one of KINDS."""
 
     def serve(kind):
         if kind == "uvloop":
@@ -42,7 +42,7 @@ def is_there(pid):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
-def test_a_child_ends_of_a_signal_as_elsewhere(serve, kind, number, code):
+def test_signal_ends_a_forked_child(serve, kind, number, code):
     server = serve(kind)
     with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
         client.get(f"/killed?{number}")
@@ -51,7 +51,7 @@ def test_a_child_ends_of_a_signal_as_elsewhere(serve, kind, number, code):
 
 @pytest.fixture
 def launch():
-    """A function that lets a server launch a child of the application's; its number."""
+    """A function that makes the application start a child process, and returns its id."""
     children = []
 
     def launch(server, target):
@@ -68,7 +68,7 @@ def launch():
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    # One process ends of SIGTERM itself, and what dies of a signal leaves even daemons behind.
+    # Without a parent, SIGTERM ends the server by the signal itself, which leaves even daemons behind.
     [
         ("asyncio", signal.SIGINT),
         ("uvloop", signal.SIGINT),
@@ -77,7 +77,7 @@ def launch():
         ("reload", signal.SIGTERM),
     ],
 )
-def test_a_daemon_ends_with_its_parent(serve, launch, kind, number):
+def test_daemon_process_ends_with_the_worker(serve, launch, kind, number):
     server = serve(kind)
     child = launch(server, "/daemon")
     server.signal(number)
@@ -85,7 +85,7 @@ def test_a_daemon_ends_with_its_parent(serve, launch, kind, number):
     assert not is_there(child)
 
 
-def test_another_child_does_not_hold_a_worker_for_long(serve, launch):
+def test_other_child_process_delays_the_worker_only_briefly(serve, launch):
     server = serve("workers")
     child = launch(server, "/other")
     server.signal()

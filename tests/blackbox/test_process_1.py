@@ -1,4 +1,4 @@
-"""The server as process 1, as in a container: the kernel keeps from it the signals that have no handler."""
+"""The server as process 1, as in a container: the kernel ignores signals to it that have no handler."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ def can_unshare():
         return False
 
 
-pytestmark = pytest.mark.skipif(not can_unshare(), reason="there are no namespaces of processes")
+pytestmark = pytest.mark.skipif(not can_unshare(), reason="no process namespaces")
 
 
 @pytest.fixture
 def launch():
-    """A function that launches a server as process 1 of a namespace."""
+    """A function that starts a server as process 1 of a namespace."""
     with contextlib.ExitStack() as stack:
 
         def launch(app, *flags):
@@ -36,7 +36,7 @@ def launch():
 
 
 def signal_it(server, number):
-    """Signal process 1 from outside of its namespace."""
+    """Send a signal to process 1 from outside its namespace."""
     (child,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     os.kill(int(child), number)
 
@@ -51,14 +51,14 @@ def signal_it(server, number):
         ("life:hangs_at_startup", ("--reload",), "hanging"),
     ],
 )
-def test_a_signal_ends_it_with_0(launch, app, flags, line, number):
+def test_signal_ends_the_server_with_0(launch, app, flags, line, number):
     server = launch(app, *flags)
     server.log.wait_for(line)
     signal_it(server, number)
     assert server.wait() == 0, server.log.text()
 
 
-def test_sigterm_ends_an_import(launch):
+def test_sigterm_during_the_import_ends_the_server_with_0(launch):
     server = launch("slow:app")
     server.log.wait_for("importing")
     signal_it(server, signal.SIGTERM)

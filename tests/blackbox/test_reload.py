@@ -1,4 +1,4 @@
-"""`--reload`: a changed file brings a new process, and clients wait for it meanwhile."""
+"""`--reload`: a changed file starts a new process, and clients wait for it meanwhile."""
 
 import os
 import re
@@ -43,7 +43,7 @@ WATCHING = "WatchFiles" if find_spec("watchfiles") else "StatReload"
 
 
 class Module:
-    """The application that is served: `write` changes it. It imports slowly while `ready` names another version."""
+    """The module of the application. `write` changes it. Its import blocks while `ready` names another version."""
 
     def __init__(self, folder):
         self._file = folder / "reloaded.py"
@@ -53,10 +53,10 @@ class Module:
         self.write("one")
 
     def write(self, version, source=SOURCE):
-        # At once, and with a time of its own: a half-written file would be a change too.
+        # Atomic, and with a modification time of its own: a half-written file would be a change too.
         new = self._file.with_suffix(".new")
         new.write_text(source.format(version=version))
-        self._time += 2  # compiled files know their source by its size and its time in seconds
+        self._time += 2  # a .pyc file identifies its source by size and time in seconds
         os.utime(new, (self._time, self._time))
         os.replace(new, self._file)
 
@@ -69,7 +69,7 @@ def module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def reloading(start, module):
-    """A function that starts a server of the module, with --reload."""
+    """A function that starts a server of the module with --reload."""
 
     def reloading(*flags):
         flags = ("--app-dir", ".", "--reload", "--reload-delay", "0.05", "--log-level", "debug", *flags)
@@ -82,7 +82,7 @@ def reloading(start, module):
 
 @pytest.fixture
 def get(connect):
-    """A function from a server and a target to the body of the answer."""
+    """A function that sends a request to a server and returns the body of the response."""
 
     def get(server, target="/"):
         client = connect(server)
@@ -93,7 +93,7 @@ def get(connect):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_a_signal(reloading, get, module, tmp_path, number):
+def test_reloader_serves_until_a_signal(reloading, get, module, tmp_path, number):
     server = reloading("--workers", "2")
     assert get(server) == "one"
     server.signal(number)
@@ -109,7 +109,7 @@ def test_it_serves_until_a_signal(reloading, get, module, tmp_path, number):
     assert "Traceback" not in server.log.text()
 
 
-def test_a_request_during_a_reload_waits(reloading, connect, get, module):
+def test_request_during_a_reload_waits(reloading, connect, get, module):
     server = reloading()
     assert get(server) == "one"
     module.ready.write_text("one")
@@ -122,7 +122,7 @@ def test_a_request_during_a_reload_waits(reloading, connect, get, module):
     assert client.read().body == b"two"
 
 
-def test_an_open_stream_does_not_hold_it_up(reloading, connect, get, module):
+def test_open_stream_does_not_delay_a_reload(reloading, connect, get, module):
     server = reloading()
     client = connect(server)
     client.get("/stream")
@@ -133,7 +133,7 @@ def test_an_open_stream_does_not_hold_it_up(reloading, connect, get, module):
     assert "stopping one" in server.log.text()
 
 
-def test_a_blocked_application_does_not_hold_it_up_for_long(reloading, connect, get, module):
+def test_blocked_application_does_not_delay_a_reload_for_long(reloading, connect, get, module):
     server = reloading()
     client = connect(server)
     client.get("/block")
@@ -142,7 +142,7 @@ def test_a_blocked_application_does_not_hold_it_up_for_long(reloading, connect, 
     assert get(server) == "two"
 
 
-def test_an_application_with_a_mistake_is_reported_and_tried_again(reloading, get, module):
+def test_syntax_error_is_reported_and_the_next_change_is_loaded(reloading, get, module):
     server = reloading()
     module.write("two", "def app(:\n")
     server.log.wait_for("SyntaxError")
@@ -152,7 +152,7 @@ def test_an_application_with_a_mistake_is_reported_and_tried_again(reloading, ge
     assert get(server) == "three"
 
 
-def test_a_mistake_at_the_start_is_no_end(start, get, module):
+def test_failing_import_at_the_start_does_not_end_the_reloader(start, get, module):
     module.write("one", "import missing_requirement\n")
     server = start("reloaded:app", "--app-dir", ".", "--reload", "--log-level", "debug")
     server.log.wait_for("ModuleNotFoundError: No module named 'missing_requirement'")
@@ -162,7 +162,7 @@ def test_a_mistake_at_the_start_is_no_end(start, get, module):
     assert get(server) == "two"
 
 
-def test_a_change_while_it_starts_is_not_missed(reloading, get, module):
+def test_change_during_startup_is_not_missed(reloading, get, module):
     server = reloading()
     module.ready.write_text("one")
     module.write("two")
@@ -174,7 +174,7 @@ def test_a_change_while_it_starts_is_not_missed(reloading, get, module):
     assert get(server) == "three"
 
 
-def test_a_process_that_ends_is_reported_and_waits_for_a_change(reloading, connect, get, module):
+def test_process_that_exits_is_started_again_after_a_change(reloading, connect, get, module):
     server = reloading()
     connect(server).get("/exit")
     server.log.wait_for("died: exit code 7. Waiting for a file to change.")
@@ -183,7 +183,7 @@ def test_a_process_that_ends_is_reported_and_waits_for_a_change(reloading, conne
     assert get(server) == "two"
 
 
-def test_a_process_that_is_killed_is_started_again(reloading, connect, get, module):
+def test_killed_process_is_started_again(reloading, connect, get, module):
     server = reloading()
     connect(server).get("/kill")
     server.log.wait_for(r"ERROR:    Child process \[\d+\] died: SIGKILL. Starting another.")
@@ -191,13 +191,13 @@ def test_a_process_that_is_killed_is_started_again(reloading, connect, get, modu
     assert get(server) == "one"
 
 
-def test_a_process_that_is_killed_before_it_serves_is_not(start, module):
+def test_process_killed_before_it_serves_waits_for_a_change(start, module):
     module.write("one", "import os\nos.kill(os.getpid(), 9)\n")
     server = start("reloaded:app", "--app-dir", ".", "--reload")
     server.log.wait_for("died: SIGKILL. Waiting for a file to change.")
 
 
-def test_many_changes_are_a_line_that_can_be_read(reloading, module, tmp_path):
+def test_log_line_for_many_changes_is_short(reloading, module, tmp_path):
     server = reloading()
     (tmp_path / "new").mkdir()
     for number in range(1000):
@@ -207,7 +207,7 @@ def test_many_changes_are_a_line_that_can_be_read(reloading, module, tmp_path):
     assert max(map(len, server.log)) < 1000
 
 
-def test_at_the_limit_of_requests_it_starts_anew(reloading, get, module):
+def test_process_at_its_request_limit_is_replaced(reloading, get, module):
     server = reloading("--limit-max-requests", "2")
     get(server)
     get(server)
@@ -216,7 +216,7 @@ def test_at_the_limit_of_requests_it_starts_anew(reloading, get, module):
     assert "detected changes" not in server.log.text()
 
 
-def test_other_files_change_nothing(reloading, get, module, tmp_path):
+def test_excluded_and_other_files_cause_no_reload(reloading, get, module, tmp_path):
     server = reloading("--reload-include", "*.html", "--reload-exclude", "draft.html")
     (tmp_path / "draft.html").write_text("")
     (tmp_path / "notes.txt").write_text("")
@@ -225,13 +225,13 @@ def test_other_files_change_nothing(reloading, get, module, tmp_path):
     assert found[1] == "'page.html'"
 
 
-def test_a_debugger_has_its_standard_input(reloading, get, module):
+def test_debugger_can_read_standard_input(reloading, get, module):
     server = reloading()
     get(server, "/debug")
     assert server.log.wait_for("^read")
 
 
-def test_when_the_parent_is_gone_it_ends(reloading, module):
+def test_worker_ends_when_the_parent_dies(reloading, module):
     server = reloading()
     server.signal(signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL

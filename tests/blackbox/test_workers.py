@@ -1,4 +1,4 @@
-"""`--workers`: processes that share a socket, and the parent that keeps them."""
+"""`--workers`: processes that share sockets, and the supervisor that starts and replaces them."""
 
 import contextlib
 import os
@@ -25,12 +25,12 @@ def two(start):
 
 
 def pids(server):
-    """The numbers of the workers that were started, in the order of their start."""
+    """The process ids of the workers that were started, in that order."""
     return [int(found[1]) for line in server.log if (found := re.search(r"Started server process \[(\d+)\]", line))]
 
 
 def visit(server, target="/", place=None):
-    """The body of the answer to a request on a connection of its own."""
+    """Send a request on a new connection. Returns the body of the response."""
     with contextlib.closing(Client(place or ("127.0.0.1", server.port))) as client:
         client.get(target, "connection: close")
         answer = client.read()
@@ -45,7 +45,7 @@ def is_free(port):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_they_serve_until_a_signal(two, number):
+def test_workers_serve_until_a_signal(two, number):
     server = two()
     assert int(visit(server)) in pids(server)
     server.signal(number)
@@ -66,7 +66,7 @@ def test_they_serve_until_a_signal(two, number):
     assert len([line for line in server.access if "GET / HTTP/1.1" in line]) == 1
 
 
-def test_they_serve_a_unix_socket(two, tmp_path):
+def test_workers_serve_a_unix_socket(two, tmp_path):
     path = str(tmp_path / "socket")
     server = two("--uds", path)
     assert int(visit(server, place=path)) in pids(server)
@@ -75,7 +75,7 @@ def test_they_serve_a_unix_socket(two, tmp_path):
     assert not os.path.exists(path)
 
 
-def test_they_serve_an_inherited_socket():
+def test_workers_serve_an_inherited_socket():
     with socket.create_server(("127.0.0.1", 0)) as sock:
         fd = str(sock.fileno())
         server = Process("processes:app", "--workers", "2", "--fd", fd, pass_fds=[sock.fileno()])
@@ -89,7 +89,7 @@ def test_they_serve_an_inherited_socket():
 
 
 @pytest.mark.parametrize("line", ["Started parent process", "Started server process", r"\] serves"])
-def test_ctrl_c_reaches_all_of_them_at_any_time(line):
+def test_ctrl_c_ends_all_processes_at_any_stage_of_startup(line):
     server = Process("processes:app", "--workers", "2", "--port", "0", "--log-level", "debug", session=True)
     try:
         server.log.wait_for(line)
@@ -101,13 +101,13 @@ def test_ctrl_c_reaches_all_of_them_at_any_time(line):
     assert "Stopping parent process" in list(server.log)[-1]
 
 
-def test_a_stop_of_all_of_them_by_ctrl_z_is_no_death():
+def test_workers_survive_ctrl_z_and_continue():
     flags = ("--workers", "2", "--port", "0", "--log-level", "debug", "--timeout-worker-healthcheck", "1")
     server = Process("processes:app", *flags, session=True)
     try:
         server.log.wait_for(r"\] serves", 2)
         server.signal_group(signal.SIGSTOP)
-        time.sleep(2.5)  # longer than a worker may be silent
+        time.sleep(2.5)  # longer than the health check allows
         server.signal_group(signal.SIGCONT)
         server.wait_until_running()
         assert visit(server)
@@ -118,7 +118,7 @@ def test_a_stop_of_all_of_them_by_ctrl_z_is_no_death():
     assert "died" not in server.log.text()
 
 
-def test_one_that_was_killed_is_replaced(two):
+def test_killed_worker_is_replaced(two):
     server = two()
     killed = pids(server)[0]
     os.kill(killed, signal.SIGKILL)
@@ -127,14 +127,14 @@ def test_one_that_was_killed_is_replaced(two):
 
 
 @pytest.mark.parametrize("code", [1, 3])
-def test_one_that_ends_is_replaced_whatever_its_code(two, connect, code):
+def test_worker_that_exits_is_replaced_whatever_its_code(two, connect, code):
     server = two()
     connect(server).get(f"/exit?code={code}")
     server.log.wait_for(rf"INFO:     Child process \[\d+\] died: exit code {code}")
     server.log.wait_for(r"\] serves", 3)
 
 
-def test_one_whose_fork_lives_on_is_replaced(two):
+def test_killed_worker_is_replaced_while_its_fork_lives_on(two):
     server = two()
     parent = int(visit(server, "/fork"))
     child = int(server.log.wait_for(r"forked (\d+)")[1])
@@ -145,7 +145,7 @@ def test_one_whose_fork_lives_on_is_replaced(two):
         os.kill(child, signal.SIGKILL)
 
 
-def test_one_that_says_nonsense_is_replaced(two):
+def test_worker_that_garbles_the_pipe_is_replaced(two):
     server = two("--timeout-worker-healthcheck", "60")
     garbled = int(visit(server, "/garble"))
     server.log.wait_for(rf"ERROR:    Lost contact with child process \[{garbled}\]: ")
@@ -156,7 +156,7 @@ def test_one_that_says_nonsense_is_replaced(two):
     assert server.log.text().count("Lost contact") == 1
 
 
-def test_one_that_closes_every_descriptor_is_replaced(two):
+def test_worker_that_closes_every_descriptor_is_replaced(two):
     server = two("--timeout-worker-healthcheck", "2")
     closed = int(visit(server, "/close"))
     server.log.wait_for(rf"Child process \[{closed}\] died")
@@ -165,7 +165,7 @@ def test_one_that_closes_every_descriptor_is_replaced(two):
     assert server.wait() == 0
 
 
-def test_a_crash_loop_does_not_spin(start):
+def test_crash_loop_is_slowed_down(start):
     server = start("processes:dies", "--workers", "2")
     server.log.wait_for("died: exit code 7")
     began = time.monotonic()
@@ -173,13 +173,13 @@ def test_a_crash_loop_does_not_spin(start):
     assert time.monotonic() - began > 1.4
 
 
-def test_a_busy_one_is_left_alone(two):
+def test_worker_with_a_busy_event_loop_is_not_replaced(two):
     server = two("--timeout-worker-healthcheck", "1")
     assert int(visit(server, "/busy?seconds=2.5")) in pids(server)[:2]
     assert "died" not in server.log.text()
 
 
-def test_one_that_does_not_answer_is_replaced(two):
+def test_suspended_worker_is_replaced(two):
     server = two("--timeout-worker-healthcheck", "1")
     stopped = int(visit(server))
     os.kill(stopped, signal.SIGSTOP)
@@ -189,7 +189,7 @@ def test_one_that_does_not_answer_is_replaced(two):
     assert server.wait() == 0
 
 
-def test_they_serve_every_place_over_tls(two, tmp_path, certificates):
+def test_workers_serve_several_addresses_over_tls(two, tmp_path, certificates):
     path = str(tmp_path / "socket")
     files = certificates.parameters
     tls = ("--ssl-certfile", files["ssl_certfile"], "--ssl-keyfile", files["ssl_keyfile"])
@@ -214,7 +214,7 @@ def test_they_serve_every_place_over_tls(two, tmp_path, certificates):
         ("life:says_no", "ERROR:    Application startup failed. Exiting."),
     ],
 )
-def test_when_they_cannot_start_all_ends(app, line):
+def test_parent_exits_if_the_first_workers_cannot_start(app, line):
     server = Process(app, "--workers", "2", "--port", "0")
     assert server.wait() == 3
     assert any(each.startswith(line) for each in server.log)
@@ -222,7 +222,7 @@ def test_when_they_cannot_start_all_ends(app, line):
     assert "Traceback" not in server.log.text()
 
 
-def test_one_that_cannot_start_again_is_tried_later(two, tmp_path):
+def test_failed_replacement_of_a_dead_worker_is_retried(two, tmp_path):
     start = tmp_path / "start"
     start.write_text("")
     server = two(START=str(start))
@@ -234,14 +234,14 @@ def test_one_that_cannot_start_again_is_tried_later(two, tmp_path):
     server.log.wait_for(r"\] serves", 3)
 
 
-def test_an_address_in_use_ends_with_3():
+def test_address_in_use_exits_with_3():
     with socket.create_server(("127.0.0.1", 0)) as sock:
         server = Process("processes:app", "--workers", "2", "--port", str(sock.getsockname()[1]))
         assert server.wait() == 3
     assert "address already in use" in server.log.text()
 
 
-def test_sighup_replaces_them_without_a_gap(two):
+def test_sighup_replaces_workers_without_a_gap(two):
     server = two()
     before = pids(server)
     visit(server)
@@ -268,7 +268,7 @@ def test_sighup_replaces_them_without_a_gap(two):
 @pytest.mark.parametrize(
     ("state", "why"), [("hang", "was not ready in time"), ("fail", r"failed to start \(exit code 3\)")]
 )
-def test_sighup_keeps_the_old_while_no_new_one_serves(two, tmp_path, state, why):
+def test_sighup_keeps_the_old_workers_if_a_new_one_does_not_serve(two, tmp_path, state, why):
     file = tmp_path / "start"
     file.write_text("")
     server = two("--timeout-worker-healthcheck", "2", START=str(file))
@@ -285,7 +285,7 @@ def test_sighup_keeps_the_old_while_no_new_one_serves(two, tmp_path, state, why)
     server.log.wait_for("Finished server process", 2)
 
 
-def test_sigttin_and_sigttou_change_their_number(two):
+def test_sigttin_and_sigttou_change_the_number_of_workers(two):
     server = two()
     server.signal(signal.SIGTTIN)
     server.log.wait_for("INFO:     Received SIGTTIN, increasing the number of processes.")
@@ -300,7 +300,7 @@ def test_sigttin_and_sigttou_change_their_number(two):
     assert visit(server)
 
 
-def test_other_signals_change_nothing(two):
+def test_other_signals_have_no_effect(two):
     server = two()
     for number in (signal.SIGUSR1, signal.SIGQUIT):
         server.signal(number)
@@ -308,7 +308,7 @@ def test_other_signals_change_nothing(two):
     assert visit(server)
 
 
-def test_at_the_limit_of_requests_another_serves_first(two):
+def test_worker_at_its_request_limit_is_replaced_before_it_stops(two):
     server = two("--limit-max-requests", "5", "--limit-max-requests-jitter", "3")
     seen = set()
     while len(seen) < 4:
@@ -319,7 +319,7 @@ def test_at_the_limit_of_requests_another_serves_first(two):
     assert "died" not in server.log.text()
 
 
-def test_a_busy_connection_is_told_before_it_ends(two):
+def test_kept_alive_connection_is_closed_with_notice_at_the_request_limit(two):
     server = two("--limit-max-requests", "5")
     for _ in range(4):
         with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
@@ -331,7 +331,7 @@ def test_a_busy_connection_is_told_before_it_ends(two):
             assert client.rest() == b""
 
 
-def test_when_the_parent_is_gone_they_end_and_free_the_port(two):
+def test_workers_end_and_free_the_port_when_the_parent_dies(two):
     server = two()
     server.signal(signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL
@@ -339,7 +339,7 @@ def test_when_the_parent_is_gone_they_end_and_free_the_port(two):
     assert is_free(server.port)
 
 
-def test_what_is_under_way_is_answered(two, connect):
+def test_running_request_is_answered_during_shutdown(two, connect):
     server = two()
     client = connect(server)
     client.get("/busy?seconds=1")
@@ -349,7 +349,7 @@ def test_what_is_under_way_is_answered(two, connect):
     assert server.wait() == 0
 
 
-def test_a_second_sigint_does_not_wait(two, connect):
+def test_second_sigint_ends_without_waiting(two, connect):
     server = two("--timeout-graceful-shutdown", "60")
     client = connect(server)
     client.get("/stream")
@@ -360,7 +360,7 @@ def test_a_second_sigint_does_not_wait(two, connect):
     assert server.wait() == 0
 
 
-def test_one_that_cannot_end_is_killed(two, connect):
+def test_worker_that_does_not_stop_in_time_is_killed(two, connect):
     server = two("--timeout-graceful-shutdown", "0")
     client = connect(server)
     client.get("/busy?seconds=60")
