@@ -57,7 +57,7 @@ def handled_by(handler: Handler) -> Iterator[None]:
 
 
 def _restore(number: int, handler: Handler, original: Any) -> None:
-    """Replace `handler` by `original`, both as the current handler and as the one that a later server restores."""
+    """Put `original` in the place of `handler`: as the current handler, and as the one that a later server restores."""
     if signal.getsignal(number) == handler:
         signal.signal(number, original)
     for later, replaced in _replaced.items():

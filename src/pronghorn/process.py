@@ -52,7 +52,7 @@ _context = multiprocessing.get_context("spawn")
 
 
 class State(Enum):
-    """The state of a worker, and what its deadline means there."""
+    """The state of a worker, and the meaning of its deadline there."""
 
     STARTING = auto()
     """Does not accept connections yet. Deadline: the next message, or the time by which it must serve."""
@@ -69,7 +69,7 @@ class State(Enum):
     DIED = auto()
     """Final: ended while it served, without being told to."""
     STOPPED = auto()
-    """Final: ended after it was told to, or was killed by us."""
+    """Final: ended after its parent stopped or killed it."""
 
 
 _FINAL_STATES = {
@@ -92,7 +92,7 @@ class Replacement(Enum):
 
 
 class WorkerHandle:
-    """A worker process that was launched. Its errors are logged and not raised: the other workers must go on.
+    """A worker process that was launched. Errors are logged and not raised: the other workers must go on.
 
     `replaces` is the worker that must serve until this one does. `exitcode` is set in the final states.
     """
@@ -125,15 +125,15 @@ class WorkerHandle:
         return self.state in (State.SERVING, State.SILENT)
 
     def is_active(self) -> bool:
-        """Whether it serves or is about to: it was not told to stop, and has not ended."""
+        """True until it is told to stop, or ends."""
         return self.state is State.STARTING or self.is_serving()
 
     def is_overdue(self) -> bool:
-        """Whether it is to be killed. A worker that is SERVING becomes SILENT first."""
+        """True if its parent should kill it. A worker that is SERVING becomes SILENT first."""
         return self.state is not State.SERVING and time.monotonic() >= self.deadline
 
     def was_killed(self) -> bool:
-        """Whether a signal ended it."""
+        """True if a signal ended it."""
         return self.exitcode is not None and self.exitcode < 0
 
     def exit_reason(self) -> str:
@@ -151,8 +151,8 @@ class WorkerHandle:
         return waitables if self._pipe.closed else [*waitables, self._pipe]
 
     def next_poll(self) -> float:
-        """When to call `update` although nothing is ready. Without a sentinel only SIGCHLD, which may have come
-        before, reports the end of the process.
+        """The time to call `update` even if nothing is ready. Without a sentinel only SIGCHLD reports the end of the
+        process, and that signal may have come already.
         """
         return FOREVER if self._has_sentinel else time.monotonic() + HEARTBEAT
 
@@ -162,7 +162,7 @@ class WorkerHandle:
             return
         exitcode = None
         with self._contain_errors():
-            exitcode = self._poll_exitcode()  # before the pipe, which then has everything that the process sent
+            exitcode = self._poll_exitcode()  # first: the pipe of an ended process holds all of its messages
         with self._contain_errors():
             try:
                 while not self._pipe.closed and self._pipe.poll():
@@ -192,7 +192,7 @@ class WorkerHandle:
             self.replacement = Replacement.NONE
 
     def forget_replaced(self) -> None:
-        """The worker to replace has ended. No other worker serves in its place, so starting may take any time."""
+        """The replaced worker has ended. There is no worker to keep instead, so starting may take any time."""
         self.replaces = None
         self._serve_by = FOREVER
         if self.state is State.STARTING:
@@ -307,7 +307,7 @@ def ensure_picklable(config: Config) -> None:
 
 
 def _exists(pid: int) -> bool:
-    """Whether the process exists. One that has ended does until its parent has waited for it."""
+    """True if the process exists. A process that has ended exists until its parent has waited for it."""
     if sys.platform != "win32":  # where `os.kill` with 0 would end it
         try:
             os.kill(pid, 0)
@@ -336,7 +336,7 @@ def _stdin_fd() -> int | None:
 
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Start a process with SIGINT blocked. It unblocks it when it is ready; before, it would print a traceback."""
+    """Start a process with SIGINT blocked, until it is ready to handle it. Before, SIGINT would print a traceback."""
     if sys.platform == "win32":
         yield
     else:

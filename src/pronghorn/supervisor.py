@@ -127,7 +127,7 @@ class Supervisor:
                     break
 
     def _settled(self) -> list[WorkerHandle]:
-        """The workers that are to stay: active, and not waiting to replace another one."""
+        """The workers that count: active, and not waiting to replace another one."""
         return [each for each in self._workers if each.is_active() and each.replaces is None]
 
     def _launch(self, replaces: WorkerHandle | None = None) -> None:
@@ -152,7 +152,7 @@ class Supervisor:
         self._exit_code = code
         self._not_before = 0.0
         withdraw(self._sockets, self._config)
-        for sock in self._sockets:  # once the workers close theirs too, new connections are refused, not queued
+        for sock in self._sockets:  # once the workers have closed them too, new connections are refused and not queued
             sock.close()
         for worker in self._workers:
             self._stop(worker)
@@ -191,13 +191,13 @@ class Supervisor:
             worker.kill()
 
     def _cancel_restart(self, old: WorkerHandle, new: WorkerHandle, reason: str) -> None:
-        """Keep the old workers, except those that reached their limit of requests: they are tried again later."""
+        """Keep the old workers. Those that reached their limit of requests are still replaced later."""
         _log.error("New child process [%d] %s; keeping worker [%d] and aborting the restart.", new.pid, reason, old.pid)
         for worker in self._workers:
             worker.cancel_restart()
 
     def _back_off(self, launched_at: float) -> None:
-        """Delay the next launch, after the death of a worker that was launched at that time."""
+        """Delay the next launch: a worker that was launched at `launched_at` has died."""
         now = time.monotonic()
         if now < self._not_before:  # several workers died of the same cause: count it once
             return

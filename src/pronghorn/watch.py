@@ -45,7 +45,7 @@ class Files:
         self._excludes = (_EXCLUDES | set(excludes)) - set(includes)
 
     def is_watched(self, path: Path) -> bool:
-        """Whether a change of the file `path` causes a reload."""
+        """True if a change of the file `path` causes a reload."""
         matching = [pattern for pattern in self._includes if path.match(pattern)]
         if not matching or any(str(path).endswith(pattern) for pattern in matching):
             return bool(matching)

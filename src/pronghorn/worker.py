@@ -98,7 +98,7 @@ class _Server(Server):
 
 
 def _send_heartbeats(parent: Connection, max_stop: float) -> None:
-    """Run in a thread: send heartbeats, however busy the event loop is. Stop this process when the parent has gone."""
+    """Send heartbeats from a thread, however busy the event loop is. Stop this process when the parent has gone."""
     with contextlib.suppress(EOFError, OSError):
         while not parent.poll(HEARTBEAT) or parent.recv_bytes():
             parent.send_bytes(encode(Alive()))
@@ -113,7 +113,7 @@ def _send_heartbeats(parent: Connection, max_stop: float) -> None:
 
 
 def _exit_after_cleanup() -> None:
-    """Run in a thread: end this process, whose interpreter would wait forever for threads and child processes."""
+    """End this process from a thread: its interpreter would wait forever for threads and child processes."""
     time.sleep(_CLEANUP_TIMEOUT)
     _log.warning("Exiting although threads or child processes of the application are still running.")
     for stream in (sys.stdout, sys.stderr):
