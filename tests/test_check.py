@@ -161,7 +161,7 @@ def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["--version"],
             "--rel",
-            ["--reload", "--reload-dir", "--reload-include", "--reload-exclude", "--reload-delay"],
+            ["--reload", "--reload-dir", "--reload-delay", "--reload-include", "--reload-exclude"],
         ),
     ],
 )

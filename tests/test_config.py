@@ -20,6 +20,7 @@ import pronghorn
 from pronghorn import adapters, backend, sockets
 from pronghorn.config import LOGGING_CONFIG, Config, ConfigError
 from pronghorn.errors import StartupError
+from pronghorn.parameters import PARAMETERS
 from pronghorn.server import Server
 from pronghorn.state import ServerState
 from pronghorn.watch import Files
@@ -149,9 +150,7 @@ def test_wrong_number_of_workers_in_the_environment(value: str, monkeypatch: pyt
         make()
 
 
-@pytest.mark.parametrize(
-    "name", ["limit_body_size", "timeout_first_byte", "timeout_head", "timeout_body", "timeout_write"]
-)
+@pytest.mark.parametrize("name", [name for name, each in PARAMETERS.items() if each.zero_is_none])
 def test_zero_is_no_limit(name: str) -> None:
     assert getattr(make(**{name: 0}), name) is None
 

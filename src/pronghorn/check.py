@@ -7,10 +7,11 @@ import logging
 import zlib
 from typing import Any
 
-from pronghorn import backend, config, process, sockets
-from pronghorn.config import Config
+from pronghorn import backend, process, sockets
+from pronghorn.config import HTTP_PROTOCOLS, Config
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
+from pronghorn.parameters import PARAMETERS
 
 
 def check(app: Any, **parameters: Any) -> None:
@@ -65,17 +66,14 @@ def _address(place: sockets.Place, scheme: str) -> str:
 def _limits(checked: Config) -> list[str]:
     """The limits that are not the defaults, as flags."""
     return [
-        f"--{name.replace('_', '-')} {0 if value is None else value}"
-        for name, default in config.parameters().items()
-        if name.startswith(("limit_", "timeout_", "backlog", "ws_max_", "h11_"))
-        and (value := getattr(checked, name)) != default
+        f"{parameter.flag} {0 if value is None else value}"
+        for name, parameter in PARAMETERS.items()
+        if parameter.is_limit and (value := getattr(checked, name)) != parameter.default
     ]
 
 
 def _wire(checked: Config) -> str:
-    if not isinstance(checked.http, str) or ":" in checked.http:
-        return f"{checked.http}"
-    return backend.load(checked.http).name
+    return backend.load(checked.http).name if checked.http in HTTP_PROTOCOLS else str(checked.http)
 
 
 def _deflate(checked: Config) -> str:

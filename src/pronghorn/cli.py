@@ -1,7 +1,7 @@
-"""The command line. Every option is a parameter of Config, of the same name and default; here are their texts.
+"""The command line, made from the table of parameters: a parameter with a topic has an option.
 
-An option's value is taken from the command line, else from PRONGHORN_<PARAMETER>, else from UVICORN_<PARAMETER>, else
-from the configuration file.
+An option's value comes from the command line, else from PRONGHORN_<PARAMETER>, else from UVICORN_<PARAMETER>, else from
+the configuration file.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pronghorn import config, log, settings, streams
-from pronghorn.config import ConfigError
+from pronghorn import log, settings, streams
 from pronghorn.errors import StartupError
+from pronghorn.parameters import PARAMETERS, ConfigError, Parameter, Topic
 from pronghorn.runner import run
-
-_DEFAULTS = config.parameters()
 
 
 class _Port(click.Option):
@@ -35,28 +33,30 @@ class _Port(click.Option):
         return None
 
 
-def _option(parameter: str, text: str, kind: Any = None, flag: str | None = None, **attributes: Any) -> click.Option:
-    """The option for `parameter`; `flag` where it is not simply the parameter's name."""
-    flag = flag or "--" + parameter.replace("_", "-")
-    default = attributes.pop("default", _DEFAULTS[parameter])
-    if parameter in config.IMPORTABLE:
-        attributes["metavar"] = f"[{'|'.join(config.IMPORTABLE[parameter])}|MODULE:ATTRIBUTE]"
-    elif parameter in config.CHOICES:
-        kind = click.Choice(config.CHOICES[parameter])
-    return (_Port if parameter == "port" else click.Option)(
-        [flag, parameter],
-        help=text,
-        type=kind,
+def _option(parameter: Parameter) -> click.Option:
+    default = parameter.default if parameter.flag_default is None else parameter.flag_default
+    stated = parameter.default_text
+    return (_Port if parameter.name == "port" else click.Option)(
+        [parameter.flag, parameter.name],
+        help=f"{parameter.help}  [default: {stated}]" if stated else parameter.help,
+        type=_type(parameter),
         default=default,
-        show_default=default not in (None, False, ""),
-        envvar=_variables(parameter),
-        **attributes,
+        show_default=not stated and default not in (None, False, ""),
+        envvar=_variables(parameter.name),
+        is_flag=parameter.is_flag,
+        multiple=parameter.is_repeatable,
+        metavar=f"[{'|'.join(parameter.names)}|MODULE:ATTRIBUTE]" if parameter.names else parameter.metavar,
+        callback=_split_headers if parameter.name == "headers" else None,
     )
 
 
-def _switch(parameter: str, text: str) -> click.Option:
-    name = parameter.replace("_", "-")
-    return _option(parameter, text, flag=f"--{name}/--no-{name}")
+def _type(parameter: Parameter) -> Any:
+    """What click parses a value with."""
+    if parameter.levels is not None:
+        return click.Choice(parameter.levels, case_sensitive=False)
+    if parameter.choices is not None:
+        return click.Choice(parameter.choices)
+    return click.Path(exists=True) if parameter.is_existing_path else parameter.type
 
 
 def _variables(parameter: str) -> list[str]:
@@ -89,137 +89,10 @@ def _print_version(context: click.Context, parameter: click.Parameter, wanted: b
     context.exit()
 
 
-_EXISTING = click.Path(exists=True)
-_LEVEL = click.Choice(list(log.LOG_LEVELS), case_sensitive=False)
-
 TOPICS: dict[str, list[click.Option]] = {
-    "Application": [
-        _option("factory", "APP is a function that returns the application.", is_flag=True),
-        _option("app_dir", "Look for APP in this directory first; the current one if not given.", default=""),
-        _option("interface", "What APP is."),
-        _option("lifespan", "Whether APP is told of startup and shutdown; auto: if it understands."),
-        _option("root_path", "The path under which a proxy has mounted the application."),
-        _option("env_file", "Read environment variables from this file.", _EXISTING),
-        _option("reset_contextvars", "Run each request in a fresh context.", is_flag=True),
-        _option(
-            "sendfile",
-            "Offer to send files for APP, which frameworks then leave to the server, past middleware that reads or"
-            " compresses bodies.",
-            is_flag=True,
-        ),
-    ],
-    "Where to listen": [
-        _option("host", "Address or name; an empty one means every interface."),
-        _option("port", "Port; 0 lets the system choose."),
-        _option("uds", "Path of a unix socket, instead of a host and port."),
-        _option("fd", "Number of an inherited descriptor of a socket.", int),
-        _option(
-            "bind",
-            "Where to listen, in place of the options above: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER;"
-            " may be repeated.",
-            multiple=True,
-            metavar="PLACE",
-        ),
-        _option("backlog", "How many connections the kernel keeps until they are accepted."),
-    ],
-    "How to run": [
-        _option("loop", "Event loop; auto: uvloop if it is installed."),
-        _option("http", "Parser of HTTP/1; h11 is the interpreted one."),
-        _option("http2", "HTTP/2.", is_flag=True),
-        _option("workers", "Number of processes.  [default: $WEB_CONCURRENCY, or 1]", int),
-        _option("limit_max_requests", "End the process after this many requests.", int),
-        _option("limit_max_requests_jitter", "Add up to this many to --limit-max-requests, at random."),
-        _option(
-            "timeout_worker_healthcheck", "Seconds for a worker to answer before it is replaced; 0 for ever.", float
-        ),
-    ],
-    "Limits": [
-        _option("limit_concurrency", "Connections or requests at once, above which the answer is 503.", int),
-        _option("limit_head_size", "Bytes of a request's head."),
-        _option("limit_head_fields", "Fields in a request's head."),
-        _option("limit_target_size", "Bytes of a request's target."),
-        _option("limit_body_size", "Bytes of a request's body; 0 for no limit, the default.", int),
-        _option("h11_max_incomplete_event_size", "The same as --limit-head-size.", int),
-    ],
-    "Timeouts, in seconds": [
-        _option("timeout_keep_alive", "Idle time between two requests on a connection.", float),
-        _option("timeout_first_byte", "From connecting to the first byte; 0 for ever.", float),
-        _option("timeout_head", "From the first byte of a head to its last; 0 for ever.", float),
-        _option("timeout_body", "Without progress of a request's body; 0 for ever.", float),
-        _option("timeout_write", "Without progress of a response; 0 for ever.", float),
-        _option("timeout_graceful_shutdown", "For running requests when the server is told to end.", float),
-        _option("cancel_on_disconnect", "Which responses to cancel when their client has gone."),
-        _option(
-            "send_after_disconnect",
-            "What send() does when an HTTP client has gone: nothing (ASGI 2.3) or raise OSError (2.5).",
-        ),
-    ],
-    "Response headers": [
-        _option(
-            "headers",
-            "Add to each response; may be repeated.",
-            flag="--header",
-            multiple=True,
-            metavar="NAME:VALUE",
-            callback=_split_headers,
-        ),
-        _switch("server_header", "Send Server."),
-        _switch("date_header", "Send Date."),
-    ],
-    "Behind a proxy": [
-        _switch("proxy_headers", "Believe trusted proxies about the client."),
-        _option(
-            "forwarded_headers",
-            "What they say it with, and nothing else is read: X-Forwarded-For and -Proto; those and X-Forwarded-Host, "
-            "-Port and -Prefix; or Forwarded (RFC 7239).",
-        ),
-        _option(
-            "underscored_headers",
-            "Request headers with an underscore in their name; auto: drop them for WSGI, where X_User is X-User.",
-        ),
-        _option(
-            "forwarded_allow_ips",
-            "Addresses and networks of trusted proxies, with commas between; unix for any on a unix socket, * for all."
-            "  [default: $FORWARDED_ALLOW_IPS, or 127.0.0.1,::1]",
-        ),
-    ],
-    "Logging": [
-        _option("log_level", "Level of the server's own lines.  [default: info]", _LEVEL),
-        _switch("access_log", "Log each request."),
-        _switch("use_colors", "Use colours.  [default: on a terminal]"),
-        _option("log_config", "Configuration of logging: .json, .yaml or .ini.", _EXISTING),
-        _option("log_format", "Format of all lines, also those of requests if not given by --access-log-format."),
-        _option(
-            "access_log_format",
-            "Format of a request's line: json, or text with atoms as gunicorn's, %(h)s, or written out, %(status)s.",
-            metavar="FORMAT",
-        ),
-    ],
-    "WebSocket": [
-        _option("ws", "Implementation."),
-        _option("ws_max_size", "Bytes of a message."),
-        _option("ws_max_queue", "Messages that wait to be received."),
-        _option("ws_ping_interval", "Seconds between two pings."),
-        _option("ws_ping_timeout", "Seconds for the answer to a ping."),
-        _option("ws_per_message_deflate", "Compress messages.", bool, is_flag=False),
-    ],
-    "TLS": [
-        _option("ssl_keyfile", "File of the private key."),
-        _option("ssl_certfile", "File of the certificate."),
-        _option("ssl_keyfile_password", "Password of the private key."),
-        _option("ssl_version", "Protocol, as a number of the module ssl."),
-        _option("ssl_cert_reqs", "Whether clients need a certificate, as a number of the module ssl."),
-        _option("ssl_ca_certs", "File of the authorities that clients' certificates come from."),
-        _option("ssl_ciphers", "Ciphers.  [default: OpenSSL's]"),
-    ],
-    "Reloading": [
-        _option("reload", "Start anew when a file changes.", is_flag=True),
-        _option("reload_dirs", "Directory to watch; may be repeated.", _EXISTING, flag="--reload-dir", multiple=True),
-        _option("reload_includes", "Pattern of files to watch.", flag="--reload-include", multiple=True),
-        _option("reload_excludes", "Pattern of files not to watch.", flag="--reload-exclude", multiple=True),
-        _option("reload_delay", "Seconds between two looks."),
-    ],
+    topic.value: [_option(each) for each in PARAMETERS.values() if each.topic is topic] for topic in Topic
 }
+"""The options by the sections of the help."""
 
 
 class _Command(click.Command):
@@ -299,7 +172,7 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
     try:
         function(app, **parameters)
     except ConfigError as error:
-        where = _origin(click.get_current_context(), str(error).partition(" ")[0].removesuffix(":"))
+        where = _origin(click.get_current_context(), error.parameter)
         raise click.UsageError(f"{where}: {error}" if where else str(error)) from None
 
 

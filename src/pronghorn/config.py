@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
 
 from pronghorn import adapters, loader, log, loops, sockets
 from pronghorn.errors import StartupError
-from pronghorn.lifespan import Mode
 from pronghorn.log import LOG_LEVELS as LOG_LEVELS
 from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
 from pronghorn.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
-from pronghorn.loops import LoopFactory
+from pronghorn.parameters import HTTP_PROTOCOLS as HTTP_PROTOCOLS
+from pronghorn.parameters import INTERFACES as INTERFACES
+from pronghorn.parameters import LOOP_FACTORIES as LOOP_FACTORIES
+from pronghorn.parameters import PARAMETERS, Parameters, encode_headers
+from pronghorn.parameters import SSL_PROTOCOL_VERSION as SSL_PROTOCOL_VERSION
+from pronghorn.parameters import WS_PROTOCOLS as WS_PROTOCOLS
+from pronghorn.parameters import CancelOnDisconnect as CancelOnDisconnect
+from pronghorn.parameters import ConfigError as ConfigError
+from pronghorn.parameters import ForwardedHeaders as ForwardedHeaders
+from pronghorn.parameters import HTTPProtocolType as HTTPProtocolType
+from pronghorn.parameters import InterfaceType as InterfaceType
+from pronghorn.parameters import LifespanType as LifespanType
+from pronghorn.parameters import LoopFactoryType as LoopFactoryType
+from pronghorn.parameters import Path as Path
+from pronghorn.parameters import UnderscoredHeaders as UnderscoredHeaders
+from pronghorn.parameters import WSProtocolType as WSProtocolType
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,23 +36,12 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pronghorn.lifespan import Lifespan
+    from pronghorn.loops import LoopFactory
     from pronghorn.tls_context import create_ssl_context as create_ssl_context
-    from pronghorn.types import App, ASGI3App, Headers
-
-Path: TypeAlias = "str | os.PathLike[str]"
-LifespanType: TypeAlias = Mode
-InterfaceType: TypeAlias = Literal["auto"] | adapters.Interface
-HTTPProtocolType: TypeAlias = Literal["auto", "h11", "httptools", "zttp"]
-WSProtocolType: TypeAlias = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
-LoopFactoryType: TypeAlias = Literal["none", "auto", "asyncio", "uvloop", "zuvloop"]
-CancelOnDisconnect: TypeAlias = Literal["never", "streaming", "always"]
-ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
-UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
+    from pronghorn.types import ASGI3App, Headers
 
 STARTUP_FAILURE = StartupError.code
 """The exit code of what cannot start."""
-
-SSL_PROTOCOL_VERSION = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
 
 LIFESPAN: dict[str, str] = {
     "auto": "pronghorn.lifespan.on:LifespanOn",
@@ -49,152 +50,23 @@ LIFESPAN: dict[str, str] = {
 }
 """The class for each `lifespan`."""
 
-INTERFACES: list[InterfaceType] = ["auto", "asgi3", "asgi2", "wsgi"]
-
-HTTP_PROTOCOLS: dict[str, str] = dict.fromkeys(get_args(HTTPProtocolType), "pronghorn.protocol:HTTPProtocol")
-"""The class for each name of `http`, of which a program may add some. Ours are one, over several parsers."""
-
-WS_PROTOCOLS: dict[str, str | None] = {
-    **dict.fromkeys(get_args(WSProtocolType), "pronghorn.protocol:HTTPProtocol"),
-    "none": None,
-}
-"""The class for each name of `ws`: the one of HTTP, which goes on to WebSockets."""
-
-LOOP_FACTORIES: dict[str, str | None] = loops.FACTORIES
-"""What makes the loop for each name of `loop`, of which a program may add some."""
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "lifespan": tuple(LIFESPAN),
-    "interface": tuple(INTERFACES),
-    "cancel_on_disconnect": ("never", "streaming", "always"),
-    "send_after_disconnect": ("ignore", "raise"),
-    "forwarded_headers": ("x-forwarded", "x-forwarded-all", "forwarded"),
-    "underscored_headers": ("auto", "drop", "keep"),
-    "log_format": ("text", "json"),
-}
-"""The values that a parameter may have."""
-
 IMPORTABLE: dict[str, Mapping[str, str | None]] = {
-    "loop": LOOP_FACTORIES,
-    "http": HTTP_PROTOCOLS,
-    "ws": WS_PROTOCOLS,
+    name: each.names for name, each in PARAMETERS.items() if each.names is not None
 }
 """The names that a parameter knows, beside an import string or the object itself."""
 
 logger = logging.getLogger("pronghorn.error")
 
-_HOST_AND_PORT = ("127.0.0.1", 8000)
-
-# The least and the most of each number: sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
-_INT, _SSIZE = 2**31 - 1, sys.maxsize
-_RANGES: dict[str, tuple[int, int]] = {
-    "port": (0, 65535),
-    **dict.fromkeys(("fd", "backlog", "reload_delay", "limit_concurrency", "ws_max_queue"), (0, _INT)),
-    **dict.fromkeys(("timeout_keep_alive", "timeout_first_byte", "timeout_head", "timeout_body"), (0, _INT)),
-    **dict.fromkeys(("timeout_write", "timeout_graceful_shutdown", "timeout_notify"), (0, _INT)),
-    **dict.fromkeys(("timeout_worker_healthcheck", "ws_ping_interval", "ws_ping_timeout", "workers"), (0, _INT)),
-    **dict.fromkeys(("limit_head_fields", "limit_head_size", "limit_target_size"), (1, _INT)),
-    **dict.fromkeys(("limit_max_requests", "limit_max_requests_jitter", "limit_body_size"), (0, _SSIZE)),
-    "h11_max_incomplete_event_size": (1, _INT),
-    "ws_max_size": (1, _SSIZE),
-}
-
 # The field that `encoded_headers` begins with, unless it is not wanted.
 SERVER = (b"server", b"pronghorn")
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-
-
-class ConfigError(ValueError):
-    """A parameter has a value that it cannot have."""
-
 
 @dataclass(eq=False, repr=False)
-class Config:
-    """Every parameter of a server. Sizes are in bytes, times in seconds; None is no limit.
+class Config(Parameters):
+    """The parameters of a server, which parameters.py declares, and what it makes of them.
 
     Making one sets up logging, reads `env_file` and checks the values (ConfigError); `load` imports the application.
     """
-
-    app: App | str | Callable[..., Any]
-    host: str = _HOST_AND_PORT[0]
-    port: int = _HOST_AND_PORT[1]
-    uds: str | None = None
-    fd: int | None = None
-    loop: str | LoopFactory = "auto"
-    http: str | type[asyncio.Protocol] = "auto"
-    http2: bool = False
-    ws: str | type[asyncio.Protocol] | None = "auto"
-    ws_max_size: int = 16 * 1024 * 1024
-    ws_max_queue: int = 32
-    ws_ping_interval: float | None = 20.0
-    ws_ping_timeout: float | None = 20.0
-    ws_per_message_deflate: bool = True
-    lifespan: LifespanType | None = "auto"
-    env_file: Path | None = None
-    log_config: log.LogConfig | None = field(default_factory=lambda: LOGGING_CONFIG)
-    log_level: str | int | None = None
-    access_log: bool = True
-    use_colors: bool | None = None
-    interface: InterfaceType = "auto"
-    reload: bool = False
-    reload_dirs: Sequence[Path] | None = None
-    reload_delay: float = 0.25
-    reload_includes: Sequence[str] | None = None
-    reload_excludes: Sequence[str] | None = None
-    workers: int | None = None
-    proxy_headers: bool = True
-    server_header: bool = True
-    date_header: bool = True
-    forwarded_allow_ips: list[str] | str | None = None
-    root_path: str = ""
-    limit_concurrency: int | None = None
-    limit_max_requests: int | None = None
-    limit_max_requests_jitter: int = 0
-    backlog: int = 2048
-    timeout_keep_alive: float = 5
-    timeout_notify: float = 30
-    """Seconds between two calls of `callback_notify`."""
-    timeout_graceful_shutdown: float | None = 30
-    timeout_worker_healthcheck: float = 5
-    callback_notify: Callable[..., Awaitable[None]] | None = None
-    """Awaited without arguments in the server's loop, again and again while it serves. What it raises ends the server
-    as a signal does, and is raised to whoever serves."""
-    ssl_keyfile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile_password: str | None = None
-    ssl_version: int = SSL_PROTOCOL_VERSION
-    ssl_cert_reqs: int = 0  # ssl.CERT_NONE
-    ssl_ca_certs: Path | None = None
-    ssl_ciphers: str | None = None
-    ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = None
-    """Returns the context for TLS. Called with the configuration, and a function that makes the context which the other
-    parameters ask for."""
-    headers: list[tuple[str, str]] | None = None
-    factory: bool = False
-    h11_max_incomplete_event_size: int | None = None
-    reset_contextvars: bool = False
-    _: KW_ONLY
-    app_dir: str | None = None
-    install_signals: bool = True
-    """Whether `Server.serve` handles SIGINT and SIGTERM, in the main thread."""
-    limit_head_size: int = 64 * 1024
-    limit_head_fields: int = 100
-    limit_target_size: int = 16 * 1024
-    limit_body_size: int | None = None
-    timeout_first_byte: float | None = 30
-    timeout_head: float | None = 30
-    timeout_body: float | None = 30
-    timeout_write: float | None = 30
-    cancel_on_disconnect: CancelOnDisconnect = "streaming"
-    send_after_disconnect: Literal["ignore", "raise"] = "ignore"
-    sendfile: bool = False
-    forwarded_headers: ForwardedHeaders = "x-forwarded"
-    underscored_headers: UnderscoredHeaders = "auto"
-    log_format: Literal["text", "json"] = "text"
-    access_log_format: str | None = None
-    bind: list[str] | str | None = None
 
     loaded: bool = field(default=False, init=False)
     """Whether what follows was made by `load`. What a program then sets itself, is served."""
@@ -211,7 +83,7 @@ class Config:
 
     def __post_init__(self) -> None:
         self._normalize()
-        self._check()
+        self._validate()
         if wants_json := self.log_format == "json" and self.log_config is LOGGING_CONFIG:
             self.log_config = log.as_json(LOGGING_CONFIG)
             self.access_log_format = self.access_log_format or "json"
@@ -226,9 +98,6 @@ class Config:
         self.workers = self.workers or 1
         if self.forwarded_allow_ips is None:
             self.forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
-        for name in ("limit_body_size", "timeout_first_byte", "timeout_head", "timeout_body", "timeout_write"):
-            if getattr(self, name) == 0:  # the command line cannot say None
-                setattr(self, name, None)
 
     @property
     def asgi_version(self) -> str:
@@ -264,9 +133,9 @@ class Config:
     def load(self) -> None:
         """Make what is served: `loaded_app`, imported, called as a factory, adapted to ASGI 3; `ssl`; and the rest."""
         self._normalize()  # again: a program may have set any of them
-        self._check()
+        self._validate()
         self._refuse_what_is_missing()
-        self.encoded_headers = self._encode_headers()
+        self.encoded_headers = encode_headers(self.headers)
         if self.server_header and all(name != b"server" for name, _ in self.encoded_headers):
             self.encoded_headers.insert(0, SERVER)
         self.http_protocol_class = loader.resolve_name(self.http, HTTP_PROTOCOLS)
@@ -315,45 +184,6 @@ class Config:
             logger.info(message, extra={"color_message": color_message})
         return sock
 
-    def _normalize(self) -> None:
-        self.headers = self.headers or []
-        self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
-        port: Any = self.port
-        if isinstance(port, str) and port.strip().isdecimal():  # as programs read it from the environment
-            self.port = int(port)
-        self.lifespan = self.lifespan or "auto"
-
-    def _check(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and least <= value <= most):
-                raise ConfigError(f"{name} is {value!r}, which is not a number between {least} and {most}")
-        if 0 < (self.ws_ping_interval or 0) < 1:
-            raise ConfigError(
-                f"ws_ping_interval is {self.ws_ping_interval!r}: pings go out once a second at most; 0 is for none"
-            )
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, which is not one of {', '.join(known)}")
-        for name, names in IMPORTABLE.items():
-            value = getattr(self, name)
-            if isinstance(value, str) and value not in names and ":" not in value:
-                raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(names)} nor an import string")
-        if isinstance(self.log_level, str) and self.log_level.lower() not in log.LOG_LEVELS:
-            raise ConfigError(f"log_level is {self.log_level!r}, which is not one of {', '.join(log.LOG_LEVELS)}")
-        if self.access_log_format is not None:
-            from pronghorn import access_format
-
-            try:
-                access_format.parse(self.access_log_format)
-            except ValueError as error:
-                raise ConfigError(f"access_log_format: {error}") from None
-        self._encode_headers()
-        self._check_bind()
-
-    def _encode_headers(self) -> Headers:
-        return [_encode_header(name, value) for name, value in self.headers or ()]
-
     def _resolve_reloading(self) -> None:
         """Directories and patterns as they are watched; none where nothing is reloaded."""
         if self.should_reload:
@@ -368,37 +198,16 @@ class Config:
             logger.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
 
-    def _check_bind(self) -> None:
-        for text in self.bind or ():
-            try:
-                sockets.parse(text)
-            except ValueError as error:
-                raise ConfigError(f"bind: {error}") from None
-        elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
-        if self.bind and elsewhere:
-            raise ConfigError("bind takes the place of host, port, uds and fd: give it alone")
-
     def _refuse_what_is_missing(self) -> None:
-        wanted = {
-            "--http2": self.http2,
-        }
-        for name, is_wanted in wanted.items():
-            if is_wanted:
-                raise StartupError(f"{name} is not available in this version.")
+        if self.http2:
+            raise StartupError("--http2 is not available in this version.")
         if self.ws is not None and self.ws not in get_args(WSProtocolType):
             raise StartupError(f"WebSockets are not left to another implementation: ws is {self.ws!r}.")
 
 
 def parameters() -> dict[str, Any]:
     """The parameters of Config with their defaults, None for one that has no constant."""
-    return {each.name: None if each.default is MISSING else each.default for each in fields(Config) if each.init}
-
-
-def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
-    value = value.strip(" \t")
-    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise ConfigError(f"headers: {name!r}: {value!r} is not a header")
-    return name.lower().encode("latin-1"), value.encode("latin-1")
+    return {"app": None, **{name: each.default for name, each in PARAMETERS.items()}}
 
 
 def _web_concurrency() -> int:

@@ -25,6 +25,7 @@ from pronghorn import log
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
 from pronghorn.handlers import reset_after_fork
+from pronghorn.parameters import PARAMETERS
 from pronghorn.server import Server
 from pronghorn.types import Receive, Scope, Send
 
@@ -148,18 +149,16 @@ class Worker(base.Worker):
         if cfg.proxy_protocol not in (False, "off"):
             raise StartupError("proxy_protocol is not available in pronghorn's worker.")
         parameters: dict[str, Any] = {
+            name: getattr(cfg, each.gunicorn)
+            for name, each in PARAMETERS.items()
+            if each.gunicorn in cfg.settings  # older versions lack some
+        }
+        parameters |= {
             "app": self.wsgi,
             "log_config": None,
             "workers": 1,
-            "loop": getattr(cfg, "asgi_loop", "auto"),
-            "lifespan": getattr(cfg, "asgi_lifespan", "auto"),
-            "root_path": getattr(cfg, "root_path", ""),
-            "backlog": cfg.backlog,
-            "timeout_keep_alive": cfg.keepalive,
-            "timeout_graceful_shutdown": cfg.graceful_timeout,
             "limit_max_requests": self.max_requests if cfg.max_requests else None,
             "limit_target_size": cfg.limit_request_line or _UNBOUNDED,
-            "limit_head_fields": cfg.limit_request_fields,
             "forwarded_allow_ips": _trusted(cfg.forwarded_allow_ips),
             "underscored_headers": _UNDERSCORED[getattr(cfg, "header_map", "drop")],
         }

@@ -1,6 +1,9 @@
 """A connection without sockets and without a loop: what it asks of its owner is recorded, turns are taken by hand."""
 
+import inspect
 from types import SimpleNamespace
+
+from pronghorn._wire.shared import Limits
 
 CLIENT = ("127.0.0.1", 50000)
 SERVER = ("127.0.0.1", 8000)
@@ -70,17 +73,7 @@ class Rig:
     those under way.
     """
 
-    LIMITS = (
-        "head_size",
-        "head_fields",
-        "target_size",
-        "body_size",
-        "first_byte",
-        "head",
-        "body",
-        "write",
-        "keep_alive",
-    )
+    LIMITS = tuple(inspect.signature(Limits).parameters)
 
     def __init__(
         self,

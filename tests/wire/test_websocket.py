@@ -57,8 +57,6 @@ def request(
 class Socket(Rig):
     """A connection that has got a handshake, and what is asked of its owner."""
 
-    LIMITS = (*Rig.LIMITS, "message_size", "messages", "ping_interval", "ping_timeout")
-
     def __init__(self, wire: Any, data: bytes | None = None, **options: Any) -> None:
         self.sessions: list[Any] = []
         self.accepted: list[Any] = []
