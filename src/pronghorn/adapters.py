@@ -33,13 +33,18 @@ def interface_of(app: Any) -> Interface:
     return "asgi2"
 
 
-def adapt(app: Any, interface: Interface) -> ASGI3App:
+def adapt(app: Any, interface: Interface, underscored_headers: str = "keep") -> ASGI3App:
     """`app`, of that interface, as an ASGI 3 application."""
+    adapted: ASGI3App = app
     if interface == "wsgi":
         from pronghorn.wsgi import WSGIAdapter  # not for those who serve none
 
-        return WSGIAdapter(app)
-    return ASGI2Adapter(app) if interface == "asgi2" else app
+        adapted = WSGIAdapter(app)
+    elif interface == "asgi2":
+        adapted = ASGI2Adapter(app)
+    if underscored_headers == "drop" or (underscored_headers == "auto" and interface == "wsgi"):
+        adapted = WithoutUnderscores(adapted)
+    return adapted
 
 
 class ASGI2Adapter:

@@ -10,6 +10,7 @@ import difflib
 import glob
 import importlib
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from types import TracebackType
 from typing import Any
 
 from pronghorn.errors import StartupError
+
+_log = logging.getLogger("pronghorn.error")
 
 
 def resolve(target: str) -> Any:
@@ -67,6 +70,20 @@ def look_in(app_dir: str | None) -> None:
         directory = os.path.abspath(app_dir)
         if directory not in sys.path[:1]:
             sys.path.insert(0, directory)
+
+
+def make_application(loaded: Any, target: Any, is_factory_declared: bool) -> Any:
+    """The application that was `loaded` from `target`; if that is a factory, what it returns."""
+    app = loaded
+    if is_factory_declared:
+        app = call_factory(loaded)
+    elif is_factory(loaded):
+        app = call_factory(loaded)
+        _log.warning("ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly.")
+    if not callable(app):
+        kind = "None" if app is None else f"of type {type(app).__name__}"
+        raise StartupError(f"Error loading ASGI app. {target!r} is not callable: it is {kind}.")
+    return app
 
 
 def call_factory(factory: Any) -> Any:

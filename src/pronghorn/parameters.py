@@ -220,7 +220,7 @@ def python_only(default: T, text: str) -> T:
 
 @dataclass(eq=False, repr=False, init=False)
 class Parameters:
-    """Every parameter of a server. Sizes are in bytes, times in seconds; None is no limit."""
+    """The parameters of `Config`. Sizes are in bytes, times in seconds; None is no limit."""
 
     app: App | str | Callable[..., Any]
     host: str = option(_HOST_AND_PORT[0], Topic.LISTEN, "Address or hostname to listen on; empty for every interface.")
