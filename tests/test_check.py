@@ -60,7 +60,7 @@ def test_application_that_can_be_served() -> None:
     [
         (["life:missing"], 'ERROR:    Error loading ASGI app. Attribute "missing" not found in module "life".'),
         (["life:says_no"], "ERROR:    Application startup failed. Exiting."),
-        (["life:stop_fails"], "ERROR:    The application starts, but cannot be stopped."),
+        (["life:stop_fails"], "ERROR:    The application starts, but fails to shut down."),
         (["life:whole", "--loop", "no:loop"], "ERROR:    Error loading custom loop setup function. "),
     ],
     ids=str,
@@ -104,7 +104,7 @@ def test_help() -> None:
         ({}, "http://127.0.0.1:8000"),
         ({"host": "::1", "port": 81}, "http://[::1]:81"),
         ({"host": ""}, "http://*:8000"),
-        ({"port": 0}, "http://127.0.0.1 on a port that the system chooses"),
+        ({"port": 0}, "http://127.0.0.1, on a free port"),
         ({"bind": ["[::1]:81", "unix:/tmp/s", "fd://3"]}, "http://[::1]:81, unix socket /tmp/s, descriptor 3"),
         ({"uds": "/tmp/s"}, "unix socket /tmp/s"),
         ({"fd": 3}, "descriptor 3"),

@@ -96,12 +96,12 @@ def test_application_from_the_environment(variable: str, monkeypatch: pytest.Mon
     ("variable", "text", "line"),
     [
         ("PORT", "eighty", "Invalid value for '--port': 'eighty' is not a valid integer."),
-        ("PORT", "70000", "port is 70000, which is not a number between 0 and 65535"),
+        ("PORT", "70000", "port must be a number between 0 and 65535, not 70000"),
         ("LIFESPAN", "maybe", "Invalid value for '--lifespan': 'maybe' is not one of 'auto', 'on', 'off'."),
         ("ACCESS_LOG", "perhaps", "Invalid value for '--access-log': 'perhaps' is not a valid boolean."),
-        ("HEADERS", "colon", "Invalid value for '--header': 'colon' is not of the form Name:Value"),
-        ("HEADERS", "n@me:value", "headers: 'n@me': 'value' is not a header"),
-        ("WS", "quick", "ws is 'quick', which is not one of "),
+        ("HEADERS", "colon", "Invalid value for '--header': 'colon' must have the form Name:Value"),
+        ("HEADERS", "n@me:value", "headers: 'n@me': 'value' is not a valid header"),
+        ("WS", "quick", "ws must be one of auto, none, "),
     ],
 )
 def test_mistake_in_the_environment_names_the_variable(prefix: str, variable: str, text: str, line: str) -> None:
@@ -117,7 +117,7 @@ def test_what_kubernetes_sets_for_a_service_is_ignored(prefix: str, monkeypatch:
     result = invoke("main:app", **{f"{prefix}_PORT": "tcp://10.0.0.1:80"})
     assert ports == [8000]
     assert result.output == (
-        f"Warning: {prefix}_PORT is ignored: 'tcp://10.0.0.1:80' is no port, but the URL of a service.\n"
+        f"Warning: {prefix}_PORT is ignored: 'tcp://10.0.0.1:80' is the URL of a service, not a port.\n"
     )
 
 
@@ -170,8 +170,8 @@ def test_mistake_is_a_usage_error(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["missing"], 'Import string "missing" must be in format "<module>:<attribute>". An example is "missing:app".'),
-        (["sys:missing"], 'Attribute "missing" not found in module "sys". The module that was imported is built in.'),
+        (["missing"], 'Import string "missing" must be in format "<module>:<attribute>". Example: "missing:app".'),
+        (["sys:missing"], 'Attribute "missing" not found in module "sys". The imported module is built in.'),
     ],
     ids=str,
 )

@@ -209,7 +209,7 @@ def test_what_is_watched_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_nothing_is_watched_without_reload(caplog: pytest.LogCaptureFixture) -> None:
     config = make("main:app", reload_dirs=["."], reload_includes=["*.html"], reload_excludes=["*.css"])
     assert (config.reload_dirs, config.reload_includes, config.reload_excludes) == ([], [], [])
-    assert caplog.messages == ["--reload-dir, --reload-include and --reload-exclude do nothing without --reload."]
+    assert caplog.messages == ["--reload-dir, --reload-include and --reload-exclude have no effect without --reload."]
 
 
 # What a configuration is read for by the one who serves.
@@ -424,5 +424,5 @@ def test_unknown_name_of_the_package() -> None:
 
 @pytest.mark.parametrize("ws", ["my.sockets:Protocol", asyncio.Protocol])
 def test_websockets_of_ones_own_are_refused(ws: Any) -> None:
-    with pytest.raises(StartupError, match="another implementation"):
+    with pytest.raises(StartupError, match="its own WebSocket implementation"):
         loaded(app, ws=ws)

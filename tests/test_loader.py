@@ -68,7 +68,7 @@ def test_not_an_import_string(target: str, example: str) -> None:
         loader.load(target)
     assert str(caught.value) == (
         f'Error loading ASGI app. Import string "{target}" must be in format "<module>:<attribute>".'
-        f' An example is "{example}".'
+        f' Example: "{example}".'
     )
 
 
@@ -78,7 +78,7 @@ def test_missing_module(app_dir: str, name: str, missing: str) -> None:
         loader.load(f"{name}:app", app_dir)
     assert str(caught.value) == (
         f'Error loading ASGI app. Could not import module "{name}".'
-        f' There is no "{missing}" in {app_dir}, nor is it installed; --app-dir names another directory.'
+        f' "{missing}" is neither in {app_dir} nor installed. To look elsewhere, use --app-dir.'
     )
     assert caught.value.__cause__ is None
 
@@ -87,7 +87,7 @@ def test_missing_module(app_dir: str, name: str, missing: str) -> None:
 def test_module_in_a_folder(app_dir: str, file: str) -> None:
     Path(app_dir, "src").mkdir()
     write(app_dir, file, "")
-    with pytest.raises(StartupError, match=rf'module "site_h"\. There is {file}: try --app-dir {app_dir}/src\.$'):
+    with pytest.raises(StartupError, match=rf'module "site_h"\. Found {file}: try --app-dir {app_dir}/src\.$'):
         loader.load("site_h:app", app_dir)
 
 
@@ -108,7 +108,7 @@ def test_missing_attribute(app_dir: str) -> None:
         loader.load("site_d:app.inner", app_dir)
     assert str(caught.value) == (
         'Error loading ASGI app. Attribute "app.inner" not found in module "site_d".'
-        f" The module that was imported is {app_dir}/site_d.py."
+        f" The imported module is {app_dir}/site_d.py."
     )
     assert caught.value.__cause__ is None
 

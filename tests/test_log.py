@@ -405,9 +405,9 @@ def test_format_of_the_formatter_does_not_matter_to_a_line_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("%(z)s", r"^%\(z\)s is no atom; there are client_addr, h, "),
-        ("%({a b}i)s", r"is no atom"),
-        ("%({PATH}e)s", r"is no atom"),
+        ("%(z)s", r"^%\(z\)s is not an atom; the atoms are client_addr, h, "),
+        ("%({a b}i)s", r"is not an atom"),
+        ("%({PATH}e)s", r"is not an atom"),
         ("100%", r"^at '%': an atom is %\(name\)s, a percent sign %%$"),
         ("%(h)d", r"^at '%\(h\)d'"),
         ("%(h", r"^at '%\(h'"),

@@ -103,17 +103,17 @@ def test_project_without_our_table_changes_nothing(parsed: Run, text: str) -> No
         ("nothing-like-it = 1", "nothing-like-it is not a setting."),
         ('version = "1"', "version is not a setting."),
         ('config = "a"', "config is not a setting."),
-        ('port = "80"', "port has to be a whole number."),
-        ("port = true", "port has to be a whole number."),
-        ("port = 1.5", "port has to be a whole number."),
-        ("timeout-head = true", "timeout-head has to be a number."),
-        ("access-log = 1", "access-log has to be true or false."),
-        ("host = 1", "host has to be a string."),
-        ("app = 1", "app has to be a string."),
-        ('header = "a:b"', "header has to be a list of strings."),
-        ("header = [1]", "header has to be a list of strings."),
+        ('port = "80"', "port must be a whole number."),
+        ("port = true", "port must be a whole number."),
+        ("port = 1.5", "port must be a whole number."),
+        ("timeout-head = true", "timeout-head must be a number."),
+        ("access-log = 1", "access-log must be true or false."),
+        ("host = 1", "host must be a string."),
+        ("app = 1", "app must be a string."),
+        ('header = "a:b"', "header must be a list of strings."),
+        ("header = [1]", "header must be a list of strings."),
         ("log-level = 'info'\nlog_level = 'info'", "log_level is given twice."),
-        ("port = 70000", "port is 70000, which is not a number between 0 and 65535"),
+        ("port = 70000", "port must be a number between 0 and 65535, not 70000"),
         ("[tool.pronghorn.ssl]\nkeyfile = 'a'", "ssl is not a setting."),
     ],
 )
@@ -127,7 +127,7 @@ def test_mistake(text: str, line: str) -> None:
     [
         ('lifespan = "maybe"', ["--lifespan", "'maybe' is not one of"]),
         ('log-config = "missing.json"', ["--log-config", "'missing.json' does not exist"]),
-        ('header = ["no colon"]', ["--header", "'no colon' is not of the form Name:Value"]),
+        ('header = ["no colon"]', ["--header", "'no colon' must have the form Name:Value"]),
     ],
 )
 def test_value_that_the_option_refuses(text: str, words: list[str]) -> None:
@@ -139,7 +139,7 @@ def test_value_that_the_option_refuses(text: str, words: list[str]) -> None:
 
 def test_mistake_on_the_command_line_is_not_the_files() -> None:
     project("backlog = 1")
-    assert refusal("main:app", "--port", "70000") == "port is 70000, which is not a number between 0 and 65535"
+    assert refusal("main:app", "--port", "70000") == "port must be a number between 0 and 65535, not 70000"
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_mistake_on_the_command_line_is_not_the_files() -> None:
     [
         ("missing.toml", None, "missing.toml does not exist."),
         (".", None, ". cannot be read: "),
-        ("server.toml", "port = ", "server.toml is not TOML: "),
+        ("server.toml", "port = ", "server.toml is not valid TOML: "),
         ("server.toml", "prot = 1", "server.toml: prot is not a setting. Did you mean port?"),
-        ("pyproject.toml", "port = 1", "pyproject.toml [tool.pronghorn] is no table of settings."),
-        ("pyproject.toml", "[tool]\npronghorn = 1", "pyproject.toml [tool.pronghorn] is no table of settings."),
+        ("pyproject.toml", "port = 1", "pyproject.toml [tool.pronghorn] must be a table of settings."),
+        ("pyproject.toml", "[tool]\npronghorn = 1", "pyproject.toml [tool.pronghorn] must be a table of settings."),
     ],
 )
 def test_file_that_is_no_configuration(name: str, text: str | None, line: str) -> None:
@@ -166,7 +166,7 @@ def test_no_file_at_all(parsed: Run) -> None:
 
 def test_broken_file_of_the_project_that_names_us() -> None:
     project("port = ")
-    assert refusal("main:app").startswith("pyproject.toml is not TOML: ")
+    assert refusal("main:app").startswith("pyproject.toml is not valid TOML: ")
 
 
 def test_help_and_version_need_no_good_file() -> None:

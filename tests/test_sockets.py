@@ -124,7 +124,7 @@ def test_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(StartupError, match="Cannot find the address of host 'nowhere'"):
+    with pytest.raises(StartupError, match="Cannot resolve host 'nowhere'"):
         sockets.bind(config(host="nowhere"))
 
 
@@ -135,7 +135,7 @@ def test_port_in_use() -> None:
             sockets.bind(config(port=port))
     assert str(caught.value) == (
         f"[Errno 98] error while attempting to bind on address ('127.0.0.1', {port}): address already in use. "
-        "Another process listens there: end it, or choose another port with --port."
+        "Another process is listening there: stop it, or choose another port with --port."
     )
 
 
@@ -145,14 +145,14 @@ def test_port_in_use() -> None:
         (
             errno.EACCES,
             "address ('127.0.0.1', 80)",
-            "Ports below 1024 may need privileges: choose another with --port.",
+            "Ports below 1024 may need privileges: choose another port with --port.",
         ),
         (
             errno.EADDRNOTAVAIL,
             "address ('1.2.3.4', 80)",
-            "No interface of this machine has it: choose another with --host.",
+            "This machine does not have that address: choose another with --host.",
         ),
-        (errno.ENOENT, "unix socket '/no/s'", "Its directory has to exist."),
+        (errno.ENOENT, "unix socket '/no/s'", "Its directory must exist."),
     ],
 )
 def test_advice(number: int, place: str, advice: str) -> None:
@@ -341,7 +341,7 @@ def test_no_place(text: str) -> None:
 
 @pytest.mark.parametrize("other", [{"host": "::1"}, {"port": 80}, {"uds": "/s"}, {"fd": 0}], ids=str)
 def test_bind_is_given_alone(other: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="bind takes the place of host, port, uds and fd"):
+    with pytest.raises(ConfigError, match="bind cannot be combined with host, port, uds or fd"):
         config(bind=["127.0.0.1:0"], **other)
 
 
@@ -382,7 +382,7 @@ def test_places_that_overlap_are_refused(one: str, other: str, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StartupError) as caught:
         sockets.bind(config(bind=["127.0.0.1:0", one, other]))
-    assert str(caught.value) == f"--bind {one} and --bind {other} overlap: leave one of them out."
+    assert str(caught.value) == f"--bind {one} and --bind {other} overlap: remove one of them."
     assert os.listdir() == []
 
 

@@ -100,7 +100,7 @@ def _piece(name: str, level_prefix: str) -> tuple[int, str]:
     if name in literals:
         return access.LITERAL, literals[name]
     known = ", ".join([*ATOMS, *_SHORTHANDS, *literals, *ALIASES, "{header}i", "{header}o"])
-    raise ValueError(f"%({name})s is no atom; there are {known}")
+    raise ValueError(f"%({name})s is not an atom; the atoms are {known}")
 
 
 def _json_pieces() -> Pieces:

@@ -1,4 +1,4 @@
-"""`pronghorn check`: how an application would be served, found out by everything short of listening."""
+"""`pronghorn check`: load, start and stop an application, and show how it would be served."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pronghorn.parameters import PARAMETERS
 def check(app: Any, **parameters: Any) -> None:
     """Import, start and stop `app`, then print how it would be served. The parameters are those of `Config`.
 
-    Raises StartupError where it cannot be served.
+    Raises StartupError if it cannot be served.
     """
     checked = Config(app, **parameters)
     if checked.use_subprocess:
@@ -31,12 +31,12 @@ def check(app: Any, **parameters: Any) -> None:
 
 
 async def _live(checked: Config) -> None:
-    """The application's life from startup to shutdown, with nothing in between."""
+    """Run the lifespan: startup, then shutdown."""
     lifespan = Lifespan(checked.loaded_app, checked.lifespan or "auto", logging.getLogger("pronghorn.error"))
     await lifespan.startup()
     await lifespan.shutdown()
     if lifespan.failed:
-        raise StartupError("The application starts, but cannot be stopped.")
+        raise StartupError("The application starts, but fails to shut down.")
 
 
 def _findings(checked: Config, loop: str) -> dict[str, str]:
@@ -60,11 +60,11 @@ def _address(place: sockets.Place, scheme: str) -> str:
         return f"unix socket {place.path}"
     host = place.host or "*"
     url = f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"
-    return f"{url}:{place.port}" if place.port else f"{url} on a port that the system chooses"
+    return f"{url}:{place.port}" if place.port else f"{url}, on a free port"
 
 
 def _limits(checked: Config) -> list[str]:
-    """The limits that are not the defaults, as flags."""
+    """The limits that differ from their defaults, as flags."""
     return [
         f"{parameter.flag} {0 if value is None else value}"
         for name, parameter in PARAMETERS.items()

@@ -21,13 +21,13 @@ from pronghorn.runner import run
 
 
 class _Port(click.Option):
-    """An option that passes over what Kubernetes sets for a Service named pronghorn: PRONGHORN_PORT=tcp://…"""
+    """An option that ignores the variable that Kubernetes sets for a Service named pronghorn: PRONGHORN_PORT=tcp://…"""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         for variable in _variables("port"):
             value = os.environ.get(variable)
             if value and "://" in value:
-                click.echo(f"Warning: {variable} is ignored: {value!r} is no port, but the URL of a service.", err=True)
+                click.echo(f"Warning: {variable} is ignored: {value!r} is the URL of a service, not a port.", err=True)
             elif value:
                 return value
         return None
@@ -51,7 +51,7 @@ def _option(parameter: Parameter) -> click.Option:
 
 
 def _type(parameter: Parameter) -> Any:
-    """What click parses a value with."""
+    """click's type for the values of `parameter`."""
     if parameter.levels is not None:
         return click.Choice(parameter.levels, case_sensitive=False)
     if parameter.choices is not None:
@@ -64,7 +64,7 @@ def _variables(parameter: str) -> list[str]:
 
 
 def _origin(context: click.Context, name: str | None) -> str:
-    """The environment variable or the file that the parameter of this name has its value from, else nothing."""
+    """The environment variable or file that gave this parameter its value, else an empty string."""
     if name is not None and context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
         return next((each for each in _variables(name) if os.environ.get(each)), "")
     return settings.origin(context, name)
@@ -73,7 +73,7 @@ def _origin(context: click.Context, name: str | None) -> str:
 def _split_headers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[list[str]]:
     for value in values:
         if ":" not in value:
-            raise click.BadParameter(f"{value!r} is not of the form Name:Value")
+            raise click.BadParameter(f"{value!r} must have the form Name:Value")
     return [value.split(":", 1) for value in values]
 
 
@@ -92,12 +92,11 @@ def _print_version(context: click.Context, parameter: click.Parameter, wanted: b
 TOPICS: dict[str, list[click.Option]] = {
     topic.value: [_option(each) for each in PARAMETERS.values() if each.topic is topic] for topic in Topic
 }
-"""The options by the sections of the help."""
+"""The options in each section of the help."""
 
 
 class _Command(click.Command):
-    """A command whose help lists the options by topic, and whose errors say what stands in a variable or the
-    configuration file."""
+    """A command whose help has a section for each topic, and whose errors name the variable or file they are about."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -117,7 +116,7 @@ class _Command(click.Command):
 
 
 class _Main(_Command):
-    """A command that is another one where its first word is `check` or `bench`, which no application can be called."""
+    """The main command. `check` and `bench` as its first word are subcommands: no import string looks like them."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         streams.open_missing()
@@ -140,20 +139,20 @@ class _Main(_Command):
 
 
 def _serve(app: str, **parameters: Any) -> None:
-    """Serve the ASGI application APP, given as module:attribute. With `check`, only try whether it could be served;
-    with `bench`, measure it on pronghorn and other servers, side by side.
+    """Serve the ASGI application APP, given as module:attribute. `check` loads it and shows how it would be served;
+    `bench` compares it on several servers.
 
-    Each option may also be given as an environment variable, --port as PRONGHORN_PORT or UVICORN_PORT, or in a file
-    of TOML: in the table [tool.pronghorn] of the pyproject.toml here, as port = 8000, or in that of --config. The
-    application may stand there too, as app = "module:attribute".
+    An option can also be set by an environment variable, such as PRONGHORN_PORT or UVICORN_PORT for --port, or in a
+    TOML file: in the table [tool.pronghorn] of pyproject.toml, or in the file given by --config. APP can be set there
+    too, as app = "module:attribute".
     """
     _with_parameters(run, app, parameters)
 
 
 def _check(app: str, **parameters: Any) -> None:
-    """Import the ASGI application APP, start and stop it, and print how it would be served, without listening.
+    """Import the ASGI application APP, start and stop it, and show how it would be served, without listening.
 
-    Takes what serving it takes. Ends with 0, or with 3 and the reason why it cannot be served.
+    The options are those for serving. The exit code is 0, or 3 if the application cannot be served.
     """
     from pronghorn.check import check
 
@@ -165,9 +164,9 @@ def _check(app: str, **parameters: Any) -> None:
 
 
 def _with_parameters(function: Callable[..., None], app: str, parameters: dict[str, Any]) -> None:
-    """Call `function` with the options' values, as `Config` takes them."""
+    """Call `function` with the values of the options, in the form that `Config` takes."""
     parameters |= {name: list(value) or None for name, value in parameters.items() if isinstance(value, tuple)}
-    if parameters["log_config"] is None:  # which would mean: leave logging alone
+    if parameters["log_config"] is None:  # to `Config`, None means: do not configure logging
         del parameters["log_config"]
     try:
         function(app, **parameters)
@@ -184,7 +183,7 @@ def _complete_app(context: click.Context, parameter: click.Parameter, incomplete
 def _subcommand(word: str) -> click.Command:
     if word == "check":
         return _check_command
-    from pronghorn.bench.command import bench  # not for those who serve
+    from pronghorn.bench.command import bench  # slow to import
 
     return bench
 
@@ -214,4 +213,4 @@ main = _Main(
     help=_serve.__doc__,
     epilog='Shell completion: eval "$(_PRONGHORN_COMPLETE=bash_source pronghorn)", or zsh_source, fish_source.',
 )
-"""The command, of click: `main()` reads `sys.argv`, `main(["main:app", "--port", "0"])` what it is given."""
+"""The click command: `main()` reads `sys.argv`, `main(["main:app", "--port", "0"])` the given arguments."""

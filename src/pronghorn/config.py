@@ -188,14 +188,14 @@ class Config(Parameters):
             logger.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])
             return
         if not self.reload and (self.reload_dirs or self.reload_includes or self.reload_excludes):
-            logger.warning("--reload-dir, --reload-include and --reload-exclude do nothing without --reload.")
+            logger.warning("--reload-dir, --reload-include and --reload-exclude have no effect without --reload.")
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
 
     def _refuse_unsupported(self) -> None:
         if self.http2:
             raise StartupError("--http2 is not available in this version.")
         if self.ws is not None and self.ws not in get_args(WSProtocolType):
-            raise StartupError(f"WebSockets are not left to another implementation: ws is {self.ws!r}.")
+            raise StartupError(f"ws={self.ws!r} is not supported: pronghorn uses its own WebSocket implementation.")
 
 
 def parameters() -> dict[str, Any]:

@@ -29,7 +29,7 @@ def workers() -> int:
     """The default of `workers`."""
     value = os.environ.get("WEB_CONCURRENCY") or "1"
     if not value.strip().isdecimal():
-        raise ConfigError(f"WEB_CONCURRENCY is {value!r}, which is not a number of workers")
+        raise ConfigError(f"WEB_CONCURRENCY must be a number of workers, not {value!r}")
     return int(value)
 
 

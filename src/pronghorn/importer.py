@@ -1,4 +1,4 @@
-"""From an import string to an object."""
+"""uvicorn's function for import strings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pronghorn.errors import StartupError as ImportFromStringError
 
 
 def import_from_string(import_str: Any) -> Any:
-    """What an import string names; anything else is itself. Raises ImportFromStringError."""
+    """Import the object that a string names; anything else is returned unchanged. Raises ImportFromStringError."""
     return loader.resolve_name(import_str, {})
 
 

@@ -1,7 +1,6 @@
-"""From an import string to the application. What cannot be loaded raises StartupError, with a line that says why and
-what may help.
+"""Load an application from its import string. Errors are StartupErrors, with one line that gives the reason and advice.
 
-The error has a `__cause__`, whose traceback is worth showing, only when it was the user's own code that raised.
+An error has a `__cause__` only if the user's own code raised: its traceback is worth showing.
 """
 
 from __future__ import annotations
@@ -23,16 +22,14 @@ _log = logging.getLogger("pronghorn.error")
 
 
 def resolve(target: str) -> Any:
-    """The object that `module:attribute[.attribute…]` names."""
+    """Import the object named by `module:attribute[.attribute…]`."""
     module_name, _, attributes = target.partition(":")
     if not module_name or not attributes:
         example = f'"{_as_module(module_name) or "main"}:{attributes or "app"}"'
-        raise StartupError(
-            f'Import string "{target}" must be in format "<module>:<attribute>". An example is {example}.'
-        )
+        raise StartupError(f'Import string "{target}" must be in format "<module>:<attribute>". Example: {example}.')
     if _as_module(module_name) != module_name:
         raise StartupError(
-            f'Could not import module "{module_name}". It is to be the name of a module, not of a file: '
+            f'Could not import module "{module_name}". Expected the name of a module, not of a file: '
             f'"{_as_module(module_name)}:{attributes}".'
         )
     module = found = _import(module_name)
@@ -41,20 +38,20 @@ def resolve(target: str) -> Any:
             found = getattr(found, attribute)
         except AttributeError:
             raise StartupError(
-                f'Attribute "{attributes}" not found in module "{module_name}". {_instead(module, attributes)}'
+                f'Attribute "{attributes}" not found in module "{module_name}". {_suggestion(module, attributes)}'
             ) from None
     return found
 
 
 def resolve_name(value: Any, known: Mapping[str, str | None]) -> Any:
-    """What `value` stands for: one of the names that are `known`, an import string, or the object itself."""
+    """Resolve `value`: a `known` name, an import string, or an object, which is returned unchanged."""
     if isinstance(value, str):
         value = known.get(value, value)
     return resolve(value) if isinstance(value, str) else value
 
 
 def load(target: Any, app_dir: str | None = None) -> Any:
-    """The object that `target` names, looked for in `app_dir` first; or `target` itself where it is not a string."""
+    """Import `target`, looking in `app_dir` first; an object is returned unchanged."""
     if not isinstance(target, str):
         return target
     look_in(app_dir)
@@ -65,7 +62,7 @@ def load(target: Any, app_dir: str | None = None) -> Any:
 
 
 def look_in(app_dir: str | None) -> None:
-    """Let modules be found in `app_dir` first."""
+    """Make `app_dir` the first directory that modules are imported from."""
     if app_dir is not None:
         directory = os.path.abspath(app_dir)
         if directory not in sys.path[:1]:
@@ -73,7 +70,7 @@ def look_in(app_dir: str | None) -> None:
 
 
 def make_application(loaded: Any, target: Any, is_factory_declared: bool) -> Any:
-    """The application that was `loaded` from `target`; if that is a factory, what it returns."""
+    """Return the application that was `loaded` from `target`, or that it creates if it is a factory."""
     app = loaded
     if is_factory_declared:
         app = call_factory(loaded)
@@ -87,7 +84,7 @@ def make_application(loaded: Any, target: Any, is_factory_declared: bool) -> Any
 
 
 def call_factory(factory: Any) -> Any:
-    """The application that `factory`, called without arguments, returns."""
+    """Call `factory` without arguments and return the application."""
     try:
         app = factory()
     except Exception as error:
@@ -97,12 +94,12 @@ def call_factory(factory: Any) -> Any:
         kind = type(app).__name__
         if inspect.iscoroutine(app):
             app.close()
-        raise StartupError(f"Error loading ASGI app factory: it returned no application, but an object of type {kind}.")
+        raise StartupError(f"Error loading ASGI app factory: it returned an object of type {kind}, not an application.")
     return app
 
 
 def is_factory(app: Any) -> bool:
-    """Whether `app` can only be a factory: it takes no arguments, and not `*args`, which could be an application's."""
+    """True if `app` takes no arguments, not even `*args`: every application takes some."""
     try:
         signature = inspect.signature(app)
         signature.bind()
@@ -112,35 +109,35 @@ def is_factory(app: Any) -> bool:
 
 
 def _as_module(path: str) -> str:
-    """The name of the module in the file `path`; a name is itself."""
+    """Convert the path of a file to a module name; a module name is returned unchanged."""
     if path.endswith(".py") or "/" in path or os.sep in path or path.startswith("."):
         path = path.removesuffix(".py").replace(os.sep, "/").strip("./").replace("/", ".")
     return path
 
 
-def _instead(module: Any, attribute: str) -> str:
-    """What may have been meant by an attribute that `module` lacks."""
+def _suggestion(module: Any, attribute: str) -> str:
+    """Advice for an attribute that `module` does not have."""
     name = module.__name__
     public = {key: value for key, value in vars(module).items() if not key.startswith("_")}
-    meant = [key for key, value in public.items() if _looks_like_an_application(value)]
-    meant = meant or difflib.get_close_matches(attribute, public, n=1)
-    if meant:
-        return f'Did you mean "{name}:{meant[0]}"?'
-    return f"The module that was imported is {getattr(module, '__file__', None) or 'built in'}."
+    candidates = [key for key, value in public.items() if _looks_like_an_application(value)]
+    candidates = candidates or difflib.get_close_matches(attribute, public, n=1)
+    if candidates:
+        return f'Did you mean "{name}:{candidates[0]}"?'
+    return f"The imported module is {getattr(module, '__file__', None) or 'built in'}."
 
 
 def _looks_like_an_application(value: Any) -> bool:
-    """Whether `value` is surely ASGI 3: nothing else is a coroutine function of three arguments."""
+    """True if `value` is a coroutine function of three arguments, which only an ASGI 3 application is."""
     try:
         inspect.signature(value).bind(None, None, None)
         function = value if inspect.isfunction(value) else type(value).__call__
         return not inspect.isclass(value) and inspect.iscoroutinefunction(function)
-    except Exception:  # whatever a proxy says when it is looked at
+    except Exception:  # a lazy proxy may raise anything
         return False
 
 
-def _whereabouts(missing: str) -> str:
-    """Where the module `missing` was looked for, or where it is."""
+def _search_advice(missing: str) -> str:
+    """Advice for a module that could not be found."""
     directory = os.path.abspath(sys.path[0])
     if not os.path.isdir(directory):
         return f"The directory {directory} does not exist."
@@ -148,17 +145,17 @@ def _whereabouts(missing: str) -> str:
     for found in sorted(
         glob.glob(f"{file}.py", root_dir=directory) + glob.glob(f"{file}/__init__.py", root_dir=directory)
     ):
-        return f"There is {found}: try --app-dir {os.path.join(directory, found.split(os.sep)[0])}."
-    return f'There is no "{missing}" in {directory}, nor is it installed; --app-dir names another directory.'
+        return f"Found {found}: try --app-dir {os.path.join(directory, found.split(os.sep)[0])}."
+    return f'"{missing}" is neither in {directory} nor installed. To look elsewhere, use --app-dir.'
 
 
 def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The module asked for, or a package on the way to it, is missing; any other name is an import that it makes.
+        # The module itself or one of its parent packages is missing; any other name is missing inside the module.
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise StartupError(f'Could not import module "{name}". {_whereabouts(error.name)}') from None
+            raise StartupError(f'Could not import module "{name}". {_search_advice(error.name)}') from None
         cause: Exception = error
     except Exception as error:
         cause = error
@@ -169,7 +166,7 @@ def _import(name: str) -> Any:
 
 
 def _from_user(error: Exception) -> Exception:
-    """`error` with a traceback that begins in the user's code rather than here."""
+    """Return `error` with a traceback that begins in the user's code."""
 
     def is_ours(traceback: TracebackType) -> bool:
         file = traceback.tb_frame.f_code.co_filename

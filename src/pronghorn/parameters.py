@@ -43,7 +43,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 
 SSL_PROTOCOL_VERSION = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
 
-INTERFACES: list[InterfaceType] = ["auto", "asgi3", "asgi2", "wsgi"]
+INTERFACES: list[InterfaceType] = ["auto", *get_args(adapters.Interface)]
 
 HTTP_PROTOCOLS: dict[str, str] = dict.fromkeys(get_args(HTTPProtocolType), "pronghorn.protocol:HTTPProtocol")
 """The class for each name of `http`: one class, over several parsers. A program may add names."""
@@ -57,7 +57,7 @@ WS_PROTOCOLS: dict[str, str | None] = {
 LOOP_FACTORIES: dict[str, str | None] = loops.FACTORIES
 """The factory for each name of `loop`. A program may add names."""
 
-# Sizes and seconds have to fit a C int, counts that may be huge a Py_ssize_t.
+# Sizes and seconds must fit a C int, large counts a Py_ssize_t.
 _INT, _SSIZE = 2**31 - 1, sys.maxsize
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool}
@@ -69,7 +69,7 @@ _HOST_AND_PORT = ("127.0.0.1", 8000)
 
 
 class Topic(enum.StrEnum):
-    """A section of `pronghorn --help` and of the configuration's reference, in their order."""
+    """The sections of `pronghorn --help` and of the configuration reference, in order."""
 
     APPLICATION = "Application"
     LISTEN = "Where to listen"
@@ -95,19 +95,19 @@ class ConfigError(ValueError):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Parameter:
-    """One parameter, for those who read, check or document its value."""
+    """The facts about one parameter."""
 
     help: str
     topic: Topic | None = None
-    """None if only a program can set it: it has no flag, no environment variable and no key in a file."""
+    """None if only a program can set it: then it has no flag, no environment variable and no key in a file."""
     name: str = ""
     annotation: str = ""
     default: Any = None
 
     flag: str = ""
-    """Its spelling on the command line. A switch has two: `--date-header/--no-date-header`."""
+    """Made from the name, unless given. A switch has two: `--date-header/--no-date-header`."""
     flag_default: Any = None
-    """The flag's default, if not the parameter's."""
+    """The default on the command line, if another one."""
     default_text: str = ""
     """The default in words, if it is no constant."""
     metavar: str | None = None
@@ -115,25 +115,25 @@ class Parameter:
     is_existing_path: bool = False
 
     choices: tuple[str, ...] | None = None
-    """The only values."""
+    """All valid values."""
     levels: tuple[str, ...] | None = None
-    """The only strings, in upper or lower case; a number is any level."""
+    """All valid strings, in upper or lower case. Any number is valid."""
     names: Mapping[str, str | None] | None = None
-    """The only strings that are not import strings."""
+    """All valid strings besides import strings. Any other object is valid."""
     least: int = 0
     most: int = _INT
     zero_is_none: bool = False
-    """0 means None, which the command line cannot say."""
+    """0 is replaced by None, which the command line cannot express."""
     check: Callable[[Any], object] | None = None
     """Raises ValueError for a value that the facts above do not exclude."""
 
     is_limit: bool = False
-    """`pronghorn check` shows it, unless it has its default."""
-    unit: str = ""
+    """`pronghorn check` shows it if it is not the default."""
+    unit: Literal["", "bytes", "seconds"] = ""
     exceeded: str = ""
-    """The consequence for a client: documented with its default."""
+    """The consequence for a client. Documented, with the default, in the list of limits."""
     gunicorn: str = ""
-    """gunicorn's setting with the same values."""
+    """The setting of gunicorn with the same meaning and values."""
 
     @property
     def type(self) -> type:
@@ -142,13 +142,13 @@ class Parameter:
 
     @property
     def is_flag(self) -> bool:
-        """Whether the flag stands alone, without a value."""
+        """True if the flag takes no value."""
         return self.type is bool and (self.default is False or "/" in self.flag)
 
     def validate(self, value: Any) -> None:
         """Raises ConfigError."""
         if not self._is_possible(value):
-            raise ConfigError(f"{self.name} is {value!r}, which is not {self._expectation()}", self.name)
+            raise ConfigError(f"{self.name} must be {self._expectation()}, not {value!r}", self.name)
         if self.check is not None:
             try:
                 self.check(value)
@@ -166,21 +166,21 @@ class Parameter:
 
     def _expectation(self) -> str:
         if self.names is not None:
-            return f"one of {', '.join(self.names)} nor an import string"
+            return f"one of {', '.join(self.names)}, or an import string"
         if known := self.choices or self.levels:
             return f"one of {', '.join(known)}"
         return f"a number between {self.least} and {self.most}"
 
 
 def encode_headers(headers: Iterable[tuple[str, str]] | None) -> Headers:
-    """The header fields as they go onto the wire. Raises ValueError."""
+    """Header fields as bytes. Raises ValueError."""
     return [_encode_header(name, value) for name, value in headers or ()]
 
 
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
     value = value.strip(" \t")
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(f"{name!r}: {value!r} is not a header")
+        raise ValueError(f"{name!r}: {value!r} is not a valid header")
     return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
@@ -193,7 +193,7 @@ def _check_access_log_format(text: str | None) -> None:
 
 def _check_ping_interval(seconds: float | None) -> None:
     if 0 < (seconds or 0) < 1:
-        raise ValueError(f"{seconds!r} is too short: pings go out once a second at most; 0 is for none")
+        raise ValueError(f"{seconds!r} is less than a second; 0 disables pings")
 
 
 def _check_places(places: Iterable[str] | None) -> None:
@@ -208,7 +208,7 @@ def option(default: T, topic: Topic, text: str, **facts: Any) -> T:
 
 
 def limit(default: T, topic: Topic, text: str, **facts: Any) -> T:
-    """A parameter that has a flag and bounds something."""
+    """An `option` that limits something."""
     return option(default, topic, text, is_limit=True, **facts)
 
 
@@ -323,11 +323,14 @@ class Parameters:
         "", Topic.APPLICATION, "URL path under which the application is mounted.", gunicorn="root_path"
     )
     limit_concurrency: int | None = limit(
-        None, Topic.LIMITS, "Maximum number of connections or running requests.", exceeded="503"
+        None,
+        Topic.LIMITS,
+        "Maximum number of connections or running requests; more are answered with 503.",
+        exceeded="503",
     )
     limit_max_requests: int | None = limit(None, Topic.RUN, "Stop the process after this many requests.", most=_SSIZE)
     limit_max_requests_jitter: int = limit(
-        0, Topic.RUN, "Add a random number, up to this one, to --limit-max-requests.", most=_SSIZE
+        0, Topic.RUN, "Add a random number, from 0 to this one, to --limit-max-requests.", most=_SSIZE
     )
     backlog: int = limit(
         2048, Topic.LISTEN, "Length of the kernel's queue of connections to accept.", gunicorn="backlog"
@@ -335,7 +338,7 @@ class Parameters:
     timeout_keep_alive: float = limit(
         5,
         Topic.TIMEOUTS,
-        "Maximum idle time between two requests.",
+        "Maximum idle time between two requests on a connection.",
         unit="seconds",
         exceeded="closed",
         gunicorn="keepalive",
@@ -360,7 +363,7 @@ class Parameters:
     ssl_keyfile: Path | None = option(None, Topic.TLS, "File with the private key.")
     ssl_certfile: Path | None = option(None, Topic.TLS, "File with the certificate.")
     ssl_keyfile_password: str | None = option(None, Topic.TLS, "Password of the private key.")
-    ssl_version: int = option(SSL_PROTOCOL_VERSION, Topic.TLS, "TLS protocol, as the number of an ssl.PROTOCOL_*.")
+    ssl_version: int = option(SSL_PROTOCOL_VERSION, Topic.TLS, "TLS protocol, as a PROTOCOL number of the ssl module.")
     ssl_cert_reqs: int = option(0, Topic.TLS, "Client certificates: 0 for none, 1 for optional, 2 for required.")
     ssl_ca_certs: Path | None = option(None, Topic.TLS, "File with the authorities of client certificates.")
     ssl_ciphers: str | None = option(None, Topic.TLS, "Ciphers, in OpenSSL's syntax.", default_text="OpenSSL's")
@@ -385,7 +388,7 @@ class Parameters:
     app_dir: str | None = option(
         None,
         Topic.APPLICATION,
-        "Directory to look for APP in, before any other.",
+        "Directory to look for APP in first.",
         flag_default="",
         default_text="the current directory",
     )
@@ -473,7 +476,7 @@ class Parameters:
     sendfile: bool = option(
         False,
         Topic.APPLICATION,
-        "Offer to send files for the application. Middleware that reads or compresses bodies does not see them.",
+        "Let APP leave sending files to the server. They bypass middleware that reads or compresses bodies.",
     )
     forwarded_headers: ForwardedHeaders = option(
         "x-forwarded",
@@ -485,19 +488,19 @@ class Parameters:
     underscored_headers: UnderscoredHeaders = option(
         "auto",
         Topic.PROXY,
-        "Request headers with an underscore in their name; auto: drop them for WSGI, where X_User equals X-User.",
+        "Request headers with an underscore in their name; auto: drop them for WSGI, which takes X_User for X-User.",
         choices=get_args(UnderscoredHeaders),
     )
     log_format: LogFormat = option(
         "text",
         Topic.LOGGING,
-        "Log format; of the access log too, unless --access-log-format is given.",
+        "Log format; json also applies to the access log, unless --access-log-format is given.",
         choices=get_args(LogFormat),
     )
     access_log_format: str | None = option(
         None,
         Topic.LOGGING,
-        "Access log format: json, or text with gunicorn's short fields, %(h)s, or long ones, %(status)s.",
+        "Access log format: json, or text with atoms, short as gunicorn's, %(h)s, or long, %(status)s.",
         metavar="FORMAT",
         check=_check_access_log_format,
     )
@@ -529,7 +532,7 @@ class Parameters:
             parameter.validate(getattr(self, name))
         elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
         if self.bind and elsewhere:
-            raise ConfigError("bind takes the place of host, port, uds and fd: give it alone", "bind")
+            raise ConfigError("bind cannot be combined with host, port, uds or fd", "bind")
 
 
 def _described(declared: Field[Any]) -> Parameter:

@@ -1,7 +1,7 @@
-"""The configuration file: what is neither on the command line nor in the environment is taken from there.
+"""The configuration file: it gives values that neither the command line nor the environment gives.
 
-Its keys are the options' names, with hyphens or underscores, and `app`. Its values are of TOML's own types: an option
-that may be repeated is a list of strings, a switch is true or false.
+Keys are the names of options, with hyphens or underscores, and `app`. Values have TOML's types: a list of strings for
+a repeatable option, true or false for a switch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from click.core import ParameterSource
 _PROJECT = "pyproject.toml"
 _TABLE = "[tool.pronghorn]"
 
-# By the names of click's types: for people, and for `isinstance`. True and false are whole numbers to Python, but to
-# nobody who writes TOML.
+# By the names of click's types: a description, and types for `isinstance`. To Python, but not to TOML, a boolean is an
+# integer.
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "boolean": ("true or false", (bool,)),
     "integer": ("a whole number", (int,)),
@@ -26,7 +26,7 @@ _STRING = ("a string", (str,))
 
 
 def option() -> click.Option:
-    """`--config`, which reads the file before any other option looks for its value."""
+    """`--config`, which reads the file before the other options are processed."""
     return click.Option(
         ["--config"],
         type=click.Path(),
@@ -34,12 +34,12 @@ def option() -> click.Option:
         expose_value=False,
         callback=_take,
         envvar="PRONGHORN_CONFIG",
-        help="File of TOML with values for the options.  [default: pyproject.toml]",
+        help="TOML file with values for the options.  [default: pyproject.toml]",
     )
 
 
 def origin(context: click.Context, parameter: str | None) -> str:
-    """The configuration file, for people, if the parameter of this name has its value from there; else nothing."""
+    """A description of the configuration file if this parameter's value comes from it, else an empty string."""
     if parameter is None or context.get_parameter_source(parameter) is not ParameterSource.DEFAULT_MAP:
         return ""
     where: str = context.meta[__name__]
@@ -47,22 +47,21 @@ def origin(context: click.Context, parameter: str | None) -> str:
 
 
 def read(path: str | None, parameters: Iterable[click.Parameter]) -> tuple[str, dict[str, Any]]:
-    """The values that the file at `path` has for `parameters`, by their names, after a name for people of where they
-    stand. UsageError for a key that is none of theirs and for a value of the wrong type.
+    """Read a configuration file: returns a description of it, and values by the names of `parameters`.
 
-    Without a path it is pyproject.toml of the working directory, if that has a table of ours. Of a file of that name
-    only the table counts.
+    Without a path, the file is the pyproject.toml of the working directory, if that has the table [tool.pronghorn]. Of
+    a file with that name, only this table is read. Raises UsageError for an unknown key and for a wrong type.
     """
     content = _content(path or _PROJECT, required=path is not None)
     if content is None:
         return "", {}
-    import tomllib  # not for those who have no such file
+    import tomllib  # only needed with a file
 
     where = path or _PROJECT
     try:
         table: Any = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise click.UsageError(f"{where} is not TOML: {error}") from None
+        raise click.UsageError(f"{where} is not valid TOML: {error}") from None
     if where.endswith(_PROJECT):
         where = f"{where} {_TABLE}"
         table = table.get("tool", {}).get("pronghorn")
@@ -72,7 +71,7 @@ def read(path: str | None, parameters: Iterable[click.Parameter]) -> tuple[str, 
 
 
 def kind(parameter: click.Parameter) -> str:
-    """What a value for `parameter` has to be in the file, for people."""
+    """The description of a value for `parameter` in the file."""
     return "a list of strings" if parameter.multiple else _KINDS.get(parameter.type.name, _STRING)[0]
 
 
@@ -95,7 +94,7 @@ def _content(path: str, required: bool) -> str | None:
 
 def _values(where: str, table: Any, parameters: list[click.Parameter]) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise click.UsageError(f"{where} is no table of settings.")
+        raise click.UsageError(f"{where} must be a table of settings.")
     known = {name: each for each in parameters if each.expose_value for name in _names(each)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -107,18 +106,18 @@ def _values(where: str, table: Any, parameters: list[click.Parameter]) -> dict[s
             raise click.UsageError(f"{where}: {key} is given twice.")
         wanted = _mismatch(parameter, value)
         if wanted is not None:
-            raise click.UsageError(f"{where}: {key} has to be {wanted}.")
+            raise click.UsageError(f"{where}: {key} must be {wanted}.")
         values[parameter.name] = value
     return values
 
 
 def _names(parameter: click.Parameter) -> set[str]:
-    """`reload_dir` and `reload_dirs`: the option's name, and its name in Python."""
+    """The names of an option and of its parameter, like `reload_dir` and `reload_dirs`."""
     return {parameter.name or "", *(option.lstrip("-").replace("-", "_") for option in parameter.opts)}
 
 
 def _mismatch(parameter: click.Parameter, value: Any) -> str | None:
-    """What `value` should have been, or None if it is."""
+    """The description of a valid value, or None if `value` is one."""
     if parameter.multiple:
         matches = isinstance(value, list) and all(type(each) is str for each in value)
     else:

@@ -1,6 +1,6 @@
-"""The sockets that a server listens on: made from hosts and ports, from paths, or inherited as descriptors.
+"""Sockets to listen on: bound to hosts and ports, bound to paths, or inherited as file descriptors.
 
-All are bound and none listens yet. What cannot be bound raises StartupError with the line that says why.
+They are bound but do not listen yet. A socket that cannot be bound raises StartupError, with the reason in one line.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _ANY = {"0.0.0.0", "::"}
 
 # By the kind of place and the system's reason.
 _ADVICE = {
-    ("address", errno.EADDRINUSE): "Another process listens there: end it, or choose another port with --port.",
-    ("address", errno.EACCES): "Ports below 1024 may need privileges: choose another with --port.",
-    ("address", errno.EADDRNOTAVAIL): "No interface of this machine has it: choose another with --host.",
-    ("unix", errno.EADDRINUSE): "Another server listens there, or it is no socket: choose another path with --uds.",
-    ("unix", errno.ENOENT): "Its directory has to exist.",
-    ("unix", errno.EACCES): "Its directory has to be writable.",
+    ("address", errno.EADDRINUSE): "Another process is listening there: stop it, or choose another port with --port.",
+    ("address", errno.EACCES): "Ports below 1024 may need privileges: choose another port with --port.",
+    ("address", errno.EADDRNOTAVAIL): "This machine does not have that address: choose another with --host.",
+    ("unix", errno.EADDRINUSE): "Another server listens there, or it is not a socket: choose another path with --uds.",
+    ("unix", errno.ENOENT): "Its directory must exist.",
+    ("unix", errno.EACCES): "Its directory must be writable.",
 }
 
 _PLACE = re.compile(
@@ -85,7 +85,7 @@ _files: dict[str, tuple[int, int, int]] = {}
 
 
 class Place(NamedTuple):
-    """Where to listen: on the socket of a `descriptor`, or at a `path`, else on a host's addresses."""
+    """Where to listen: a file `descriptor`, a Unix socket's `path`, or else a host and port."""
 
     host: str | None = None
     port: int = 0
@@ -94,7 +94,7 @@ class Place(NamedTuple):
 
 
 def parse(text: str) -> Place:
-    """The place of one `--bind`; an empty host is every interface. Raises ValueError."""
+    """Parse one `--bind`; an empty host means every interface. Raises ValueError."""
     if found := _PLACE.fullmatch(text):
         if found["path"]:
             return Place(path=found["path"])
@@ -106,7 +106,7 @@ def parse(text: str) -> Place:
 
 
 def places(config: Config) -> list[Place]:
-    """Everywhere that `config` names: each `bind`, else a descriptor, else a path, else a host and port."""
+    """The places of `config`: each `bind`, else its descriptor, else its path, else its host and port."""
     if config.bind:
         return [parse(text) for text in ([config.bind] if isinstance(config.bind, str) else config.bind)]
     if config.fd is not None:
@@ -117,7 +117,7 @@ def places(config: Config) -> list[Place]:
 
 
 def bind(config: Config) -> list[socket.socket]:
-    """Every socket that `config` names: one for a descriptor or path, one for each address of a host."""
+    """Bind all sockets of `config`: one for a descriptor or a path, one for each address of a host."""
     _refuse_overlaps(config)
     sockets: list[socket.socket] = []
     try:
@@ -132,10 +132,10 @@ def bind(config: Config) -> list[socket.socket]:
 
 
 def bind_one(config: Config) -> socket.socket:
-    """The one socket that several processes share; of a host with several addresses, on its first IPv4 one."""
+    """Bind one socket that several processes share; of a host with several addresses, on its first IPv4 address."""
     named = places(config)
     if len(named) > 1:
-        raise StartupError(f"--bind names {len(named)} places, and there can be one socket only here.")
+        raise StartupError(f"--bind names {len(named)} places, but only one socket can be bound here.")
     host, port, path, descriptor = named[0]
     if descriptor is not None or path is not None:
         return bind(config)[0]
@@ -147,7 +147,7 @@ def bind_one(config: Config) -> socket.socket:
 
 
 def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, str]]:
-    """The lines that say where the server runs, one for each `bind`'s socket: each plain, and with colours."""
+    """Log lines that say where the server runs: each plain and coloured."""
     if config.bind:
         named = [_describe_name(sock.getsockname(), config) for sock in sockets]
     elif config.fd is not None:
@@ -190,7 +190,7 @@ def unlink(config: Config) -> None:
 
 
 def cannot_listen(error: OSError, name: Any) -> StartupError:
-    """Why the system does not let a socket, bound to `name`, listen: another has come first."""
+    """The error for a socket bound to `name` that cannot listen: another one listens already."""
     place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
     return StartupError(str(_explained(error, place, "listen")))
 
@@ -242,7 +242,7 @@ def _drop_syn(sock: socket.socket) -> None:
 
 
 def _describe_name(name: Any, config: Config) -> tuple[str, str]:
-    """What a socket's name is, and the name for people."""
+    """The kind of a socket, and its address or URL."""
     if not isinstance(name, tuple):
         return "unix socket ", os.fsdecode(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
@@ -250,11 +250,11 @@ def _describe_name(name: Any, config: Config) -> tuple[str, str]:
 
 
 def _refuse_overlaps(config: Config) -> None:
-    # Sockets that do not listen yet may share an address, and a path seems to be a stale socket's.
+    # Binding would not fail: sockets that do not listen may share an address, and a path looks like a stale socket.
     named = list(zip(config.bind or (), places(config), strict=False))
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):
-            raise StartupError(f"--bind {text} and --bind {other_text} overlap: leave one of them out.")
+            raise StartupError(f"--bind {text} and --bind {other_text} overlap: remove one of them.")
 
 
 def _overlap(one: Place, other: Place) -> bool:
@@ -288,7 +288,7 @@ def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> lis
     try:
         found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
-        raise StartupError(f"Cannot find the address of host {host!r}: {error}") from None
+        raise StartupError(f"Cannot resolve host {host!r}: {error}") from None
     return list(dict.fromkeys((family, kind, protocol, address) for family, kind, protocol, _, address in found))
 
 
@@ -347,7 +347,7 @@ def _bind_path(path: str) -> socket.socket:
 def _unix_socket() -> socket.socket:
     if sys.platform != "win32":
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    raise StartupError("This system has no Unix sockets: choose a host and a port.")
+    raise StartupError("This system has no Unix sockets: use a host and a port.")
 
 
 def _clear(path: str) -> int:
@@ -373,8 +373,8 @@ def _inherit(descriptor: int) -> socket.socket:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
         raise StartupError(
-            f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}. --fd is the number of a socket "
-            "that this process inherits."
+            f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}. --fd must be the number of "
+            "an inherited socket."
         ) from None
     if sock.type != socket.SOCK_STREAM:
         sock.close()

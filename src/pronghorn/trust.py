@@ -1,4 +1,4 @@
-"""Who may say for whom a request is: from the text of `forwarded_allow_ips` to what the wire compares."""
+"""Parse `forwarded_allow_ips`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _log = logging.getLogger("pronghorn.error")
 
 
 def read(listed: Iterable[str] | str) -> Trusted:
-    """The members of `listed`, networks as (packed address, number of bits). Warns of those that can match nobody."""
+    """Split `listed` into texts and networks, as (packed address, prefix length). Warns of useless members."""
     if isinstance(listed, str):
         listed = listed.split(",")
     members = [member for each in listed if (member := each.strip())]
     if "*" in members and members != ["*"]:
-        _log.warning("forwarded_allow_ips: '*' trusts everybody only where it stands alone; it is compared as text.")
+        _log.warning("forwarded_allow_ips: '*' trusts everybody only if it stands alone; here it is compared as text.")
     return [_network(member) if "/" in member else member for member in members]
 
 
 def _network(text: str) -> str | tuple[bytes, int]:
-    import ipaddress  # only where there is a network: a start should not pay for it
+    import ipaddress  # slow to import, and seldom needed
 
     try:
         network = ipaddress.ip_network(text)

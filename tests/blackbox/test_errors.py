@@ -35,17 +35,17 @@ CASES = {
     "no attribute": (
         ["good"],
         3,
-        'Import string "good" must be in format "<module>:<attribute>". An example is "good:app".',
+        'Import string "good" must be in format "<module>:<attribute>". Example: "good:app".',
         None,
     ),
-    "a file": (["good.py:app"], 3, 'It is to be the name of a module, not of a file: "good:app".', None),
+    "a file": (["good.py:app"], 3, 'Expected the name of a module, not of a file: "good:app".', None),
     "no module": (
         ["nowhere:app"],
         3,
-        f'Could not import module "nowhere". There is no "nowhere" in {HERE}, nor is it installed;',
+        f'Could not import module "nowhere". "nowhere" is neither in {HERE} nor installed.',
         None,
     ),
-    "a module elsewhere": (["hidden:app"], 3, f"There is src/hidden.py: try --app-dir {HERE}/src.", None),
+    "a module elsewhere": (["hidden:app"], 3, f"Found src/hidden.py: try --app-dir {HERE}/src.", None),
     "no such attribute": (
         ["good:application"],
         3,
@@ -81,27 +81,27 @@ CASES = {
     "a factory of nothing": (
         ["fails:nothing", "--factory"],
         3,
-        "it returned no application, but an object of type NoneType.",
+        "it returned an object of type NoneType, not an application.",
         None,
     ),
     "a failing start": (["dies:app"], 3, "ERROR:    Application startup failed. Exiting.", None),
     "a port in use": (
         ["good:app", "--port", "{taken}"],
         3,
-        "address already in use. Another process listens there: end it,",
+        "address already in use. Another process is listening there: stop it,",
         None,
     ),
     "an address of another machine": (["good:app", "--host", "192.0.2.1"], 3, "choose another with --host.", None),
     "a unix socket nowhere": (
         ["good:app", "--uds", "no/s"],
         3,
-        "no such file or directory. Its directory has to exist.",
+        "no such file or directory. Its directory must exist.",
         None,
     ),
     "no descriptor": (
         ["good:app", "--fd", "99"],
         3,
-        "--fd is the number of a socket that this process inherits.",
+        "--fd must be the number of an inherited socket.",
         None,
     ),
     "no log configuration": (
@@ -131,7 +131,7 @@ CASES = {
     "a wrong access format": (
         ["good:app", "--access-log-format", "%(x)s"],
         2,
-        "access_log_format: %(x)s is no atom;",
+        "access_log_format: %(x)s is not an atom;",
         None,
     ),
     "a wrong log format": (
@@ -143,7 +143,7 @@ CASES = {
     "a wrong port": (
         ["good:app", "--port", "70000"],
         2,
-        "port is 70000, which is not a number between 0 and 65535",
+        "port must be a number between 0 and 65535, not 70000",
         None,
     ),
     "no loop": (

@@ -264,7 +264,7 @@ def test_places_from_the_environment(connect):
 def test_bind_beside_a_port_is_a_mistake():
     server = Process("bare:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
     assert server.wait() == 2
-    assert "bind takes the place of host, port, uds and fd" in server.log.text()
+    assert "bind cannot be combined with host, port, uds or fd" in server.log.text()
 
 
 def test_tls(certificates, form):

@@ -262,7 +262,7 @@ def test_a_start_that_fails_stops_gunicorn(gunicorn):
 def test_a_parameter_that_is_wrong_stops_gunicorn(gunicorn):
     server = gunicorn("under_gunicorn:app", worker="under_gunicorn.Wrong")
     assert server.wait() == 3
-    server.log.wait_for("timeout_head is 'soon'")
+    server.log.wait_for("timeout_head must be a number between 0 and .*, not 'soon'")
 
 
 def test_proxy_protocol_stops_gunicorn(gunicorn):

@@ -1,4 +1,4 @@
-"""`pronghorn bench`: its options. What measures is imported once they are understood."""
+"""`pronghorn bench`: its options. The modules that measure are imported after these are parsed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SET_BY_THE_LOAD = ("connection", "content-length", "transfer-encoding")
 
 
 def parse_peers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Names with commas between them, each once."""
+    """Comma-separated names of servers, without duplicates."""
     if value is None:
         return None
     names = list(dict.fromkeys(name.strip() for name in value.split(",")))
@@ -34,27 +34,27 @@ def parse_paths(context: click.Context, parameter: click.Parameter, values: Sequ
     """Targets in origin form (RFC 9112 section 3.2.1)."""
     for value in values:
         if not TARGET.fullmatch(value):
-            raise click.BadParameter(f"{value!r} has to begin with a slash, and be percent-encoded")
+            raise click.BadParameter(f"{value!r} must begin with a slash and be percent-encoded")
     return values
 
 
 def parse_fields(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and values."""
+    """Names and values of header fields."""
     fields = []
     for value in values:
         match = FIELD.fullmatch(value)
         if match is None:
-            raise click.BadParameter(f"{value!r} is not of the form Name:Value")
+            raise click.BadParameter(f"{value!r} must have the form Name:Value")
         if match[1].lower() in SET_BY_THE_LOAD:
-            raise click.BadParameter(f"{match[1]} is set by the load")
+            raise click.BadParameter(f"{match[1]} is set by the load generator")
         fields.append((match[1], match[2].strip()))
     return fields
 
 
 def parse_output(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """A file that can be made; better known before the measuring than after it."""
+    """A file in an existing directory; better refused before measuring than after it."""
     if value is not None and not value.parent.is_dir():
-        raise click.BadParameter(f"there is no directory {value.parent}")
+        raise click.BadParameter(f"directory {value.parent} does not exist")
     return value
 
 
@@ -64,7 +64,7 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
     "--against",
     metavar="SERVER,...",
     callback=parse_peers,
-    help=f"Compare with these of {', '.join(peers.PEERS)}.  [default: uvicorn and granian, if installed]",
+    help=f"Servers to compare with, from {', '.join(peers.PEERS)}.  [default: uvicorn and granian, if installed]",
 )
 @click.option(
     "--path",
@@ -72,43 +72,43 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
     multiple=True,
     default=["/"],
     callback=parse_paths,
-    help="Path of the requests, with its query; may be repeated, then they take turns.",
+    help="Path and query to request; repeatable: requests take turns.",
 )
-@click.option("--method", type=click.Choice(METHODS), default="GET", help="Method of the requests.")
+@click.option("--method", type=click.Choice(METHODS), default="GET", help="Request method.")
 @click.option(
     "--header",
     "fields",
     multiple=True,
     metavar="NAME:VALUE",
     callback=parse_fields,
-    help="Field of the requests; may be repeated.",
+    help="Request header field; repeatable.",
 )
-@click.option("--body", help="Body of the requests.")
+@click.option("--body", help="Request body.")
 @click.option(
-    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File that holds the body."
+    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the request body."
 )
-@click.option("--connections", type=click.IntRange(1, 20000), default=64, help="Connections at once.")
-@click.option("--rounds", type=click.IntRange(1), default=5, help="How often each server is loaded.")
-@click.option("--duration", "seconds", type=click.IntRange(1), default=3, help="Seconds of a round.")
+@click.option("--connections", type=click.IntRange(1, 20000), default=64, help="Number of concurrent connections.")
+@click.option("--rounds", type=click.IntRange(1), default=5, help="Number of rounds for each server.")
+@click.option("--duration", "seconds", type=click.IntRange(1), default=3, help="Length of a round, in seconds.")
 @click.option(
     "--app-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(),
     show_default=False,
-    help="Look for APP in this directory too, not only in the current one.",
+    help="Directory to look for APP in, besides the current one.",
 )
 @click.option("--factory", is_flag=True, show_default=False, help="APP is a function that returns the application.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     callback=parse_output,
-    help="Write a page with table, charts and method.",
+    help="Write an HTML report to this file.",
 )
 @click.option(
     "--json",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     callback=parse_output,
-    help="Write every figure.",
+    help="Write all figures to this file.",
 )
 def bench(
     app: str,
@@ -121,15 +121,15 @@ def bench(
     json: Path | None,
     **options: Any,
 ) -> None:
-    """Measure the ASGI application APP, given as module:attribute, on pronghorn and on other servers, side by side.
+    """Compare the ASGI application APP, given as module:attribute, on pronghorn and on other servers.
 
-    All are started with their own best settings and one worker, and asked once. Then they are loaded in turn, round by
-    round: by wrk where it is installed, else by a client of our own.
+    Each server runs one worker with its best settings. In each round, all servers are loaded in turn, by wrk if it is
+    installed, else by a built-in client.
     """
     if not re.fullmatch(r"[^:]+:[^:]+", app):
-        raise click.UsageError(f"{app!r} is not of the form module:attribute.")
+        raise click.UsageError(f"{app!r} must have the form module:attribute.")
     if body is not None and body_file is not None:
-        raise click.UsageError("--body and --body-file exclude each other.")
+        raise click.UsageError("--body and --body-file cannot be combined.")
     require(TOOLS if html is None else TOOLS + TOOLS_OF_HTML)
 
     from rich.console import Console
@@ -156,6 +156,6 @@ def bench(
 
 
 def require(modules: Sequence[str]) -> None:
-    """Raise what says which of these tools are not installed, if any."""
+    """Raises ClickException if some of these modules are not installed."""
     if absent := [module for module in modules if find_spec(module) is None]:
         raise click.ClickException(f"bench needs {', '.join(absent)}: pip install 'pronghorn[bench]'")
