@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from pronghorn.bench import machine
+import click
+
+from pronghorn.bench import cores, machine
+from pronghorn.bench.charts import Chart
+from pronghorn.bench.command import Options, amount, names_of
 from pronghorn.bench.outcome import Outcome
-from pronghorn.bench.session import Session
+from pronghorn.bench.result import now, typed
+from pronghorn.bench.session import Session, measuring, print_progress
 
 from . import drawings, nginx
 from .measurements import MEASUREMENTS
-from .report import Report
+from .report import METHOD, Report
 from .servers import SERVERS
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK_ROUNDS, QUICK_SECONDS = 1, 1
 # A run is given up when it takes so many times the estimate, and some minutes.
 PATIENCE, SPARE_SECONDS = 2, 300
 
@@ -36,27 +36,52 @@ class OutOfTime(Exception):
     """The run takes far longer than it should."""
 
 
-def main() -> None:
-    """Measure, print the tables on stdout, write them down with their charts."""
-    options = arguments()
-    cores = two_cores("the load")
+def places(results: str) -> Callable[[Options], Options]:
+    """The options `--output`, for `results`, and `--python`."""
+    folder = ROOT / "bench" / "results"
+    text = f"Directory of {results}.  [default: bench/results]"
+    output = click.option("--output", type=click.Path(path_type=Path), default=folder, show_default=False, help=text)
+    text = "Python interpreter of the servers.  [default: this one]"
+    python = click.option("--python", default=sys.executable, show_default=False, help=text)
+    return lambda function: output(python(function))
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--servers", callback=names_of(SERVERS), metavar="A,B", help="Only these servers.  [default: all]")
+@click.option(
+    "--scenarios", callback=names_of(MEASUREMENTS), metavar="X,Y", help="Only these scenarios.  [default: all]"
+)
+@amount(rounds=5, seconds=1)
+@click.option(
+    "--quick", is_flag=True, show_default=False, help="A rough look: one round of 1 s, only the servers with a target."
+)
+@places("the results")
+def main(
+    servers: Sequence[str] | None,
+    scenarios: Sequence[str] | None,
+    rounds: int,
+    seconds: int,
+    quick: bool,
+    output: Path,
+    python: str,
+) -> None:
+    """Measure pronghorn and its peers, side by side. Print the tables, and write them with their charts."""
     wrk = machine.wrk_version()
     if wrk is None:
-        sys.exit("bench: wrk is not installed")
-    python, interpreter = find_interpreter(options.python)
-    begin(cores[1])
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        raise click.ClickException("wrk is not installed")
+    interpreter = find_interpreter(python)
+    with measuring_on_two_cores("the load") as (pinned, directory):
         session = Session(
-            python=python,
+            python=interpreter.python,
             root=ROOT,
-            server_core=cores[0],
-            load_core=cores[1],
-            rounds=QUICK_ROUNDS if options.quick else options.rounds,
-            seconds=QUICK_SECONDS if options.quick else options.duration,
-            quick=options.quick,
-            wanted=options.servers,
+            directory=directory,
+            cores=pinned,
+            rounds=1 if quick else rounds,
+            seconds=1 if quick else seconds,
+            warm_up=0 if quick else 1,
+            quick=quick,
+            wanted=servers or (),
             missing=interpreter.missing(),
-            directory=Path(directory),
             servers=SERVERS,
         )
         for name, modules in session.missing.items():
@@ -64,64 +89,72 @@ def main() -> None:
         if "pronghorn" not in session.missing and not interpreter.compiled:
             session.say("pronghorn is not compiled: its rows measure the interpreted form")
         started = time.monotonic()
-        outcomes, cut = measure_all(options.scenarios or MEASUREMENTS, session)
-        minutes = (time.monotonic() - started) / 60
-    if not any(outcome.rows for outcome in outcomes):
-        sys.exit("bench: no server could be measured")
-
+        outcomes, cut = measure_all(scenarios or MEASUREMENTS, session)
+        taken = (time.monotonic() - started) / 60
     report = Report(
-        date=datetime.date.today().isoformat(),
-        command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        title="Benchmark",
+        date=f"{now():%Y-%m-%d}",
+        command=typed("python", "-m", "bench"),
         machine=machine.describe(),
         versions=interpreter.versions | {"wrk": wrk} | nginx.version(),
+        text=METHOD,
         method={
-            "server_core": session.server_core,
-            "load_core": session.load_core,
-            "rounds": session.rounds,
-            "seconds": session.seconds,
-            "quick": session.quick,
-            "warm_up": "without a warm-up" if session.quick else "after a warm-up of 1 s",
-            "minutes": round(minutes, 1),
+            **of_session(session),
+            "quick": quick,
+            "warm_up": "without a warm-up" if quick else "after a warm-up of 1 s",
+            "minutes": round(taken, 1),
         },
         missing=session.missing,
         outcomes=outcomes,
         cut=cut,
+        started=session.commands(),
     )
-    print(report.markdown())
-    kind = "quick" if options.quick else "partial" if options.servers or options.scenarios else "core"
-    name = f"{report.date}-{kind}"
-    for path in report.write(options.output, name, drawings.draw(report)):
-        session.say(f"wrote {path}")
+    kind = "quick" if quick else "partial" if servers or scenarios else "core"
+    deliver(report, drawings.draw(report), output, f"{report.date}-{kind}")
 
 
-def two_cores(load: str) -> list[int]:
-    """The cores that this process may use, in order. Exits where there is none left for the `load`."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit(f"bench: needs two cores, one for the server and one for {load}")
-    return cores
+@contextmanager
+def measuring_on_two_cores(load: str) -> Iterator[tuple[cores.Cores, Path]]:
+    """The cores and a temporary directory to measure in. Raises ClickException without a core for `load`."""
+    pinned = cores.choose()
+    if pinned.load is None:
+        raise click.ClickException(f"needs two cores, one for the server and one for {load}")
+    with measuring(pinned) as directory:
+        yield pinned, directory
 
 
-def find_interpreter(name: str) -> tuple[str, machine.Interpreter]:
-    """The path of the servers' Python, and what it has. Exits where it is not there or does not run."""
+def find_interpreter(name: str) -> machine.Interpreter:
+    """The servers' Python. Raises ClickException if it is not there or does not run."""
     python = shutil.which(name)
     if python is None:
-        sys.exit(f"bench: there is no Python at {name}")
+        raise click.ClickException(f"there is no Python at {name}")
     try:
-        return python, machine.Interpreter(python, SERVERS)
+        return machine.Interpreter(python, SERVERS)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"bench: {python} does not run: {error.stderr}")
+        raise click.ClickException(f"{python} does not run: {error.stderr}") from None
 
 
-def begin(core: int) -> None:
-    """Leave the other core to the servers, and unwind the stack at a signal, so that they are ended."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    os.sched_setaffinity(0, {core})
+def of_session(session: Session) -> dict[str, int | None]:
+    """The settings that a method names."""
+    return {
+        "server_core": session.cores.server,
+        "load_core": session.cores.load,
+        "rounds": session.rounds,
+        "seconds": session.seconds,
+    }
+
+
+def deliver(report: Report, charts: Mapping[str, Chart], directory: Path, name: str) -> None:
+    """Print the tables, and write them with their charts. Raises ClickException if there are no figures."""
+    if not any(outcome.rows for outcome in report.outcomes):
+        raise click.ClickException("no server could be measured")
+    print(report.markdown())
+    for path in report.write(directory, name, charts):
+        print_progress(f"wrote {path}")
 
 
 def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], str]:
-    """Measure what is named and tell how far it is; what was measured, and why the rest was not."""
+    """Run the named measurements and print progress; their outcomes, and the reason why others are missing."""
     left = {name: MEASUREMENTS[name].seconds(session) for name in names}
     whole, count = sum(left.values()), len(left)
     session.say(f"{count} measurements, about {minutes(whole)}")
@@ -135,7 +168,6 @@ def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], 
     signal.alarm(int(PATIENCE * whole + SPARE_SECONDS))
     try:
         for number, name in enumerate(list(left), 1):
-            # As fast as it went so far.
             pace = (time.monotonic() - started) / estimated if estimated else 1.0
             session.say(f"[{number}/{count}] {name}, {minutes(pace * sum(left.values()))} left")
             outcomes.append(measure(name, session))
@@ -151,7 +183,7 @@ def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], 
 
 
 def measure(name: str, session: Session) -> Outcome:
-    """One measurement. What nobody thought of is told, and costs no other measurement."""
+    """Run one measurement. An unexpected error is printed, and does not stop the others."""
     try:
         return MEASUREMENTS[name].measure(session)
     except OutOfTime:
@@ -162,38 +194,5 @@ def measure(name: str, session: Session) -> Outcome:
 
 
 def minutes(seconds: float) -> str:
-    """Seconds, as told to somebody who waits."""
+    """Seconds, rounded to minutes if they are many."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def arguments() -> argparse.Namespace:
-    """The options, checked."""
-    parser = argparse.ArgumentParser("python -m bench", description="Measure pronghorn beside its peers, in one run.")
-    parser.add_argument("--servers", type=names_of(SERVERS), default=(), help="only these, a,b (default: all)")
-    parser.add_argument("--scenarios", type=names_of(MEASUREMENTS), default=(), help="only these, x,y (default: all)")
-    parser.add_argument("--rounds", type=positive, default=5, help="rounds of each scenario (default: %(default)s)")
-    parser.add_argument("--duration", type=positive, default=1, help="seconds of a round (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a rough look: one round, servers with a target only")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results", help="directory of the results")
-    parser.add_argument("--python", default=sys.executable, help="interpreter of the servers (default: this one)")
-    return parser.parse_args()
-
-
-def names_of(known: Mapping[str, object]) -> Callable[[str], tuple[str, ...]]:
-    """A parser of comma-separated names, all of which have to be known."""
-
-    def names(text: str) -> tuple[str, ...]:
-        chosen = tuple(text.split(","))
-        if unknown := [name for name in chosen if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
-        return chosen
-
-    return names
-
-
-def positive(text: str) -> int:
-    """A whole number above zero."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above zero")
-    return number

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from pronghorn.bench import charts
 from pronghorn.bench.charts import Chart, Points
-from pronghorn.bench.outcome import Outcome
+from pronghorn.bench.outcome import Outcome, family
+from pronghorn.bench.rounds import LATENCIES
 
-from .latency import PERCENTILES
 from .report import Report
 from .servers import REFERENCES
-from .summary import family
 
 SPEEDS = {
     "headline": ("Requests per second", ("plain", "pipelined", "starlette", "fastapi")),
@@ -60,7 +59,7 @@ def drawn(report: Report) -> Iterator[tuple[str, Chart]]:
         elif name.startswith("latency"):
             panels = {
                 f"{label}, ms": {each: row[key] / 1000 for each, row in outcome.rows.items() if row["kept"]}
-                for key, label in zip(PERCENTILES, ("p50", "p99", "p99.9"), strict=True)
+                for key, label in zip(LATENCIES, ("p50", "p99", "p99.9"), strict=True)
             }
             if panels := filled(panels):
                 late = [each for each, row in outcome.rows.items() if not row["kept"]]

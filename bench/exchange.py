@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import itertools
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pronghorn.bench.answers import ask
 from pronghorn.bench.process import Process
+from pronghorn.bench.request import Request
 
 KEY = base64.b64encode(bytes(range(16)))
 ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -26,23 +27,15 @@ class Exchange:
     """A GET of `target`, or a POST when there is something `sent`; the answer has to be a 200 with `body`."""
 
     target: str = "/"
-    sent: bytes | None = None
+    sent: bytes = b""
     body: bytes = b""
 
     def check(self, process: Process) -> None:
         """Ask once, after waiting for the server to listen. Raises ServerFailed when the answer is not right."""
-        connection = http.client.HTTPConnection("127.0.0.1", process.port)
-        connection.sock = process.connect()
-        try:
-            connection.request("POST" if self.sent else "GET", self.target, self.sent)
-            response = connection.getresponse()
-            body = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise process.failure(f"did not answer {self.target}: {error!r}") from error
-        finally:
-            connection.close()
-        if (response.status, body) != (200, self.body):
-            raise process.failure(f"answered {self.target} wrongly: {response.status} {body[:200]!r}")
+        request = Request("POST" if self.sent else "GET", (self.target,), body=self.sent)
+        answer = ask(process, self.target, request.messages()[self.target])
+        if (answer.status, answer.body) != (200, self.body):
+            raise process.failure(f"answered {self.target} wrongly: {answer.status} {answer.body[:200]!r}")
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,5 @@ def outcome_table(outcome: Outcome) -> str:
     """One table: a line for each server."""
     rows = outcome.rows.values()
     columns = [column for column in outcome.columns if any(row[column.key] is not None for row in rows)]
-    lines = [
-        [name, *("" if row[column.key] is None else column.show(row[column.key]) for column in columns)]
-        for name, row in outcome.rows.items()
-    ]
+    lines = [[name, *(column.cell(row) for column in columns)] for name, row in outcome.rows.items()]
     return table(["server", *(column.heading for column in columns)], lines) if lines else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from pronghorn.bench import rounds
+from pronghorn.bench import compare
 from pronghorn.bench.outcome import Outcome
 from pronghorn.bench.session import Session
 
@@ -22,7 +22,7 @@ class Measurement(NamedTuple):
 
 
 MEASUREMENTS: dict[str, Measurement] = {
-    **{each.name: Measurement(partial(rounds.measure, each), partial(rounds.seconds, each)) for each in SCENARIOS},
+    **{each.name: Measurement(partial(compare.measure, each), partial(compare.seconds, each)) for each in SCENARIOS},
     **{each.name: Measurement(partial(sweep.measure, each), partial(sweep.seconds, each)) for each in SWEEPS},
     **{
         each.scenario.name: Measurement(partial(latency.measure, each), partial(latency.seconds, each))

@@ -1,14 +1,14 @@
-"""Memory at rest: of a server after its first answer, and of one idle connection."""
+"""Memory of a server after its first answer, and of one idle connection."""
 
 from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from pronghorn.bench.outcome import Column, Headline, Outcome, at_most, middle
+from pronghorn.bench.outcome import Column, Headline, Outcome, Row, at_most, middle
 from pronghorn.bench.process import NotEnoughFiles, Process, ServerFailed, allow_connections
 from pronghorn.bench.session import Session
 
@@ -32,7 +32,7 @@ def read_answer(process: Process, connection: socket.socket) -> None:
 
 @dataclass(frozen=True)
 class Idle:
-    """A kind of idle connection to `app`: one on which nothing has been sent, or a request and its answer was read."""
+    """A kind of idle connection to `app`: without a request, or after `request` and its answer."""
 
     name: str
     heading: str
@@ -44,7 +44,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class Crowd:
-    """A table of what each of `count` idle connections takes, kind by kind; of pronghorn's, `at_most` so many bytes."""
+    """A table of the memory for each of `count` idle connections, by kind; `at_most` is the target in bytes."""
 
     name: str
     title: str
@@ -78,12 +78,12 @@ CROWDS = (
 
 
 def mebibytes(value: float) -> str:
-    """Bytes, shown in MiB."""
+    """Bytes, formatted as MiB."""
     return f"{value / 1048576:.1f} MiB"
 
 
 def kibibytes(value: float) -> str:
-    """Bytes, shown in KiB."""
+    """Bytes, formatted as KiB."""
     return f"{value / 1024:.2f} KiB"
 
 
@@ -93,37 +93,46 @@ def measure_start(session: Session) -> Outcome:
     title = "Memory after the first answer, plain application"
     headline = Headline(f"{title} (RSS)", "rss", mebibytes, least_is_best=True)
     outcome = Outcome("memory", title, columns, headlines=[headline])
-    for name in session.choose(SERVERS, ESSENTIAL):
-        try:
-            taken = []
-            for _ in range(QUICK_STARTS if session.quick else STARTS):
-                with session.running(name, "bench.apps:plain") as process:
-                    PLAIN.check(process)
-                    taken.append(process.memory())
-        except ServerFailed as error:
-            outcome.notes.append(session.say_failed(error))
-            continue
-        outcome.rows[name] = {"rss": middle([each.rss for each in taken]), "pss": middle([each.pss for each in taken])}
-        session.say(f"  {name} {mebibytes(outcome.rows[name]['rss'])}")
+
+    def memory(name: str) -> Row:
+        taken = []
+        for _ in range(QUICK_STARTS if session.quick else STARTS):
+            with session.running(name, "bench.apps:plain") as process:
+                PLAIN.check(process)
+                taken.append(process.memory())
+        return {"rss": middle([each.rss for each in taken]), "pss": middle([each.pss for each in taken])}
+
+    fill(outcome, session, SERVERS, memory)
     ours, theirs = (outcome.rows.get(name, {}).get("rss") for name in ("pronghorn", "uvicorn"))
     outcome.verdicts.append(at_most("uvicorn", theirs, ours, mebibytes))
     return outcome
 
 
+def fill(outcome: Outcome, session: Session, servers: Iterable[str], measure: Callable[[str], Row]) -> None:
+    """Give every server its row; those that fail are left out."""
+    for name in session.choose(servers, ESSENTIAL):
+        try:
+            outcome.rows[name] = measure(name)
+        except ServerFailed as error:
+            outcome.notes.append(session.say_failed(error))
+        else:
+            session.say(f"  {name} {', '.join(column.cell(outcome.rows[name]) for column in outcome.columns)}")
+
+
 def start_seconds(session: Session) -> float:
-    """About how long `measure_start` takes."""
+    """The approximate time that `measure_start` takes."""
     return len(session.choose(SERVERS, ESSENTIAL)) * (QUICK_STARTS if session.quick else STARTS) * START_SECONDS
 
 
 def idle_seconds(crowd: Crowd, session: Session) -> float:
-    """About how long `measure_idle` takes."""
+    """The approximate time that `measure_idle` takes."""
     starts = len(crowd.kinds) * (QUICK_STARTS if session.quick else CROWD_STARTS)
     each = START_SECONDS + crowd.count * CONNECT_SECONDS
     return len(session.choose(crowd.servers, ESSENTIAL)) * starts * each
 
 
 def measure_idle(crowd: Crowd, session: Session) -> Outcome:
-    """What each connection of a crowd adds to the RSS."""
+    """The memory (RSS) that each connection of a crowd adds."""
     columns = [Column(kind.name, kind.heading, kibibytes) for kind in crowd.kinds]
     title = f"Memory for each of {crowd.count:,} {crowd.title} (user space)"
     outcome = Outcome(crowd.name, title, columns)
@@ -135,17 +144,15 @@ def measure_idle(crowd: Crowd, session: Session) -> Outcome:
     except NotEnoughFiles as error:
         outcome.notes.append(session.say_failed(error))
         return outcome
-    for name in session.choose(crowd.servers, ESSENTIAL):
+
+    def costs(name: str) -> Row:
         starts = range(QUICK_STARTS if session.quick else CROWD_STARTS)
-        try:
-            costs = {
-                kind.name: [connection_cost(session, name, kind, crowd.count) for _ in starts] for kind in crowd.kinds
-            }
-        except ServerFailed as error:
-            outcome.notes.append(session.say_failed(error))
-            continue
-        outcome.rows[name] = {kind: middle(taken) for kind, taken in costs.items()}
-        session.say(f"  {name} {', '.join(map(kibibytes, outcome.rows[name].values()))}")
+        return {
+            kind.name: middle([connection_cost(session, name, kind, crowd.count) for _ in starts])
+            for kind in crowd.kinds
+        }
+
+    fill(outcome, session, crowd.servers, costs)
     for kind in crowd.kinds:
         ours = outcome.rows.get("pronghorn", {}).get(kind.name)
         outcome.verdicts.append(at_most(kind.heading, crowd.at_most, ours, kibibytes))
@@ -176,7 +183,7 @@ def connection_cost(session: Session, name: str, kind: Idle, count: int) -> floa
 
 
 def count_readable(connections: list[socket.socket]) -> int:
-    """How many connections have something to read: on an idle one, that is the end of the stream."""
+    """The number of readable connections: an idle connection is readable only at its end."""
     with selectors.DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ)

@@ -186,7 +186,6 @@ SCENARIOS = (
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 # A quick look is at pronghorn and uvicorn.
 BRIEF = {"uvicorn": 1.0}
-CROWDED = replace(BY_NAME["plain"], servers=("pronghorn", *PEERS), targets=BRIEF)
 
 SWEEPS = (
     Sweep(

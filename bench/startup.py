@@ -18,20 +18,20 @@ POLL_SECONDS = 0.0005
 EACH_SECONDS = 0.7
 
 
-def milliseconds(value: float) -> str:
-    """Seconds, shown in ms."""
+def whole_milliseconds(value: float) -> str:
+    """Seconds, formatted as milliseconds."""
     return f"{value * 1000:.0f} ms"
 
 
 def measure(session: Session) -> Outcome:
     """Start every server in turn, several times over; the first time fills the caches and does not count."""
     columns = (
-        Column("median", "median", milliseconds),
-        Column("fastest", "fastest", milliseconds),
-        Column("slowest", "slowest", milliseconds),
+        Column("median", "median", whole_milliseconds),
+        Column("fastest", "fastest", whole_milliseconds),
+        Column("slowest", "slowest", whole_milliseconds),
     )
     title = "Time from exec to the first answer, plain application"
-    headline = Headline(title, "median", milliseconds, least_is_best=True)
+    headline = Headline(title, "median", whole_milliseconds, least_is_best=True)
     outcome = Outcome("startup", title, columns, headlines=[headline])
     taken: dict[str, list[float]] = {name: [] for name in session.choose(SERVERS, ESSENTIAL)}
     for _ in range(1 + (QUICK_ROUNDS if session.quick else ROUNDS)):
@@ -44,14 +44,14 @@ def measure(session: Session) -> Outcome:
     for name, times in taken.items():
         counted = times[1:]
         outcome.rows[name] = {"median": middle(counted), "fastest": min(counted), "slowest": max(counted)}
-    session.say("  " + ", ".join(f"{name} {milliseconds(row['median'])}" for name, row in outcome.rows.items()))
+    session.say("  " + ", ".join(f"{name} {whole_milliseconds(row['median'])}" for name, row in outcome.rows.items()))
     ours, theirs = (outcome.rows.get(name, {}).get("median") for name in ("pronghorn", "uvicorn"))
-    outcome.verdicts.append(at_most("uvicorn", theirs, ours, milliseconds))
+    outcome.verdicts.append(at_most("uvicorn", theirs, ours, whole_milliseconds))
     return outcome
 
 
 def seconds(session: Session) -> float:
-    """About how long it takes."""
+    """The approximate time that `measure` takes."""
     rounds = 1 + (QUICK_ROUNDS if session.quick else ROUNDS)
     return len(session.choose(SERVERS, ESSENTIAL)) * rounds * EACH_SECONDS
 

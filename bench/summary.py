@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pronghorn.bench.outcome import Headline, Outcome, Row
+from pronghorn.bench.outcome import Headline, Outcome, Row, family
 
 from .markdown import table
 from .servers import REFERENCES
@@ -72,8 +72,3 @@ def ahead(outcomes: Sequence[Outcome]) -> list[str]:
 def times(ratio: float) -> str:
     """A ratio, told apart where pronghorn is behind."""
     return f"{ratio:.2f} ×" if ratio >= 1 else f"**{ratio:.2f} ×**"
-
-
-def family(name: str) -> str:
-    """The server without the form it was measured in."""
-    return name.partition("-")[0]

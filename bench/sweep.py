@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pronghorn.bench import rounds
+from pronghorn.bench import compare
 from pronghorn.bench.outcome import Column, Headline, Outcome
+from pronghorn.bench.rounds import void
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
@@ -38,29 +39,28 @@ def measure(sweep: Sweep, session: Session) -> Outcome:
         [Column(str(point), plural(point, sweep.unit), "{:,.0f}".format) for point in points],
         headlines=[Headline(f"{sweep.title}: {plural(point, sweep.unit)}", str(point)) for point in points],
     )
-    few = replace(
-        session, rounds=min(ROUNDS, session.rounds), server_core=session.server_core if sweep.pinned else None
-    )
+    cores = session.cores if sweep.pinned else replace(session.cores, server=None)
+    few = replace(fewer(session), cores=cores)
     for point, scenario in points.items():
         session.say(f"  {plural(point, sweep.unit)}")
         with unpinned(sweep, session):
-            at = rounds.measure(scenario, few)
-        outcome.notes += [f"{plural(point, sweep.unit)}: {note}" for note in at.notes]
+            at = compare.measure(scenario, few)
+        outcome.notes += [f"{plural(point, sweep.unit)}: {note}" for note in (*at.notes, *void(at.rows))]
         for name, figures in at.rows.items():
             row = outcome.rows.setdefault(family(name), {str(each): None for each in points} | {"points": {}})
             row[str(point)] = figures["per_second"]
             row["points"][str(point)] = figures
-            if figures["void"]:
-                outcome.notes.append(
-                    f"{plural(point, sweep.unit)}: void rounds of {name}: {'; '.join(figures['void'])}"
-                )
     return outcome
 
 
 def seconds(sweep: Sweep, session: Session) -> float:
     """About how long it takes."""
-    few = replace(session, rounds=min(ROUNDS, session.rounds))
-    return sum(rounds.seconds(scenario, few) for scenario in chosen(sweep, session).values())
+    return sum(compare.seconds(scenario, fewer(session)) for scenario in chosen(sweep, session).values())
+
+
+def fewer(session: Session) -> Session:
+    """A session with few rounds."""
+    return replace(session, rounds=min(ROUNDS, session.rounds))
 
 
 def chosen(sweep: Sweep, session: Session) -> dict[int, Scenario]:
@@ -75,7 +75,7 @@ def unpinned(sweep: Sweep, session: Session) -> Iterator[None]:
     """Meanwhile let servers that are not pinned have both cores, which they inherit from this process."""
     own = os.sched_getaffinity(0)
     if not sweep.pinned:
-        os.sched_setaffinity(0, {core for core in (session.server_core, session.load_core) if core is not None})
+        os.sched_setaffinity(0, {core for core in (session.cores.server, session.cores.load) if core is not None})
     try:
         yield
     finally:

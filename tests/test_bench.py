@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("psutil")
 
 from bench import command, latency, sweep
-from bench.command import names_of, positive
 from bench.measurements import MEASUREMENTS, Measurement
 from bench.scenarios import SCENARIOS, SWEEPS
 from bench.servers import SERVERS
 from pronghorn.bench import load, rounds
+from pronghorn.bench.command import names_of
 from pronghorn.bench.load import Load, LoadFailed, Wrk
 from pronghorn.bench.machine import Interpreter
 from pronghorn.bench.outcome import Outcome, at_least, at_most, middle
@@ -61,10 +63,10 @@ def test_wrk_is_told_what_to_ask() -> None:
     assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
 
 
-def a_round(requests: int, errors: str = "", others: float = 0.0) -> Round:
-    """One second, in which an answer cost 10 µs of the server's CPU."""
+def a_round(requests: int, errors: str = "", others: float = 0.0, busy: float = 0.2) -> Round:
+    """One second, in which an answer cost 10 µs of the server's CPU, and the load was `busy`."""
     cpu = CPU(requests * 6e-6, requests * 4e-6)
-    return Round(Load(requests, 1.0, 0, 500, 1000, {}), 1.0, cpu, CPU(0.1, 0.1), others, errors)
+    return Round(Load(requests, 1.0, 0, 500, 1000, {}), 1.0, cpu, CPU(busy, 0), others, errors)
 
 
 def test_figures_are_medians_over_the_rounds() -> None:
@@ -103,16 +105,17 @@ def test_nothing_is_said_of_rounds_that_are_all_void() -> None:
     theirs = [Round(None, 1.0, CPU(0, 0), CPU(0, 0), 0.0, "wrk exited with status 1"), a_round(0, "no answer")]
     figures = row(theirs, [a_round(100), a_round(100)])
     assert {figures[key] for key in ("per_second", "range", "cpu_us", "busy", "p99_us", "ratio", "cpu_ratio")} == {None}
-    assert rounds.remarks({"peer": figures}) == []
+    assert rounds.remarks({"peer": figures}, pinned=True) == []
 
 
 def test_a_row_disturbed_by_other_processes_is_remarked() -> None:
-    (remark,) = rounds.remarks({"peer": row([a_round(100, others=0.5)], None)})
-    assert "took the cores from peer" in remark
+    (remark,) = rounds.remarks({"peer": row([a_round(100, others=0.5)], None)}, pinned=True)
+    assert "took time from peer" in remark
 
 
 def test_a_row_limited_by_the_load_is_remarked() -> None:
-    (remark,) = rounds.remarks({"idle": row([a_round(100)], None), "full": row([a_round(99000)], None)})
+    rows = {"idle": row([a_round(100, busy=0.95)], None), "full": row([a_round(99000)], None)}
+    (remark,) = rounds.remarks(rows, pinned=True)
     assert remark.startswith("The load was the limit of idle,")
 
 
@@ -165,10 +168,9 @@ def test_a_server_can_lack_several() -> None:
     assert not {"daphne", "nginx"} & set(missing)
 
 
-def a_session(*, wanted: tuple[str, ...] = (), quick: bool = False, missing: tuple[str, ...] = ()) -> Session:
+def a_session(*, missing: tuple[str, ...] = (), **settings: Any) -> Session:
     """A session that starts nothing."""
-    lacking = dict.fromkeys(missing, "module")
-    return Session("python", Path(), 0, 1, 1, 1, quick=quick, wanted=wanted, missing=lacking, directory=Path())
+    return Session("python", Path(), Path(), missing=dict.fromkeys(missing, "module"), **settings)
 
 
 NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")
@@ -201,9 +203,15 @@ def test_servers_that_are_chosen(session: Session, chosen: tuple[str, ...]) -> N
     assert session.choose(NAMES, {"pronghorn", "uvicorn"}) == list(chosen)
 
 
+def read_names(text: str, *known: str) -> tuple[str, ...] | None:
+    """Read an option with names."""
+    option = click.Option(["--names"])
+    return names_of(known)(click.Context(click.Command("bench")), option, text)
+
+
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="unknown: z; known: x, y"):
-        names_of({"x": 1, "y": 2})("x,z")
+    with pytest.raises(click.BadParameter, match="z: not one of x, y"):
+        read_names("x,z", "x", "y")
 
 
 def test_what_is_measured_can_be_named() -> None:
@@ -219,17 +227,17 @@ def test_what_is_measured_can_be_named() -> None:
         "connections",
         "latency",
     )
-    assert names_of(MEASUREMENTS)(",".join(names)) == names
+    assert read_names(",".join(names), *MEASUREMENTS) == names
 
 
 def test_known_names_keep_their_order() -> None:
-    assert names_of({"x": 1, "y": 2})("y,x") == ("y", "x")
+    assert read_names("y,x", "x", "y") == ("y", "x")
 
 
 @pytest.mark.parametrize("text", ["0", "-1"])
 def test_numbers_above_zero(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError):
-        positive(text)
+    done = CliRunner().invoke(command.main, ["--rounds", text])
+    assert (done.exit_code, f"{text} is not in the range" in done.output) == (2, True)
 
 
 POINTS = [scenario for sweep in SWEEPS for scenario in sweep.points.values()]
@@ -293,9 +301,9 @@ def test_a_run_is_estimated() -> None:
 
 
 def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
-    assert latency.row([a_round(995), a_round(1000)], 1000)["kept"] is True
-    assert latency.row([a_round(900)], 1000)["kept"] is False
-    assert latency.row([a_round(900, "closed 1")], 1000)["kept"] is None
+    assert latency.keeps(row([a_round(995), a_round(1000)], None), 1000) is True
+    assert latency.keeps(row([a_round(900)], None), 1000) is False
+    assert latency.keeps(row([a_round(900, "closed 1")], None), 1000) is None
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_options(asked: Any, tmp_path: Path) -> None:
         *("--connections", "1", "--rounds", "2", "--duration", "4", "--app-dir", str(tmp_path)),
     )
     request = Request("PUT", ("/a?b=%20", "/c"), [("X-A", "1"), ("Host", "b")], b"\x00\xff")
-    assert plan == Plan("main:make", request, ["granian", "uvicorn"], 1, 2, 4, tmp_path, True), done.output
+    assert plan == Plan("main:make", request, ("granian", "uvicorn"), 1, 2, 4, tmp_path, True), done.output
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_application_is_made_by_its_factory(tmp_path: Path, monkeypatch: pyte
 
 
 def test_command_lines_are_shown_whole() -> None:
-    line = peers.command_line(SERVERS["uvicorn"], "main:app")
+    line = SERVERS["uvicorn"].command_line("main:app", "PORT")
     assert line.startswith("python -m uvicorn main:app --port PORT ")
     assert "{" not in line
 

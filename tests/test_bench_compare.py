@@ -17,12 +17,14 @@ pytest.importorskip("rich")
 from figures import row
 from rich.console import Console
 
-from pronghorn.bench import answers, compare, load, terminal
+from pronghorn.bench import answers, load, terminal
 from pronghorn.bench.answers import Answer, Questions
-from pronghorn.bench.compare import Comparison, remarks
+from pronghorn.bench.compare import Comparison
 from pronghorn.bench.load import Client, Load, LoadFailed
+from pronghorn.bench.outcome import listed
 from pronghorn.bench.process import CPU, Memory, Process, ServerFailed
 from pronghorn.bench.request import Request
+from pronghorn.bench.rounds import remarks
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.servers import SERVERS
 from pronghorn.bench.session import Session
@@ -144,12 +146,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def comparison(tmp_path: Path, **servers: tuple[bytes, ...]) -> Comparison:
     asked = Questions(Request())
     scenario = Scenario("main:app", "GET /", "main:app", Client([], 1), asked, tuple(servers), {})
-    session = FakeSession("python", tmp_path, None, None, 2, 5, False, (), {}, tmp_path)
+    session = FakeSession("python", tmp_path, tmp_path, rounds=2, seconds=5)
     processes = {name: FakeProcess(name, *given) for name, given in servers.items()}
     for port, process in enumerate(processes.values(), 1):
         process.port = port
     object.__setattr__(session, "processes", processes)
-    return Comparison(scenario, asked, session)
+    return Comparison(scenario, session, subject_required=True)
 
 
 def test_rounds_are_interleaved(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
@@ -218,7 +220,7 @@ def test_what_limits_a_server_is_told(figures: dict[str, Any], pinned: bool, rem
 
 
 def test_lists_for_people() -> None:
-    assert [compare.names(each) for each in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [listed(each) for each in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
 def test_the_terminal_shows_how_far_it_is(tmp_path: Path, loads: list[tuple[int, int]]) -> None:

@@ -62,7 +62,7 @@ def test_a_subject_that_was_not_measured_has_no_summary() -> None:
 def test_a_result_is_written_with_its_charts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from bench import drawings
-    from bench.report import Report
+    from bench.report import METHOD, Report
 
     sweep = Outcome("connections", "Connections", [Column("1", "1 connection", str)])
     sweep.rows = {"pronghorn": {"1": 9, "points": {"1": {"per_second": 9, "p99_us": 100}}}}
@@ -71,13 +71,16 @@ def test_a_result_is_written_with_its_charts(tmp_path: Path) -> None:
     paced.rows = {"pronghorn": latency | {"kept": True}, "daphne": latency | {"kept": False}}
     method = {"server_core": 0, "load_core": 1, "rounds": 1, "seconds": 1, "minutes": 1, "warm_up": "cold"}
     report = Report(
+        title="Benchmark",
         date="2026-11-22",
         command="python -m bench",
         machine={"processor": "abacus"},
         versions={"python": "CPython 3.13"},
+        text=METHOD,
         method=method,
         missing={"weft": "weft"},
         outcomes=[speed("plain", pronghorn=100, uvicorn=40), sweep, paced],
+        started={"uvicorn": "python -m uvicorn {app}"},
         cut="Cut short.",
     )
     written = report.write(tmp_path, "result", drawings.draw(report))

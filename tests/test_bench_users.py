@@ -20,10 +20,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from bench import shop
+from bench.report import Report
 from bench.users import figures, slices
-from bench.users.report import METHOD, Report, remarks
-from bench.users.slices import Crowd, LocustFailed, Mark, Request, Slice
+from bench.users.report import METHOD, outcome_of, sections
+from bench.users.slices import Crowd, LocustFailed, Mark, Request, Visits
+from pronghorn.bench.outcome import Row
 from pronghorn.bench.process import CPU
+from pronghorn.bench.rounds import Round
 from pronghorn.bench.session import Session
 from tests import served
 
@@ -136,17 +139,18 @@ def test_what_is_no_message_ends_the_chat(client: httpx.Client) -> None:
 
 def session(directory: Path, seconds: int = 2) -> Session:
     """One without cores, so that nothing is pinned."""
-    return Session(sys.executable, ROOT, None, None, 1, seconds, False, (), {}, directory)
+    return Session(sys.executable, ROOT, directory, seconds=seconds)
 
 
 @pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
 def test_users_are_served_without_a_failure(tmp_path: Path) -> None:
     with session(tmp_path).running("pronghorn", "bench.shop:app") as process:
         process.connect().close()
-        result = slices.run(process, Crowd(44, 0.1), session(tmp_path), "visit")
-    assert not result.problem, (tmp_path / "visit.log").read_text()
-    assert {each.action for each in result.requests} == ACTIONS
-    assert [each for each in result.requests if each.error is not None] == []
+        result = slices.run(process, Crowd(44, 0.1), session(tmp_path), tmp_path / "visit")
+    assert not result.errors, (tmp_path / "visit.log").read_text()
+    log = slices.visits(result).log
+    assert {each.action for each in log} == ACTIONS
+    assert [each for each in log if each.error is not None] == []
     assert {path.name for path in tmp_path.glob("visit*")} >= {
         "visit.html",
         "visit_stats.csv",
@@ -166,10 +170,11 @@ MARKS = [Mark(float(second), CPU(second / 10, second / 100), second / 2) for sec
 
 def test_slice_is_what_lies_between_two_marks(tmp_path: Path) -> None:
     result = slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, 4), write(tmp_path / "record"))
-    assert (result.start, result.seconds, len(result.requests)) == (10, 4, 8)
-    assert result.requests[0] == Request(10, "GET /", 2.0, None)
+    visits = slices.visits(result)
+    assert (visits.start, result.seconds, visits.requests) == (10, 4, 8)
+    assert visits.log[0] == Request(10, "GET /", 2.0, None)
     assert result.server.total == pytest.approx(0.44)
-    assert result.locust == pytest.approx(0.07)
+    assert result.load.total == pytest.approx(0.07)
     assert result.others == pytest.approx(2 - 0.44 - 0.07)
     assert (result.per_second, result.cpu_us) == (2, pytest.approx(55_000))
 
@@ -189,19 +194,24 @@ def test_slice_that_does_not_count_says_why(tmp_path: Path, changes: dict[str, A
         slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, 4), write(tmp_path / "record", **changes))
 
 
-def visit(cpu: float, failed: int = 0, busy: float = 0.0) -> Slice:
+def visit(cpu: float, failed: int = 0, busy: float = 0.0) -> Round:
     """Ten requests a second for two seconds, of which the first ones failed."""
     requests = [
         Request(5 + index / 10, "GET /", 1.0 + index, "it broke" if index < failed else None) for index in range(20)
     ]
-    return Slice(5.0, 2.0, requests, CPU(cpu, 0), locust=busy)
+    return Round(Visits.of(5.0, 2.0, requests), 2.0, CPU(cpu, 0), CPU(busy, 0), 0.0, "")
+
+
+VOID = Round(None, 0.0, CPU(0, 0), CPU(0, 0), 0.0, "it hung")
+
+
+def rows_of(**slices: list[Round]) -> dict[str, Row]:
+    """The rows of servers, compared with pronghorn."""
+    return {name: figures.row(each, slices["pronghorn"]) for name, each in slices.items()}
 
 
 def test_figures_of_a_comparison() -> None:
-    rows = figures.rows(
-        {"pronghorn": [visit(0.1), visit(0.2)], "uvicorn": [visit(0.3, failed=2), Slice(problem="it hung")]},
-        "pronghorn",
-    )
+    rows = rows_of(pronghorn=[visit(0.1), visit(0.2)], uvicorn=[visit(0.3, failed=2), VOID])
     ours, theirs = rows["pronghorn"], rows["uvicorn"]
     assert ours["cpu_us"] == pytest.approx(7500)
     assert ours["cpu_ratio"] is None
@@ -213,21 +223,29 @@ def test_figures_of_a_comparison() -> None:
 
 
 def test_limit_is_told() -> None:
-    rows = figures.rows({"pronghorn": [visit(1.9)], "uvicorn": [visit(0.1, busy=1.9)]}, "pronghorn")
-    assert [remark.partition(":")[0] for remark in remarks(rows)] == [
+    rows = rows_of(pronghorn=[visit(1.9)], uvicorn=[visit(0.1, busy=1.9)])
+    assert [remark.partition(":")[0] for remark in outcome_of(rows).notes] == [
         "The server was the limit of pronghorn, whose core was full",
         "Locust was the limit of uvicorn",
     ]
-    assert remarks(figures.rows({"pronghorn": [visit(0.1)]}, "pronghorn")) == [
-        "Neither a server nor locust was the limit."
-    ]
+    assert outcome_of(rows_of(pronghorn=[visit(0.1)])).notes == ["Neither a server nor locust was the limit."]
 
 
 def report() -> Report:
-    rounds = {"pronghorn": [visit(0.1)], "uvicorn": [visit(0.3, failed=2)], "weft": [Slice(problem="it hung")]}
-    method = dict.fromkeys(("users", "think", "rounds", "seconds", "server_core", "load_core"), 1)
-    rows = figures.rows(rounds, "pronghorn")
-    return Report("2026-01-01", "python -m bench.users", {}, {}, method, ["a note"], rows, {"pronghorn": "python"})
+    rows = rows_of(pronghorn=[visit(0.1)], uvicorn=[visit(0.3, failed=2)], weft=[VOID])
+    return Report(
+        title="Users",
+        date="2026-01-01",
+        command="python -m bench.users",
+        machine={},
+        versions={},
+        text=METHOD,
+        method=dict.fromkeys(("users", "think", "rounds", "seconds", "server_core", "load_core"), 1),
+        missing={},
+        outcomes=[outcome_of(rows)],
+        sections=sections(rows),
+        started={"pronghorn": "python"},
+    )
 
 
 def test_report_has_every_server_and_action() -> None:
@@ -237,14 +255,14 @@ def test_report_has_every_server_and_action() -> None:
     assert "| GET / | 20 | 20 (2) |  |" in text
     assert "- uvicorn: GET /: it broke: 2" in text
     assert METHOD.splitlines()[0].format_map(report().method) in text
-    assert json.loads(report().json())["rows"]["uvicorn"]["failures"] == 2
+    assert json.loads(report().json())["scenarios"][0]["servers"]["uvicorn"]["failures"] == 2
 
 
 def test_charts_name_every_server() -> None:
     pytest.importorskip("matplotlib")
     from bench.users import chart
 
-    rows = {name: row for name, row in report().rows.items() if row["requests"]}
+    rows = {name: row for name, row in report().outcomes[0].rows.items() if row["requests"]}
     for draw in (chart.over_time, chart.costs):
         svg = draw(rows, "Users", "a note", "pronghorn").svg()
         assert all(f">{text}</text>" in svg for text in ("Users", "a note", *rows))

@@ -2,159 +2,138 @@
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import importlib.util
-import shlex
-import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from bench.command import ROOT, begin, find_interpreter, names_of, positive, two_cores
+import click
+
+from bench.command import ROOT, deliver, find_interpreter, measuring_on_two_cores, of_session, places
 from bench.exchange import Exchange
-from bench.report import commands
+from bench.report import Report
 from bench.servers import SERVERS
 from pronghorn.bench import machine
-from pronghorn.bench.process import NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.charts import Chart
+from pronghorn.bench.command import amount, names_of
+from pronghorn.bench.compare import Comparison, compared
+from pronghorn.bench.outcome import Row
+from pronghorn.bench.process import Process
+from pronghorn.bench.result import now, typed
+from pronghorn.bench.rounds import Round
+from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
-from . import chart, figures, slices
-from .report import Report
-from .slices import Crowd, Slice
+from . import chart, figures, report, slices
+from .slices import Crowd
 
-APP, WELCOME = "bench.shop:app", Exchange("/", body=b'{"shop":"open"}')
 SUBJECT = "pronghorn"
 PEERS = "pronghorn,uvicorn,granian,peregrine,weft,hypercorn"
 
 
-def main() -> None:
-    """Let the users in, print the tables on stdout, write them down."""
-    options = arguments()
+class Visit(Comparison):
+    """The users of the shop, on its servers."""
+
+    def __init__(self, crowd: Crowd, session: Session) -> None:
+        welcome = Exchange("/", body=b'{"shop":"open"}')
+        super().__init__(Scenario("users", "", "bench.shop:app", crowd, welcome, tuple(session.servers), {}), session)
+        self._crowd = crowd
+
+    def load(self, process: Process, seconds: int) -> Round:
+        """Let the users in."""
+        name = process.server.name
+        number = len(self.rounds.get(name, ())) + 1
+        return slices.run(process, self._crowd, self.session, self.session.directory / f"{name}-{number}")
+
+    def row(self, rounds: list[Round]) -> Row:
+        """The figures of one server."""
+        return figures.row(rounds, self.rounds.get(SUBJECT))
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--compare",
+    callback=names_of(SERVERS),
+    is_flag=False,
+    flag_value=PEERS,
+    metavar="[A,B]",
+    help=f"Compare these servers; without names, {PEERS.replace(',', ', ')}.  [default: {SUBJECT} alone]",
+)
+@click.option("--users", type=click.IntRange(1), default=1000, help="Number of users.")
+@click.option("--think", type=float, default=0.6, help="Seconds that a user thinks between requests, on average.")
+@amount(rounds=3, seconds=8)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=ROOT / "build" / "locust",
+    show_default=False,
+    help="Directory of locust's own reports.  [default: build/locust]",
+)
+@places("the comparison")
+def main(
+    compare: Sequence[str] | None,
+    users: int,
+    think: float,
+    rounds: int,
+    seconds: int,
+    reports: Path,
+    output: Path,
+    python: str,
+) -> None:
+    """Let the users of bench/locustfile.py into bench/shop.py, on one server or several. Print and write the tables."""
     if importlib.util.find_spec("locust") is None:
-        sys.exit("bench: locust is not installed: pip install -r bench/requirements.txt")
-    cores = two_cores("locust")
-    python, interpreter = find_interpreter(options.python)
-    try:
-        allow_connections(2 * options.users)
-    except NotEnoughFiles as error:
-        sys.exit(f"bench: {error}")
-    begin(cores[1])
-    now = datetime.datetime.now()
-    session = Session(
-        python=python,
-        root=ROOT,
-        server_core=cores[0],
-        load_core=cores[1],
-        rounds=options.rounds,
-        seconds=options.duration,
-        quick=False,
-        wanted=(),
-        missing=interpreter.missing(),
-        servers=SERVERS,
-        directory=options.reports / f"{now:%Y-%m-%d-%H%M%S}",
-    )
-    session.directory.mkdir(parents=True)
-    crowd = Crowd(options.users, options.think)
-    servers = {name: entry(name) for name in options.compare or (SUBJECT,)}
-    notes = [
-        f"{name} is left out: not installed: {session.missing[server]}"
-        for name, server in servers.items()
-        if server in session.missing
-    ]
-    for note in notes:
-        session.say(note)
-    servers = {name: server for name, server in servers.items() if server not in session.missing}
-    rounds = measure(servers, crowd, session, notes)
-    session.say(f"locust's reports, and what the servers wrote: {session.directory}")
-    if not any(each.requests for results in rounds.values() for each in results):
-        sys.exit("bench: no server could be measured")
-
-    rows = figures.rows(rounds, SUBJECT)
-    versions = interpreter.versions | {"locust": metadata.version("locust")}
-    report = Report(
-        date=f"{now:%Y-%m-%d}",
-        command=shlex.join(["python", "-m", "bench.users", *sys.argv[1:]]),
+        raise click.ClickException("locust is not installed: pip install -r bench/requirements.txt")
+    interpreter = find_interpreter(python)
+    start, crowd = now(), Crowd(users, think)
+    servers = {name: replace(SERVERS[variant(name)], name=name) for name in compare or (SUBJECT,)}
+    missing = {name: why for name in servers if (why := interpreter.missing().get(variant(name)))}
+    directory = reports / f"{start:%Y-%m-%d-%H%M%S}"
+    directory.mkdir(parents=True)
+    with measuring_on_two_cores("locust") as (pinned, _):
+        session = Session(
+            python=interpreter.python,
+            root=ROOT,
+            directory=directory,
+            cores=pinned,
+            rounds=rounds,
+            seconds=seconds,
+            warm_up=0,
+            missing=missing,
+            servers=servers,
+        )
+        for name, modules in missing.items():
+            session.say(f"{name} is left out: not installed: {modules}")
+        notes: list[str] = []
+        rows = compared(Visit(crowd, session), notes)
+    session.say(f"The files of locust and the servers: {directory}")
+    outcome = report.outcome_of(rows)
+    outcome.notes += notes
+    result = Report(
+        title="Users of a shop",
+        date=f"{start:%Y-%m-%d}",
+        command=typed("python", "-m", "bench.users"),
         machine=machine.describe(),
-        versions=versions,
-        method={
-            "users": crowd.users,
-            "think": crowd.think,
-            "server_core": session.server_core,
-            "load_core": session.load_core,
-            "rounds": session.rounds,
-            "seconds": session.seconds,
-        },
-        notes=notes,
-        rows=rows,
-        started={name: commands(servers[name]) for name in rounds},
+        versions=interpreter.versions | {"locust": metadata.version("locust")},
+        text=report.METHOD,
+        method={"users": users, "think": think, **of_session(session)},
+        missing=missing,
+        outcomes=[outcome],
+        sections=report.sections(rows),
+        started=session.commands(),
     )
-    print(report.markdown())
-    directory = options.output if options.compare else session.directory
-    paths = report.write(directory, f"{report.date}-locust")
-    for path in paths + draw(report, directory):
-        session.say(f"wrote {path}")
+    deliver(result, draw(result), output if compare else directory, f"{result.date}-locust")
 
 
-def draw(report: Report, directory: Path) -> list[Path]:
-    """The charts, beside the tables."""
-    valid = {name: row for name, row in report.rows.items() if row["per_second"] is not None}
-    title = f"{report.method['users']:,} users of a shop in FastAPI"
-    note = (
-        f"Locust, {report.date}; one core for the server, another for locust. CPU: the server's and its application's."
-    )
-    paths = [directory / f"{report.date}-locust.svg", directory / f"{report.date}-locust-cost.svg"]
-    for path, kind in zip(paths, (chart.over_time, chart.costs), strict=True):
-        kind(valid, title, note, SUBJECT).save(path)
-    return paths
+def draw(result: Report) -> dict[str, Chart]:
+    """The charts of the servers that have figures, by name."""
+    valid = {name: row for name, row in result.outcomes[0].rows.items() if row["per_second"] is not None}
+    title = f"{result.method['users']:,} users of a shop in FastAPI"
+    note = f"Locust, {result.date}; one core for the server, another for locust. CPU: the server and its application."
+    charts = {"": chart.over_time, "cost": chart.costs} if valid else {}
+    return {name: kind(valid, title, note, SUBJECT) for name, kind in charts.items()}
 
 
-def entry(name: str) -> str:
-    """The server of that name that speaks WebSocket: some are told at their start whether they do."""
+def variant(name: str) -> str:
+    """The variant of a server that speaks WebSocket: some need an option for it."""
     return f"{name}-ws" if f"{name}-ws" in SERVERS else name
-
-
-def measure(servers: Mapping[str, str], crowd: Crowd, session: Session, notes: list[str]) -> dict[str, list[Slice]]:
-    """Start every server, let the users into one after another, round by round; `notes` gets those left out."""
-    rounds: dict[str, list[Slice]] = {}
-    with ExitStack() as stack:
-        processes: dict[str, Process] = {}
-        for name, server in servers.items():
-            try:
-                process = stack.enter_context(session.running(server, APP))
-                WELCOME.check(process)
-                processes[name] = process
-            except ServerFailed as error:
-                notes.append(session.say_failed(error))
-        for number in range(1, session.rounds + 1):
-            for name, process in processes.items():
-                result = slices.run(process, crowd, session, f"{name}-{number}")
-                rounds.setdefault(name, []).append(result)
-                session.say(f"round {number}, {name}: {result}")
-    return rounds
-
-
-def arguments() -> argparse.Namespace:
-    """The options, checked."""
-    parser = argparse.ArgumentParser(
-        "python -m bench.users",
-        description="Let the users of bench/locustfile.py into bench/shop.py, on one server or several.",
-    )
-    add = parser.add_argument
-    add(
-        "--compare",
-        type=names_of(SERVERS),
-        nargs="?",
-        const=tuple(PEERS.split(",")),
-        metavar="A,B",
-        help=f"several servers, one after another (default: {PEERS})",
-    )
-    add("--users", type=positive, default=1000, help="how many (default: %(default)s)")
-    add("--think", type=float, default=0.6, help="seconds that a user thinks, on average (default: %(default)s)")
-    add("--rounds", type=positive, default=3, help="rounds (default: %(default)s)")
-    add("--duration", type=positive, default=8, help="seconds of a round for each server (default: %(default)s)")
-    add("--output", type=Path, default=ROOT / "bench" / "results", help="directory of the comparison")
-    add("--reports", type=Path, default=ROOT / "build" / "locust", help="directory of locust's own reports")
-    add("--python", default=sys.executable, help="interpreter of the servers (default: this one)")
-    return parser.parse_args()

@@ -1,4 +1,4 @@
-"""One slice: locust with a number of users on one server, for a few seconds, with the CPU that both have used."""
+"""A slice: a round in which locust lets a number of users into one server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from pronghorn.bench.load import Load
+from pronghorn.bench.outcome import percentile
 from pronghorn.bench.process import CPU, Process, ServerFailed, busy_seconds, pinning
+from pronghorn.bench.rounds import Round
 from pronghorn.bench.session import Session
 
 HERE = Path(__file__).resolve().parent
@@ -25,14 +29,19 @@ class LocustFailed(Exception):
 
 @dataclass(frozen=True)
 class Crowd:
-    """So many users, each of whom thinks so many seconds on average."""
+    """The number of users, and the seconds that each thinks on average."""
 
     users: int
     think: float
 
     @property
+    def connections(self) -> int:
+        """At most one for HTTP and one for WebSocket per user."""
+        return 2 * self.users
+
+    @property
     def spawning(self) -> float:
-        """Seconds until all are there."""
+        """Seconds until all users have come."""
         return self.users / SPAWNED_PER_SECOND
 
     @property
@@ -40,10 +49,33 @@ class Crowd:
         """Seconds after that until they no longer act at the same time."""
         return max(1.0, 2 * self.think)
 
+    def programme(self, directory: Path) -> str:
+        """The programme to execute."""
+        return sys.executable
+
+    def arguments(self, port: int, target: str, seconds: int) -> list[str]:
+        """The arguments to run locust for `seconds`, without a web page."""
+        options = {
+            "--locustfile": ",".join(map(str, FILES)),
+            "--host": f"http://127.0.0.1:{port}",
+            "--users": self.users,
+            "--spawn-rate": SPAWNED_PER_SECOND,
+            "--run-time": seconds,
+            "--think": self.think,
+            "--exit-code-on-error": 0,
+        }
+        return [
+            "-m",
+            "locust",
+            "--headless",
+            "--only-summary",
+            *(str(word) for item in options.items() for word in item),
+        ]
+
 
 @dataclass(frozen=True)
 class Request:
-    """When it ended, what it was, how many milliseconds it took, why it failed."""
+    """The end, action and duration of a request, and the error if it failed."""
 
     at: float
     action: str
@@ -52,54 +84,42 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What happened in so many `seconds` from `start` on. `problem` says why it does not count."""
+class Visits(Load):
+    """All requests from `start` on."""
 
     start: float = 0.0
-    seconds: float = 0.0
-    requests: list[Request] = field(default_factory=list)
-    server: CPU = field(default_factory=lambda: CPU(0, 0))
-    locust: float = 0.0
-    others: float = 0.0
-    problem: str = ""
+    log: Sequence[Request] = ()
 
-    @property
-    def per_second(self) -> float:
-        """Requests per second, those that failed too."""
-        return len(self.requests) / self.seconds
+    @classmethod
+    def of(cls, start: float, seconds: float, log: Sequence[Request]) -> Visits:
+        """The requests of so many seconds."""
+        ordered = sorted(each.milliseconds for each in log)
+        p50, p99, p999 = (round(percentile(ordered, percent) * 1000) for percent in (50, 99, 99.9))
+        return cls(len(log), seconds, 0, p50, p99, {}, p999, start, log)
 
-    @property
-    def cpu_us(self) -> float:
-        """Microseconds of the server's CPU for a request."""
-        return self.server.total / len(self.requests) * 1e6
 
-    def __str__(self) -> str:
-        if self.problem:
-            return f"void: {self.problem}"
-        failures = sum(request.error is not None for request in self.requests)
-        return (
-            f"{self.per_second:,.0f} requests/s, {failures} failures, {self.cpu_us:,.0f} µs of CPU each,"
-            f" server {self.server.total / self.seconds:.0%}, locust {self.locust / self.seconds:.0%}"
-        )
+def visits(one: Round) -> Visits:
+    """The requests of a slice, none if it is void."""
+    return one.seen if isinstance(one.seen, Visits) else Visits.of(0.0, 0.0, ())
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What had been used at a moment: by the server, and of the cores by whomever."""
+    """CPU used up to a moment: by the server, and of both cores by all processes."""
 
     at: float
     server: CPU
     busy: float
 
 
-def run(process: Process, crowd: Crowd, session: Session, name: str) -> Slice:
-    """Let the users in; locust's reports go to the session's directory under `name`."""
+def run(process: Process, crowd: Crowd, session: Session, path: Path) -> Round:
+    """Let the users in; the names of locust's reports begin with `path`."""
     try:
-        marks = watch(process, crowd, session, session.directory / name)
+        marks = watch(process, crowd, session, path)
         process.check_alive()
-        return evaluate(marks, crowd, session, session.directory / f"{name}-requests.json")
+        return evaluate(marks, crowd, session, path.with_name(f"{path.name}-requests.json"))
     except (LocustFailed, ServerFailed) as error:
-        return Slice(problem=str(error))
+        return Round(None, 0.0, CPU(0, 0), CPU(0, 0), 0.0, str(error))
 
 
 def watch(process: Process, crowd: Crowd, session: Session, path: Path) -> list[Mark]:
@@ -108,20 +128,23 @@ def watch(process: Process, crowd: Crowd, session: Session, path: Path) -> list[
     log = path.with_name(f"{path.name}.log")
     with log.open("wb") as output:
         locust = subprocess.Popen(
-            [sys.executable, "-m", "locust", *arguments(crowd, seconds, process.port, path)],
+            [
+                *(crowd.programme(path.parent), *crowd.arguments(process.port, "/", round(seconds + 0.5))),
+                *("--html", f"{path}.html", "--csv", str(path), "--record", f"{path}-requests.json"),
+            ],
             cwd=session.root,
             env=process.server.environ(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=pinning(session.load_core),
+            preexec_fn=pinning(session.cores.load),
         )
     marks = []
     deadline = time.monotonic() + seconds + STOP_TIMEOUT
     try:
         while locust.poll() is None and time.monotonic() < deadline:
-            cores = (session.server_core, session.load_core)
+            cores = (session.cores.server, session.cores.load)
             marks.append(Mark(time.monotonic(), process.cpu(), busy_seconds(cores)))
             try:
                 locust.wait(SECONDS_OF_A_MARK)
@@ -138,25 +161,8 @@ def watch(process: Process, crowd: Crowd, session: Session, path: Path) -> list[
     return marks
 
 
-def arguments(crowd: Crowd, seconds: float, port: int, path: Path) -> list[str]:
-    """The command line of locust, without a web page; what it writes begins with `path`."""
-    options = {
-        "--locustfile": ",".join(map(str, FILES)),
-        "--host": f"http://127.0.0.1:{port}",
-        "--users": crowd.users,
-        "--spawn-rate": SPAWNED_PER_SECOND,
-        "--run-time": round(seconds + 0.5),
-        "--think": crowd.think,
-        "--html": f"{path}.html",
-        "--csv": path,
-        "--record": f"{path}-requests.json",
-        "--exit-code-on-error": 0,
-    }
-    return ["--headless", "--only-summary", *(str(word) for option in options.items() for word in option)]
-
-
-def evaluate(marks: list[Mark], crowd: Crowd, session: Session, path: Path) -> Slice:
-    """What lies between the first mark after the users have settled, and the last of the slice. Raises LocustFailed."""
+def evaluate(marks: list[Mark], crowd: Crowd, session: Session, path: Path) -> Round:
+    """The slice between the first mark after the users have settled and its last mark. Raises LocustFailed."""
     record = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
     if record["crashes"]:
@@ -171,12 +177,7 @@ def evaluate(marks: list[Mark], crowd: Crowd, session: Session, path: Path) -> S
     seen = [each for each in record["requests"] if first.at <= each[0] < last.at]
     if not seen:
         raise LocustFailed("no request was answered")
-    server, locust = last.server - first.server, seen[-1][-1] - seen[0][-1]
-    return Slice(
-        first.at,
-        last.at - first.at,
-        [Request(*each[:-1]) for each in seen],
-        server,
-        locust,
-        max(0.0, last.busy - first.busy - server.total - locust),
-    )
+    seconds, server, locust = last.at - first.at, last.server - first.server, seen[-1][-1] - seen[0][-1]
+    log = [Request(*each[:-1]) for each in seen]
+    others = max(0.0, last.busy - first.busy - server.total - locust)
+    return Round(Visits.of(first.at, seconds, log), seconds, server, CPU(locust, 0), others, "")

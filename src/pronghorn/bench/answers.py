@@ -41,8 +41,12 @@ class Questions:
         """Wait for the server, and ask. Raises ServerFailed when it does not answer, or with an error."""
         answers = {}
         for target, message in self._request.messages().items():
-            first, second = ask(process, target, message), ask(process, target, message)
-            if first.body != second.body:
+            first = ask(process, target, message)
+            if first.status >= HTTPStatus.BAD_REQUEST:
+                said = first.body[:200].decode(errors="replace")
+                hint = "--path, --method, --header and --body say what to ask for"
+                raise process.failure(f"answered {target} with {first.status}: {said}; {hint}")
+            if ask(process, target, message).body != first.body:
                 self.changing.add(target)
             answers[target] = first
         self.answers[process.server.name] = answers
@@ -74,18 +78,12 @@ class Questions:
 def ask(process: Process, target: str, message: bytes) -> Answer:
     """Send `message` on a connection of its own. Raises ServerFailed."""
     try:
-        with process.connect() as connection:
+        with process.connect() as connection, http.client.HTTPResponse(connection) as response:
             connection.sendall(message)
-            response = http.client.HTTPResponse(connection)
             response.begin()
-            answer = Answer(response.status, response.getheader("Content-Type", ""), response.read())
+            return Answer(response.status, response.getheader("Content-Type", ""), response.read())
     except (OSError, http.client.HTTPException) as error:
         raise process.failure(f"did not answer {target}: {error!r}") from error
-    if answer.status >= HTTPStatus.BAD_REQUEST:
-        said = answer.body[:200].decode(errors="replace")
-        hint = "--path, --method, --header and --body say what to ask for"
-        raise process.failure(f"answered {target} with {answer.status}: {said}; {hint}")
-    return answer
 
 
 def described(answers: Mapping[str, Answer]) -> str:

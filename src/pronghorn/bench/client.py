@@ -19,6 +19,7 @@ from typing import cast
 import httptools
 
 from pronghorn import loops
+from pronghorn.bench.outcome import percentile
 
 
 class Tally:
@@ -40,12 +41,13 @@ class Tally:
     def line(self, seconds: float) -> str:
         """As load.py reads it."""
         ordered = sorted(self.latencies)
+        p50, p99 = (round(percentile(ordered, percent) * 1e6) for percent in (50, 99))
         numbers = {
             "requests": len(ordered),
             "microseconds": round(seconds * 1e6),
             "bytes": self.bytes,
-            "p50": percentile(ordered, 50),
-            "p99": percentile(ordered, 99),
+            "p50": p50,
+            "p99": p99,
             **self.errors,
         }
         return "bench " + " ".join(f"{name}={number}" for name, number in numbers.items())
@@ -127,11 +129,6 @@ async def load(port: int, seconds: float, connections: int, requests: Sequence[b
     line = tally.line(perf_counter() - start)
     tally.end()
     return line
-
-
-def percentile(ordered: Sequence[float], share: int) -> int:
-    """Of seconds, in whole microseconds; 0 if there are none."""
-    return round(ordered[(len(ordered) - 1) * share // 100] * 1e6) if ordered else 0
 
 
 def main() -> None:

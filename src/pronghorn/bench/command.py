@@ -1,12 +1,12 @@
-"""`pronghorn bench`: its options. The modules that measure are imported after these are parsed."""
+"""`pronghorn bench`: its options. The measuring modules are imported once the options are valid."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,17 +17,30 @@ TOOLS = ("httptools", "psutil", "rich")
 TOOLS_OF_HTML = ("matplotlib",)
 TARGET = re.compile(r"/[!-~]*")
 FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+Options = TypeVar("Options", bound=Callable[..., Any])
 SET_BY_THE_LOAD = ("connection", "content-length", "transfer-encoding")
 
 
-def parse_peers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Comma-separated names of servers, without duplicates."""
-    if value is None:
-        return None
-    names = list(dict.fromkeys(name.strip() for name in value.split(",")))
-    if unknown := [name for name in names if name not in peers.PEERS]:
-        raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(peers.PEERS)}")
-    return names
+def names_of(known: Collection[str]) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, ...] | None]:
+    """A callback that reads known names with commas between them; each counts once."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+        if unknown := [name for name in names if name not in known]:
+            raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+
+    return read
+
+
+def amount(rounds: int, seconds: int) -> Callable[[Options], Options]:
+    """The options `--rounds` and `--duration`, with their defaults."""
+    number = click.IntRange(1)
+    duration = click.option("--duration", "seconds", type=number, default=seconds, help="Length of a round, in seconds.")
+    repetition = click.option("--rounds", type=number, default=rounds, help="Number of rounds for each server.")
+    return lambda function: repetition(duration(function))
 
 
 def parse_paths(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
@@ -62,8 +75,8 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
 @click.argument("app")
 @click.option(
     "--against",
+    callback=names_of(peers.PEERS),
     metavar="SERVER,...",
-    callback=parse_peers,
     help=f"Servers to compare with, from {', '.join(peers.PEERS)}.  [default: uvicorn and granian, if installed]",
 )
 @click.option(
@@ -88,8 +101,7 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
     "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the request body."
 )
 @click.option("--connections", type=click.IntRange(1, 20000), default=64, help="Number of concurrent connections.")
-@click.option("--rounds", type=click.IntRange(1), default=5, help="Number of rounds for each server.")
-@click.option("--duration", "seconds", type=click.IntRange(1), default=3, help="Length of a round, in seconds.")
+@amount(rounds=5, seconds=3)
 @click.option(
     "--app-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -121,10 +133,10 @@ def bench(
     json: Path | None,
     **options: Any,
 ) -> None:
-    """Compare the ASGI application APP, given as module:attribute, on pronghorn and on other servers.
+    """Measure an ASGI application on pronghorn and on other servers, side by side. APP is module:attribute.
 
-    Each server runs one worker with its best settings. In each round, all servers are loaded in turn, by wrk if it is
-    installed, else by a built-in client.
+    All servers start with one worker and their own best settings, and each has to answer a request. Then they are
+    loaded in turn, round by round: by wrk if it is installed, else by a client of our own.
     """
     if not re.fullmatch(r"[^:]+:[^:]+", app):
         raise click.UsageError(f"{app!r} must have the form module:attribute.")
@@ -156,6 +168,6 @@ def bench(
 
 
 def require(modules: Sequence[str]) -> None:
-    """Raises ClickException if some of these modules are not installed."""
+    """Raise ClickException with the names of the tools that are not installed, if any."""
     if absent := [module for module in modules if find_spec(module) is None]:
         raise click.ClickException(f"bench needs {', '.join(absent)}: pip install 'pronghorn[bench]'")

@@ -1,123 +1,154 @@
-"""Servers side by side on one application: started, asked, loaded in turn. Others may look on meanwhile."""
+"""Servers side by side: started, asked, then loaded in turn, round by round, so that noise hits all of them alike."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pronghorn.bench.answers import Questions
-from pronghorn.bench.outcome import Row, middle
-from pronghorn.bench.process import Process, ServerFailed, allow_connections
-from pronghorn.bench.rounds import FULL, QUIET, WARM_UP_SECONDS, Round, one_round, row
+from pronghorn.bench.load import LoadFailed
+from pronghorn.bench.outcome import Headline, Outcome, Row, at_least
+from pronghorn.bench.process import LOOK, NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.rounds import Round, columns, one_round, remarks, row, void
 from pronghorn.bench.scenario import Scenario
-from pronghorn.bench.session import Session
+from pronghorn.bench.session import Session, left_out
+
+# The time to start and end a server, and the time before and after a round.
+START_SECONDS, AROUND_SECONDS = 0.8, 0.15 + LOOK
+COLUMNS = (
+    *("per_second", "range", "cpu_us", "user_us", "system_us", "busy", "load_busy", "others", "p99_us"),
+    *("ratio", "cpu_ratio", "void"),
+)
 
 
 class Comparison:
-    """One scenario on its servers. `rows` are the figures by server, `left_out` the reasons why one has none."""
+    """One scenario on its servers. `rows` has the figures by server, `left_out` the reason why a server has none.
 
-    def __init__(self, scenario: Scenario, questions: Questions, session: Session) -> None:
+    Other threads may read `doing`, `spent`, `seconds` and `rows` meanwhile.
+    """
+
+    def __init__(self, scenario: Scenario, session: Session, *, subject_required: bool = False) -> None:
         self.scenario = scenario
-        self.questions = questions
         self.session = session
         self.doing = "starting"
+        self.rounds: dict[str, list[Round]] = {}
         self.rows: dict[str, Row] = {}
         self.left_out: dict[str, str] = {}
-        self.seconds = len(scenario.servers) * (WARM_UP_SECONDS + session.rounds * session.seconds)
-        self._rounds: dict[str, list[Round]] = {}
+        self._subject_required = subject_required
+        self._servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+        self.seconds = self._seconds(len(self._servers))
         self._spent = 0
         self._step: tuple[float, int] = (0.0, 0)
 
     @property
     def spent(self) -> float:
-        """Seconds of measuring that are over, of all `seconds`."""
+        """Seconds of load that are over, of all `seconds`."""
         since, step = self._step
         return self._spent + min(step, time.monotonic() - since) if step else self._spent
 
     def run(self) -> None:
-        """Measure. Raises LoadFailed or NotEnoughFiles when nothing can be, ServerFailed when not the subject."""
+        """Measure. Raises LoadFailed or NotEnoughFiles if that is impossible, ServerFailed if a required subject
+        fails.
+        """
         allow_connections(self.scenario.load.connections)
-        programme = self.scenario.load.programme(self.session.directory)
+        self._programme = self.scenario.load.programme(self.session.directory)
         with ExitStack() as stack:
-            servers = self.scenario.servers
-            started = [stack.enter_context(self.session.running(name, self.scenario.app)) for name in servers]
-            processes = [process for process in started if self._is_answered_by(process)]
-            for process in processes:
-                if process.server.restless:
-                    process.stop()
-                    stack.callback(process.go_on)
-            self.seconds = len(processes) * (WARM_UP_SECONDS + self.session.rounds * self.session.seconds)
-            for process in processes:
-                self._load(process, programme, WARM_UP_SECONDS, "warming up")
-            for number in range(1, self.session.rounds + 1):
+            processes = self._start(stack)
+            self.seconds = self._seconds(len(processes))
+            for process in processes if self.session.warm_up else ():
+                self._step_of(process, self.session.warm_up, "warming up")
+            for number in range(1, self.session.rounds + 1 if processes else 0):
                 for process in processes:
                     label = f"round {number} of {self.session.rounds}"
-                    result = self._load(process, programme, self.session.seconds, label)
-                    self._rounds.setdefault(process.server.name, []).append(result)
-                self.rows = {name: self._row(results) for name, results in self._rounds.items()}
+                    result = self._step_of(process, self.session.seconds, label)
+                    self.rounds.setdefault(process.server.name, []).append(result)
+                self.rows = {name: self.row(results) for name, results in self.rounds.items()}
+                results = ", ".join(f"{name} {results[-1]}" for name, results in self.rounds.items())
+                self.session.say(f"  round {number}: {results}")
             for process in processes:
                 self.rows[process.server.name]["rss"] = process.memory().rss
             self.doing = "ending the servers"
 
+    def load(self, process: Process, seconds: int) -> Round:
+        """Load one server, with the programme of the scenario."""
+        return one_round(process, self.scenario, self._programme, seconds, self.session)
+
+    def row(self, rounds: list[Round]) -> Row:
+        """The figures of one server."""
+        return row(rounds, self.rounds.get(self.scenario.subject))
+
     def notes(self) -> list[str]:
-        """What a reader has to know of the figures."""
-        pinned = self.session.server_core is not None
-        return self.questions.differences(self.scenario.subject) + remarks(self.rows, pinned)
+        """Remarks on void rounds, and on what limited the servers."""
+        return void(self.rows) + remarks(self.rows, self.session.cores.server is not None)
 
-    def _is_answered_by(self, process: Process) -> bool:
-        self.doing = f"asking {process.server.name}"
-        try:
-            self.questions.check(process)
-        except ServerFailed as error:
-            if process.server.name == self.scenario.subject:
-                raise
-            self.left_out[process.server.name] = str(error)
-            return False
-        return True
+    def _seconds(self, servers: int) -> int:
+        return servers * (self.session.warm_up + self.session.rounds * self.session.seconds)
 
-    def _load(self, process: Process, programme: str, seconds: int, label: str) -> Round:
+    def _start(self, stack: ExitStack) -> list[Process]:
+        """Start all servers at once, then ask each; the ones that answer rightly."""
+        started = []
+        for name in self._servers:
+            try:
+                started.append(stack.enter_context(self.session.running(name, self.scenario.app)))
+            except ServerFailed as error:
+                self._leave_out(name, error)
+        answered = []
+        for process in started:
+            self.doing = f"asking {process.server.name}"
+            try:
+                self.scenario.exchange.check(process)
+            except ServerFailed as error:
+                self._leave_out(process.server.name, error)
+                continue
+            answered.append(process)
+            if process.server.restless:
+                process.stop()
+                stack.callback(process.go_on)
+        return answered
+
+    def _leave_out(self, name: str, error: ServerFailed) -> None:
+        if self._subject_required and name == self.scenario.subject:
+            raise error
+        self.left_out[name] = str(error)
+        self.session.say_failed(error)
+
+    def _step_of(self, process: Process, seconds: int, label: str) -> Round:
         self.doing = f"{label}: {process.server.name}"
         self._step = (time.monotonic(), seconds)
-        result = one_round(process, self.scenario, programme, seconds, self.session)
+        result = self.load(process, seconds)
         self._spent += seconds
         self._step = (0.0, 0)
         return result
 
-    def _row(self, rounds: list[Round]) -> Row:
-        valid = [each.seen for each in rounds if each.seen and not each.errors]
-        figures = row(rounds, self._rounds.get(self.scenario.subject))
-        return figures | {
-            "p50_us": middle([seen.p50_us for seen in valid]),
-            "rss": None,
-            "limited": bool(valid) and figures["busy"] < FULL,
-        }
+
+def compared(comparison: Comparison, notes: list[str]) -> dict[str, Row]:
+    """Run a comparison; its rows. `notes` gets a line for each failure."""
+    try:
+        comparison.run()
+    except (NotEnoughFiles, LoadFailed) as error:
+        notes.append(comparison.session.say_failed(error))
+    notes += map(left_out, comparison.left_out.values())
+    return comparison.rows
 
 
-def remarks(rows: dict[str, Row], pinned: bool) -> list[str]:
-    """What limited the servers, beside themselves. What others take of cores matters where the servers are `pinned`."""
-    valid = {name: figures for name, figures in rows.items() if figures["per_second"] is not None}
-    void = {name: figures["void"] for name, figures in rows.items() if figures["void"]}
-    disturbed = [name for name, figures in valid.items() if pinned and figures["others"] > QUIET]
-    idle = [name for name, figures in valid.items() if figures["limited"] and name not in disturbed]
-    loaded = [name for name in idle if valid[name]["load_busy"] >= FULL]
-    waiting = [name for name in idle if name not in loaded]
-    found = [f"{len(errors)} rounds of {name} do not count: {'; '.join(errors)}." for name, errors in void.items()]
-    if disturbed:
-        found.append(f"Other processes took time from {names(disturbed)}: measure again when the machine is quiet.")
-    if idle and not pinned:
-        found.append(f"{names(idle)} did not fill a core, and nothing was pinned to one: compare the CPU.")
-    elif loaded:
-        found.append(f"The load was the limit of {names(loaded)}, whose core was not full: compare the CPU.")
-    if waiting and pinned:
-        found.append(
-            f"Neither the load nor {names(waiting)} had a full core: the application waits, or more connections"
-            " would be served; compare the CPU."
-        )
-    return found
+def measure(scenario: Scenario, session: Session) -> Outcome:
+    """Compare the servers of a scenario, and hold the ratios against its targets."""
+    headline = Headline(scenario.title, "per_second", ratio="ratio")
+    outcome = Outcome(
+        scenario.name,
+        scenario.title,
+        columns(*COLUMNS, unit=scenario.unit),
+        headlines=[headline],
+        subject=scenario.subject,
+    )
+    outcome.rows = compared(Comparison(scenario, session), outcome.notes)
+    for peer, wanted in scenario.targets.items():
+        outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
+    outcome.notes += remarks(outcome.rows, session.cores.server is not None)
+    return outcome
 
 
-def names(of: Sequence[str]) -> str:
-    """A list for people."""
-    *others, last = of
-    return f"{', '.join(others)} and {last}" if others else last
+def seconds(scenario: Scenario, session: Session) -> float:
+    """The approximate time that a scenario takes."""
+    servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+    warm_up = session.warm_up + AROUND_SECONDS if session.warm_up else 0
+    return len(servers) * (START_SECONDS + warm_up + session.rounds * (session.seconds + AROUND_SECONDS))

@@ -46,6 +46,7 @@ class Interpreter:
     """The Python that runs the servers: its version and what is installed in it."""
 
     def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
+        self.python = python
         self._servers = servers
         modules = sorted({module for server in servers.values() for module in server.needs})
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a measurement hands to the report: a table of numbers, and what became of the targets."""
+"""Tables of figures: their columns and rows, and how pronghorn compares with its peers and targets."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from statistics import median
 from typing import Any
 
 Row = dict[str, Any]
+Show = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: the key of its value in a row, and how the value is shown."""
+    """A column of a table: the key of its value in a row, and a function that formats the value."""
 
     key: str
     heading: str
-    show: Callable[[Any], str]
+    show: Show
+
+    def cell(self, row: Row) -> str:
+        """The value of a row as text, empty if there is none."""
+        value = row.get(self.key)
+        return "" if value is None else self.show(value)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target, the value that was measured for it (None: it could not be), and whether that is enough."""
+    """A target, the measured value as text (None: not measured), and whether it reaches the target."""
 
     target: str
     measured: str | None
@@ -30,21 +36,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Headline:
-    """A value of the rows by which the subject is compared with its peers in the summary, and how it is shown.
+    """A line of the summary: the value at `key`, compared between the subject and its peers.
 
-    The rows have the ratio at the key `ratio`, or else it is taken of the values. Where `only` is given, rows in which
-    that is not true are left out.
+    The ratio is the value at `ratio`, if given, else it is computed from both values. With `only`, rows in which that
+    value is not true do not count.
     """
 
     title: str
     key: str
-    show: Callable[[Any], str] = "{:,.0f}".format
+    show: Show = "{:,.0f}".format
     least_is_best: bool = False
     ratio: str | None = None
     only: str | None = None
 
     def value(self, row: Row) -> float | None:
-        """What counts of a row, None if nothing does."""
+        """The value of a row, None if the row does not count."""
         value: float | None = row[self.key] if self.only is None or row[self.only] else None
         return value
 
@@ -83,7 +89,7 @@ def at_least(peer: str, wanted: float, measured: float | None) -> Verdict:
 
 
 def at_most(limit: str, wanted: float | None, measured: float | None, show: Callable[[float], str]) -> Verdict:
-    """The verdict on a value that should not exceed `wanted`; `limit` says whose value that is, or of what."""
+    """The verdict on a value that should not exceed `wanted`; `limit` names the origin of `wanted`."""
     if wanted is None or measured is None:
         return Verdict(f"≤ {limit}", None, None)
     return Verdict(f"≤ {show(wanted)} ({limit})", show(measured), measured <= wanted)
@@ -92,3 +98,24 @@ def at_most(limit: str, wanted: float | None, measured: float | None, show: Call
 def middle(values: Sequence[float]) -> float | None:
     """The median, None if there is no value."""
     return median(values) if values else None
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """A percentile of sorted values, 0 if there are none."""
+    return ordered[int((len(ordered) - 1) * percent / 100)] if ordered else 0.0
+
+
+def milliseconds(microseconds: float) -> str:
+    """Microseconds, formatted as milliseconds."""
+    return f"{microseconds / 1000:,.2f}" if microseconds < 100_000 else f"{microseconds / 1000:,.0f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def family(name: str) -> str:
+    """A server's name without the variant that was measured: `granian` for `granian-ws`."""
+    return name.partition("-")[0]

@@ -1,4 +1,4 @@
-"""A comparison as a page of HTML that needs no other file."""
+"""A comparison as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from string import Template
 from pronghorn.bench import charts
 from pronghorn.bench.outcome import Row
 from pronghorn.bench.peers import SUBJECT
-from pronghorn.bench.result import COLUMNS, METHOD, Result, cell, conclusions
+from pronghorn.bench.result import COLUMNS, METHOD, Result, conclusions
 
 TEMPLATE = Path(__file__).with_name("page.html")
-# What the charts' colours are on a dark page.
+# The charts' colours on a dark page.
 DARK = {
     charts.CARD: "#1f1d1a",
     charts.BORDER: "#393530",
@@ -50,7 +50,7 @@ def html(result: Result) -> str:
 
 
 def drawn(result: Result) -> list[charts.Chart]:
-    """Charts of the figures that there are."""
+    """Charts of the available figures."""
 
     def values(key: str, unit: float = 1) -> dict[str, float]:
         return {name: row[key] / unit for name, row in result.rows.items() if row[key] is not None}
@@ -76,25 +76,25 @@ def table(rows: Mapping[str, Row]) -> str:
     head = "".join(f"<th>{escape(column.heading)}" for column in COLUMNS)
     lines = "".join(
         f"<tr{' class=ours' if name == SUBJECT else ''}><th>{escape(name)}"
-        + "".join(f"<td>{escape(cell(column, row))}" for column in COLUMNS)
+        + "".join(f"<td>{escape(column.cell(row))}" for column in COLUMNS)
         for name, row in rows.items()
     )
     return f'<div class="wide"><table><thead><tr><th>{head}</thead><tbody>{lines}</tbody></table></div>'
 
 
 def left_out(reasons: Mapping[str, str]) -> str:
-    """Which servers were not measured, and why."""
+    """The servers that were not measured, with the reasons."""
     lines = (f'<p class="reason">{escape(name)}: {escape(reason)}' for name, reason in reasons.items())
     return f"<h2>Left out</h2>{''.join(lines)}"
 
 
 def listed(texts: Sequence[str]) -> str:
-    """A list, if there is something in it."""
+    """A list, empty if there are no texts."""
     return f'<ul class="notes">{"".join(f"<li>{escape(text)}" for text in texts)}</ul>' if texts else ""
 
 
 def dark_rules() -> list[str]:
-    """What repaints the charts, whose colours are in their elements' style."""
+    """CSS rules that replace the charts' colours, which are inline styles."""
     return [
         f'svg [style*="{name}: {light}"] {{ {name}: {dark} !important }}'
         for light, dark in DARK.items()

@@ -1,41 +1,53 @@
-"""What is told of a comparison, in whatever form."""
+"""The record of a run, with its figures: shown in the terminal, as a page, as JSON."""
 
 from __future__ import annotations
 
-import dataclasses
+import datetime
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pronghorn.bench.outcome import Column, Row
+from pronghorn.bench.outcome import Row
+from pronghorn.bench.rounds import columns
 
-METHOD = """\
-All servers were up at once, with one worker each and without access logs, and were asked before they were measured.
+ROUNDS = """\
 Rounds were interleaved: in each, every server was loaded in turn, so that a noisy moment hits all of them. Figures are
 medians over the rounds, ratios are medians of the ratios within a round. CPU is the user and system time of all
-processes of a server over a round, divided by its answers. A round with an error (of a connection, a timeout, a status
-of 400 or more) does not count."""
+processes of a server over a round, divided by its answers."""
+METHOD = f"""\
+All servers were up at once, with one worker each and without access logs, and were asked before they were measured.
+{ROUNDS} A round with an error (of a connection, a timeout, a status of 400 or more) does not count."""
 
-COLUMNS = (
-    Column("per_second", "requests/s", lambda value: f"{value:,.0f}"),
-    Column("range", "lowest–highest", lambda value: f"{value[0]:,.0f}–{value[1]:,.0f}"),
-    Column("ratio", "pronghorn ÷ it", lambda value: f"{value:.2f}"),
-    Column("cpu_us", "CPU µs/request", lambda value: f"{value:,.1f}"),
-    Column("cpu_ratio", "its CPU ÷ pronghorn's", lambda value: f"{value:.2f}"),
-    Column("p50_us", "p50 ms", lambda value: f"{value / 1000:.2f}"),
-    Column("p99_us", "p99 ms", lambda value: f"{value / 1000:.2f}"),
-    Column("busy", "its core", lambda value: f"{value:.0%}"),
-    Column("load_busy", "load's core", lambda value: f"{value:.0%}"),
-    Column("rss", "memory MiB", lambda value: f"{value / 2**20:,.0f}"),
+COLUMNS = columns(
+    *("per_second", "range", "ratio", "cpu_us", "cpu_ratio", "p50_us", "p99_us", "busy", "load_busy", "rss")
 )
 
 
-@dataclass(frozen=True)
-class Result:
-    """Everything, ready to be shown. `commands`, `answers`, `rows` and the reasons of `left_out` are by server."""
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """When, where and with which command something was measured."""
 
     date: str
     command: str
+    machine: Mapping[str, str]
+    versions: Mapping[str, str]
+
+    def fields(self) -> dict[str, Any]:
+        """Everything that the JSON has."""
+        return dict(vars(self))
+
+    def json(self) -> str:
+        """Every figure, indented."""
+        return json.dumps(self.fields(), indent=1, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Record):
+    """A comparison on one application. `commands`, `answers`, `rows` and the reasons of `left_out` are by server."""
+
     app: str
     request: str
     connections: int
@@ -43,8 +55,6 @@ class Result:
     seconds: int
     load: str
     cores: str
-    machine: Mapping[str, str]
-    versions: Mapping[str, str]
     commands: Mapping[str, str]
     answers: Mapping[str, str]
     rows: Mapping[str, Row]
@@ -52,23 +62,23 @@ class Result:
     notes: Sequence[str]
 
     def summary(self) -> str:
-        """How it was measured, in a line."""
+        """The method in a line."""
         rounds = f"{self.rounds} rounds of {self.seconds} s" if self.rounds > 1 else f"a round of {self.seconds} s"
         return f"{self.connections} connections, {rounds}; load by {self.load}; {self.cores}"
 
-    def json(self) -> str:
-        """All of it, indented."""
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+def now() -> datetime.datetime:
+    """The local time."""
+    return datetime.datetime.now().astimezone()
 
 
-def cell(column: Column, row: Row) -> str:
-    """A figure as it is shown, nothing where there is none."""
-    value = row.get(column.key)
-    return "" if value is None else column.show(value)
+def typed(*command: str) -> str:
+    """The command line of this process, as it was typed."""
+    return shlex.join([*command, *sys.argv[1:]])
 
 
 def conclusions(rows: Mapping[str, Row], subject: str = "pronghorn") -> list[str]:
-    """A sentence on each peer: of the requests per second only where both servers were their own limit."""
+    """A sentence on each peer; the requests per second are compared only where both servers were their own limit."""
     peers = {name: row for name, row in rows.items() if name != subject and row["ratio"] and row["cpu_ratio"]}
     found = []
     for name, row in peers.items():

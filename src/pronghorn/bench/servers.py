@@ -1,7 +1,6 @@
-"""How each server is started: one worker, its best settings, in full view.
+"""The command line of each server: one worker, its best settings.
 
-A server appears in the tables under its name; `{app}` and `{port}` are filled in, and the interpreter comes first. So
-are `{certificate}` and `{key}`, the files for one that speaks TLS, and `{directory}`, which is removed after the run.
+Filled in are `{app}`, `{port}`, `{certificate}` and `{key}` for TLS, and `{directory}`, which is removed after the run.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Server:
-    """A command line after the interpreter, the modules without which it cannot run, and what to install for them.
+    """The arguments for the interpreter, the modules that they need, and the `package` that has these.
 
-    A `restless` one uses CPU when nothing is asked of it, so that it is stopped while others are loaded.
+    A `restless` server uses CPU while it is idle, so it is stopped while others are loaded.
     """
 
     name: str
@@ -29,7 +28,7 @@ class Server:
 
     @property
     def secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """True if it speaks TLS."""
         return "{certificate}" in self.arguments
 
     def command(self, python: str, app: str, port: int, certificate: Path, key: Path) -> list[str]:
@@ -37,8 +36,13 @@ class Server:
         filled = {"app": app, "port": port, "certificate": certificate, "key": key, "directory": certificate.parent}
         return [python, *(argument.format_map(filled) for argument in shlex.split(self.arguments))]
 
+    def command_line(self, app: str = "{app}", port: str = "{port}") -> str:
+        """The environment and the command, as typed."""
+        variables = "".join(f"{name}={value} " for name, value in self.environment.items())
+        return f"{variables}python {self.arguments.replace('{app}', app).replace('{port}', port)}"
+
     def environ(self) -> dict[str, str]:
-        """The environment to run in: what finds the interpreter's modules, and nothing that would tune a server."""
+        """The environment to run in, without anything that could tune a server."""
         inherited = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
         return {name: os.environ[name] for name in inherited if name in os.environ} | dict(self.environment)
 

@@ -15,17 +15,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from pronghorn.bench.compare import Comparison, names
-from pronghorn.bench.outcome import Row
+from pronghorn.bench.compare import Comparison, seconds
+from pronghorn.bench.outcome import Row, listed
 from pronghorn.bench.peers import SUBJECT
-from pronghorn.bench.result import COLUMNS, Result, cell, conclusions
-from pronghorn.bench.rounds import seconds
+from pronghorn.bench.result import COLUMNS, Result, conclusions
 
-# Drawing takes time from the load, where there are two cores.
+# With two cores, drawing takes time from the load.
 FRAMES_PER_SECOND = 2
 LINES_OF_A_LOG = 5
 OURS, THEIRS = "#d9692b", "grey62"
-# Of the columns that fit into eighty characters.
+# Headings of the columns that fit into eighty characters.
 HEADINGS = {
     "per_second": "requests\n/s",
     "ratio": "pronghorn\n÷ it",
@@ -40,15 +39,15 @@ CHARTS = {"Requests per second": "per_second", "CPU µs per request (less is bet
 
 
 def announce(comparison: Comparison, console: Console) -> None:
-    """Say what is going to happen."""
+    """Print the servers, the amount of work and the time it takes."""
     scenario, session = comparison.scenario, comparison.session
     say(f"{scenario.name}: {scenario.title}", console, "bold")
     length = f"{session.rounds} × {session.seconds} s each, about {seconds(scenario, session):.0f} s in all"
-    say(f"{names(scenario.servers)}: {length}", console)
+    say(f"{listed(scenario.servers)}: {length}", console)
 
 
 def left_out(reasons: Mapping[str, str], console: Console) -> None:
-    """Say which servers are not measured, and what they said."""
+    """Print the servers that are not measured, with the reasons."""
     for name, reason in reasons.items():
         line, *tail = reason.splitlines()
         say(f"{name} is left out: {line.removeprefix(f'{name} ')}", console, "yellow")
@@ -57,7 +56,7 @@ def left_out(reasons: Mapping[str, str], console: Console) -> None:
 
 
 def watching(comparison: Comparison, console: Console) -> AbstractContextManager[object]:
-    """Show how far it is and the figures so far, where somebody looks, as long as the context lasts."""
+    """Show progress and the figures so far while the context lasts, if the console is a terminal."""
     spinner = Spinner("dots", style=OURS)
 
     def frame() -> RenderableType:
@@ -78,7 +77,7 @@ def watching(comparison: Comparison, console: Console) -> AbstractContextManager
 
 
 def show(result: Result, console: Console) -> None:
-    """Print it."""
+    """Print table, charts and remarks."""
     if result.rows:
         console.print(table(result.rows))
         for title, key in CHARTS.items():
@@ -93,7 +92,7 @@ def show(result: Result, console: Console) -> None:
 
 
 def say(text: str, console: Console, style: str = "") -> None:
-    """Print `text` as it is."""
+    """Print `text` without markup."""
     console.print(Padding(Text(text, style), (0, 1)))
 
 
@@ -105,7 +104,7 @@ def table(rows: Mapping[str, Row]) -> Table:
     for column in shown:
         drawn.add_column(HEADINGS[column.key], justify="right", no_wrap=True)
     for name, row in rows.items():
-        drawn.add_row(name, *(cell(column, row) for column in shown), style=f"bold {OURS}" if name == SUBJECT else "")
+        drawn.add_row(name, *(column.cell(row) for column in shown), style=f"bold {OURS}" if name == SUBJECT else "")
     return drawn
 
 
