@@ -1,4 +1,4 @@
-"""The plain ASGI applications: they do as little as the protocol allows, so that the server is what is measured."""
+"""The plain ASGI applications: they do as little as the protocol allows, so that the figures are the server's."""
 
 from __future__ import annotations
 

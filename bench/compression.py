@@ -1,4 +1,4 @@
-"""What permessage-deflate costs with each of the modules that could do it: `python -m bench.compression`.
+"""The cost of permessage-deflate with each compression module: `python -m bench.compression`.
 
 One context for all messages of a kind, with the window and memory that pronghorn negotiates; the best of several
 rounds.
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def versions() -> list[str]:
-    """What is installed of the modules."""
+    """The versions of the installed modules."""
     found = [f"zlib {zlib.ZLIB_RUNTIME_VERSION}"]
     for name in ("zlib-ng", "isal"):
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pronghorn.bench import charts
 from pronghorn.bench.charts import Chart, Points
@@ -20,73 +21,67 @@ SPEEDS = {
     ),
     "websocket": ("WebSocket messages per second", ("ws-64", "ws-64k", "ws-broadcast")),
 }
+PERCENTILES = dict(zip(LATENCIES, ("p50", "p99", "p99.9"), strict=True))
 CPU = ("plain", "browser", "starlette", "fastapi", "django", "ws-64")
-MIB, KIB, MILLISECOND = 1 / 2**20, 1 / 2**10, 1e3
+MIB, KIB = 1 / 2**20, 1 / 2**10
 # Scenario, key, scale and heading of each panel.
 COSTS = (
     ("memory", "rss", MIB, "Memory after the first answer, MiB"),
     ("idle", "served", KIB, "An idle connection, KiB"),
     ("ws-idle", "open", KIB, "An idle WebSocket, KiB"),
-    ("startup", "median", MILLISECOND, "Start to first answer, ms"),
+    ("startup", "median", 1000, "Start to first answer, ms"),
 )
 
-Panel = dict[str, float]
+Panel = Mapping[str, float]
+Charts = Iterator[tuple[str, Chart]]
 
 
 def draw(report: Report) -> dict[str, Chart]:
-    """Every chart for which something was measured, by name."""
+    """The charts of everything that was measured, by name."""
     return dict(drawn(report))
 
 
-def drawn(report: Report) -> Iterator[tuple[str, Chart]]:
+def drawn(report: Report) -> Charts:
     """The charts, one by one."""
     outcomes = {outcome.name: outcome for outcome in report.outcomes if outcome.rows}
     where = f"{report.date}, {report.versions['python']}, {report.machine['processor']}."
     note = f"{where} One worker on one core, the load on another."
-    reference = f"{note} Dashed: no ASGI server, for comparison."
+
+    def short(name: str) -> str:
+        return outcomes[name].title.partition(" (")[0]
+
     for name, (title, scenarios) in SPEEDS.items():
-        panels = {short(outcomes[each]): speeds(outcomes[each]) for each in scenarios if each in outcomes}
-        if panels := filled(panels):
-            dashed = any(each in panel for panel in panels.values() for each in REFERENCES)
-            yield name, charts.bars(title, panels, note=reference if dashed else note, references=REFERENCES)
-    panels = {short(outcomes[each]): costs(outcomes[each]) for each in CPU if each in outcomes}
-    if panels := filled(panels):
-        title = "CPU for a request or a message, µs"
-        yield "cpu", charts.bars(title, panels, note=reference, references=REFERENCES, least_is_best=True)
+        panels = {short(each): panel(outcomes[each], "per_second") for each in scenarios if each in outcomes}
+        yield from bars(name, title, panels, note)
+    panels = {short(each): panel(outcomes[each], "cpu_us") for each in CPU if each in outcomes}
+    yield from bars("cpu", "CPU for a request or a message, µs", panels, note, least_is_best=True)
     for name, outcome in outcomes.items():
         if name == "connections":
             yield name, by_connections(outcome, note)
-        elif name.startswith("latency"):
-            panels = {
-                f"{label}, ms": {each: row[key] / 1000 for each, row in outcome.rows.items() if row["kept"]}
-                for key, label in zip(LATENCIES, ("p50", "p99", "p99.9"), strict=True)
-            }
-            if panels := filled(panels):
-                late = [each for each, row in outcome.rows.items() if not row["kept"]]
-                missed = f"\nDid not keep the rate: {', '.join(late)}." if late else ""
-                yield (
-                    name,
-                    charts.bars(
-                        outcome.title, panels, note=reference + missed, references=REFERENCES, least_is_best=True
-                    ),
-                )
         elif name == "workers":
-            panels = {
-                column.heading: {each: row[column.key] for each, row in outcome.rows.items() if row[column.key]}
-                for column in outcome.columns
-            }
-            if panels := filled(panels):
-                yield name, charts.bars(outcome.title, panels, note=f"{where} Two cores, shared with the load.")
-    panels = {
-        heading: {family(each): row[key] * scale for each, row in outcomes[name].rows.items() if row[key]}
-        for name, key, scale, heading in COSTS
-        if name in outcomes
-    }
-    if panels := filled(panels):
-        yield (
-            "costs",
-            charts.bars("Memory and start-up", panels, note=reference, references=REFERENCES, least_is_best=True),
-        )
+            panels = {column.heading: panel(outcome, column.key) for column in outcome.columns}
+            yield from bars(name, outcome.title, panels, f"{where} Two cores, shared with the load.")
+        elif name.startswith("latency"):
+            late = [each for each, row in outcome.rows.items() if not row["kept"]]
+            missed = f"\nDid not keep the rate: {', '.join(late)}." if late else ""
+            kept = replace(outcome, rows={each: row for each, row in outcome.rows.items() if row["kept"]})
+            panels = {f"{label}, ms": panel(kept, key, 1e-3) for key, label in PERCENTILES.items()}
+            yield from bars(name, outcome.title, panels, note + missed, least_is_best=True)
+    panels = {heading: panel(outcomes[name], key, scale) for name, key, scale, heading in COSTS if name in outcomes}
+    yield from bars("costs", "Memory and start-up", panels, note, least_is_best=True)
+
+
+def bars(name: str, title: str, panels: Mapping[str, Panel], note: str, *, least_is_best: bool = False) -> Charts:
+    """A chart of the panels that have figures, if there are any."""
+    if filled := {heading: panel for heading, panel in panels.items() if panel}:
+        if any(not panel.keys().isdisjoint(REFERENCES) for panel in filled.values()):
+            note = f"{note} Dashed: no ASGI server, for comparison."
+        yield name, charts.bars(title, filled, note=note, references=REFERENCES, least_is_best=least_is_best)
+
+
+def panel(outcome: Outcome, key: str, scale: float = 1) -> Panel:
+    """The figures at `key`, by server."""
+    return {family(name): row[key] * scale for name, row in outcome.rows.items() if row[key]}
 
 
 def by_connections(outcome: Outcome, note: str) -> Chart:
@@ -98,23 +93,3 @@ def by_connections(outcome: Outcome, note: str) -> Chart:
             for name, row in outcome.rows.items()
         }
     return charts.lines("Plain GET by connections", panels, x_label="connections", logarithmic=True, note=note)
-
-
-def speeds(outcome: Outcome) -> Panel:
-    """Answers per second, by server."""
-    return {family(name): row["per_second"] for name, row in outcome.rows.items() if row["per_second"]}
-
-
-def costs(outcome: Outcome) -> Panel:
-    """CPU of an answer in microseconds, by server."""
-    return {family(name): row["cpu_us"] for name, row in outcome.rows.items() if row["cpu_us"]}
-
-
-def short(outcome: Outcome) -> str:
-    """The title without what it explains in brackets."""
-    return outcome.title.partition(" (")[0]
-
-
-def filled(panels: Mapping[str, Panel]) -> dict[str, Panel]:
-    """The panels that have something to show."""
-    return {heading: panel for heading, panel in panels.items() if panel}

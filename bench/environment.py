@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Ignored by git.
 DIRECTORY = ROOT / "build" / "bench-environment"
 PYTHON = DIRECTORY / "bin" / "python"
-# There once all is installed, as old as the last installation.
+# Touched by every installation.
 STAMP = DIRECTORY / "installed"
 SOURCES = (".py", ".pxd", ".pyx", ".lua", ".toml")
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def enter(module: str = "bench") -> None:
-    """Go on with `module` in the environment if it is there: with the same arguments, in place of this process."""
+    """Execute `module` with the same arguments in the environment, in place of this process, if it exists."""
     if not STAMP.exists():
         print("bench: in this interpreter; python -m bench.environment makes one with all servers", file=sys.stderr)
     elif Path(sys.prefix) != DIRECTORY:
@@ -44,7 +44,7 @@ def enter(module: str = "bench") -> None:
 
 
 def install(*what: str) -> None:
-    """Install with pip, compiling what is pronghorn's. Ends the process if that fails."""
+    """Install with pip, and compile pronghorn. Ends the process if that fails."""
     done = subprocess.run(
         [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *what],
         env={**os.environ, "PRONGHORN_BUILD": "required"},
@@ -57,7 +57,7 @@ def install(*what: str) -> None:
 
 
 def changed() -> bool:
-    """Whether a source is newer than what is installed."""
+    """True if a source is newer than the installation."""
     installed = STAMP.stat().st_mtime
     sources = [ROOT / "setup.py", ROOT / "pyproject.toml", *(ROOT / "src").rglob("*"), *(ROOT / "ext").rglob("*")]
     return any(path.suffix in SOURCES and path.stat().st_mtime > installed for path in sources)

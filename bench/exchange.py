@@ -1,4 +1,4 @@
-"""One exchange and the answer that is right, asked of a server before it is measured."""
+"""A request and its right answer, to check a server before it is measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exchange:
     body: bytes = b""
 
     def check(self, process: Process) -> None:
-        """Ask once, after waiting for the server to listen. Raises ServerFailed when the answer is not right."""
+        """Wait for the server to listen, and ask it. Raises ServerFailed if the answer is wrong."""
         request = Request("POST" if self.sent else "GET", (self.target,), body=self.sent)
         answer = ask(process, self.target, request.messages()[self.target])
         if (answer.status, answer.body) != (200, self.body):
@@ -46,7 +46,7 @@ class Echo:
     target: str = "/"
 
     def check(self, process: Process) -> None:
-        """Open one and ask once, as `Exchange` does."""
+        """Open a WebSocket and send the message. Raises ServerFailed if the answer is wrong."""
         opcode, payload = BINARY, self.message
         if isinstance(payload, str):
             opcode, payload = TEXT, payload.encode()
@@ -71,7 +71,7 @@ def read_upgrade(process: Process, connection: socket.socket) -> None:
 
 
 def receive(process: Process, connection: socket.socket, complete: Callable[[bytes], bool]) -> bytes:
-    """Read until what has come is `complete`. Raises ServerFailed when the server closes before."""
+    """Read until the bytes are `complete`. Raises ServerFailed if the server closes first."""
     answer = b""
     try:
         while not complete(answer):

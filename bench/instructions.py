@@ -38,7 +38,7 @@ class CountFailed(Exception):
 
 @dataclass(frozen=True)
 class Counts:
-    """Instructions for each request of each scenario, and what they were counted with."""
+    """Instructions per request of each scenario, with the versions of Python and the compiler."""
 
     python: str
     compiler: str
@@ -53,7 +53,7 @@ class Counts:
 def main() -> None:
     """Count, print the table; end with 1 where a count is above its budget."""
     parser = argparse.ArgumentParser("python -m bench.instructions", description="Count instructions for each request.")
-    parser.add_argument("--update", action="store_true", help="write what was counted as this interpreter's budgets")
+    parser.add_argument("--update", action="store_true", help="write the counts as this interpreter's budgets")
     update = parser.parse_args().update
     try:
         counted = count()
@@ -112,7 +112,7 @@ def parse(output: str) -> dict[str, int]:
 
 
 def compiler(module: bytes) -> str:
-    """Name and major version of what compiled an extension module, as it says itself."""
+    """Name and major version of the compiler of an extension module, from its own note."""
     match = re.search(rb"GCC: \([^)]*\) (\d+)|clang version (\d+)", module)
     if match is None:
         return "unknown"
@@ -138,7 +138,7 @@ def written(budgets: Mapping[str, Counts]) -> str:
 
 
 def why_not_comparable(budgets: Counts | None, counted: Counts) -> str:
-    """What else than our code differs from what the budgets were counted with; empty if nothing does."""
+    """The reason why counts and budgets cannot be compared, empty if they can."""
     if budgets is None:
         return f"there are no budgets for CPython {counted.minor}"
     if budgets.compiler != counted.compiler:
@@ -150,7 +150,7 @@ def why_not_comparable(budgets: Counts | None, counted: Counts) -> str:
 
 
 def is_above(budget: int, counted: int) -> bool:
-    """Whether the count is a regression; without a budget, which is 0, it always is."""
+    """True if the count is a regression; without a budget, which is 0, it always is."""
     return counted > budget * (1 + TOLERANCE)
 
 
@@ -171,7 +171,7 @@ def table(budgets: Counts | None, counted: Counts) -> str:
 
 
 def remark(budget: int, counted: int) -> str:
-    """What a count outside the tolerance calls for."""
+    """A remark on a count outside the tolerance."""
     if is_above(budget, counted):
         return f"more than {TOLERANCE:.0%} above"
     if counted < budget * (1 - TOLERANCE):

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 from pronghorn.bench import compare
 from pronghorn.bench.compare import Comparison, compared
-from pronghorn.bench.outcome import Column, Headline, Outcome, Row, milliseconds
+from pronghorn.bench.outcome import Column, Headline, Outcome, Row
 from pronghorn.bench.rounds import LATENCIES, columns
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
 from .clients import Paced
 
-ROUNDS, LONGER = 3, 2
 KEPT = 0.99
 
 
@@ -21,6 +20,7 @@ KEPT = 0.99
 class Pace:
     """A table of latencies in a scenario whose load asks `rate` times a second."""
 
+    name: str
     scenario: Scenario
     rate: int
 
@@ -29,43 +29,35 @@ class Pace:
         """The requests of `scenario`, at `rate`; a quick session asks pronghorn and uvicorn."""
         title = f"Latency at {rate:,} requests/s: {scenario.title}"
         load = Paced(rate, connections)
-        return cls(replace(scenario, name=name, title=title, load=load, other_loads={}, targets={"uvicorn": 1.0}), rate)
+        paced = replace(scenario, name=name, title=title, load=load, other_loads={}, targets={"uvicorn": 1.0})
+        return cls(name, paced, rate)
 
-
-def measure(pace: Pace, session: Session) -> Outcome:
-    """Ask every server at the rate. Servers that do not keep it are named, and are not compared."""
-    scenario, latencies = pace.scenario, columns(*LATENCIES)
-    kept = Column("kept", "keeps the rate", lambda kept: "yes" if kept else "**no**")
-    outcome = Outcome(
-        scenario.name,
-        scenario.title,
-        [*latencies, *columns("per_second", "busy", "others"), kept, *columns("void")],
-        headlines=[
+    def measure(self, session: Session) -> Outcome:
+        """Ask every server at the rate. Servers that do not keep it are named, and are not compared."""
+        title, latencies = self.scenario.title, columns(*LATENCIES)
+        kept = Column("kept", "keeps the rate", lambda kept: "yes" if kept else "**no**")
+        shown = [*latencies, *columns("per_second", "busy", "others"), kept, *columns("void")]
+        outcome = Outcome(self.name, title, shown)
+        outcome.headlines = [
             Headline(
-                f"{scenario.title}, {column.heading.removesuffix(' ms')}",
-                column.key,
-                milliseconds,
-                least_is_best=True,
-                only="kept",
+                f"{title}, {each.heading.removesuffix(' ms')}", each.key, each.show, least_is_best=True, only="kept"
             )
-            for column in latencies
-        ],
-    )
-    rows = compared(Comparison(scenario, longer(session)), outcome.notes)
-    outcome.rows = {name: figures | {"kept": keeps(figures, pace.rate)} for name, figures in rows.items()}
-    if late := [name for name, figures in outcome.rows.items() if figures["kept"] is False]:
-        outcome.notes.append(f"{', '.join(late)} did not keep the rate: the later a request, the longer it waited.")
-    return outcome
+            for each in latencies
+        ]
+        rows = compared(Comparison(self.scenario, longer(session)), outcome.notes)
+        outcome.rows = {name: figures | {"kept": keeps(figures, self.rate)} for name, figures in rows.items()}
+        if late := [name for name, figures in outcome.rows.items() if figures["kept"] is False]:
+            outcome.notes.append(f"{', '.join(late)} did not keep the rate: the later a request, the longer it waited.")
+        return outcome
 
-
-def seconds(pace: Pace, session: Session) -> float:
-    """The approximate time that `measure` takes."""
-    return compare.seconds(pace.scenario, longer(session))
+    def seconds(self, session: Session) -> float:
+        """The approximate time that `measure` takes."""
+        return compare.seconds(self.scenario, longer(session))
 
 
 def longer(session: Session) -> Session:
-    """A session with fewer and longer rounds, which a p99.9 needs."""
-    return replace(session, rounds=min(ROUNDS, session.rounds), seconds=LONGER * session.seconds)
+    """A session with rounds twice as long, which a p99.9 needs, and fewer of them."""
+    return replace(session.with_few_rounds(), seconds=2 * session.seconds)
 
 
 def keeps(figures: Row, rate: int) -> bool | None:

@@ -14,7 +14,7 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def verdict_table(outcomes: Sequence[Outcome]) -> str:
-    """Every target with what was measured."""
+    """Every target with its measured value."""
     words = {True: "reached", False: "**short**", None: "not measured"}
     lines = [
         [outcome.title if not index else "", verdict.target, verdict.measured or "", words[verdict.reached]]

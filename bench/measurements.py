@@ -1,4 +1,4 @@
-"""All that can be measured, by name, in the order of the result."""
+"""All measurements, by name, in the order of the result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pronghorn.bench import compare
 from pronghorn.bench.outcome import Outcome
 from pronghorn.bench.session import Session
 
-from . import latency, rest, startup, sweep
+from .rest import MEMORY
 from .scenarios import PACES, SCENARIOS, SWEEPS
+from .startup import STARTUP
 
 
 class Measurement(NamedTuple):
-    """What measures, and about how many seconds that takes."""
+    """A function that measures, and one that returns the approximate seconds that it takes."""
 
     measure: Callable[[Session], Outcome]
     seconds: Callable[[Session], float]
@@ -23,15 +24,5 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: dict[str, Measurement] = {
     **{each.name: Measurement(partial(compare.measure, each), partial(compare.seconds, each)) for each in SCENARIOS},
-    **{each.name: Measurement(partial(sweep.measure, each), partial(sweep.seconds, each)) for each in SWEEPS},
-    **{
-        each.scenario.name: Measurement(partial(latency.measure, each), partial(latency.seconds, each))
-        for each in PACES
-    },
-    "memory": Measurement(rest.measure_start, rest.start_seconds),
-    **{
-        each.name: Measurement(partial(rest.measure_idle, each), partial(rest.idle_seconds, each))
-        for each in rest.CROWDS
-    },
-    "startup": Measurement(startup.measure, startup.seconds),
+    **{each.name: Measurement(each.measure, each.seconds) for each in (*SWEEPS, *PACES, *MEMORY, STARTUP)},
 }

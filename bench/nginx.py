@@ -1,4 +1,4 @@
-"""nginx, one worker that answers every request with a fixed reply: what a web server in C takes for it."""
+"""nginx with one worker and a fixed reply to every request: the cost of a web server in C."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ http {{
 
 
 def main() -> None:
-    """Become nginx, with a folder of its own for the configuration, and for what nginx writes."""
+    """Become nginx, with its own folder for the configuration and its files."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def programme() -> str | None:
-    """Where nginx is, None if it is nowhere."""
+    """The path of nginx, None if it is not installed."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 

@@ -49,7 +49,7 @@ CONTENT = bytes(range(32, 96))
 
 
 class Loop:
-    """As much of an event loop as a task needs."""
+    """The parts of an event loop that a task needs."""
 
     def __init__(self) -> None:
         self._ready: deque[tuple[Callable[..., Any], tuple[Any, ...], Context | None]] = deque()
@@ -86,7 +86,7 @@ class Loop:
 
 
 class Transport(asyncio.Transport):
-    """Keeps what was written last."""
+    """Keeps the bytes of the last write."""
 
     written = b""
 

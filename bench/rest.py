@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from pronghorn.bench.outcome import Column, Headline, Outcome, Row, at_most, middle
-from pronghorn.bench.process import NotEnoughFiles, Process, ServerFailed, allow_connections
+from pronghorn.bench.outcome import Row
+from pronghorn.bench.process import Process
 from pronghorn.bench.session import Session
 
 from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
+from .samples import Samples
 from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
 
 SERVERS = ("pronghorn", *PEERS, "floor", "nginx")
-ESSENTIAL = ("pronghorn", "uvicorn", "floor")
-STARTS, CROWD_STARTS, QUICK_STARTS = 3, 2, 1
 START_SECONDS, CONNECT_SECONDS = 0.9, 0.00025
 BATCH = 500
 KIB = 1024
@@ -42,41 +41,6 @@ class Idle:
     read: Callable[[Process, socket.socket], None] = read_answer
 
 
-@dataclass(frozen=True)
-class Crowd:
-    """A table of the memory for each of `count` idle connections, by kind; `at_most` is the target in bytes."""
-
-    name: str
-    title: str
-    count: int
-    at_most: int
-    servers: tuple[str, ...]
-    kinds: tuple[Idle, ...]
-
-
-CROWDS = (
-    Crowd(
-        "idle",
-        "idle connections",
-        5000,
-        4 * KIB,
-        SERVERS,
-        (
-            Idle("fresh", "fresh", "bench.apps:plain", PLAIN),
-            Idle("served", "after one request", "bench.apps:plain", PLAIN, REQUEST),
-        ),
-    ),
-    Crowd(
-        "ws-idle",
-        "idle WebSockets",
-        2000,
-        6 * KIB,
-        ("pronghorn", *WEBSOCKET_PEERS),
-        (Idle("open", "open", "bench.apps:websocket_echo", SHORT, UPGRADE, read_upgrade),),
-    ),
-)
-
-
 def mebibytes(value: float) -> str:
     """Bytes, formatted as MiB."""
     return f"{value / 1048576:.1f} MiB"
@@ -87,76 +51,34 @@ def kibibytes(value: float) -> str:
     return f"{value / 1024:.2f} KiB"
 
 
-def measure_start(session: Session) -> Outcome:
+def memory(session: Session, name: str) -> Row:
     """Memory of the plain application's server after its first answer."""
-    columns = (Column("rss", "RSS", mebibytes), Column("pss", "PSS", mebibytes))
-    title = "Memory after the first answer, plain application"
-    headline = Headline(f"{title} (RSS)", "rss", mebibytes, least_is_best=True)
-    outcome = Outcome("memory", title, columns, headlines=[headline])
-
-    def memory(name: str) -> Row:
-        taken = []
-        for _ in range(QUICK_STARTS if session.quick else STARTS):
-            with session.running(name, "bench.apps:plain") as process:
-                PLAIN.check(process)
-                taken.append(process.memory())
-        return {"rss": middle([each.rss for each in taken]), "pss": middle([each.pss for each in taken])}
-
-    fill(outcome, session, SERVERS, memory)
-    ours, theirs = (outcome.rows.get(name, {}).get("rss") for name in ("pronghorn", "uvicorn"))
-    outcome.verdicts.append(at_most("uvicorn", theirs, ours, mebibytes))
-    return outcome
+    with session.running(name, "bench.apps:plain") as process:
+        PLAIN.check(process)
+        return vars(process.memory())
 
 
-def fill(outcome: Outcome, session: Session, servers: Iterable[str], measure: Callable[[str], Row]) -> None:
-    """Give every server its row; those that fail are left out."""
-    for name in session.choose(servers, ESSENTIAL):
-        try:
-            outcome.rows[name] = measure(name)
-        except ServerFailed as error:
-            outcome.notes.append(session.say_failed(error))
-        else:
-            session.say(f"  {name} {', '.join(column.cell(outcome.rows[name]) for column in outcome.columns)}")
+def crowd(name: str, what: str, count: int, limit: int, servers: Sequence[str], *kinds: Idle) -> Samples:
+    """A table of the memory (RSS) that each of `count` idle connections adds, by kind."""
+    title = f"Memory for each of {count:,} {what} (user space)"
 
+    def costs(session: Session, server: str) -> Row:
+        return {kind.name: connection_cost(session, server, kind, count) for kind in kinds}
 
-def start_seconds(session: Session) -> float:
-    """The approximate time that `measure_start` takes."""
-    return len(session.choose(SERVERS, ESSENTIAL)) * (QUICK_STARTS if session.quick else STARTS) * START_SECONDS
-
-
-def idle_seconds(crowd: Crowd, session: Session) -> float:
-    """The approximate time that `measure_idle` takes."""
-    starts = len(crowd.kinds) * (QUICK_STARTS if session.quick else CROWD_STARTS)
-    each = START_SECONDS + crowd.count * CONNECT_SECONDS
-    return len(session.choose(crowd.servers, ESSENTIAL)) * starts * each
-
-
-def measure_idle(crowd: Crowd, session: Session) -> Outcome:
-    """The memory (RSS) that each connection of a crowd adds."""
-    columns = [Column(kind.name, kind.heading, kibibytes) for kind in crowd.kinds]
-    title = f"Memory for each of {crowd.count:,} {crowd.title} (user space)"
-    outcome = Outcome(crowd.name, title, columns)
-    outcome.headlines = [
-        Headline(f"{title}, {kind.heading}", kind.name, kibibytes, least_is_best=True) for kind in crowd.kinds
-    ]
-    try:
-        allow_connections(crowd.count)
-    except NotEnoughFiles as error:
-        outcome.notes.append(session.say_failed(error))
-        return outcome
-
-    def costs(name: str) -> Row:
-        starts = range(QUICK_STARTS if session.quick else CROWD_STARTS)
-        return {
-            kind.name: middle([connection_cost(session, name, kind, crowd.count) for _ in starts])
-            for kind in crowd.kinds
-        }
-
-    fill(outcome, session, crowd.servers, costs)
-    for kind in crowd.kinds:
-        ours = outcome.rows.get("pronghorn", {}).get(kind.name)
-        outcome.verdicts.append(at_most(kind.heading, crowd.at_most, ours, kibibytes))
-    return outcome
+    return Samples(
+        name,
+        title,
+        {kind.name: kind.heading for kind in kinds},
+        kibibytes,
+        servers,
+        costs,
+        {kind.name: f"{title}, {kind.heading}" for kind in kinds},
+        starts=2,
+        quick_starts=1,
+        seconds_each=len(kinds) * (START_SECONDS + count * CONNECT_SECONDS),
+        limit=limit,
+        connections=count,
+    )
 
 
 def connection_cost(session: Session, name: str, kind: Idle, count: int) -> float:
@@ -188,3 +110,36 @@ def count_readable(connections: list[socket.socket]) -> int:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ)
         return len(selector.select(0))
+
+
+MEMORY = (
+    Samples(
+        "memory",
+        "Memory after the first answer, plain application",
+        {"rss": "RSS", "pss": "PSS"},
+        mebibytes,
+        SERVERS,
+        memory,
+        {"rss": "Memory after the first answer, plain application (RSS)"},
+        starts=3,
+        quick_starts=1,
+        seconds_each=START_SECONDS,
+    ),
+    crowd(
+        "idle",
+        "idle connections",
+        5000,
+        4 * KIB,
+        SERVERS,
+        Idle("fresh", "fresh", "bench.apps:plain", PLAIN),
+        Idle("served", "after one request", "bench.apps:plain", PLAIN, REQUEST),
+    ),
+    crowd(
+        "ws-idle",
+        "idle WebSockets",
+        2000,
+        6 * KIB,
+        ("pronghorn", *WEBSOCKET_PEERS),
+        Idle("open", "open", "bench.apps:websocket_echo", SHORT, UPGRADE, read_upgrade),
+    ),
+)

@@ -1,4 +1,4 @@
-"""What is measured under load."""
+"""The scenarios: measurements under load."""
 
 from __future__ import annotations
 

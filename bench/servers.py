@@ -1,4 +1,4 @@
-"""The servers of the tables: those of the package, other forms of them, and references that are no ASGI servers."""
+"""The servers of the tables: those of the package, variants of them, and references that are no ASGI servers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pronghorn.bench.servers import Server
 
 REFERENCES = ("floor", "nginx")
 
-# What each adds to its command line to speak TLS.
+# The options of each server for TLS.
 SECURE = {
     **dict.fromkeys(("pronghorn", "uvicorn"), "--ssl-certfile {certificate} --ssl-keyfile {key}"),
     **dict.fromkeys(("peregrine", "weft"), "--tls-cert {certificate} --tls-key {key}"),
     "granian": "--ssl-certificate {certificate} --ssl-keyfile {key}",
     **dict.fromkeys(("fastpysgi", "gunicorn", "hypercorn"), "--certfile {certificate} --keyfile {key}"),
 }
-# Out of the box, with the access log, which most do not write unless they are told to.
+# Out of the box, with the access log, which is off by default in most.
 DEFAULT = {
     "pronghorn": "-m pronghorn {app} --port {port}",
     "uvicorn": "-m uvicorn {app} --port {port}",
@@ -32,7 +32,7 @@ ONE, TWO = "--workers 1", "--workers 2"
 
 
 def every() -> Iterator[Server]:
-    """All that can be named."""
+    """All servers and their variants."""
     yield from KNOWN.values()
     for name, more in SECURE.items():
         yield replace(KNOWN[name], name=f"{name}-tls", arguments=f"{KNOWN[name].arguments} {more}")

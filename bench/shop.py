@@ -26,7 +26,7 @@ LEFT = (WebSocketDisconnect, RuntimeError)
 
 
 class Product(BaseModel):
-    """What is sold; the price in cents."""
+    """A product; the price is in cents."""
 
     id: int
     name: str
@@ -43,28 +43,28 @@ class Page(BaseModel):
 
 
 class Line(BaseModel):
-    """So many of a product."""
+    """A product and its quantity."""
 
     product: int
     quantity: int = Field(ge=1, le=99)
 
 
 class Cart(BaseModel):
-    """What a customer wants."""
+    """A customer's products."""
 
     customer: str = Field(min_length=1, max_length=100)
     lines: list[Line] = Field(min_length=1, max_length=20)
 
 
 class Order(Cart):
-    """What a customer ordered; the total in cents."""
+    """A placed order; the total is in cents."""
 
     id: int
     total: int
 
 
 class Picture(BaseModel):
-    """What is kept of an upload."""
+    """The record of an upload."""
 
     product: int
     size: int
@@ -72,7 +72,7 @@ class Picture(BaseModel):
 
 
 class Message(BaseModel):
-    """What is said in a room."""
+    """A message in a room."""
 
     sender: str
     text: str = Field(max_length=1000)
@@ -173,7 +173,7 @@ async def export() -> StreamingResponse:
 
 @app.websocket("/chat/{room}")
 async def chat(socket: WebSocket, room: str) -> None:
-    """Hand every message to all who are in the room."""
+    """Send every message to everybody in the room."""
     await socket.accept()
     present = rooms.setdefault(room, set())
     present.add(socket)
@@ -181,7 +181,7 @@ async def chat(socket: WebSocket, room: str) -> None:
         while True:
             said = Message.model_validate_json(await socket.receive_text()).model_dump_json()
             for each in tuple(present):
-                # Who has left is found by the own task too.
+                # The task of a closed socket notices the end too.
                 with suppress(*LEFT):
                     await each.send_text(said)
     except ValidationError:

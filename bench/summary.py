@@ -1,4 +1,4 @@
-"""What the result says in one table, and where a peer is ahead."""
+"""The summary of a result: one table, and the headlines under which a peer is ahead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .markdown import table
 from .servers import REFERENCES
 
 YARDSTICK = "uvicorn"
-# What is closer than that, rounds do not tell apart.
+# Rounds cannot tell smaller differences.
 EVEN = 0.02
 
 
@@ -70,5 +70,5 @@ def ahead(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def times(ratio: float) -> str:
-    """A ratio, told apart where pronghorn is behind."""
+    """A ratio, bold where pronghorn is behind."""
     return f"{ratio:.2f} ×" if ratio >= 1 else f"**{ratio:.2f} ×**"

@@ -310,7 +310,7 @@ def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
     ("name", "base"), [("uvicorn-2", "uvicorn"), ("uvicorn", "uvicorn"), ("granian-ws", "granian-ws")]
 )
 def test_workers_are_told_apart_by_the_point(name: str, base: str) -> None:
-    assert sweep.family(name) == base
+    assert sweep.base(name) == base
 
 
 def test_a_server_is_waited_for_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

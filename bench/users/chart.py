@@ -149,13 +149,7 @@ class Panel:
         axes.yaxis.set_major_locator(FixedLocator(sorted(set(ticks))))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: charts.compact(value) if value else "0"))
-        axes.tick_params(length=0, colors=charts.FADED, labelsize=7.5, labelbottom=False, labelleft=labelled)
-        axes.grid(axis="y", color=charts.RULE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.patch.set_alpha(0)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side == "bottom")
-            spine.set_color(charts.BORDER)
+        charts.style(axes, labelsize=7.5, labelbottom=False, labelleft=labelled)
         if labelled:
             axes.set_title(title, loc="left", fontsize=7.5, color=charts.FADED, pad=2)
         return axes
@@ -167,7 +161,7 @@ def percentile_of(second: Row, index: int) -> float | None:
 
 
 def middles(course: Course) -> Iterator[tuple[float, str]]:
-    """Where the middle of each round is, and what is written there."""
+    """The middle of each round, with its label."""
     start = 0.0
     for number, each in enumerate(course, 1):
         yield start + (len(each) - 1) / 2, f"round {number}"

@@ -1,4 +1,4 @@
-"""Given to locust beside the locustfile: with `--record FILE` it writes down every request as it came, unrounded.
+"""An addition to the locustfile: `--record FILE` writes every request, unrounded.
 
 Locust's own report gets a point for each second, and tenths of a millisecond where it would round to whole ones.
 """

@@ -1,4 +1,4 @@
-"""What the servers answer before they are measured, and whether it is the same."""
+"""The answers of the servers before they are measured, compared with one another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pronghorn.bench.request import Request
 
 @dataclass(frozen=True)
 class Answer:
-    """What an application decides of a response."""
+    """The parts of a response that the application decides."""
 
     status: int
     media_type: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 class Questions:
-    """The exchange of a scenario: each target is asked for, twice. The first answers are kept, by server and target."""
+    """The exchange of a scenario: each target is requested twice. `answers` has the first, by server and target."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -38,7 +38,7 @@ class Questions:
         return self._request.targets[0]
 
     def check(self, process: Process) -> None:
-        """Wait for the server, and ask. Raises ServerFailed when it does not answer, or with an error."""
+        """Wait for the server, and ask it. Raises ServerFailed without an answer, or with an error as the answer."""
         answers = {}
         for target, message in self._request.messages().items():
             first = ask(process, target, message)
@@ -52,7 +52,7 @@ class Questions:
         self.answers[process.server.name] = answers
 
     def differences(self, subject: str) -> list[str]:
-        """Where the servers do not answer like the `subject`, or the first of them without it."""
+        """A sentence on each answer that differs from the `subject`'s, or from the first server's without it."""
         if not self.answers:
             return []
         subject = subject if subject in self.answers else next(iter(self.answers))
@@ -76,7 +76,7 @@ class Questions:
 
 
 def ask(process: Process, target: str, message: bytes) -> Answer:
-    """Send `message` on a connection of its own. Raises ServerFailed."""
+    """Send `message` on a new connection. Raises ServerFailed."""
     try:
         with process.connect() as connection, http.client.HTTPResponse(connection) as response:
             connection.sendall(message)

@@ -1,4 +1,4 @@
-"""Charts of measurements as SVG, on a card of their own that reads on light and dark pages; needs matplotlib.
+"""Charts of measurements as SVG, on a card that suits light and dark pages; needs matplotlib.
 
 The same figures make the same bytes. The subject is highlighted, its peers are muted, and what is only there to compare
 with is outlined.
@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 CARD, BORDER, INK, FADED, RULE = "#fcfbf8", "#dedad2", "#26231f", "#77716a", "#e9e6df"
 SUBJECT, PEER = "#c2561a", "#b4bbc2"
 HUES = ("#3d6a94", "#5b8c5a", "#8a5a92", "#b08a2e", "#4f9a9a", "#a1495c", "#6f6f6f", "#7a8f3a", "#9a7b62", "#5661a8")
-# What matplotlib measures with is wider than what browsers will choose of these, so that nothing overlaps.
+# matplotlib measures with a wider font than browsers choose of these, so nothing overlaps.
 MEASURED_FONT = "'DejaVu Sans'"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
 SETTINGS: Any = {
@@ -45,14 +45,14 @@ class Chart:
         self._title = title
 
     def svg(self) -> str:
-        """As a document of its own, text as text."""
+        """The SVG document, with text as text."""
         written = io.StringIO()
         with matplotlib.rc_context(SETTINGS):
             self._figure.savefig(written, format="svg", metadata={"Title": self._title, "Date": None, "Creator": None})
         return written.getvalue().replace(MEASURED_FONT, FONTS)
 
     def save(self, path: Path) -> None:
-        """Write it as what the name ends in: .svg, or .png at twice the size."""
+        """Write an .svg file, or a .png file at twice the size."""
         if path.suffix == ".svg":
             path.write_text(self.svg(), encoding="utf-8")
         else:
@@ -224,13 +224,7 @@ def draw_lines(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value) if value else "0"))
     highest = max((y for points in series.values() for _, y in points), default=0) or 1
     axes.set_ylim(0, highest * 1.06)
-    axes.tick_params(length=0, colors=FADED, labelsize=8)
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.patch.set_alpha(0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(BORDER)
+    style(axes, labelsize=8)
     scale = PLOT / (highest * 1.06)
     ends = {name: points[-1][1] * scale for name, points in series.items() if points}
     for name, height in apart(ends).items():
@@ -245,6 +239,17 @@ def draw_lines(
             color=colours[name],
             weight="bold" if name == subject else "normal",
         )
+
+
+def style(axes: Any, **ticks: Any) -> None:
+    """Only a line at the bottom, and one across at each tick."""
+    axes.tick_params(length=0, colors=FADED, **ticks)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.patch.set_alpha(0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(BORDER)
 
 
 def apart(heights: Mapping[str, float]) -> dict[str, float]:

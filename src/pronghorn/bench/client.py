@@ -1,7 +1,7 @@
-"""The load where wrk is not installed: one process with an event loop, uvloop's if that is there.
+"""The load if wrk is not installed: one process with an event loop, uvloop's if it is installed.
 
-`python -m pronghorn.bench.client PORT SECONDS CONNECTIONS FILE...`: the files hold a request each, which every
-connection sends in turn, the next once it has the answer to the last.
+`python -m pronghorn.bench.client PORT SECONDS CONNECTIONS FILE...`: each file holds a request. Every connection sends
+them in turn, each after the answer to the last.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pronghorn.bench.outcome import percentile
 
 
 class Tally:
-    """What all connections have seen so far."""
+    """The counts of all connections so far."""
 
     def __init__(self) -> None:
         self.latencies = array("d")
@@ -39,7 +39,7 @@ class Tally:
             transport.abort()
 
     def line(self, seconds: float) -> str:
-        """As load.py reads it."""
+        """The line that load.py reads."""
         ordered = sorted(self.latencies)
         p50, p99 = (round(percentile(ordered, percent) * 1e6) for percent in (50, 99))
         numbers = {
@@ -54,7 +54,7 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """Asks as soon as it is connected and whenever it is answered; a new one follows one that is closed."""
+    """Sends a request once it is connected and after every answer; when it is closed, another takes its place."""
 
     def __init__(self, port: int, requests: Sequence[bytes], tally: Tally) -> None:
         self._port = port
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(port: int, requests: Sequence[bytes], tally: Tally) -> None:
-    """Open a connection, which asks by itself."""
+    """Open a connection, which sends requests by itself."""
     try:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: Connection(port, requests, tally), "127.0.0.1", port)

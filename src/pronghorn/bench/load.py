@@ -1,4 +1,4 @@
-"""The programmes that load a server: each runs on a core of its own, and prints one line of what it saw."""
+"""The programmes that load a server: each runs on its own core, and prints a report in one line."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What the programme saw. `errors` holds, by the names that the programme gives, the kinds that happened; the
-    p99.9 is 0 where the programme does not tell it.
+    """The report of a programme. `errors` counts the kinds of errors that occurred, under the programme's names. The
+    p99.9 is 0 if the programme does not report it.
     """
 
     requests: int
@@ -41,17 +41,17 @@ class Load:
 
 
 class Loader(Protocol):
-    """A programme with what it is told."""
+    """A programme with its settings."""
 
     @property
     def connections(self) -> int:
-        """How many it opens."""
+        """The number of connections that it opens."""
 
     def programme(self, directory: Path) -> str:
-        """What to execute, made in `directory` if it has to be. Raises LoadFailed."""
+        """The programme to execute, compiled into `directory` if necessary. Raises LoadFailed."""
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
-        """How to load `target` at `port` for whole `seconds`."""
+        """The arguments to load `target` at `port` for whole `seconds`."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Wrk:
     secure: bool = False
 
     def programme(self, directory: Path) -> str:
-        """What to execute."""
+        """The programme to execute."""
         return "wrk"
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
-        """How to load `target` at `port` for whole `seconds`."""
+        """The arguments to load `target` at `port` for whole `seconds`."""
         url = f"{'https' if self.secure else 'http'}://127.0.0.1:{port}{target}"
         return ["-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(self.script), url]
 
@@ -82,11 +82,11 @@ class Client:
     connections: int = CONNECTIONS
 
     def programme(self, directory: Path) -> str:
-        """What to execute."""
+        """The programme to execute."""
         return sys.executable
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
-        """How to load the server at `port` for whole `seconds`; the requests have their targets."""
+        """The arguments to load the server at `port` for whole `seconds`; the requests contain the targets."""
         numbers = map(str, (port, seconds, self.connections))
         return ["-P", "-m", "pronghorn.bench.client", *numbers, *map(str, self.requests)]
 

@@ -1,4 +1,4 @@
-"""Where and with what the figures were taken."""
+"""The machine and the versions that the figures belong to."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ json.dump({
 
 
 class Interpreter:
-    """The Python that runs the servers: its version and what is installed in it."""
+    """The Python that runs the servers: its version and its packages."""
 
     def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
         self.python = python
@@ -68,7 +68,7 @@ class Interpreter:
             self.versions["pronghorn"] = f"{self.versions.get('pronghorn', 'from source')} ({form})"
 
     def missing(self) -> dict[str, str]:
-        """The servers that cannot run, each with what is not installed."""
+        """The servers that cannot run, each with the modules that are not installed."""
         lacking = {name: sorted(self.absent.intersection(server.needs)) for name, server in self._servers.items()}
         return {name: ", ".join(modules) for name, modules in lacking.items() if modules}
 

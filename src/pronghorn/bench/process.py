@@ -1,4 +1,4 @@
-"""A server as a process: started on a core of its own if it may be, measured, ended by its id."""
+"""A server as a process: started on its own core if possible, measured, ended by its id."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if sys.platform != "win32":
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 SETTLE_TIMEOUT, LOOK = 3.0, 0.1
-# Of a core, what a server may take that has nothing to do.
+# The share of a core that an idle server may use.
 IDLE = 0.1
 SPARE_DESCRIPTORS = 200
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
 
 class ServerFailed(Exception):
-    """A server did not start, died or answered wrongly; the text says which and why."""
+    """A server did not start, died or answered wrongly; the text names it and the reason."""
 
 
 class NotEnoughFiles(Exception):
@@ -62,9 +62,9 @@ class Memory:
 
 
 class Process:
-    """One running server in `root`, pinned to `core` if there is one; `environment`, if given, replaces its own.
+    """A running server in `root`, pinned to `core` if there is one; `environment`, if given, replaces its own.
 
-    Its output goes to a regular file, whose end explains a failure.
+    Its output goes to a file, whose end explains a failure.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Process:
         return ServerFailed(f"{self.server.name} {reason}" + (f"\n{tail}" if tail else ""))
 
     def cpu(self) -> CPU:
-        """CPU used so far by the server and its children that live."""
+        """CPU used so far by the server and its running children."""
         user = system = 0.0
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
@@ -145,9 +145,9 @@ class Process:
         os.truncate(self._log, 0)
 
     def settle(self) -> None:
-        """Wait, SETTLE_TIMEOUT seconds at most, until it is done with connections that ended and late requests.
+        """Wait, SETTLE_TIMEOUT seconds at most, until it has closed connections and finished late requests.
 
-        What it puts off would be taken from the server that is loaded next.
+        Else that work would disturb the server that is loaded next.
         """
         end, used = time.monotonic() + SETTLE_TIMEOUT, self.cpu().total
         while time.monotonic() < end:
@@ -157,19 +157,19 @@ class Process:
                 return
 
     def stop(self) -> None:
-        """Let it do nothing until `go_on`."""
+        """Suspend it until `go_on`."""
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
                 process.suspend()
 
     def go_on(self) -> None:
-        """Let it run again."""
+        """Resume it."""
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
                 process.resume()
 
     def end(self) -> None:
-        """End the server and what it started: asked first, then killed; by process id only."""
+        """Terminate the server, kill it if it does not end, and kill its children; by process id only."""
         _, *children = self._tree()
         self._popen.terminate()
         try:
@@ -189,12 +189,12 @@ class Process:
 
 
 def pinning(core: int | None) -> Callable[[], None] | None:
-    """What a new process calls to run on `core` only; None if it may run on any."""
+    """A function that pins the calling process to `core`, None without a core."""
     return None if core is None else lambda: os.sched_setaffinity(0, {core})
 
 
 def children() -> CPU:
-    """CPU of the children of this process that have ended; nothing where the system does not tell."""
+    """CPU of the ended children of this process; 0 where the system does not report it."""
     if sys.platform == "win32":
         return CPU(0, 0)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -202,7 +202,7 @@ def children() -> CPU:
 
 
 def busy_seconds(cores: Collection[int | None]) -> float:
-    """Seconds that `cores` have worked since the start of the machine, for whomever."""
+    """Seconds that `cores` have worked since boot, for all processes."""
     every = psutil.cpu_times(percpu=True)
     idle = ("idle", "iowait", "guest", "guest_nice")  # guests' time is in user and nice already
     return sum(
@@ -213,7 +213,7 @@ def busy_seconds(cores: Collection[int | None]) -> float:
 
 
 def allow_connections(count: int) -> None:
-    """Let this process, and each that it starts from now on, have so many open. Raises NotEnoughFiles."""
+    """Allow `count` connections in this process and in those that it starts. Raises NotEnoughFiles."""
     if sys.platform == "win32":
         return
     needed = count + SPARE_DESCRIPTORS
@@ -244,7 +244,7 @@ def make_certificate(directory: Path) -> None:
 
 
 def tls_context() -> ssl.SSLContext:
-    """What asks for TLS 1.3, of whoever it is."""
+    """A context for TLS 1.3 that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -253,7 +253,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def free_port() -> int:
-    """A port that the system chose and nobody listens on."""
+    """A free port, chosen by the system."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

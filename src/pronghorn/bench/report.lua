@@ -1,4 +1,4 @@
--- One line for load.py to parse, beside what wrk prints for people.
+-- A line for load.py to parse, beside wrk's own output.
 function done(summary, latency)
   local e = summary.errors
   print(string.format(

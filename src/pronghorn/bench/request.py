@@ -1,4 +1,4 @@
-"""What is asked of every server under comparison, and with what it is loaded."""
+"""The request to every server of a comparison, and the load that sends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pronghorn.bench.load import Client, Loader, Wrk
 
-# wrk runs this for each request: it hands out the files in turn.
+# wrk calls `request` for each request: it returns the files in turn.
 SCRIPT = """\
 dofile("report.lua")
 local messages, turn = {{}}, 0
@@ -53,7 +53,7 @@ class Request:
 
 
 def loader(request: Request, connections: int, directory: Path) -> Loader:
-    """wrk if it is installed, else our own client; with files of the request in `directory`."""
+    """wrk if it is installed, else our own client. Writes the requests into `directory`."""
     paths = []
     for number, message in enumerate(request.messages().values()):
         paths.append(directory / f"request-{number}")

@@ -1,4 +1,4 @@
-"""What is measured under load: an application, its load, the servers to compare, and what pronghorn should reach."""
+"""A scenario: an application, its load, the servers to compare, and pronghorn's targets."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pronghorn.bench.process import Process
 
 
 class Exchange(Protocol):
-    """What is asked of a server before it is measured."""
+    """A request to a server before it is measured."""
 
     @property
     def target(self) -> str:
         """The target of the request."""
 
     def check(self, process: Process) -> None:
-        """Ask once, after waiting for the server to listen. Raises ServerFailed when the answer is not right."""
+        """Wait for the server to listen, and ask it. Raises ServerFailed if the answer is wrong."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One table. `targets` gives, per peer, the least ratio of the subject's answers per second to the peer's."""
+    """A table. `targets` has, by peer, the least ratio of the subject's answers per second to the peer's."""
 
     name: str
     title: str
@@ -36,5 +36,5 @@ class Scenario:
     unit: str = "request"
 
     def load_for(self, server: str) -> Loader:
-        """What loads `server`: another script of the same programme, if it has one of its own."""
+        """The load for `server`: its own, of the same programme, or that of all."""
         return self.other_loads.get(server, self.load)

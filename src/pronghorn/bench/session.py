@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +18,7 @@ from pronghorn.bench.outcome import family
 from pronghorn.bench.process import Process
 from pronghorn.bench.servers import SERVERS, Server
 
+FEW_ROUNDS = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,6 +72,10 @@ class Session:
             yield process
         finally:
             process.end()
+
+    def with_few_rounds(self) -> Session:
+        """The session with three rounds at most."""
+        return replace(self, rounds=min(FEW_ROUNDS, self.rounds))
 
     def commands(self) -> dict[str, str]:
         """The command lines of the servers that were started, by name."""
