@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -69,23 +70,10 @@ def main(
     wrk = machine.wrk_version()
     if wrk is None:
         raise click.ClickException("wrk is not installed")
-    interpreter = find_interpreter(python)
-    with measuring_on_two_cores("the load") as (pinned, directory):
-        session = Session(
-            python=interpreter.python,
-            root=ROOT,
-            directory=directory,
-            cores=pinned,
-            rounds=1 if quick else rounds,
-            seconds=1 if quick else seconds,
-            warm_up=0 if quick else 1,
-            quick=quick,
-            wanted=servers or (),
-            missing=interpreter.missing(),
-            servers=SERVERS,
-        )
-        for name, modules in session.missing.items():
-            session.say(f"{name} is left out: not installed: {modules}")
+    with opened(python, "the load") as (session, interpreter):
+        session = replace(session, quick=quick, wanted=servers or ())
+        session = replace(session, warm_up=0) if quick else replace(session, rounds=rounds, seconds=seconds)
+        say_missing(session)
         if "pronghorn" not in session.missing and not interpreter.compiled:
             session.say("pronghorn is not compiled: its rows measure the interpreted form")
         started = time.monotonic()
@@ -114,24 +102,25 @@ def main(
 
 
 @contextmanager
-def measuring_on_two_cores(load: str) -> Iterator[tuple[cores.Cores, Path]]:
-    """The cores and a temporary directory to measure in. Raises ClickException without a core for `load`."""
-    pinned = cores.choose()
+def opened(python: str, load: str) -> Iterator[tuple[Session, machine.Interpreter]]:
+    """A session on two cores, and its interpreter. Raises ClickException without `python`, or a core for `load`."""
+    pinned, path = cores.choose(), shutil.which(python)
     if pinned.load is None:
         raise click.ClickException(f"needs two cores, one for the server and one for {load}")
-    with measuring(pinned) as directory:
-        yield pinned, directory
-
-
-def find_interpreter(name: str) -> machine.Interpreter:
-    """The servers' Python. Raises ClickException if it is not there or does not run."""
-    python = shutil.which(name)
-    if python is None:
-        raise click.ClickException(f"there is no Python at {name}")
+    if path is None:
+        raise click.ClickException(f"there is no Python at {python}")
     try:
-        return machine.Interpreter(python, SERVERS)
+        interpreter = machine.Interpreter(path, SERVERS)
     except subprocess.CalledProcessError as error:
-        raise click.ClickException(f"{python} does not run: {error.stderr}") from None
+        raise click.ClickException(f"{path} does not run: {error.stderr}") from None
+    with measuring(pinned) as directory:
+        yield Session(path, ROOT, directory, pinned, missing=interpreter.missing(), servers=SERVERS), interpreter
+
+
+def say_missing(session: Session) -> None:
+    """Print the servers that are not installed."""
+    for name, modules in session.missing.items():
+        session.say(f"{name} is left out: not installed: {modules}")
 
 
 def of_session(session: Session) -> dict[str, int | None]:

@@ -1,10 +1,35 @@
-"""Figures of a comparison of servers, made up."""
+"""Figures of a comparison of servers, made up, and the settings and the terminal for one."""
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pronghorn.bench.result import Result
+from pronghorn.bench.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent.parent
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def session(directory: Path = Path(), *, missing: Iterable[str] = (), **settings: Any) -> Session:
+    """A session that pins nothing."""
+    return Session(sys.executable, ROOT, directory, missing=dict.fromkeys(missing, "module"), **settings)
+
+
+def printed(show: Callable[[Console], object], **settings: Any) -> str:
+    """Everything that is printed on a console of eighty characters."""
+    from rich.console import Console
+
+    written = io.StringIO()
+    show(Console(file=written, width=80, **settings))
+    return written.getvalue()
 
 
 def row(**figures: Any) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("psutil")
+
+from figures import session as a_session
 
 from bench import command, latency, sweep
 from bench.measurements import MEASUREMENTS, Measurement
@@ -166,11 +167,6 @@ def test_a_server_can_lack_several() -> None:
     missing = an_interpreter("uvloop", "granian").missing()
     assert (missing["granian"], missing["floor"]) == ("granian, uvloop", "uvloop")
     assert not {"daphne", "nginx"} & set(missing)
-
-
-def a_session(*, missing: tuple[str, ...] = (), **settings: Any) -> Session:
-    """A session that starts nothing."""
-    return Session("python", Path(), Path(), missing=dict.fromkeys(missing, "module"), **settings)
 
 
 NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")

@@ -14,12 +14,13 @@ import pytest
 pytest.importorskip("psutil")
 
 from bench import apps
-from bench.clients import Paced, WebSockets
+from bench.clients import Compiled, Paced, WebSockets
 from pronghorn.bench import load
 from pronghorn.bench.load import Load, LoadFailed
 from tests.listening import echo, serving, websockets_serving
 
 ECHO = WebSockets("echo", "text", 64, 2)
+PACED = Paced(200, 4)
 
 
 def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,17 +45,20 @@ def test_the_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert ECHO.programme(tmp_path) == str(compiled)
 
 
+Asking = Callable[[Compiled, int], Load]
+
+
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The WebSocket client, compiled."""
+def seen_by(tmp_path_factory: pytest.TempPathFactory) -> Asking:
+    """Compile a client, and load the server at a port with it for a second."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    return ECHO.programme(tmp_path_factory.mktemp("client"))
+    directory = tmp_path_factory.mktemp("clients")
 
+    def seen(client: Compiled, port: int) -> Load:
+        return load.run(client.programme(directory), client.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
 
-def loaded(client: str, asked: WebSockets, port: int) -> Load:
-    """What the client sees in a second."""
-    return load.run(client, asked.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -67,9 +71,9 @@ def loaded(client: str, asked: WebSockets, port: int) -> Load:
     ],
     ids=lambda asked: f"{asked.kind} {asked.size}",
 )
-def test_echoes_are_counted(client: str, asked: WebSockets) -> None:
+def test_echoes_are_counted(seen_by: Asking, asked: WebSockets) -> None:
     with websockets_serving(echo) as port:
-        seen = loaded(client, asked, port)
+        seen = seen_by(asked, port)
     assert not seen.errors
     assert seen.requests >= asked.connections
     assert seen.bytes == seen.requests * asked.size
@@ -77,7 +81,7 @@ def test_echoes_are_counted(client: str, asked: WebSockets) -> None:
     assert 1 <= seen.seconds < 1.5
 
 
-def test_a_broadcast_is_sent_again_once_all_have_it(client: str) -> None:
+def test_a_broadcast_is_sent_again_once_all_have_it(seen_by: Asking) -> None:
     connections: list[Any] = []
     complete = threading.Barrier(8, timeout=30)
 
@@ -89,15 +93,15 @@ def test_a_broadcast_is_sent_again_once_all_have_it(client: str) -> None:
                 each.send(message)
 
     with websockets_serving(broadcast) as port:
-        seen = loaded(client, WebSockets("broadcast", "text", 64, 8), port)
+        seen = seen_by(WebSockets("broadcast", "text", 64, 8), port)
     assert not seen.errors
     assert seen.requests >= 16
     assert seen.bytes == seen.requests * 64
 
 
-def test_pings_are_answered(client: str) -> None:
+def test_pings_are_answered(seen_by: Asking) -> None:
     with websockets_serving(echo, ping_interval=0.1, ping_timeout=0.2) as port:
-        assert not loaded(client, ECHO, port).errors
+        assert not seen_by(ECHO, port).errors
 
 
 @pytest.mark.parametrize(
@@ -111,28 +115,28 @@ def test_pings_are_answered(client: str) -> None:
     ],
     ids=["right", "content", "length", "opcode", "fragments"],
 )
-def test_a_wrong_message_is_an_error(client: str, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
+def test_a_wrong_message_is_an_error(seen_by: Asking, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
     def answering(connection: Any) -> None:
         for message in connection:
             connection.send(answer(message))
 
     with websockets_serving(answering) as port:
-        seen = loaded(client, ECHO, port)
+        seen = seen_by(ECHO, port)
     assert {kind: seen.errors[kind] for kind in seen.errors if kind != "timeout"} == errors
 
 
-def test_a_connection_that_is_closed_is_an_error(client: str) -> None:
+def test_a_connection_that_is_closed_is_an_error(seen_by: Asking) -> None:
     with websockets_serving(lambda connection: connection.recv()) as port:
-        assert loaded(client, ECHO, port).errors["closed"] == 2
+        assert seen_by(ECHO, port).errors["closed"] == 2
 
 
-def test_silence_is_an_error(client: str) -> None:
+def test_silence_is_an_error(seen_by: Asking) -> None:
     with websockets_serving(lambda connection: list(connection)) as port:
-        seen = loaded(client, ECHO, port)
+        seen = seen_by(ECHO, port)
     assert (seen.requests, seen.errors) == (0, {"timeout": 2})
 
 
-def test_a_refused_upgrade_is_told(client: str) -> None:
+def test_a_refused_upgrade_is_told(seen_by: Asking) -> None:
     def refuse(connection: Any, request: Any) -> Any:
         return connection.respond(403, "")
 
@@ -140,34 +144,18 @@ def test_a_refused_upgrade_is_told(client: str) -> None:
         websockets_serving(echo, process_request=refuse) as port,
         pytest.raises(LoadFailed, match=r"connection 1: wrong answer to the upgrade: HTTP/1\.1 403"),
     ):
-        loaded(client, ECHO, port)
+        seen_by(ECHO, port)
 
 
-PACED = Paced(200, 4)
-
-
-@pytest.fixture(scope="module")
-def paced(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The client with a fixed rate, compiled."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler")
-    return PACED.programme(tmp_path_factory.mktemp("paced"))
-
-
-def asked(paced: str, port: int) -> Load:
-    """What that client sees in a second."""
-    return load.run(paced, PACED.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
-
-
-def test_requests_are_asked_for_at_a_rate(paced: str) -> None:
+def test_requests_are_asked_for_at_a_rate(seen_by: Asking) -> None:
     with serving(apps.plain) as process:
-        seen = asked(paced, process.port)
+        seen = seen_by(PACED, process.port)
     assert not seen.errors
     assert 1 <= seen.requests <= PACED.rate
     assert 0 < seen.p50_us <= seen.p99_us <= seen.p999_us < 1_100_000
 
 
-def test_a_request_waits_from_when_it_was_due(paced: str) -> None:
+def test_a_request_waits_from_when_it_was_due(seen_by: Asking) -> None:
     """One that is never answered, and those behind it on its connection, count with the time until the end."""
     answered = iter(range(PACED.connections * 10))
 
@@ -179,12 +167,12 @@ def test_a_request_waits_from_when_it_was_due(paced: str) -> None:
             await apps.plain(scope, receive, send)
 
     with serving(stall) as process:
-        seen = asked(paced, process.port)
+        seen = seen_by(PACED, process.port)
     assert seen.requests <= PACED.connections * 10
     assert seen.p50_us > 300_000
 
 
 @pytest.mark.parametrize(("app", "kind"), [(apps.stream, "wrong"), (apps.websocket_echo, "status")])
-def test_another_answer_is_an_error(paced: str, app: Any, kind: str) -> None:
+def test_another_answer_is_an_error(seen_by: Asking, app: Any, kind: str) -> None:
     with serving(app) as process:
-        assert asked(paced, process.port).errors[kind] == PACED.connections
+        assert seen_by(PACED, process.port).errors[kind] == PACED.connections

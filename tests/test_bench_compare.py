@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("psutil")
 pytest.importorskip("rich")
 
-from figures import row
+from figures import OK, printed, row
 from rich.console import Console
 
 from pronghorn.bench import answers, load, terminal
@@ -28,8 +28,6 @@ from pronghorn.bench.rounds import remarks
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.servers import SERVERS
 from pronghorn.bench.session import Session
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 
 
 class FakeProcess:
@@ -183,9 +181,7 @@ def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: li
     compared.run()
     assert compared.rows["granian"]["per_second"] is None
     assert "2 rounds of granian do not count: no answer; no answer." in compared.notes()
-    console = Console(file=io.StringIO(), width=80)
-    console.print(terminal.table(compared.rows))
-    assert "granian" in cast(io.StringIO, console.file).getvalue()
+    assert "granian" in printed(lambda console: console.print(terminal.table(compared.rows)))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +221,9 @@ def test_lists_for_people() -> None:
 
 def test_the_terminal_shows_how_far_it_is(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     compared = comparison(tmp_path, pronghorn=(OK,), uvicorn=(OK,))
-    console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    with terminal.watching(compared, console):
-        compared.run()
-    assert "ending the servers" in cast(io.StringIO, console.file).getvalue()
+
+    def run(console: Console) -> None:
+        with terminal.watching(compared, console):
+            compared.run()
+
+    assert "ending the servers" in printed(run, force_terminal=True)

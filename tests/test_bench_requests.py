@@ -12,13 +12,12 @@ import pytest
 pytest.importorskip("psutil")
 pytest.importorskip("httptools")
 
+from figures import OK
 from served import PATIENCE
 
 from pronghorn.bench import client, load
 from pronghorn.bench.load import Client, Load, Wrk
 from pronghorn.bench.request import Request, loader
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def test_messages_are_the_same_for_everybody() -> None:

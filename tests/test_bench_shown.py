@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import io
-from typing import cast
-
 import pytest
 
 pytest.importorskip("rich")
 
-from figures import result, row
-from rich.console import Console
+from figures import printed, result, row
 
 from pronghorn.bench import terminal
-from pronghorn.bench.result import Result, conclusions
-
-
-def show(shown: Result) -> str:
-    """What the terminal, of eighty characters, gets."""
-    console = Console(file=io.StringIO(), width=80)
-    terminal.show(shown, console)
-    return cast(io.StringIO, console.file).getvalue()
+from pronghorn.bench.result import conclusions
 
 
 def test_conclusions() -> None:
@@ -35,7 +24,7 @@ def test_the_load_s_limit_is_no_conclusion() -> None:
 
 
 def test_the_terminal_has_all_figures() -> None:
-    shown = show(result())
+    shown = printed(lambda console: terminal.show(result(), console))
     for text in (
         "100,000",
         "2.00",
@@ -54,9 +43,8 @@ def test_the_terminal_has_all_figures() -> None:
 
 
 def test_what_left_out_servers_said_is_shown() -> None:
-    console = Console(file=io.StringIO(), width=80)
-    terminal.left_out({"granian": "granian exited with status 1\n[tail]"}, console)
-    lines = cast(io.StringIO, console.file).getvalue().split("\n")
+    reasons = {"granian": "granian exited with status 1\n[tail]"}
+    lines = printed(lambda console: terminal.left_out(reasons, console)).split("\n")
     assert [line.strip() for line in lines[:2]] == ["granian is left out: exited with status 1", "[tail]"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 pytest.importorskip("psutil")
 
+from figures import session
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -27,10 +27,8 @@ from bench.users.slices import Crowd, LocustFailed, Mark, Request, Visits
 from pronghorn.bench.outcome import Row
 from pronghorn.bench.process import CPU
 from pronghorn.bench.rounds import Round
-from pronghorn.bench.session import Session
 from tests import served
 
-ROOT = Path(__file__).resolve().parent.parent
 ACTIONS = {
     *("GET /products", "GET /products/[id]", "GET /search", "POST /orders", "GET /orders/[id]"),
     *("PUT /products/[id]/picture", "GET /export.csv", "WS /chat/[room] open", "WS /chat/[room] message"),
@@ -137,16 +135,11 @@ def test_what_is_no_message_ends_the_chat(client: httpx.Client) -> None:
     assert asyncio.run(asyncio.wait_for(chat(), served.PATIENCE)) == 1008
 
 
-def session(directory: Path, seconds: int = 2) -> Session:
-    """One without cores, so that nothing is pinned."""
-    return Session(sys.executable, ROOT, directory, seconds=seconds)
-
-
 @pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
 def test_users_are_served_without_a_failure(tmp_path: Path) -> None:
     with session(tmp_path).running("pronghorn", "bench.shop:app") as process:
         process.connect().close()
-        result = slices.run(process, Crowd(44, 0.1), session(tmp_path), tmp_path / "visit")
+        result = slices.run(process, Crowd(44, 0.1), session(tmp_path, seconds=2), tmp_path / "visit")
     assert not result.errors, (tmp_path / "visit.log").read_text()
     log = slices.visits(result).log
     assert {each.action for each in log} == ACTIONS
@@ -169,7 +162,7 @@ MARKS = [Mark(float(second), CPU(second / 10, second / 100), second / 2) for sec
 
 
 def test_slice_is_what_lies_between_two_marks(tmp_path: Path) -> None:
-    result = slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, 4), write(tmp_path / "record"))
+    result = slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, seconds=4), write(tmp_path / "record"))
     visits = slices.visits(result)
     assert (visits.start, result.seconds, visits.requests) == (10, 4, 8)
     assert visits.log[0] == Request(10, "GET /", 2.0, None)
@@ -191,7 +184,7 @@ def test_slice_is_what_lies_between_two_marks(tmp_path: Path) -> None:
 )
 def test_slice_that_does_not_count_says_why(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(LocustFailed, match=problem):
-        slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, 4), write(tmp_path / "record", **changes))
+        slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, seconds=4), write(tmp_path / "record", **changes))
 
 
 def visit(cpu: float, failed: int = 0, busy: float = 0.0) -> Round:

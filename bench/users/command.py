@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench.command import ROOT, deliver, find_interpreter, measuring_on_two_cores, of_session, places
+from bench.command import ROOT, deliver, of_session, opened, places, say_missing
 from bench.exchange import Exchange
 from bench.report import Report
 from bench.servers import SERVERS
@@ -84,28 +84,21 @@ def main(
     """Let the users of bench/locustfile.py into bench/shop.py, on one server or several. Print and write the tables."""
     if importlib.util.find_spec("locust") is None:
         raise click.ClickException("locust is not installed: pip install -r bench/requirements.txt")
-    interpreter = find_interpreter(python)
-    start, crowd = now(), Crowd(users, think)
-    servers = {name: replace(SERVERS[variant(name)], name=name) for name in compare or (SUBJECT,)}
-    missing = {name: why for name in servers if (why := interpreter.missing().get(variant(name)))}
+    start, names, notes = now(), compare or (SUBJECT,), list[str]()
     directory = reports / f"{start:%Y-%m-%d-%H%M%S}"
-    directory.mkdir(parents=True)
-    with measuring_on_two_cores("locust") as (pinned, _):
-        session = Session(
-            python=interpreter.python,
-            root=ROOT,
+    with opened(python, "locust") as (session, interpreter):
+        session = replace(
+            session,
             directory=directory,
-            cores=pinned,
             rounds=rounds,
             seconds=seconds,
             warm_up=0,
-            missing=missing,
-            servers=servers,
+            missing={name: modules for name in names if (modules := session.missing.get(variant(name)))},
+            servers={name: replace(SERVERS[variant(name)], name=name) for name in names},
         )
-        for name, modules in missing.items():
-            session.say(f"{name} is left out: not installed: {modules}")
-        notes: list[str] = []
-        rows = compared(Visit(crowd, session), notes)
+        say_missing(session)
+        directory.mkdir(parents=True)
+        rows = compared(Visit(Crowd(users, think), session), notes)
     session.say(f"The files of locust and the servers: {directory}")
     outcome = report.outcome_of(rows)
     outcome.notes += notes
@@ -117,7 +110,7 @@ def main(
         versions=interpreter.versions | {"locust": metadata.version("locust")},
         text=report.METHOD,
         method={"users": users, "think": think, **of_session(session)},
-        missing=missing,
+        missing=session.missing,
         outcomes=[outcome],
         sections=report.sections(rows),
         started=session.commands(),

@@ -46,7 +46,6 @@ class Interpreter:
     """The Python that runs the servers: its version and its packages."""
 
     def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
-        self.python = python
         self._servers = servers
         modules = sorted({module for server in servers.values() for module in server.needs})
         done = subprocess.run(
