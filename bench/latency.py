@@ -14,6 +14,8 @@ from pronghorn.bench.session import Session
 from .clients import Paced
 
 KEPT = 0.99
+# The load is the same for all servers, so their CPU and ratios are in no other table.
+KEYS = (*LATENCIES, "per_second", "busy", "others", "void", "rounds")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Pace:
             )
             for each in latencies
         ]
-        rows = compared(Comparison(self.scenario, longer(session)), outcome.notes)
-        outcome.rows = {name: figures | {"kept": keeps(figures, self.rate)} for name, figures in rows.items()}
+        for name, figures in compared(Comparison(self.scenario, longer(session)), outcome.notes).items():
+            outcome.rows[name] = {key: figures[key] for key in KEYS} | {"kept": keeps(figures, self.rate)}
         if late := [name for name, figures in outcome.rows.items() if figures["kept"] is False]:
             outcome.notes.append(f"{', '.join(late)} did not keep the rate: the later a request, the longer it waited.")
         return outcome

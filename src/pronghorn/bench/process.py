@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -19,6 +20,8 @@ from pronghorn.bench.servers import Server
 
 if sys.platform != "win32":
     import resource
+
+T = TypeVar("T")
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
@@ -122,23 +125,13 @@ class Process:
 
     def cpu(self) -> CPU:
         """CPU used so far by the server and its running children."""
-        user = system = 0.0
-        for process in self._tree():
-            with contextlib.suppress(psutil.Error):
-                used = process.cpu_times()
-                user += used.user
-                system += used.system
-        return CPU(user, system)
+        used = self._each(psutil.Process.cpu_times)
+        return CPU(sum(each.user for each in used), sum(each.system for each in used))
 
     def memory(self) -> Memory:
         """Memory of the server and its children."""
-        rss = pss = 0
-        for process in self._tree():
-            with contextlib.suppress(psutil.Error):
-                used = process.memory_full_info()
-                rss += used.rss
-                pss += getattr(used, "pss", 0)
-        return Memory(rss, pss)
+        used = self._each(psutil.Process.memory_full_info)
+        return Memory(sum(each.rss for each in used), sum(getattr(each, "pss", 0) for each in used))
 
     def forget_output(self) -> None:
         """Empty the log file, so that an access log does not fill the disk."""
@@ -158,15 +151,11 @@ class Process:
 
     def stop(self) -> None:
         """Suspend it until `go_on`."""
-        for process in self._tree():
-            with contextlib.suppress(psutil.Error):
-                process.suspend()
+        self._each(psutil.Process.suspend)
 
     def go_on(self) -> None:
         """Resume it."""
-        for process in self._tree():
-            with contextlib.suppress(psutil.Error):
-                process.resume()
+        self._each(psutil.Process.resume)
 
     def end(self) -> None:
         """Terminate the server, kill it if it does not end, and kill its children; by process id only."""
@@ -180,6 +169,14 @@ class Process:
         for child in children:
             with contextlib.suppress(psutil.Error):  # has ended by itself, as it should
                 child.kill()
+
+    def _each(self, method: Callable[[psutil.Process], T]) -> list[T]:
+        """The results for the server and its children; processes that have ended are skipped."""
+        results = []
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                results.append(method(process))
+        return results
 
     def _tree(self) -> list[psutil.Process]:
         try:
