@@ -10,8 +10,9 @@ from pronghorn.bench.outcome import Column, Headline, Outcome, Row, Show, at_mos
 from pronghorn.bench.process import NotEnoughFiles, ServerFailed, allow_connections
 from pronghorn.bench.session import Session
 
+from .summary import YARDSTICK
+
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")
-YARDSTICK = "uvicorn"
 
 
 @dataclass(frozen=True)

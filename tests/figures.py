@@ -1,4 +1,4 @@
-"""Figures of a comparison of servers, made up, and the settings and the terminal for one."""
+"""Made-up figures of a comparison of servers, and settings and a terminal for one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def printed(show: Callable[[Console], object], **settings: Any) -> str:
 
 
 def row(**figures: Any) -> dict[str, Any]:
-    """A row of a table, of a server that nothing but itself has limited."""
+    """A row of a server that was its own limit."""
     usual = {
         "per_second": 50_000.0,
         "range": (49_000.0, 51_000.0),

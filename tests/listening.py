@@ -1,4 +1,4 @@
-"""Servers in threads of this process, for what the benchmarks ask of a server."""
+"""Servers in threads of this process, for the checks and loads of the benchmarks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pronghorn.bench.process import Process, ServerFailed
 
 @dataclass
 class Listening:
-    """What `Exchange.check` asks of a process."""
+    """The parts of a process that `Exchange.check` uses."""
 
     port: int
 
@@ -46,7 +46,7 @@ def serving(app: Any) -> Iterator[Process]:
 
 @contextlib.contextmanager
 def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
-    """Serve `handler` with another implementation of WebSocket; the port."""
+    """Serve `handler` with the websockets library; yields the port."""
     server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,10 +1,11 @@
-"""The parts of the benchmark programme that decide what its tables say."""
+"""The figures and choices of the benchmarks."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,14 +18,15 @@ from figures import session as a_session
 
 from bench import command, latency, sweep
 from bench.measurements import MEASUREMENTS, Measurement
+from bench.samples import Samples
 from bench.scenarios import SCENARIOS, SWEEPS
 from bench.servers import SERVERS
 from pronghorn.bench import load, rounds
 from pronghorn.bench.command import names_of
 from pronghorn.bench.load import Load, LoadFailed, Wrk
 from pronghorn.bench.machine import Interpreter
-from pronghorn.bench.outcome import Outcome, at_least, at_most, middle
-from pronghorn.bench.process import CPU, Process
+from pronghorn.bench.outcome import Outcome, Row, at_least, at_most, middle
+from pronghorn.bench.process import CPU, Process, ServerFailed
 from pronghorn.bench.rounds import Round, row
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.servers import Server
@@ -37,29 +39,29 @@ bench requests=100000 microseconds=2000000 bytes=7 p50=640 p99=1280 connect=0 re
 """
 
 
-def test_report_of_wrk_is_read() -> None:
+def test_wrk_report_is_parsed() -> None:
     assert load.parse(REPORT.format(0)) == Load(100000, 2.0, 7, 640, 1280, {})
 
 
-def test_only_errors_that_happened_are_kept() -> None:
+def test_error_counts_of_zero_are_dropped() -> None:
     assert load.parse(REPORT.format(3)).errors == {"read": 3}
 
 
-def test_output_without_the_report_is_a_failure() -> None:
+def test_output_without_a_report_raises_load_failed() -> None:
     with pytest.raises(LoadFailed, match="unable to connect"):
         load.parse("unable to connect to 127.0.0.1:8000 Connection refused\n")
 
 
-def test_requests_are_divided_by_the_time_they_took() -> None:
+def test_per_second_uses_the_measured_time() -> None:
     assert load.parse(REPORT.format(0)).per_second == 50000
 
 
-def test_errors_bear_the_names_that_the_programme_gives_them() -> None:
+def test_errors_keep_the_names_of_the_programme() -> None:
     line = "bench requests=9 microseconds=1000000 bytes=576 p50=1 p99=2 closed=1 wrong=0 timeout=2\n"
     assert load.parse(line) == Load(9, 1.0, 576, 1, 2, {"closed": 1, "timeout": 2})
 
 
-def test_wrk_is_told_what_to_ask() -> None:
+def test_wrk_arguments() -> None:
     arguments = Wrk(Path("get.lua"), 4).arguments(8000, "/json", 3)
     assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
 
@@ -77,7 +79,7 @@ def test_figures_are_medians_over_the_rounds() -> None:
     assert (figures["user_us"], figures["system_us"]) == (pytest.approx(6), pytest.approx(4))
 
 
-def test_a_void_round_counts_in_no_median() -> None:
+def test_median_ignores_void_rounds() -> None:
     figures = row([a_round(100), a_round(900, "read 3"), a_round(300)], None)
     assert (figures["per_second"], figures["range"]) == (200, (100, 300))
     assert figures["void"] == ["read 3"]
@@ -90,7 +92,7 @@ def test_a_ratio_is_taken_within_a_round() -> None:
 
 
 @pytest.mark.parametrize("void", ["ours", "theirs"])
-def test_a_void_round_of_either_side_counts_in_no_ratio(void: str) -> None:
+def test_ratio_ignores_void_rounds_of_either_side(void: str) -> None:
     good, bad = [a_round(200), a_round(200)], [a_round(100), a_round(100, "timeout 1")]
     ours, theirs = (good, bad) if void == "theirs" else (bad, good)
     assert row(theirs, ours)["ratio"] == (2 if void == "theirs" else 0.5)
@@ -102,19 +104,19 @@ def test_the_subject_has_no_ratio_to_itself() -> None:
     assert (figures["ratio"], figures["cpu_ratio"]) == (None, None)
 
 
-def test_nothing_is_said_of_rounds_that_are_all_void() -> None:
+def test_void_rounds_alone_give_no_figures_and_no_remarks() -> None:
     theirs = [Round(None, 1.0, CPU(0, 0), CPU(0, 0), 0.0, "wrk exited with status 1"), a_round(0, "no answer")]
     figures = row(theirs, [a_round(100), a_round(100)])
     assert {figures[key] for key in ("per_second", "range", "cpu_us", "busy", "p99_us", "ratio", "cpu_ratio")} == {None}
     assert rounds.remarks({"peer": figures}, pinned=True) == []
 
 
-def test_a_row_disturbed_by_other_processes_is_remarked() -> None:
+def test_remark_on_other_processes() -> None:
     (remark,) = rounds.remarks({"peer": row([a_round(100, others=0.5)], None)}, pinned=True)
     assert "took time from peer" in remark
 
 
-def test_a_row_limited_by_the_load_is_remarked() -> None:
+def test_remark_on_the_load_as_the_limit() -> None:
     rows = {"idle": row([a_round(100, busy=0.95)], None), "full": row([a_round(99000)], None)}
     (remark,) = rounds.remarks(rows, pinned=True)
     assert remark.startswith("The load was the limit of idle,")
@@ -134,24 +136,24 @@ def test_at_most(measured: float, reached: bool) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "measured"), [(None, 1.0), (1.0, None), (None, None)])
-def test_at_most_of_what_was_not_measured(wanted: float | None, measured: float | None) -> None:
+def test_at_most_without_a_measured_value(wanted: float | None, measured: float | None) -> None:
     verdict = at_most("uvicorn", wanted, measured, str)
     assert (verdict.measured, verdict.reached) == (None, None)
 
 
-def test_middle_of_nothing() -> None:
+def test_median_of_no_values_is_none() -> None:
     assert middle([]) is None
 
 
 def an_interpreter(*absent: str) -> Interpreter:
-    """An interpreter that was not asked."""
+    """An interpreter without a process."""
     interpreter = Interpreter.__new__(Interpreter)
     interpreter._servers = SERVERS
     interpreter.absent = set(absent)
     return interpreter
 
 
-def test_nothing_is_missing() -> None:
+def test_no_server_is_missing_if_all_modules_are_installed() -> None:
     assert an_interpreter().missing() == {}
 
 
@@ -195,7 +197,7 @@ NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")
         "named and not installed",
     ],
 )
-def test_servers_that_are_chosen(session: Session, chosen: tuple[str, ...]) -> None:
+def test_choice_of_servers(session: Session, chosen: tuple[str, ...]) -> None:
     assert session.choose(NAMES, {"pronghorn", "uvicorn"}) == list(chosen)
 
 
@@ -210,7 +212,7 @@ def test_unknown_names_are_refused() -> None:
         read_names("x,z", "x", "y")
 
 
-def test_what_is_measured_can_be_named() -> None:
+def test_every_measurement_has_a_name() -> None:
     names = (
         "ws-64",
         "ws-64k",
@@ -231,7 +233,7 @@ def test_known_names_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1"])
-def test_numbers_above_zero(text: str) -> None:
+def test_rounds_must_be_above_zero(text: str) -> None:
     done = CliRunner().invoke(command.main, ["--rounds", text])
     assert (done.exit_code, f"{text} is not in the range" in done.output) == (2, True)
 
@@ -240,15 +242,33 @@ POINTS = [scenario for sweep in SWEEPS for scenario in sweep.points.values()]
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *POINTS], ids=lambda scenario: scenario.name)
-def test_scenario_names_what_there_is(scenario: Scenario) -> None:
+def test_scenario_names_existing_servers_and_scripts(scenario: Scenario) -> None:
     assert {scenario.subject, *scenario.targets} <= set(scenario.servers) <= set(SERVERS)
     loads = [scenario.load_for(server) for server in scenario.servers]
     assert all(each.script.is_file() for each in loads if isinstance(each, Wrk))
     assert {type(each) for each in loads} == {type(scenario.load)}
 
 
+def test_samples_are_medians_of_the_starts_that_count() -> None:
+    taken = {"pronghorn": iter([9.0, 1.0, 2.0, 3.0]), "uvicorn": iter([9.0, 5.0, 4.0, 6.0])}
+
+    def take(session: Session, name: str) -> Row:
+        if name not in taken:
+            raise ServerFailed(f"{name} did not listen\nits log")
+        return dict.fromkeys(("middle", "fastest"), next(taken[name]))
+
+    headings = {"middle": "median", "fastest": "fastest"}
+    servers = ("pronghorn", "uvicorn", "floor")
+    samples = Samples("x", "X", headings, str, servers, take, {"middle": "X"}, 3, 1, 2.0, discarded=1)
+    outcome = replace(samples, aggregates={"fastest": min}).measure(a_session())
+    assert outcome.rows == {"pronghorn": {"middle": 2, "fastest": 1}, "uvicorn": {"middle": 5, "fastest": 4}}
+    assert outcome.notes == ["left out: floor did not listen"]
+    assert [verdict.target for verdict in outcome.verdicts] == ["≤ 5.0 (uvicorn)"]
+    assert [samples.seconds(a_session(quick=quick)) for quick in (False, True)] == [24, 12]
+
+
 def measuring(**measures: Callable[[Session], Outcome]) -> dict[str, Measurement]:
-    """Measurements that take a second each, it is said."""
+    """Measurements with an estimate of a second each."""
     return {name: Measurement(measure, lambda session: 1.0) for name, measure in measures.items()}
 
 
@@ -264,7 +284,7 @@ def linger(session: Session) -> Outcome:
     raise command.OutOfTime
 
 
-def test_progress_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=done, second=done))
     outcomes, cut = command.measure_all(["first", "second"], a_session())
     assert ([outcome.name for outcome in outcomes], cut) == (["done", "done"], "")
@@ -275,28 +295,28 @@ def test_progress_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     ]
 
 
-def test_a_measurement_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_measurement_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=fail, second=done))
     outcomes, cut = command.measure_all(["first", "second"], a_session())
     assert [outcome.notes for outcome in outcomes] == [["failed: OSError('no more files')"], []]
     assert cut == ""
 
 
-def test_what_was_measured_in_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_measurements_are_kept_after_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=done, second=linger, third=done))
     outcomes, cut = command.measure_all(["first", "second", "third"], a_session())
     assert [outcome.name for outcome in outcomes] == ["done"]
     assert cut.endswith("was ended before second, third.")
 
 
-def test_a_run_is_estimated() -> None:
+def test_a_quick_run_takes_less_time() -> None:
     long, short = (
         sum(each.seconds(a_session(quick=quick)) for each in MEASUREMENTS.values()) for quick in (False, True)
     )
     assert 0 < short < long
 
 
-def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
+def test_latency_row_says_if_the_rate_was_kept() -> None:
     assert latency.keeps(row([a_round(995), a_round(1000)], None), 1000) is True
     assert latency.keeps(row([a_round(900)], None), 1000) is False
     assert latency.keeps(row([a_round(900, "closed 1")], None), 1000) is None
@@ -305,11 +325,11 @@ def test_a_row_of_latencies_says_whether_the_rate_was_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "base"), [("uvicorn-2", "uvicorn"), ("uvicorn", "uvicorn"), ("granian-ws", "granian-ws")]
 )
-def test_workers_are_told_apart_by_the_point(name: str, base: str) -> None:
+def test_number_of_workers_is_removed_from_a_name(name: str, base: str) -> None:
     assert sweep.base(name) == base
 
 
-def test_a_server_is_waited_for_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settle_waits_until_a_server_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     used = iter([CPU(1, 1), CPU(1.1, 1), CPU(1.1, 1.05), CPU(1.1, 1.06), CPU(9, 9)])
     monkeypatch.setattr(Process, "cpu", lambda self: next(used))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -317,7 +337,7 @@ def test_a_server_is_waited_for_until_it_is_done(monkeypatch: pytest.MonkeyPatch
     assert next(used) == CPU(9, 9)
 
 
-def test_a_server_is_stopped_and_goes_on(tmp_path: Path) -> None:
+def test_a_server_is_suspended_and_resumed(tmp_path: Path) -> None:
     process = Process(Server("spin", "-c 'while True: pass'", ()), sys.executable, "", tmp_path, None, tmp_path)
     try:
         process.stop()

@@ -34,28 +34,28 @@ def texts(chart: charts.Chart) -> list[str]:
 
 
 @pytest.mark.parametrize("draw", [bars, lines])
-def test_the_same_figures_make_the_same_bytes(draw: Any) -> None:
+def test_the_same_figures_give_the_same_bytes(draw: Any) -> None:
     assert draw().svg() == draw().svg()
     assert not re.search(r"<dc:date>|DejaVu", draw().svg())
 
 
-def test_bars_bear_names_values_and_ratios() -> None:
+def test_bars_have_names_values_and_ratios() -> None:
     shown = texts(bars())
     assert {"Plain GET", "pronghorn", "125,000", "50,000", "2.50×", "0.74×", "some <note>"} <= set(shown)
     assert [text for text in shown if text in PANELS["Plain GET"]][:3] == ["floor", "pronghorn", "uvicorn"]
 
 
-def test_the_least_can_be_the_best() -> None:
+def test_lowest_value_comes_first_when_less_is_better() -> None:
     shown = texts(charts.bars("Start-up", {"ms": {"uvicorn": 300.0, "pronghorn": 200.0}}, least_is_best=True))
     assert shown.index("pronghorn") < shown.index("uvicorn")
     assert "1.50×" in shown
 
 
-def test_lines_bear_their_names_and_the_values_of_x() -> None:
+def test_lines_have_their_names_and_the_values_of_x() -> None:
     assert {"pronghorn", "uvicorn", "1", "64", "connections", "Failures"} <= set(texts(lines()))
 
 
-def test_labels_keep_apart() -> None:
+def test_labels_do_not_overlap() -> None:
     placed = charts.apart({"a": 1.0, "b": 1.01, "c": 0.0, "d": 0.0})
     heights = sorted(placed.values())
     assert heights[0] >= 0

@@ -23,13 +23,13 @@ ECHO = WebSockets("echo", "text", 64, 2)
 PACED = Paced(200, 4)
 
 
-def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LoadFailed, match="needs a C compiler"):
         ECHO.programme(tmp_path)
 
 
-def test_a_failure_to_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\necho no epoll here >&2\nexit 1\n")
     compiler.chmod(0o755)
@@ -81,7 +81,7 @@ def test_echoes_are_counted(seen_by: Asking, asked: WebSockets) -> None:
     assert 1 <= seen.seconds < 1.5
 
 
-def test_a_broadcast_is_sent_again_once_all_have_it(seen_by: Asking) -> None:
+def test_the_next_broadcast_waits_for_all_sockets(seen_by: Asking) -> None:
     connections: list[Any] = []
     complete = threading.Barrier(8, timeout=30)
 
@@ -130,13 +130,13 @@ def test_a_connection_that_is_closed_is_an_error(seen_by: Asking) -> None:
         assert seen_by(ECHO, port).errors["closed"] == 2
 
 
-def test_silence_is_an_error(seen_by: Asking) -> None:
+def test_a_missing_answer_is_an_error(seen_by: Asking) -> None:
     with websockets_serving(lambda connection: list(connection)) as port:
         seen = seen_by(ECHO, port)
     assert (seen.requests, seen.errors) == (0, {"timeout": 2})
 
 
-def test_a_refused_upgrade_is_told(seen_by: Asking) -> None:
+def test_a_refused_upgrade_is_reported(seen_by: Asking) -> None:
     def refuse(connection: Any, request: Any) -> Any:
         return connection.respond(403, "")
 
@@ -147,7 +147,7 @@ def test_a_refused_upgrade_is_told(seen_by: Asking) -> None:
         seen_by(ECHO, port)
 
 
-def test_requests_are_asked_for_at_a_rate(seen_by: Asking) -> None:
+def test_requests_are_sent_at_a_rate(seen_by: Asking) -> None:
     with serving(apps.plain) as process:
         seen = seen_by(PACED, process.port)
     assert not seen.errors
@@ -155,7 +155,7 @@ def test_requests_are_asked_for_at_a_rate(seen_by: Asking) -> None:
     assert 0 < seen.p50_us <= seen.p99_us <= seen.p999_us < 1_100_000
 
 
-def test_a_request_waits_from_when_it_was_due(seen_by: Asking) -> None:
+def test_latency_counts_from_the_time_a_request_was_due(seen_by: Asking) -> None:
     """One that is never answered, and those behind it on its connection, count with the time until the end."""
     answered = iter(range(PACED.connections * 10))
 
@@ -173,6 +173,6 @@ def test_a_request_waits_from_when_it_was_due(seen_by: Asking) -> None:
 
 
 @pytest.mark.parametrize(("app", "kind"), [(apps.stream, "wrong"), (apps.websocket_echo, "status")])
-def test_another_answer_is_an_error(seen_by: Asking, app: Any, kind: str) -> None:
+def test_an_unexpected_answer_is_an_error(seen_by: Asking, app: Any, kind: str) -> None:
     with serving(app) as process:
         assert seen_by(PACED, process.port).errors[kind] == PACED.connections

@@ -1,4 +1,4 @@
-"""`pronghorn bench`: what it understands, which servers it starts and where, and the whole of it."""
+"""`pronghorn bench`: its options, servers and cores, and a whole run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pronghorn.bench.servers import SERVERS
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan | None, Run]]:
-    """A function of arguments that returns the plan that they make, if they do, and how the command ended."""
+    """Run the command with some arguments; the plan that it makes, if any, and its result."""
 
     def ask(*arguments: str) -> tuple[Plan | None, Run]:
         plans: list[Plan] = []
@@ -88,14 +88,14 @@ def test_options(asked: Any, tmp_path: Path) -> None:
         (["main:app", "--rounds", "0"], "0 is not in the range"),
     ],
 )
-def test_what_cannot_be_asked_for(asked: Any, arguments: list[str], message: str) -> None:
+def test_invalid_options_are_refused(asked: Any, arguments: list[str], message: str) -> None:
     plan, done = asked(*arguments)
     assert plan is None
     assert done.exit_code == 2
     assert message in done.output
 
 
-def test_missing_tools_are_named_with_the_extra(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools_are_reported_with_the_extra(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: None if name in ("rich", "matplotlib") else name)
     _, done = asked("main:app")
     assert (done.exit_code, done.output) == (1, "Error: bench needs rich: pip install 'pronghorn[bench]'\n")
@@ -109,7 +109,7 @@ def test_every_figure_is_written(asked: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text())["rows"]["uvicorn"]["per_second"] == 50_000
 
 
-def test_a_failure_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(plan: Plan, console: Console) -> Result:
         raise ServerFailed("pronghorn exited with status 3\nits log")
 
@@ -118,12 +118,12 @@ def test_a_failure_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.output) == (1, "Error: pronghorn exited with status 3\nits log\n")
 
 
-def test_serving_does_not_import_it() -> None:
+def test_serving_does_not_import_bench() -> None:
     script = "import sys, pronghorn.cli; sys.exit(any(name.startswith('pronghorn.bench') for name in sys.modules))"
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(SOURCES)}, check=True, timeout=60)
 
 
-def test_what_is_not_installed_is_told_with_the_command_that_installs_it() -> None:
+def test_missing_servers_are_reported_with_the_command_to_install_them() -> None:
     chosen = [SERVERS[name] for name in ("pronghorn", "uvicorn", "granian")]
     assert peers.lacking(chosen, {"httptools", "granian"}) == {
         "uvicorn": "not installed: httptools; pip install 'uvicorn[standard]'",
@@ -131,9 +131,7 @@ def test_what_is_not_installed_is_told_with_the_command_that_installs_it() -> No
     }
 
 
-def test_servers_see_the_application_s_environment_and_no_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_servers_get_the_environment_without_their_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "UVICORN_WORKERS", "PRONGHORN_PURE", "WEB_CONCURRENCY", "GRANIAN_LOOP"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
@@ -151,14 +149,14 @@ def test_without_uvloop_servers_run_on_asyncio(monkeypatch: pytest.MonkeyPatch) 
     assert "uvloop" not in server.needs
 
 
-def test_an_application_is_made_by_its_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factory_is_called_by_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert peers.made_by("argparse:ArgumentParser", tmp_path) == "pronghorn_bench_app:app"
     namespace: dict[str, Any] = {}
     exec((tmp_path / "pronghorn_bench_app.py").read_text(), namespace)
     assert type(namespace["app"]).__name__ == "ArgumentParser"
 
 
-def test_command_lines_are_shown_whole() -> None:
+def test_command_lines_have_no_placeholders() -> None:
     line = SERVERS["uvicorn"].command_line("main:app", "PORT")
     assert line.startswith("python -m uvicorn main:app --port PORT ")
     assert "{" not in line
@@ -221,7 +219,7 @@ def test_a_run(tmp_path: Path) -> None:
     assert "pronghorn against uvicorn" in shown
 
 
-def test_a_run_that_is_ended_ends_its_servers() -> None:
+def test_sigterm_ends_the_servers() -> None:
     with running() as process:
         assert process.stdout is not None
         for _ in range(2):  # what is announced before the servers start

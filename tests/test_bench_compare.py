@@ -1,4 +1,4 @@
-"""Servers under comparison: whether they answer alike, in which order they are loaded, what limited them."""
+"""Comparisons: differences of answers, the order of the loads, remarks on limits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pronghorn.bench.session import Session
 
 
 class FakeProcess:
-    """A server that answers everything with the next of its answers, and never runs."""
+    """A server that returns its answers one by one, without a process."""
 
     def __init__(self, name: str, *answers: bytes) -> None:
         self.server = SERVERS[name]
@@ -61,7 +61,7 @@ class FakeProcess:
 
 
 def questions(**servers: tuple[bytes, ...]) -> Questions:
-    """What is known once these servers were asked."""
+    """The questions after these servers have answered."""
     asked = Questions(Request())
     for name, given in servers.items():
         asked.check(cast(Process, FakeProcess(name, *given)))
@@ -76,7 +76,7 @@ def test_an_answer() -> None:
     )
 
 
-def test_alike() -> None:
+def test_equal_answers_have_no_differences() -> None:
     assert questions(pronghorn=(OK,), uvicorn=(OK,)).differences("pronghorn") == []
 
 
@@ -90,7 +90,7 @@ def test_alike() -> None:
     ],
     ids=["body", "length", "status", "type"],
 )
-def test_differences_are_told(other: bytes, difference: str) -> None:
+def test_differences_are_reported(other: bytes, difference: str) -> None:
     told = questions(pronghorn=(OK,), uvicorn=(other,)).differences("pronghorn")
     assert told == [f"uvicorn and pronghorn do not answer / alike: {difference}."]
 
@@ -110,7 +110,7 @@ def test_bodies_that_change_are_not_compared() -> None:
     ],
     ids=["an error", "nothing", "too short", "not HTTP"],
 )
-def test_a_server_that_cannot_answer_is_told(answer: bytes, reason: str) -> None:
+def test_a_server_that_cannot_answer_is_reported(answer: bytes, reason: str) -> None:
     with pytest.raises(ServerFailed, match=f"uvicorn {reason}"):
         questions(uvicorn=(answer,))
 
@@ -170,7 +170,9 @@ def test_a_peer_that_cannot_answer_is_left_out(tmp_path: Path, loads: list[tuple
     assert list(compared.left_out) == ["uvicorn"]
 
 
-def test_pronghorn_that_cannot_answer_ends_it(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_a_subject_that_cannot_answer_ends_the_comparison(
+    tmp_path: Path, loads: list[tuple[int, int]]
+) -> None:
     with pytest.raises(ServerFailed, match="pronghorn did not answer"):
         comparison(tmp_path, pronghorn=(b"",), uvicorn=(OK,)).run()
     assert loads == []
@@ -211,15 +213,15 @@ def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: li
     ],
     ids=["nothing", "others", "others elsewhere", "unpinned", "load", "waiting"],
 )
-def test_what_limits_a_server_is_told(figures: dict[str, Any], pinned: bool, remark: str) -> None:
+def test_remark_on_the_limit_of_a_server(figures: dict[str, Any], pinned: bool, remark: str) -> None:
     assert remarks({"uvicorn": row(**figures)}, pinned) == [remark] * bool(remark)
 
 
-def test_lists_for_people() -> None:
+def test_names_in_a_sentence() -> None:
     assert [listed(each) for each in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
-def test_the_terminal_shows_how_far_it_is(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_the_terminal_shows_progress(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     compared = comparison(tmp_path, pronghorn=(OK,), uvicorn=(OK,))
 
     def run(console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The right answer that the benchmarks ask of a server before they measure it."""
+"""The check of a server's answer before it is measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_application_answers_what_its_scenario_expects(scenario: Scenario) -> No
         scenario.exchange.check(process)
 
 
-def test_a_wrong_answer_is_told() -> None:
+def test_a_wrong_answer_is_reported() -> None:
     (plain, posted) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
     with serving(loader.resolve(plain.app)) as process, pytest.raises(ServerFailed, match="answered / wrongly: 200"):
         posted.exchange.check(process)
@@ -37,7 +37,7 @@ def test_an_echo_is_checked(message: str | bytes) -> None:
         Echo(message).check(cast(Process, Listening(port)))
 
 
-def test_a_wrong_echo_is_told() -> None:
+def test_a_wrong_echo_is_reported() -> None:
     def shout(connection: Any) -> None:
         for message in connection:
             connection.send(message.upper())
@@ -46,6 +46,6 @@ def test_a_wrong_echo_is_told() -> None:
         Echo("abc").check(cast(Process, Listening(port)))
 
 
-def test_a_server_that_does_not_switch_is_told() -> None:
+def test_a_refused_upgrade_is_reported() -> None:
     with serving(apps.plain) as process, pytest.raises(ServerFailed, match="answered"):
         Echo("abc").check(process)

@@ -1,4 +1,4 @@
-"""What the benchmarks write down."""
+"""The reports of the benchmarks."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ def test_the_summary_compares_with_uvicorn_and_the_best_peer() -> None:
     assert line == "| Plain | 100 | 2.50 × | 1.25 × weft |"
 
 
-def test_a_peer_that_is_ahead_is_told() -> None:
+def test_a_peer_that_is_ahead_is_listed() -> None:
     outcomes = [speed("plain", pronghorn=100, uvicorn=40, weft=101, peregrine=125, floor=200)]
     assert summary_table(outcomes).endswith("| **0.80 ×** peregrine |")
     assert ahead(outcomes) == ["- Plain: peregrine 1.25 times, weft 1.01 times (even)"]
 
 
-def test_the_least_can_be_the_best() -> None:
+def test_lower_value_is_ahead_when_less_is_better() -> None:
     outcome = Outcome("startup", "Start", (), headlines=[TIME])
     outcome.rows = {"pronghorn": {"median": 20}, "uvicorn": {"median": 30}, "weft": {"median": 10}}
     assert ahead([outcome]) == ["- Start: weft 2.00 times"]
 
 
-def test_a_row_that_does_not_count_is_left_out() -> None:
+def test_a_row_that_does_not_count_is_not_compared() -> None:
     outcome = Outcome("latency", "p99", (), headlines=[Headline("p99", "p99", least_is_best=True, only="kept")])
     outcome.rows = {"pronghorn": {"p99": 20, "kept": True}, "uvicorn": {"p99": 10, "kept": False}}
     assert ahead([outcome]) == []
 
 
-def test_a_subject_that_was_not_measured_has_no_summary() -> None:
+def test_no_summary_without_the_subject() -> None:
     outcome = Outcome("plain", "Plain", (), headlines=[SPEED])
     outcome.rows = {"uvicorn": {"per_second": 1, "ratio": None}}
     assert summary_table([outcome]) == ""

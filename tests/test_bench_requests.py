@@ -1,4 +1,4 @@
-"""What servers under comparison are asked, and the client that loads them where wrk is not installed."""
+"""The requests of a comparison, and the client that sends them if wrk is not installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pronghorn.bench.load import Client, Load, Wrk
 from pronghorn.bench.request import Request, loader
 
 
-def test_messages_are_the_same_for_everybody() -> None:
+def test_bytes_of_requests() -> None:
     request = Request("POST", ("/a", "/b"), [("X-A", "é")], b"\x00")
     sent = b"Host: 127.0.0.1\r\nX-A: \xe9\r\nContent-Length: 1\r\n\r\n\x00"
     assert request.messages() == {
@@ -42,7 +42,7 @@ def test_the_load_is_wrk_or_our_own_client(tmp_path: Path, monkeypatch: pytest.M
 
 
 class Talk:
-    """What a server that `answers` hears from a client, and what the client saw."""
+    """A conversation of the client with a server that `answers`."""
 
     def __init__(self, answers: bytes, close: bool = False) -> None:
         self.heard: list[bytes] = []
@@ -85,7 +85,7 @@ class Answering(asyncio.Protocol):
         self._talk.open.remove(self)
 
 
-def test_the_client_asks_in_turn_and_counts() -> None:
+def test_the_client_sends_requests_in_turn_and_counts() -> None:
     talk = Talk(OK)
     seen = talk.load()
     assert not seen.errors
@@ -107,7 +107,7 @@ def test_the_client_connects_again_when_the_server_closes(answer: bytes) -> None
     assert seen.requests > 4
 
 
-def test_the_client_passes_over_informational_responses() -> None:
+def test_the_client_skips_informational_responses() -> None:
     talk = Talk(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
     seen = talk.load()
     assert not seen.errors

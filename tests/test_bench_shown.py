@@ -1,4 +1,4 @@
-"""A comparison of servers as it is shown: in the terminal, as a page."""
+"""A comparison in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_conclusions() -> None:
     ]
 
 
-def test_the_load_s_limit_is_no_conclusion() -> None:
+def test_no_conclusion_on_speed_if_the_load_was_the_limit() -> None:
     rows = {"pronghorn": row(limited=True, ratio=None), "uvicorn": row()}
     assert conclusions(rows) == ["pronghorn against uvicorn: 0.40 × the CPU per request."]
 
@@ -42,13 +42,13 @@ def test_the_terminal_has_all_figures() -> None:
     assert "…" not in shown
 
 
-def test_what_left_out_servers_said_is_shown() -> None:
+def test_the_output_of_left_out_servers_is_shown() -> None:
     reasons = {"granian": "granian exited with status 1\n[tail]"}
     lines = printed(lambda console: terminal.left_out(reasons, console)).split("\n")
     assert [line.strip() for line in lines[:2]] == ["granian is left out: exited with status 1", "[tail]"]
 
 
-def test_the_page_holds_everything() -> None:
+def test_the_page_has_all_parts() -> None:
     pytest.importorskip("matplotlib")
     from pronghorn.bench import page
 
@@ -62,7 +62,7 @@ def test_the_page_holds_everything() -> None:
     )
 
 
-def test_the_page_without_a_figure() -> None:
+def test_the_page_without_figures() -> None:
     pytest.importorskip("matplotlib")
     from pronghorn.bench import page
 

@@ -1,4 +1,4 @@
-"""The shop of the benchmarks, its users, and what their visits come to."""
+"""The shop of the benchmarks, its users, and their figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from bench import shop
+from bench.exchange import Exchange
 from bench.report import Report
 from bench.users import figures, slices
 from bench.users.report import METHOD, outcome_of, sections
 from bench.users.slices import Crowd, LocustFailed, Mark, Request, Visits
 from pronghorn.bench.outcome import Row
-from pronghorn.bench.process import CPU
+from pronghorn.bench.process import CPU, Process
 from pronghorn.bench.rounds import Round
+from pronghorn.bench.servers import Server
+from pronghorn.bench.session import Session
 from tests import served
 
 ACTIONS = {
@@ -108,7 +111,7 @@ def room(client: httpx.Client, name: str) -> connect:
     return connect(f"ws://{client.base_url.netloc.decode()}/chat/{name}", proxy=None)
 
 
-def test_all_in_a_room_hear_what_is_said(client: httpx.Client) -> None:
+def test_a_message_reaches_everybody_in_its_room(client: httpx.Client) -> None:
     said = {"sender": "Ada", "text": "how much is the kettle?"}
 
     async def hear(socket: ClientConnection) -> Any:
@@ -124,7 +127,7 @@ def test_all_in_a_room_hear_what_is_said(client: httpx.Client) -> None:
     asyncio.run(asyncio.wait_for(chat(), served.PATIENCE))
 
 
-def test_what_is_no_message_ends_the_chat(client: httpx.Client) -> None:
+def test_an_invalid_message_ends_the_chat(client: httpx.Client) -> None:
     async def chat() -> int | None:
         async with room(client, "3") as socket:
             await socket.send("hello")
@@ -152,7 +155,7 @@ def test_users_are_served_without_a_failure(tmp_path: Path) -> None:
 
 
 def write(path: Path, **changes: Any) -> Path:
-    """What the recorder writes: a request every half second."""
+    """Write a record like the recorder's, with a request every half second."""
     requests = [[10 + index / 2, "GET /", 2.0 + index, None, index / 100] for index in range(20)]
     path.write_text(json.dumps({"spawned": 9.0, "crashes": [], "requests": requests} | changes))
     return path
@@ -161,7 +164,7 @@ def write(path: Path, **changes: Any) -> Path:
 MARKS = [Mark(float(second), CPU(second / 10, second / 100), second / 2) for second in range(30)]
 
 
-def test_slice_is_what_lies_between_two_marks(tmp_path: Path) -> None:
+def test_slice_lies_between_two_marks(tmp_path: Path) -> None:
     result = slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, seconds=4), write(tmp_path / "record"))
     visits = slices.visits(result)
     assert (visits.start, result.seconds, visits.requests) == (10, 4, 8)
@@ -182,7 +185,7 @@ def test_slice_is_what_lies_between_two_marks(tmp_path: Path) -> None:
     ],
     ids=["crash", "not all there", "short", "idle"],
 )
-def test_slice_that_does_not_count_says_why(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+def test_a_void_slice_has_a_reason(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(LocustFailed, match=problem):
         slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, seconds=4), write(tmp_path / "record", **changes))
 
@@ -215,13 +218,32 @@ def test_figures_of_a_comparison() -> None:
     assert [[second["requests"] for second in course] for course in theirs["course"]] == [[10, 10], []]
 
 
-def test_limit_is_told() -> None:
+def test_remark_on_the_limit() -> None:
     rows = rows_of(pronghorn=[visit(1.9)], uvicorn=[visit(0.1, busy=1.9)])
     assert [remark.partition(":")[0] for remark in outcome_of(rows).notes] == [
         "The server was the limit of pronghorn, whose core was full",
         "Locust was the limit of uvicorn",
     ]
     assert outcome_of(rows_of(pronghorn=[visit(0.1)])).notes == ["Neither a server nor locust was the limit."]
+
+
+def test_users_visit_every_server_in_every_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    from bench.users.command import Visit
+
+    files = []
+
+    def run(process: Process, crowd: Crowd, session: Session, path: Path) -> Round:
+        files.append(path.name)
+        return visit(0.1)
+
+    monkeypatch.setattr(slices, "run", run)
+    servers = {name: Server(name, "-m bench.floor --port {port}", ()) for name in ("pronghorn", "floor")}
+    visited = Visit(Crowd(1, 0.1), session(tmp_path, servers=servers, rounds=2, warm_up=0))
+    monkeypatch.setattr(Exchange, "check", lambda self, process: None)
+    visited.run()
+    assert files == ["pronghorn-1", "floor-1", "pronghorn-2", "floor-2"]
+    assert visited.rows["floor"]["cpu_ratio"] == 1
 
 
 def report() -> Report:

@@ -1,4 +1,4 @@
-"""The budgets of instructions: what they are read from, what they are compared with. Nothing is counted here."""
+"""The budgets of instructions, with made-up counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def callgrind_output(*totals: int) -> str:
 
 
 def output_of(values: list[int]) -> str:
-    """What callgrind writes for scenarios of so many instructions: the others stand around them."""
+    """The output of callgrind for scenarios with these counts, with other counts between them."""
     totals = [123456789]
     for value in values:
         totals += [value * REQUESTS + 300, 7777]
@@ -36,7 +36,7 @@ def output_of(values: list[int]) -> str:
 
 
 class Valgrind:
-    """Writes what the test says was counted, by `values`; `environment` is what it was run in."""
+    """Writes the counts in `values`; `environment` is that of its last run."""
 
     def __init__(self, budgets: Path) -> None:
         self.budgets = budgets
@@ -51,7 +51,7 @@ class Valgrind:
 
 @pytest.fixture
 def valgrind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Valgrind:
-    """In place of the real one, for a CPython 3.11 compiled by GCC 12 and with budgets of its own."""
+    """A fake valgrind, for CPython 3.11 compiled by GCC 12, with its own budgets."""
     module = tmp_path / "connection.so"
     module.write_bytes(b"\x7fELF\0GCC: (Debian 12.2.0-14) 12.2.0\0")
     fake = Valgrind(tmp_path / "instructions.toml")
@@ -66,7 +66,7 @@ def valgrind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Valgrind:
     return fake
 
 
-def test_counts_are_those_between_marks() -> None:
+def test_counts_lie_between_marks() -> None:
     assert instructions.parse(output_of([10, 20, 30, 40, 50])) == dict(
         zip(SCENARIOS, (10, 20, 30, 40, 50), strict=True)
     )
@@ -91,7 +91,7 @@ def test_compiler_is_read_from_a_module(module: bytes, name: str) -> None:
     assert instructions.compiler(module) == name
 
 
-def test_budgets_are_read_as_they_were_written() -> None:
+def test_budgets_survive_writing_and_reading() -> None:
     budgets = {"3.9": counts("3.9.1"), "3.11": BUDGETS, "3.13": counts("3.13.0", plain=7)}
     text = instructions.written(budgets)
     assert instructions.read(text) == budgets
@@ -132,7 +132,7 @@ def test_verdict(counted: int, above: bool, remark: str) -> None:
     ],
     ids=["same", "patch", "alike", "more", "less", "compiler", "none"],
 )
-def test_what_is_not_comparable_is_not_judged(budgets: Counts | None, counted: Counts, reason: str) -> None:
+def test_incomparable_counts_have_a_reason(budgets: Counts | None, counted: Counts, reason: str) -> None:
     found = instructions.why_not_comparable(budgets, counted)
     assert reason in found
     assert bool(reason) == bool(found)
@@ -145,13 +145,13 @@ def test_table_has_a_line_for_each_scenario() -> None:
     assert lines[4].split(None, 4) == ["browser", "1,000", "1,100", "+10.0%", "more than 5% above"]
 
 
-def test_within_the_budgets_it_ends_well(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_within_the_budgets_pass(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
     instructions.main()
     assert "Not judged" not in capsys.readouterr().out
     assert valgrind.environment["PYTHONHASHSEED"] == "0"
 
 
-def test_above_its_budget_it_fails(valgrind: Valgrind) -> None:
+def test_a_count_above_its_budget_fails(valgrind: Valgrind) -> None:
     valgrind.values = [1000, 1000, 1051, 1000, 1000]
     with pytest.raises(SystemExit, match="Above the budget"):
         instructions.main()
@@ -163,7 +163,7 @@ def test_a_scenario_without_a_budget_fails(valgrind: Valgrind) -> None:
         instructions.main()
 
 
-def test_another_interpreter_is_said_and_passes(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_interpreter_is_reported_and_passes(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
     valgrind.values = [1200] * len(SCENARIOS)
     instructions.main()
     assert "Not judged: the reference differs" in capsys.readouterr().out
@@ -180,7 +180,7 @@ def test_update_writes_the_budgets_of_this_interpreter(valgrind: Valgrind, monke
     assert written["3.13"] == other
 
 
-def test_a_valgrind_that_fails_is_told(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], **options: Any) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="unhandled instruction")
 
@@ -189,13 +189,13 @@ def test_a_valgrind_that_fails_is_told(valgrind: Valgrind, monkeypatch: pytest.M
         instructions.main()
 
 
-def test_without_valgrind_it_says_so(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="valgrind is not installed"):
         instructions.main()
 
 
-def test_the_interpreted_form_is_not_counted(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interpreted_form_is_refused(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: False)
     with pytest.raises(SystemExit, match="the compiled form is what is counted"):
         instructions.main()
@@ -209,7 +209,7 @@ def test_every_scenario_is_answered_between_two_marks(name: str, monkeypatch: py
     assert marks == [name, name]
 
 
-def test_a_wrong_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "mark", lambda: None)
     other = dataclasses.replace(SCENARIOS["plain"], answer=b"Goodbye")
     with pytest.raises(SystemExit, match=r"answered wrongly: b.HTTP/1.1 200"):

@@ -64,13 +64,8 @@ class Crowd:
             "--think": self.think,
             "--exit-code-on-error": 0,
         }
-        return [
-            "-m",
-            "locust",
-            "--headless",
-            "--only-summary",
-            *(str(word) for item in options.items() for word in item),
-        ]
+        words = (str(word) for option in options.items() for word in option)
+        return ["-m", "locust", "--headless", "--only-summary", *words]
 
 
 @dataclass(frozen=True)
