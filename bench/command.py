@@ -19,12 +19,12 @@ import click
 from pronghorn.bench import cores, machine
 from pronghorn.bench.charts import Chart
 from pronghorn.bench.command import Options, amount, names_of
-from pronghorn.bench.outcome import Outcome
 from pronghorn.bench.result import now, typed
 from pronghorn.bench.session import Session, measuring, print_progress
 
 from . import drawings, nginx
 from .measurements import MEASUREMENTS
+from .outcome import Outcome
 from .report import METHOD, Report
 from .servers import SERVERS
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from pronghorn.bench import charts
 from pronghorn.bench.charts import Chart, Points
-from pronghorn.bench.outcome import Outcome, family
+from pronghorn.bench.outcome import family
 from pronghorn.bench.rounds import LATENCIES
 
+from .outcome import Outcome
 from .report import Report
 from .servers import REFERENCES
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pronghorn.bench import compare
-from pronghorn.bench.compare import Comparison, compared
-from pronghorn.bench.outcome import Column, Headline, Outcome, Row
+from pronghorn.bench.compare import Comparison
+from pronghorn.bench.outcome import Column, Row
 from pronghorn.bench.rounds import LATENCIES, columns
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
 
 from .clients import Paced
+from .outcome import Headline, Outcome, compared
 
 KEPT = 0.99
 # The load is the same for all servers, so their CPU and ratios are in no other table.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pronghorn.bench.outcome import Outcome
+from .outcome import Outcome
 
 
 def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

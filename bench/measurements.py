@@ -7,9 +7,9 @@ from functools import partial
 from typing import NamedTuple
 
 from pronghorn.bench import compare
-from pronghorn.bench.outcome import Outcome
 from pronghorn.bench.session import Session
 
+from .outcome import Outcome, measure
 from .rest import MEMORY
 from .scenarios import PACES, SCENARIOS, SWEEPS
 from .startup import STARTUP
@@ -23,6 +23,6 @@ class Measurement(NamedTuple):
 
 
 MEASUREMENTS: dict[str, Measurement] = {
-    **{each.name: Measurement(partial(compare.measure, each), partial(compare.seconds, each)) for each in SCENARIOS},
+    **{each.name: Measurement(partial(measure, each), partial(compare.seconds, each)) for each in SCENARIOS},
     **{each.name: Measurement(each.measure, each.seconds) for each in (*SWEEPS, *PACES, *MEMORY, STARTUP)},
 }

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pronghorn.bench.charts import Chart
-from pronghorn.bench.outcome import Outcome
 from pronghorn.bench.result import ROUNDS, Record
 
 from .markdown import outcome_table, verdict_table
+from .outcome import Outcome
 from .summary import ahead, summary_table
 
 METHOD = """\

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pronghorn.bench.outcome import Column, Headline, Outcome, Row, Show, at_most, middle
+from pronghorn.bench.outcome import Column, Row, Show, middle
 from pronghorn.bench.process import NotEnoughFiles, ServerFailed, allow_connections
 from pronghorn.bench.session import Session
 
+from .outcome import Headline, Outcome, at_most
 from .summary import YARDSTICK
 
 ESSENTIAL = ("pronghorn", "uvicorn", "floor")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pronghorn.bench.outcome import Headline, Outcome, Row, family
+from pronghorn.bench.outcome import Row, family
 
 from .markdown import table
+from .outcome import Headline, Outcome
 from .servers import REFERENCES
 
 YARDSTICK = "uvicorn"

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pronghorn.bench import compare
-from pronghorn.bench.outcome import Column, Headline, Outcome
+from pronghorn.bench.outcome import Column
 from pronghorn.bench.rounds import void
 from pronghorn.bench.scenario import Scenario
 from pronghorn.bench.session import Session
+
+from .outcome import Headline, Outcome, measure
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Sweep:
         for point, heading in headings.items():
             session.say(f"  {heading}")
             with self._cores(session) as few:
-                at = compare.measure(self.points[point], few)
+                at = measure(self.points[point], few)
             outcome.notes += [f"{heading}: {note}" for note in (*at.notes, *void(at.rows))]
             for name, figures in at.rows.items():
                 row = outcome.rows.setdefault(base(name), dict.fromkeys(map(str, headings)) | {"points": {}})

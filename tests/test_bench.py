@@ -18,6 +18,7 @@ from figures import session as a_session
 
 from bench import command, latency, sweep
 from bench.measurements import MEASUREMENTS, Measurement
+from bench.outcome import Outcome, at_least, at_most
 from bench.samples import Samples
 from bench.scenarios import SCENARIOS, SWEEPS
 from bench.servers import SERVERS
@@ -25,7 +26,7 @@ from pronghorn.bench import load, rounds
 from pronghorn.bench.command import names_of
 from pronghorn.bench.load import Load, LoadFailed, Wrk
 from pronghorn.bench.machine import Interpreter
-from pronghorn.bench.outcome import Outcome, Row, at_least, at_most, middle
+from pronghorn.bench.outcome import Row, middle
 from pronghorn.bench.process import CPU, Process, ServerFailed
 from pronghorn.bench.rounds import Round, row
 from pronghorn.bench.scenario import Scenario

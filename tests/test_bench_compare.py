@@ -170,9 +170,7 @@ def test_a_peer_that_cannot_answer_is_left_out(tmp_path: Path, loads: list[tuple
     assert list(compared.left_out) == ["uvicorn"]
 
 
-def test_a_subject_that_cannot_answer_ends_the_comparison(
-    tmp_path: Path, loads: list[tuple[int, int]]
-) -> None:
+def test_a_subject_that_cannot_answer_ends_the_comparison(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     with pytest.raises(ServerFailed, match="pronghorn did not answer"):
         comparison(tmp_path, pronghorn=(b"",), uvicorn=(OK,)).run()
     assert loads == []

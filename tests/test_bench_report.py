@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench.markdown import table
+from bench.outcome import Headline, Outcome
 from bench.summary import ahead, summary_table
-from pronghorn.bench.outcome import Column, Headline, Outcome
+from pronghorn.bench.outcome import Column
 
 SPEED = Headline("Plain", "per_second", ratio="ratio")
 TIME = Headline("Start", "median", least_is_best=True)

@@ -12,12 +12,13 @@ import click
 
 from bench.command import ROOT, deliver, of_session, opened, places, say_missing
 from bench.exchange import Exchange
+from bench.outcome import compared
 from bench.report import Report
 from bench.servers import SERVERS
 from pronghorn.bench import machine
 from pronghorn.bench.charts import Chart
 from pronghorn.bench.command import amount, names_of
-from pronghorn.bench.compare import Comparison, compared
+from pronghorn.bench.compare import Comparison
 from pronghorn.bench.outcome import Row
 from pronghorn.bench.process import Process
 from pronghorn.bench.result import now, typed

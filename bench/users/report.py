@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.markdown import table
-from pronghorn.bench.outcome import Column, Outcome, Row
+from bench.outcome import Outcome
+from pronghorn.bench.outcome import Column, Row
 from pronghorn.bench.rounds import REMARKS, Limit, columns, remarks
 
 METHOD = """\

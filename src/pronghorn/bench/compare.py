@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from pronghorn.bench.load import LoadFailed
-from pronghorn.bench.outcome import Headline, Outcome, Row, at_least
-from pronghorn.bench.process import LOOK, NotEnoughFiles, Process, ServerFailed, allow_connections
-from pronghorn.bench.rounds import Round, columns, one_round, remarks, row, void
+from pronghorn.bench.outcome import Row
+from pronghorn.bench.process import LOOK, Process, ServerFailed, allow_connections
+from pronghorn.bench.rounds import Round, one_round, remarks, row, void
 from pronghorn.bench.scenario import Scenario
-from pronghorn.bench.session import Session, left_out
+from pronghorn.bench.session import Session
 
 # The time to start and end a server, and the time before and after a round.
 START_SECONDS, AROUND_SECONDS = 0.8, 0.15 + LOOK
-COLUMNS = (
-    *("per_second", "range", "cpu_us", "user_us", "system_us", "busy", "load_busy", "others", "p99_us"),
-    *("ratio", "cpu_ratio", "void"),
-)
 
 
 class Comparison:
@@ -118,33 +113,6 @@ class Comparison:
         self._spent += seconds
         self._step = (0.0, 0)
         return result
-
-
-def compared(comparison: Comparison, notes: list[str]) -> dict[str, Row]:
-    """Run a comparison; its rows. `notes` gets a line for each failure."""
-    try:
-        comparison.run()
-    except (NotEnoughFiles, LoadFailed) as error:
-        notes.append(comparison.session.say_failed(error))
-    notes += map(left_out, comparison.left_out.values())
-    return comparison.rows
-
-
-def measure(scenario: Scenario, session: Session) -> Outcome:
-    """Compare the servers of a scenario, and hold the ratios against its targets."""
-    headline = Headline(scenario.title, "per_second", ratio="ratio")
-    outcome = Outcome(
-        scenario.name,
-        scenario.title,
-        columns(*COLUMNS, unit=scenario.unit),
-        headlines=[headline],
-        subject=scenario.subject,
-    )
-    outcome.rows = compared(Comparison(scenario, session), outcome.notes)
-    for peer, wanted in scenario.targets.items():
-        outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
-    outcome.notes += remarks(outcome.rows, session.cores.server is not None)
-    return outcome
 
 
 def seconds(scenario: Scenario, session: Session) -> float:
