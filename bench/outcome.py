@@ -49,7 +49,7 @@ class Headline:
         return value
 
     def advantage(self, ours: Row, theirs: Row) -> float | None:
-        """How many times better our row is than theirs, None if that is not known."""
+        """The ratio by which our row is better than theirs, None if it is unknown."""
         if self.ratio is not None:
             ratio: float | None = theirs[self.ratio]
             return ratio
