@@ -29,7 +29,7 @@ def reference() -> str:
     parts: list[str] = []
     for topic, options in cli.TOPICS.items():
         parts += [f"## {topic}", *map(_option, options)]
-    return "\n\n".join([*parts, "## Only in Python", *_python_only()])
+    return "\n\n".join([*parts, "## Python only", *_python_only()])
 
 
 def limits() -> str:
