@@ -24,10 +24,10 @@ _EVEN = 0.02
 _FIRST = ("pronghorn", "uvicorn", "granian", "peregrine", "weft")
 # What is added to a plain GET, by the scenario that measures it.
 _COSTS = {
-    "floor": "a loop and a socket, nothing parsed, a fixed answer",
+    "floor": "event loop and socket only: nothing parsed, a fixed response",
     "plain": "a plain GET",
     "browser": "with the 14 header fields of a browser",
-    "default": "with the access log on, to a file",
+    "default": "with the access log, to a file",
     "tls": "over TLS 1.3",
     "post-1k": "with a body of 1 KiB, echoed",
     "pure": "interpreted",
@@ -95,7 +95,7 @@ def ahead(_: str) -> str:
             if (ratio := row.get("ratio")) and ratio < 1 and _family(name) not in _REFERENCES
         }
         told = [
-            f"{name} {1 / ratio:.2f} times" + (" (even)" if ratio > 1 - _EVEN else "")
+            f"{name} by a factor of {1 / ratio:.2f}" + (" (even)" if ratio > 1 - _EVEN else "")
             for name, ratio in sorted(behind.items(), key=lambda item: item[1])
         ]
         if told:
@@ -107,7 +107,7 @@ def costs(_: str) -> str:
     """The CPU of one request, by what it needs."""
     scenarios = {each["name"]: each["servers"] for each in _loads()}
     scenarios["floor"] = {"pronghorn": scenarios["plain"].get("floor", {})}
-    lines = ["| one request | CPU µs | of it Python and C | of it the kernel |", "| --- | ---: | ---: | ---: |"]
+    lines = ["| request | CPU µs | user space | kernel |", "| --- | ---: | ---: | ---: |"]
     for name, text in _COSTS.items():
         rows = [row for server, row in scenarios.get(name, {}).items() if _family(server) == "pronghorn"]
         if rows and rows[0].get("cpu_us"):
