@@ -1,4 +1,4 @@
-"""The smallest application worth serving: `pronghorn --app-dir examples hello:app`.
+"""A minimal ASGI application: `pronghorn --app-dir examples hello:app`.
 
 Then `curl localhost:8000/`, and `curl --data 'any bytes' localhost:8000/echo`.
 """
@@ -14,7 +14,7 @@ Message = dict[str, Any]
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """`GET /` answers a text, `POST /echo` the body that it was sent, anything else 404."""
+    """Answer `GET /` with text, `POST /echo` with the request body, and anything else with 404."""
     if scope["type"] != "http":
         raise ValueError(f"{scope['type']} is not served here")
     match scope["method"], scope["path"]:
@@ -27,12 +27,12 @@ async def app(
 
 
 async def read(receive: Callable[[], Awaitable[Message]]) -> bytes:
-    """The whole body of the request."""
+    """Return the whole request body."""
     parts = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("the client left before the end of its body")
+            raise ConnectionError("the client disconnected before the end of the body")
         parts.append(message["body"])
         if not message["more_body"]:
             return b"".join(parts)

@@ -1,4 +1,4 @@
-"""What leaves the folder of the documentation: the README as the first page, and links to files that are no pages."""
+"""Use the README as the first page, and handle links to files outside the documentation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """A link to a file of the repository becomes the file's name: nobody knows where readers have the repository."""
+    """Replace links to repository files by their names, because the repository's URL is unknown."""
     return _LINK.sub(_rewritten, markdown)
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
     if found := _LOADED.search(output):
-        raise PluginError(f"{page.file.src_uri} would load something from elsewhere: {found[0]}")
+        raise PluginError(f"{page.file.src_uri} would load an external resource: {found[0]}")
     return output
 
 
@@ -39,5 +39,5 @@ def _rewritten(link: re.Match[str]) -> str:
     if path in _PAGES:
         return f"[{text}]({_PAGES[path]}{anchor or ''})"
     if not (_ROOT / path).exists():
-        raise PluginError(f"there is no {path}")
+        raise PluginError(f"{path} does not exist")
     return text if text.strip("`") == path else f"{text} (`{path}`)"

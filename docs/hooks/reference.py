@@ -1,4 +1,4 @@
-"""The configuration's reference and the list of limits, from the table of parameters."""
+"""Generate the configuration reference and the list of limits from the table of parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def reference() -> str:
-    """Markdown: a section for each topic of `--help`, in it one for each option; then what only Python can say."""
+    """Return Markdown: a section per topic of `--help`, an entry per option, then the Python-only parameters."""
     parts: list[str] = []
     for topic, options in cli.TOPICS.items():
         parts += [f"## {topic}", *map(_option, options)]

@@ -1,6 +1,6 @@
-"""The newest result of the benchmarks, where the page on performance asks for a part of it.
+"""Insert the newest benchmark result into the page on performance.
 
-`<!-- result: PART -->` is replaced by a table, a list or a chart; by nothing where the result has none.
+Replaces `<!-- result: PART -->` by a table, a list or a chart, or removes it if the result does not have that part.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _FOLDER = Path(__file__).parent.parent.parent / "bench" / "results"
 _CHARTS = "assets/results"
 _MARK = re.compile(r"<!-- result: (\w+) ?([\w-]*) -->")
 _REFERENCES = ("floor", "nginx")
-# What no two rounds tell apart.
+# A difference within the noise between rounds.
 _EVEN = 0.02
 _FIRST = ("pronghorn", "uvicorn", "granian", "peregrine", "weft")
-# What is added to a plain GET, by the scenario that measures it.
+# Rows of the CPU table, by scenario.
 _COSTS = {
     "floor": "event loop and socket only: nothing parsed, a fixed response",
     "plain": "a plain GET",
@@ -50,7 +50,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def newest() -> Path:
-    """The latest whole result, as JSON; its name begins with its date."""
+    """Return the newest full result as JSON; file names begin with the date."""
     found = sorted(_FOLDER.glob("*-complete.json")) or sorted(_FOLDER.glob("*-core.json"))
     return found[-1]
 
@@ -74,7 +74,7 @@ def chart(name: str) -> str:
 
 
 def speeds(_: str) -> str:
-    """Answers per second, a line for each scenario and a column for each server."""
+    """Return a table of responses per second, with a row per scenario and a column per server."""
     lines = {each["title"]: _by_family(each["servers"], "per_second") for each in _loads()}
     servers = [*_FIRST, *dict.fromkeys(name for line in lines.values() for name in line if name not in _FIRST)]
     corner = '<span style="display:inline-block;min-width:11rem">per second</span>'
@@ -86,7 +86,7 @@ def speeds(_: str) -> str:
 
 
 def ahead(_: str) -> str:
-    """Where a peer is ahead, by the ratio of what was answered in the same rounds."""
+    """List the scenarios in which another server is faster, by the ratio within rounds."""
     found = []
     for each in _loads():
         behind = {
@@ -94,17 +94,17 @@ def ahead(_: str) -> str:
             for name, row in each["servers"].items()
             if (ratio := row.get("ratio")) and ratio < 1 and _family(name) not in _REFERENCES
         }
-        told = [
+        faster = [
             f"{name} by a factor of {1 / ratio:.2f}" + (" (even)" if ratio > 1 - _EVEN else "")
             for name, ratio in sorted(behind.items(), key=lambda item: item[1])
         ]
-        if told:
-            found.append(f"- **{each['title']}**: {', '.join(told)}")
+        if faster:
+            found.append(f"- **{each['title']}**: {', '.join(faster)}")
     return "\n".join(found) or "Nowhere, in this result."
 
 
 def costs(_: str) -> str:
-    """The CPU of one request, by what it needs."""
+    """Return a table of the CPU time per request, by scenario."""
     scenarios = {each["name"]: each["servers"] for each in _loads()}
     scenarios["floor"] = {"pronghorn": scenarios["plain"].get("floor", {})}
     lines = ["| request | CPU µs | user space | kernel |", "| --- | ---: | ---: | ---: |"]
@@ -117,7 +117,7 @@ def costs(_: str) -> str:
 
 
 def table(name: str) -> str:
-    """One table, or with no name all that have none of their own on the page, folded up."""
+    """Return the named table; without a name, all tables in collapsible sections."""
     titles = {each["name"]: each["title"] for each in result()["scenarios"]}
     if name:
         return _tables().get(titles.get(name, ""), "")
@@ -133,7 +133,7 @@ def started(_: str) -> str:
 
 
 def _loads() -> list[dict[str, Any]]:
-    """The scenarios that count answers under load."""
+    """Return the scenarios that measure responses under load."""
     return [each for each in result()["scenarios"] if any("cpu_us" in row for row in each["servers"].values())]
 
 
@@ -142,13 +142,13 @@ def _by_family(rows: dict[str, dict[str, Any]], key: str) -> dict[str, float]:
 
 
 def _family(name: str) -> str:
-    """The server without the form that it was measured in."""
+    """Return the server's name without its variant."""
     return name.partition("-")[0]
 
 
 @cache
 def _tables() -> dict[str, str]:
-    """The sections of the result as it is written to be read, by their headings."""
+    """Return the sections of the Markdown result by heading."""
     text = newest().with_suffix(".md").read_text(encoding="utf-8")
     sections = (section.partition("\n") for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
     return {title.strip(): content.strip() for title, _, content in sections}

@@ -38,7 +38,7 @@ def names_of(known: Collection[str]) -> Callable[[click.Context, click.Parameter
 def amount(rounds: int, seconds: int) -> Callable[[Options], Options]:
     """The options `--rounds` and `--duration`, with their defaults."""
     number = click.IntRange(1)
-    duration = click.option("--duration", "seconds", type=number, default=seconds, help="Length of a round, in seconds.")
+    duration = click.option("--duration", "seconds", type=number, default=seconds, help="Length of a round in seconds.")
     repetition = click.option("--rounds", type=number, default=rounds, help="Number of rounds for each server.")
     return lambda function: repetition(duration(function))
 
