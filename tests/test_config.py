@@ -235,7 +235,7 @@ def derived(config: Config) -> dict[str, Any]:
         "parser": state.wire.name,
         "ws": (config.ws_protocol_class, shared.websockets, shared.zlib is None),
         "lifespan": config.lifespan_class,
-        "headers": (config.encoded_headers, shared.server, shared.date is None, shared.extra_fields),
+        "headers": (config.encoded_headers, [name for name, _ in shared.default_fields]),
         "limits": {name: getattr(limits, name) for name in dir(limits) if not name.startswith("_")},
         "scope": {name: shared.scope[name] for name in ("scheme", "root_path")},
         "proxies": shared.proxies is not None and shared.proxies.trusts_peer(("10.0.0.1", 1), None),

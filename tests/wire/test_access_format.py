@@ -269,6 +269,23 @@ def test_client_that_leaves_ends_its_line(wire):
     assert printed.text == "200 3\n"
 
 
+def test_client_that_leaves_ends_its_line_where_the_application_goes_on(wire):
+    printed = Printed(wire, access_format="%(s)s %(B)s", ignores_lost=True)
+    printed.rig.receive(GET)
+    start(printed.rig.request)
+    body(printed.rig.request, b"abc", more=True)
+    printed.turn()
+    printed.rig.connection.end_input()
+    printed.rig.tick(1)
+    printed.rig.tick(2)
+    assert printed.rig.request.is_lost()
+    body(printed.rig.request, b"de")
+    printed.rig.request.abandon()
+    printed.rig.connection.lose()
+    printed.turn()
+    assert printed.text == "200 3\n"
+
+
 def test_client_that_leaves_before_there_is_a_response_has_no_line(wire):
     for begun in (False, True):
         printed = Printed(wire, access_format="%(s)s %(B)s")

@@ -819,6 +819,17 @@ def test_nothing_is_written_to_a_lost_connection(wire):
     assert (rig.writes, rig.calls) == ([], [])
 
 
+def test_complete_response_stays_complete_when_the_connection_is_lost(wire):
+    rig = Rig(wire, ignores_lost=True)
+    rig.receive(post(2, b"connection: close\r\n") + b"ab")
+    ok(rig.request)
+    rig.turn()
+    rig.connection.lose()
+    start(rig.request)
+    assert rig.request.is_complete()
+    assert drive(rig.request.receive()) == DISCONNECT
+
+
 def test_failing_on_a_lost_connection_is_nothing(wire):
     rig = Rig(wire)
     rig.receive(GET)
@@ -980,6 +991,21 @@ def test_reader_that_makes_no_progress_is_reset(wire):
     assert rig.calls == ["abort"]
 
 
+def test_nothing_is_written_after_a_reset(wire):
+    rig = Rig(wire, write=5)
+    rig.receive(post(2))
+    start(rig.request)
+    rig.take()
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    rig.tick(6)
+    assert rig.calls == ["abort"]
+    body(rig.request, b"x", more=True)
+    rig.request.fail(500)
+    assert rig.take() == b""
+    assert rig.calls == ["abort"]
+
+
 def test_reader_that_makes_progress_has_time(wire):
     rig = Rig(wire, write=5)
     rig.receive(GET)
@@ -1022,6 +1048,20 @@ def test_reader_that_is_given_more_than_it_reads_has_time(wire):
         rig.waiting_bytes += 100 - 10
         rig.tick(now)
     assert rig.calls == []
+
+
+def test_request_behind_unread_answers_is_not_late(wire):
+    rig = Rig(wire, ok, keep_alive=5)
+    rig.receive(GET)
+    assert rig.take() == OK
+    rig.waiting_bytes = 1000
+    rig.connection.pause_writing()
+    rig.receive(GET)
+    rig.tick(7)
+    assert rig.calls == []
+    rig.waiting_bytes = 0
+    rig.connection.resume_writing()
+    assert rig.take() == OK
 
 
 def test_closed_connection_whose_client_does_not_read_is_reset(wire):

@@ -23,7 +23,7 @@ from framing import (
     frame,
     served,
 )
-from owner import BAD_REQUEST, OK, WAITING, Rig, drive, ok, refusal
+from owner import BAD_REQUEST, GET, OK, WAITING, Rig, drive, ok, refusal
 
 from pronghorn import websocket
 from pronghorn.errors import ClientDisconnected
@@ -1193,6 +1193,24 @@ def test_a_client_that_leaves_before_it_is_answered(wire: Any, leave: str) -> No
     with pytest.raises(OSError, match="closed"):
         socket.say("accept")
     assert (socket.take(), socket.accepted) == (b"", [])
+
+
+def test_handshake_that_is_read_after_the_end_of_the_stream_is_closed(wire: Any) -> None:
+    socket = Socket(wire, GET + request())
+    ok(socket.request)
+    socket.connection.end_input()
+    assert socket.take() == OK
+    assert [socket.hear(), socket.hear()] == [CONNECT, disconnect(1006)]
+    assert socket.calls == ["defer", "close"]
+
+
+def test_client_that_leaves_behind_early_frames_is_closed(wire: Any) -> None:
+    """More of them than are kept: reading is paused, and the transport does not see the end of the stream."""
+    socket = Socket(wire, request() + frame(BINARY, bytes(70 * KIB)))
+    socket.left = True
+    socket.seconds(1)
+    assert [socket.hear(), socket.hear()] == [CONNECT, disconnect(1006)]
+    assert socket.calls[-1] in ("close", "finish_writing")
 
 
 # send() after the end

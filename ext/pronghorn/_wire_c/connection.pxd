@@ -83,6 +83,7 @@ cdef class Connection(Channel):
     cdef _linger_on(self, Py_ssize_t size)
     cdef _stop_lingering(self)
     cdef _shut(self)
+    cdef _abort(self)
     cdef _arm(self, int timer, long seconds)
     cdef _disarm(self)
     cdef _expire(self)

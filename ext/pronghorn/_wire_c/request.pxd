@@ -6,7 +6,7 @@ from .exchange cimport Exchange, Turn, as_bytes
 from .head cimport Head
 from .shared cimport Shared
 
-cdef int WAITING, STARTED, STREAMING, SENDING_FILE, TRAILERS, COMPLETE
+cdef int WAITING, STARTED, STREAMING, SENDING_FILE, TRAILERS, COMPLETE, DROPPED
 cdef int ARRIVING, ARRIVED, TAKEN
 cdef int PRESENT, HALF_CLOSED, LOST
 cdef int UNTOLD, BY_RECEIVE, BY_SEND
@@ -36,6 +36,7 @@ cdef class Request(Exchange):
     cpdef bint is_started(self)
     cpdef bint is_streaming(self)
     cpdef bint is_complete(self)
+    cpdef bint is_cut_short(self)
     cpdef bint is_lost(self)
     cpdef bint knows_client_left(self)
     cpdef bint is_refusable(self)

@@ -185,7 +185,7 @@ class Connection(Channel):
         self._buffer = b""
         request = self.request
         if request is not None:
-            if request.is_streaming() and not request.is_refusable():
+            if request.is_cut_short():
                 self._finished(request, request.encoder.status)
             request.lose()
             self.request = None
@@ -502,6 +502,9 @@ class Connection(Channel):
         self.reading = RESPONDING
         self._session = WebSocket(handshake, request, self, shared)
         self._owner.on_websocket(self._session)
+        if self._input_ended:
+            self._session.end_input()
+            self._close()
 
     def _read_body(self):
         """Decode what is here; true when the body is complete."""
@@ -598,7 +601,7 @@ class Connection(Channel):
         if self._end == CLOSED:
             return
         if encoder.ends_with_connection():
-            self._owner.abort()
+            self._abort()
         else:
             self._close()
 
@@ -681,6 +684,13 @@ class Connection(Channel):
         self.writer.expect_reading()
         self._owner.close()
 
+    def _abort(self):
+        """Have the transport reset the connection. It may call back before it returns."""
+        self._end = CLOSED
+        self._disarm()
+        self.writer.end()
+        self._owner.abort()
+
     def _arm(self, timer, seconds):
         """Let `timer` run for `seconds`, 0 for ever, in place of the one that runs."""
         self.deadline = self._shared.deadline(seconds)
@@ -698,7 +708,7 @@ class Connection(Channel):
             self._stop_lingering()
         elif timer in _TIMEOUTS:
             self._refuse(ProtocolError(408, _TIMEOUTS[timer]))
-        else:
+        elif self.reading == IDLE or self.writer.is_ready():  # else a request waits until the client reads
             self._close()
 
     def _cut_off(self):
@@ -710,7 +720,7 @@ class Connection(Channel):
         self.writer.deadline = 0
         if unread:
             self.give_up("it has read nothing for %d s" % self._shared.limits.write)
-        self._owner.abort()
+        self._abort()
 
     def _notice_departure(self):
         """The client has ended its stream: tell applications that wait, and end a response that does not go on."""
@@ -719,6 +729,7 @@ class Connection(Channel):
             request.disconnect()
             if self._session is not None:
                 self._session.end_input()
+                self._close()
         if request is not None and request.is_stalled():
             if self._stalled_last_tick:
                 request.lose()

@@ -11,6 +11,7 @@ STREAMING = 2  # its head is framed, its body is being sent
 SENDING_FILE = 3  # a file is being sent, nothing may come between
 TRAILERS = 4  # its body is complete, trailers are due
 COMPLETE = 5
+DROPPED = 6  # complete as far as the application is concerned, and cut short as its client has left
 
 # How far the request's body is, in order.
 ARRIVING = 0
@@ -36,7 +37,7 @@ class Request(Exchange):
 
     The response goes from WAITING by 'http.response.start' to STARTED, by the first framed byte to STREAMING, through
     SENDING_FILE and back, and by way of TRAILERS, if it has any, to COMPLETE. `replace` leads to COMPLETE from WAITING
-    and STARTED.
+    and STARTED. Once the client is lost, messages only lead on to DROPPED.
     """
 
     __slots__ = (
@@ -87,8 +88,12 @@ class Request(Exchange):
         return WAITING < self._phase < COMPLETE
 
     def is_complete(self):
-        """Whether the response is complete."""
-        return self._phase == COMPLETE
+        """Whether nothing of the response is to follow."""
+        return self._phase >= COMPLETE
+
+    def is_cut_short(self):
+        """Whether the client was sent a part of the response, and the rest can no longer follow."""
+        return self._phase == DROPPED or STREAMING <= self._phase < COMPLETE
 
     def is_lost(self):
         """Whether the client is gone for good."""
@@ -133,7 +138,7 @@ class Request(Exchange):
         return size
 
     def take(self):
-        if self._phase == COMPLETE:
+        if self._phase >= COMPLETE:
             return {"type": "http.disconnect"}
         if self._body != TAKEN:
             if self._body == ARRIVED or self._parts:
@@ -248,16 +253,18 @@ class Request(Exchange):
             self._told_by = BY_SEND
             raise ClientDisconnected("the client has left")
         encoder = self.encoder
+        if self._phase >= COMPLETE:
+            return Turn()
         if kind == "http.response.start":
             self._phase = STREAMING
             encoder.has_trailers = bool(message.get("trailers", False))
         elif kind == "http.response.pathsend":
-            self._phase = COMPLETE
+            self._phase = DROPPED
         elif kind == "http.response.trailers":
             if not message.get("more_trailers", False):
-                self._phase = COMPLETE
+                self._phase = DROPPED
         elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
-            self._phase = TRAILERS if encoder.has_trailers else COMPLETE
+            self._phase = TRAILERS if encoder.has_trailers else DROPPED
         return Turn()
 
     def _complete(self, size):
@@ -313,5 +320,6 @@ _PHASES = (
     "after 'http.response.start'",
     "while a file is being sent",
     "while 'http.response.trailers' is due",
+    "after the response is complete",
     "after the response is complete",
 )
