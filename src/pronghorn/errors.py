@@ -53,7 +53,10 @@ class StartupExit(StartupError, SystemExit):
 def is_disconnect(error: BaseException, heard: bool = False) -> bool:
     """Whether an application's error only says that its client has left, however its framework wraps that.
 
-    `heard` says that the application was told so, and may say it in words of its own.
+    `heard`: the application has received the disconnect, and may raise an error of its framework's: `ClientDisconnect`
+    or `WebSocketDisconnect` of Starlette, FastAPI and baize, `WebSocketDisconnect` of Litestar, `WebSocketDisconnected`
+    of Falcon and Strawberry, `ClientDisconnectedError` of Quart, `WebSocketDisconnectError` of BlackSheep. Before, such
+    an error counts only if it wraps one of ours. The name decides, so that no framework has to be imported.
     """
     if isinstance(error, (ClientDisconnected, CancelledError)):
         return True
