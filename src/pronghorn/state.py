@@ -60,7 +60,7 @@ class ServerState:
 
     @property
     def default_headers(self) -> Headers:
-        """What every response begins with; nothing before the start."""
+        """The fields that every response begins with; empty before the start. For programs that read uvicorn's."""
         fields: Headers = list(self.shared.default_fields) if hasattr(self, "shared") else []
         return fields
 

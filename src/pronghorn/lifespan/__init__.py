@@ -87,7 +87,7 @@ class Lifespan:
     def _reset(self) -> None:
         self.startup_failed = False
         self.shutdown_failed = False
-        self.error_occurred = False
+        self.error_occurred = False  # for programs that read uvicorn's
         self._phase = _Phase.OVER
         self._told = 0  # how many of the two messages the application has received
         self._started = asyncio.Event()
