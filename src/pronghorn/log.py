@@ -1,4 +1,4 @@
-"""What the server writes: the loggers, their formats and colours, and the fast access log.
+"""The loggers, their default configuration, and the access log. Formatters are in `pronghorn.logging`.
 
 Four loggers: `pronghorn` with a handler on stderr, its children `pronghorn.error` (the server's own lines) and
 `pronghorn.asgi` (the messages of ASGI, at TRACE), and `pronghorn.access` with a handler on stdout. Each has a second
@@ -8,28 +8,27 @@ name, `uvicorn` in the place of `pronghorn` (see `aliases`).
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import partial
-from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from pronghorn.aliases import NAMES, join_loggers
 from pronghorn.errors import StartupError
-from pronghorn.outlet import LineHandler as LineHandler
+from pronghorn.logging import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
+from pronghorn.logging import AccessFormatter as AccessFormatter
+from pronghorn.logging import ColourizedFormatter as ColourizedFormatter
+from pronghorn.logging import DefaultFormatter as DefaultFormatter
+from pronghorn.logging import JSONFormatter as JSONFormatter
+from pronghorn.logging import LineHandler as LineHandler
+from pronghorn.logging import bold as bold
 
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
-Colour: TypeAlias = Callable[[str], str]
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"
 
-TRACE_LOG_LEVEL = 5
 LOG_LEVELS = {
     "critical": logging.CRITICAL,
     "error": logging.ERROR,
@@ -54,12 +53,12 @@ LOGGING_CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "default": {"()": "pronghorn.log.DefaultFormatter", "fmt": DEFAULT_FORMAT, "use_colors": None},
-        "access": {"()": "pronghorn.log.AccessFormatter", "fmt": ACCESS_FORMAT, "use_colors": None},
+        "default": {"()": "pronghorn.logging.DefaultFormatter", "fmt": DEFAULT_FORMAT, "use_colors": None},
+        "access": {"()": "pronghorn.logging.AccessFormatter", "fmt": ACCESS_FORMAT, "use_colors": None},
     },
     "handlers": {
-        "default": {"class": "pronghorn.log.LineHandler", "formatter": "default", "stream": "ext://sys.stderr"},
-        "access": {"class": "pronghorn.log.LineHandler", "formatter": "access", "stream": "ext://sys.stdout"},
+        "default": {"class": "pronghorn.logging.LineHandler", "formatter": "default", "stream": "ext://sys.stderr"},
+        "access": {"class": "pronghorn.logging.LineHandler", "formatter": "access", "stream": "ext://sys.stdout"},
     },
     "loggers": copy.deepcopy(LOGGERS),
 }
@@ -92,7 +91,7 @@ def configure(
 def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
     """A copy of `log_config`, shaped as LOGGING_CONFIG, whose `default` handler writes JSON."""
     changed = copy.deepcopy(log_config)
-    changed["formatters"]["json"] = {"()": "pronghorn.log.JSONFormatter"}
+    changed["formatters"]["json"] = {"()": "pronghorn.logging.JSONFormatter"}
     changed["handlers"]["default"]["formatter"] = "json"
     return changed
 
@@ -121,121 +120,6 @@ def announce(what: str, how: str = "") -> None:
     """Log what became of this process, its number coloured on a terminal."""
     colored = f"{what} [\x1b[36m%d\x1b[0m]{how}"
     logging.getLogger("pronghorn.error").info(f"{what} [%d]{how}", os.getpid(), extra={"color_message": colored})
-
-
-def bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[0m"
-
-
-def _coloured(colour: str, text: str) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m"
-
-
-class ColourizedFormatter(logging.Formatter):
-    """Adds `%(levelprefix)s`, coloured on a terminal, where a record's `color_message` also replaces its message."""
-
-    level_name_colors: ClassVar[Mapping[int, Colour]] = {
-        TRACE_LOG_LEVEL: partial(_coloured, "34"),  # blue
-        logging.DEBUG: partial(_coloured, "36"),  # cyan
-        logging.INFO: partial(_coloured, "32"),  # green
-        logging.WARNING: partial(_coloured, "33"),  # yellow
-        logging.ERROR: partial(_coloured, "31"),  # red
-        logging.CRITICAL: partial(_coloured, "91"),  # bright red
-    }
-    """For each level, what puts its name in colour."""
-
-    def __init__(
-        self,
-        fmt: str | None = None,
-        datefmt: str | None = None,
-        style: Literal["%", "{", "$"] = "%",
-        use_colors: bool | None = None,
-    ) -> None:
-        """`use_colors=None` means: on a terminal."""
-        self.use_colors = self.should_use_colors() if use_colors is None else use_colors
-        super().__init__(fmt, datefmt, style)
-
-    def should_use_colors(self) -> bool:
-        return _is_terminal(sys.stdout)
-
-    def color_level_name(self, level_name: str, level_no: int) -> str:
-        return self.level_name_colors.get(level_no, str)(level_name)
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record = copy.copy(record)
-        padding = " " * (8 - len(record.levelname))
-        name = record.levelname
-        if self.use_colors:
-            name = self.color_level_name(name, record.levelno)
-            if (color_message := getattr(record, "color_message", None)) is not None:
-                record.msg = color_message
-                record.message = record.getMessage()
-        record.__dict__["levelprefix"] = f"{name}:{padding}"
-        return super().formatMessage(record)
-
-
-class DefaultFormatter(ColourizedFormatter):
-    """For everything but the access log: stderr decides on colours."""
-
-    def should_use_colors(self) -> bool:
-        return _is_terminal(sys.stderr)
-
-
-class AccessFormatter(ColourizedFormatter):
-    """Adds `%(client_addr)s`, `%(request_line)s` and `%(status_code)s`, from the five arguments of an access record.
-
-    A record with a line in the format of `--access-log-format` (its `access_line`) is that line.
-    """
-
-    status_code_colours: ClassVar[Mapping[int, Colour]] = {
-        1: partial(_coloured, "97"),  # bright white
-        2: partial(_coloured, "32"),  # green
-        3: partial(_coloured, "33"),  # yellow
-        4: partial(_coloured, "31"),  # red
-        5: partial(_coloured, "91"),  # bright red
-    }
-    """For each class of status, what puts a status in colour."""
-
-    def get_status_code(self, status_code: int) -> str:
-        """The status with its phrase."""
-        try:
-            phrase = HTTPStatus(status_code).phrase
-        except ValueError:
-            phrase = ""
-        text = f"{status_code} {phrase}"
-        return self.status_code_colours.get(status_code // 100, str)(text) if self.use_colors else text
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        if (line := getattr(record, "access_line", None)) is not None:
-            return str(line)
-        arguments: Any = record.args
-        client, method, path, version, status = arguments
-        request_line = f"{method} {path} HTTP/{version}"
-        record = copy.copy(record)
-        record.__dict__.update(
-            client_addr=client,
-            request_line=bold(request_line) if self.use_colors else request_line,
-            status_code=self.get_status_code(int(status)),
-        )
-        return super().formatMessage(record)
-
-
-class JSONFormatter(logging.Formatter):
-    """An object in one line: `time`, `level`, `logger`, `message` and, if there is one, `exception` and `stack`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields = {
-            "time": time.replace("+00:00", "Z"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage().rstrip("\n"),
-        }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        if record.stack_info:
-            fields["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(fields)
 
 
 class AccessLog:
@@ -312,13 +196,6 @@ class AccessLog:
         extra = None if line is None else {"access_line": line}
         self._logger.info(ACCESS_MESSAGE, client, method, path, version, status, extra=extra)
 
-    def line(self, client: str, method: str, path: str, version: str, status: int) -> str:
-        """The line that `record` would print, without its end."""
-        return (
-            f"{self.level_prefix}{client}{self.before_request}{method} {path} HTTP/{version}"
-            f"{self.after_request}{self.status_text(status)}"
-        )
-
     def status_text(self, status: int) -> str:
         """`200 OK`, in its colour."""
         text = self._status_texts.get(status)
@@ -329,11 +206,3 @@ class AccessLog:
 
 def _record(logger: logging.Logger, message: str, arguments: tuple[object, ...]) -> logging.LogRecord:
     return logging.LogRecord(logger.name, logging.INFO, __file__, 0, message, arguments, None)
-
-
-def _is_terminal(stream: Any) -> bool:
-    """Whether `stream` is a terminal; a process may have been started with its standard streams closed."""
-    try:
-        return stream is not None and bool(stream.isatty())
-    except ValueError:
-        return False

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Formatters that are ours under another name, whether uvicorn is installed or not.
 _FORMATTERS = {
-    f"uvicorn.logging.{name}": f"pronghorn.log.{name}"
+    f"uvicorn.logging.{name}": f"pronghorn.logging.{name}"
     for name in ("ColourizedFormatter", "DefaultFormatter", "AccessFormatter")
 }
 
