@@ -11,6 +11,7 @@ import pytest
 
 from pronghorn import loader
 from pronghorn.errors import StartupError
+from pronghorn.importer import ImportFromStringError, import_from_string
 
 PROXY = "class Proxy:\n    @property\n    def __class__(self): raise RuntimeError\n"
 
@@ -200,3 +201,16 @@ def test_factory_has_to_be_a_plain_function() -> None:
 
     with pytest.raises(StartupError, match="an object of type coroutine"):
         loader.call_factory(create)
+
+
+def test_import_string_names_object() -> None:
+    assert import_from_string("sys:path") is sys.path
+
+
+def test_anything_but_import_string_is_itself() -> None:
+    assert import_from_string(sys) is sys
+
+
+def test_import_string_of_nothing_is_refused() -> None:
+    with pytest.raises(ImportFromStringError):
+        import_from_string("sys:no_such_name")

@@ -126,6 +126,13 @@ def test_closed_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not log.AccessFormatter().use_colors
 
 
+def test_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert not log.AccessFormatter().use_colors
+
+
 @pytest.mark.parametrize("colours", [False, True])
 @pytest.mark.parametrize("status", [101, 200, 204, 301, 404, 418, 500, 599, 799])
 @pytest.mark.parametrize("client", ["127.0.0.1:1", "::1:65535", ""])
@@ -433,3 +440,12 @@ def test_process_is_announced(use_colors: bool, line: str, capsys: pytest.Captur
     log.configure(log.LOGGING_CONFIG, None, True, use_colors)
     log.announce("Started x", " and y")
     assert line.format(os.getpid()) in capsys.readouterr().err
+
+
+def test_colours_are_for_our_formatters_alone(loggers: None) -> None:
+    formatters = {"default": {"format": "%(message)s"}, "access": log.LOGGING_CONFIG["formatters"]["access"]}
+    log.configure({**log.LOGGING_CONFIG, "formatters": formatters}, None, True, use_colors=True)
+    plain, coloured = (logging.getLogger(name).handlers[0].formatter for name in ("pronghorn", "pronghorn.access"))
+    assert type(plain) is logging.Formatter
+    assert isinstance(coloured, log.AccessFormatter)
+    assert coloured.use_colors

@@ -162,6 +162,10 @@ def test_parameters(function: str) -> None:
             assert defaults[name] == expected, name
 
 
+def test_names_of_the_package_are_listed_before_their_use() -> None:
+    assert set(pronghorn.__all__) <= set(dir(pronghorn))
+
+
 def test_names_of_the_package() -> None:
     assert set(uvicorn.__all__) <= set(pronghorn.__all__)
     assert isinstance(pronghorn.main, click.Command)

@@ -446,6 +446,14 @@ def test_members_that_are_sound() -> None:
     assert trust.read(" * ") == ["*"]
 
 
+def test_network_of_ipv6_with_long_prefix_is_not_taken_for_ipv4() -> None:
+    assert trust.read("2001:db8::/100") == [(bytes.fromhex("20010db8") + bytes(12), 100)]
+
+
+def test_middleware_leaves_request_without_proxy_fields_alone() -> None:
+    assert through_middleware(Ours, [], "127.0.0.1") == (PEER, "http")
+
+
 def test_the_middleware_leaves_the_lifespan_and_strangers_alone() -> None:
     headers = [(b"x-forwarded-for", b"1.2.3.4")]
     assert through_middleware(Ours, headers, "10.0.0.1") == (PEER, "http")
