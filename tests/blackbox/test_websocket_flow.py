@@ -24,8 +24,8 @@ def server(shared_servers, variant):
 
 @pytest.fixture
 def own(start, variant):
-    """A server of the test's own, whose memory has settled."""
-    server = start("websocket_app:app", "--loop", variant[1], form=variant[0])
+    """A server of the test's own, whose memory has settled. It sends no pings, however long the test takes."""
+    server = start("websocket_app:app", "--loop", variant[1], "--ws-ping-interval", "0", form=variant[0])
     if not server.has_memory():
         pytest.skip("needs /proc")
     return server
