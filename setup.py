@@ -111,7 +111,8 @@ def translate(extensions: list[Extension]) -> list[Extension]:
         build_dir=str(TRANSLATED),
         # Without freethreading_compatible, so that a free-threaded CPython turns its lock on: the kernels go twice
         # over lists that the application may share with its threads, and keep one StopIteration for all of them.
-        compiler_directives={"language_level": 3, "infer_types": True},
+        # The .pxd declare the types: an annotation is for type checkers, and must not become a check at run time.
+        compiler_directives={"language_level": 3, "infer_types": True, "annotation_typing": False},
     )
 
 

@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
-from pronghorn.backend import Wire
+from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.errors import ClientDisconnected
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.state import WARNINGS_A_SECOND, ServerState
+from tests.forms import FORMS
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -94,17 +95,7 @@ class Service:
         )
         config.load()
         self.state = ServerState()
-        form = Wire(
-            wire.form,
-            wire.shared.Limits,
-            wire.shared.Shared,
-            wire.connection.Connection,
-            wire.outbox.Outbox,
-            wire.access.AccessLines,
-            wire.proxy.Proxies,
-            wire.access.FormattedLines,
-            wire.connection.sweep,
-        )
+        form = backend.form(FORMS[wire.form], wire.form)
         self.state.prepare(config, form, loop, {})
         self.now = 0
 

@@ -8,30 +8,36 @@ import importlib
 import os
 import zlib
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pronghorn.errors import StartupError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pronghorn._wire import access, connection, outbox, proxy, shared
+    from pronghorn._wire._interfaces import Compressor, Decompressor
+
 
 class Wire(NamedTuple):
-    """One form of the hot path: its classes, and a name for people."""
+    """One form of the hot path: a name for people, and its classes, which have the same interface in every form."""
 
     name: str
-    Limits: Any
-    Shared: Any
-    Connection: Any
-    Outbox: Any
-    AccessLines: Any
-    Proxies: Any
-    FormattedLines: Any
-    sweep: Any
+    Limits: type[shared.Limits]
+    Shared: type[shared.Shared]
+    Connection: type[connection.Connection]
+    Outbox: type[outbox.Outbox]
+    AccessLines: type[access.AccessLines]
+    FormattedLines: type[access.FormattedLines]
+    Proxies: type[proxy.Proxies]
+    sweep: Callable[[Iterable[connection.Connection], int], None]
 
 
 class Compression(NamedTuple):
     """What permessage-deflate needs, under zlib's names."""
 
-    compressobj: Any
-    decompressobj: Any = zlib.decompressobj
+    compressobj: Callable[..., Compressor]
+    decompressobj: Callable[..., Decompressor] = zlib.decompressobj
     error: type[Exception] = zlib.error
     Z_SYNC_FLUSH: int = zlib.Z_SYNC_FLUSH
 
@@ -58,15 +64,34 @@ def load(http: Any = "auto") -> Wire:
     installed.
     """
     if not is_chosen(http) and compiled_is_available():
-        return _form("_wire_c", "compiled")
+        return form("pronghorn._wire_c", "compiled")
     if http == "httptools" or (not is_chosen(http) and find_spec("httptools")):
         try:
             from pronghorn.llhttp import LLHTTPConnection
         except ImportError:
             raise StartupError("--http httptools needs httptools: pip install 'pronghorn[standard]'.") from None
 
-        return _form("_wire", "interpreted, heads by httptools")._replace(Connection=LLHTTPConnection)
-    return _form("_wire", "interpreted")
+        return form("pronghorn._wire", "interpreted, heads by httptools")._replace(Connection=LLHTTPConnection)
+    return form("pronghorn._wire", "interpreted")
+
+
+def form(package: str, name: str) -> Wire:
+    """The form whose modules are in `package`."""
+    access, connection, outbox, proxy, shared = (
+        importlib.import_module(f"{package}.{module}")
+        for module in ("access", "connection", "outbox", "proxy", "shared")
+    )
+    return Wire(
+        name=name,
+        Limits=shared.Limits,
+        Shared=shared.Shared,
+        Connection=connection.Connection,
+        Outbox=outbox.Outbox,
+        AccessLines=access.AccessLines,
+        FormattedLines=access.FormattedLines,
+        Proxies=proxy.Proxies,
+        sweep=connection.sweep,
+    )
 
 
 def load_compression() -> Compression:
@@ -79,22 +104,3 @@ def load_compression() -> Compression:
 
         return Compression(isal_zlib.compressobj)
     return Compression(zlib.compressobj)
-
-
-def _form(package: str, name: str) -> Wire:
-    shared = importlib.import_module(f"pronghorn.{package}.shared")
-    outbox = importlib.import_module(f"pronghorn.{package}.outbox")
-    connection = importlib.import_module(f"pronghorn.{package}.connection")
-    access = importlib.import_module(f"pronghorn.{package}.access")
-    proxy = importlib.import_module(f"pronghorn.{package}.proxy")
-    return Wire(
-        name,
-        shared.Limits,
-        shared.Shared,
-        connection.Connection,
-        outbox.Outbox,
-        access.AccessLines,
-        proxy.Proxies,
-        access.FormattedLines,
-        connection.sweep,
-    )

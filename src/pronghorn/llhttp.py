@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httptools
 
 from pronghorn._wire.connection import Connection
 from pronghorn._wire.head import Head, accept, new_head
 from pronghorn._wire.scan import visible_end
 from pronghorn.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from pronghorn._wire.shared import Limits
+    from pronghorn.types import Headers
 
 
 class _Fields:
@@ -16,7 +22,7 @@ class _Fields:
     __slots__ = ("fields", "target")
 
     def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.fields: Headers = []
         self.target = b""
 
     def on_url(self, url: bytes) -> None:
@@ -26,7 +32,7 @@ class _Fields:
         self.fields.append((name.lower(), value.rstrip(b" \t")))
 
 
-def parse(data: bytes, start: int, end: int, limits: object) -> Head:
+def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     """As `_wire.head.parse`."""
     fields = _Fields()
     parser = httptools.HttpRequestParser(fields)
@@ -40,11 +46,11 @@ def parse(data: bytes, start: int, end: int, limits: object) -> Head:
     version = parser.get_http_version()
     if version not in ("1.1", "1.0"):
         raise ProtocolError(505, "HTTP version not supported")
-    if len(target) > limits.target_size:  # type: ignore[attr-defined]
+    if len(target) > limits.target_size:
         raise ProtocolError(414, "request target too long")
     if visible_end(target, 0, len(target)) < len(target):
         raise ProtocolError(400, "malformed request target")
-    head: Head = new_head(parser.get_method().decode("ascii"), version, fields.fields)
+    head = new_head(parser.get_method().decode("ascii"), version, fields.fields)
     accept(head, target, 0, len(target), limits)
     return head
 

@@ -10,8 +10,8 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn import tasks, websocket
 from pronghorn.addresses import get_local_addr, get_remote_addr
@@ -20,6 +20,12 @@ from pronghorn.log import TRACE_LOG_LEVEL, say
 from pronghorn.pieces import LARGE, Pieces
 from pronghorn.sockets import acknowledged, reset_at_close, unacknowledged
 from pronghorn.state import ServerState
+
+if TYPE_CHECKING:
+    from pronghorn._wire.connection import Connection
+    from pronghorn._wire.exchange import Exchange
+    from pronghorn._wire.request import Request
+    from pronghorn._wire.websocket import WebSocket
 
 _PLAIN_TRANSPORTS = {
     ("asyncio.selector_events", "_SelectorSocketTransport"),
@@ -35,31 +41,29 @@ _Task: Any = asyncio.Task
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """One connection: what its transport says goes to `connection`, what that asks goes to the transport (see
-    `_wire.connection`).
-    """
+    """One connection: what its transport says goes to `connection`, whose owner it is (see `_wire._interfaces`)."""
 
     __slots__ = ("_is_secure", "_socket", "_state", "_transport", "_websocket", "connection", "sending")
 
-    connection: Any
+    connection: Connection
     sending: asyncio.Future[Any] | None
     """The part of a file that is on its way."""
-    _transport: Any
+    _transport: asyncio.Transport
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        self._websocket: Any = None
+        self._websocket: WebSocket | None = None
         self.sending = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._is_secure = transport.get_extra_info("sslcontext") is not None
         # asyncio's transport of TLS fails at these questions once it is lost.
         self._socket = transport.get_extra_info("socket")
         client, server = get_remote_addr(transport), get_local_addr(transport)
         self.connection = state.wire.Connection(
-            self, transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
+            self, self._transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
         )
         state.connections.add(self)
         if state.traces:
@@ -93,8 +97,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def is_idle(self) -> bool:
         """Whether no request is under way."""
-        idle: bool = self.connection.is_idle()
-        return idle
+        return self.connection.is_idle()
 
     def shutdown(self) -> None:
         """The server is stopping. May be called again."""
@@ -111,20 +114,20 @@ class HTTPProtocol(asyncio.Protocol):
 
     # What the connection asks
 
-    def on_request(self, request: Any) -> None:
+    def on_request(self, request: Request) -> None:
         self._start(request, _run(self._state.app, request))
 
-    def on_upgrade(self, request: Any) -> None:
+    def on_upgrade(self, request: Request) -> None:
         self._state.warn("Unsupported upgrade request.")
 
-    def on_websocket(self, session: Any) -> None:
+    def on_websocket(self, session: WebSocket) -> None:
         self._start(session, websocket.run(self._state.app, session))
 
-    def on_accepted(self, session: Any) -> None:
+    def on_accepted(self, session: WebSocket) -> None:
         self._websocket = session
         websocket.log_accepted(session)
 
-    def on_denied(self, session: Any, status: int) -> None:
+    def on_denied(self, session: WebSocket, status: int) -> None:
         websocket.log_denied(session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
@@ -133,7 +136,7 @@ class HTTPProtocol(asyncio.Protocol):
     def on_cut(self, reason: str) -> None:
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
-    def on_stalled(self, request: Any) -> None:
+    def on_stalled(self, request: Request) -> None:
         self._end_without_client(request)
 
     def on_log_failed(self, error: Exception) -> None:
@@ -173,8 +176,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._state.loop.call_later(_LOOK, self._let_go, False)
 
     def unsent(self) -> int:
-        size: int = self._transport.get_write_buffer_size()
-        return size
+        return self._transport.get_write_buffer_size()
 
     def unread(self) -> int:
         return self.unsent() + (0 if self._socket is None else unacknowledged(self._socket) or 0)
@@ -193,7 +195,7 @@ class HTTPProtocol(asyncio.Protocol):
                 left = bool(poll.poll(0))
         return left
 
-    def send_file(self, request: Any, message: dict[str, Any]) -> Any:
+    def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
         from pronghorn.files import send_file
 
         return send_file(self._state.loop, self._transport, self, request, message)
@@ -211,7 +213,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._websocket = None
             websocket.log_closed()
 
-    def _end_without_client(self, exchange: Any) -> None:
+    def _end_without_client(self, exchange: Exchange) -> None:
         """Cancel an application whose client has left, at once or when it does not come to an end."""
         state = self._state
         policy = state.cancel_on_disconnect
@@ -220,7 +222,7 @@ class HTTPProtocol(asyncio.Protocol):
             return
         if policy == "streaming" and exchange.outlives_client():
             if patience := state.shared.limits.write:
-                _Bound(state.loop, patience, task, exchange)
+                _Bound(state.loop, patience, task, cast("Request", exchange))
         elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
             # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
             state.loop.call_soon(_cancel_unless_told, task, exchange)
@@ -270,7 +272,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Whether the transport's `writelines` does not pause us when it is full, as asyncio's own."""
         return type(self._transport).__module__.startswith("asyncio.")
 
-    def _start(self, exchange: Any, run: Coroutine[Any, Any, None]) -> None:
+    def _start(self, exchange: Exchange, run: Coroutine[Any, Any, None]) -> None:
         """Run an application in a task of its own, which is its exchange's."""
         state = self._state
         if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
@@ -292,7 +294,7 @@ class HTTPProtocol(asyncio.Protocol):
         return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
 
 
-def _cancel_unless_told(task: asyncio.Task[None], exchange: Any) -> None:
+def _cancel_unless_told(task: asyncio.Task[None], exchange: Exchange) -> None:
     if not exchange.is_told():
         task.cancel()
 
@@ -300,7 +302,9 @@ def _cancel_unless_told(task: asyncio.Task[None], exchange: Any) -> None:
 class _Bound:
     """Cancels the `task` of a response that nobody receives, once that has been under way for `patience` seconds."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, patience: int, task: asyncio.Task[None], request: Any) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, patience: int, task: asyncio.Task[None], request: Request
+    ) -> None:
         self._loop = loop
         self._patience = patience
         self._task = task
@@ -321,7 +325,7 @@ class _Bound:
         self._timer.cancel()
 
 
-async def _run(app: Any, request: Any) -> None:
+async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
     """Call the application, and make good what it leaves undone."""
     try:
         result = await app(request.scope, request.receive, request.send)
@@ -349,7 +353,7 @@ async def _run(app: Any, request: Any) -> None:
             request.crash(error)
 
 
-def _is_excused(error: BaseException, request: Any) -> bool:
+def _is_excused(error: BaseException, request: Request) -> bool:
     """Whether an application may end with `error`: its client has left, or the server has cancelled it."""
     if request.is_lost() or request.knows_client_left():
         return is_disconnect(error, request.knows_client_left())

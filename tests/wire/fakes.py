@@ -107,7 +107,7 @@ class FakeTask:
 
 
 class FakeOwner:
-    """Records everything that a connection asks for; what `HTTPProtocol` is in the server.
+    """A `ConnectionOwner` and its `Transport`, which records everything that a connection asks for.
 
     `requests` are those that came, `refused` the errors, `writes` one item a call, `calls` the names of the other
     methods in order. `unsent_bytes` and `client_has_left` are what the connection is told when it asks. `tasks` are the
@@ -158,6 +158,15 @@ class FakeOwner:
 
     def on_upgrade(self, request: Any) -> None:
         pass
+
+    def on_websocket(self, session: Any) -> None:
+        self.calls.append("on_websocket")
+
+    def on_accepted(self, session: Any) -> None:
+        self.calls.append("on_accepted")
+
+    def on_denied(self, session: Any, status: int) -> None:
+        self.calls.append("on_denied")
 
     def on_refused(self, error: Any) -> None:
         self.refused.append(error)

@@ -31,19 +31,62 @@ KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "scan.py").read_text(), re.M
 compiled_only = pytest.mark.parametrize("wire", ["compiled"], indirect=True)
 
 
+# A type in a `.pxd`, and what stands for the same in an annotation.
+TYPE = r"(?:unsigned |long )?\w+"
+PYTHON_TYPES = {"bint": "bool", "double": "float", "void": "None"} | dict.fromkeys(
+    ("Py_ssize_t", "int", "unsigned int", "long", "long long"), "int"
+)
+ALIASES = {"Client": "tuple", "Server": "tuple", "Headers": "list"}
+
+
+def declared_types(module: str) -> dict[str, str]:
+    """The types that the `.pxd` gives attributes (`Class.name`), parameters (`function.name`) and results."""
+    text = re.sub(r" *#.*", "", (DECLARATIONS / f"{module}.pxd").read_text())
+    text = re.sub(r"\(\n\s+(.*)\n\)", r"(\1)", text)
+    types: dict[str, str] = {}
+    scope = ""
+    for line in text.splitlines():
+        if line[:1] not in ("", " "):
+            scope = ""
+        if found := re.match(r"cdef class (\w+)", line):
+            scope = f"{found[1]}."
+        elif found := re.match(rf" *cp?def (?:({TYPE}) )?(\w+)\((.*)\)", line):
+            types[f"{scope}{found[2]}()"] = found[1] or "object"
+            for parameter in filter(None, found[3].split(", ")):
+                kind, _, name = parameter.rpartition(" ")
+                types[f"{scope}{found[2]}.{name}"] = kind or "object"
+        elif scope and (found := re.match(rf"    cdef (?:(?:readonly|public) )?({TYPE}) (\w+(?:, \w+)*)$", line)):
+            types.update(dict.fromkeys([scope + name for name in found[2].split(", ")], found[1]))
+    return {name: PYTHON_TYPES.get(kind, kind) for name, kind in types.items() if not name.endswith(".self")}
+
+
 def declared_attributes(module: str, name: str) -> set[str]:
     """The attributes that the `.pxd` gives a class."""
-    text = (DECLARATIONS / f"{module}.pxd").read_text()
-    block = re.search(rf"^cdef class {name}\b.*:\n((?:(?:    .*)?\n)*)", text, re.MULTILINE)
-    assert block, f"{module}.pxd does not declare {name}"
-    names: set[str] = set()
-    for line in block[1].splitlines():
-        attributes = re.fullmatch(
-            r"    cdef (?:(?:readonly|public) )?\w+(?: \w+)*? (\w+(?:, \w+)*)", line.split("#")[0].rstrip()
-        )
-        if attributes:
-            names.update(attributes[1].split(", "))
-    return names
+    return {found[1] for each in declared_types(module) if (found := re.fullmatch(rf"{name}\.(\w+)", each))}
+
+
+def annotated_types(module: str) -> dict[str, str]:
+    """The same of the source, without what is in brackets and `None`."""
+    types: dict[str, str] = {}
+
+    def add(name: str, annotation: ast.expr | None) -> None:
+        assert annotation, f"{name} has no annotation"
+        kind = re.sub(r"\[.*\]| \| (None|MaybeNone)", "", ast.unparse(annotation))
+        types[name] = ALIASES.get(kind, kind)
+
+    def walk(body: list[ast.stmt], scope: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                walk(node.body, f"{node.name}.")
+            elif isinstance(node, ast.AnnAssign):
+                add(scope + ast.unparse(node.target), node.annotation)
+            elif isinstance(node, ast.FunctionDef):
+                add(f"{scope}{node.name}()", node.returns)
+                for parameter in node.args.args[bool(scope) :]:
+                    add(f"{scope}{node.name}.{parameter.arg}", parameter.annotation)
+
+    walk(ast.parse((SOURCES / f"{module}.py").read_text()).body, "")
+    return types
 
 
 def declared_parameters(text: str, name: str) -> list[str]:
@@ -97,6 +140,19 @@ def test_siblings_are_the_compiled_ones(wire: Any) -> None:
 def test_slots_are_the_declared_attributes(module: str, name: str) -> None:
     kind = getattr(importlib.import_module(f"pronghorn._wire.{module}"), name)
     assert set(kind.__slots__) == declared_attributes(module, name)
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in DECLARATIONS.glob("[!_]*.pxd")))
+def test_annotations_are_the_declared_types(module: str) -> None:
+    annotated = annotated_types(module)
+    for name, kind in declared_types(module).items():
+        assert annotated[name] == kind or kind == "object", name
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_slots_are_annotated(module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(f"pronghorn._wire.{module}"), name)
+    assert set(kind.__slots__) == set(inspect.get_annotations(kind))
 
 
 @pytest.mark.parametrize(("module", "name"), CLASSES)

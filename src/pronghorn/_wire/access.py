@@ -1,12 +1,24 @@
 """The access log: lines formatted here and written once a turn, where nobody but our own handler would see them."""
 
+from __future__ import annotations
+
 import re
 from base64 import b64decode
 from json.encoder import encode_basestring_ascii
 from time import gmtime, localtime, strftime, time
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .scan import is_plain_path, monotonic
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pronghorn.log import AccessLog
+    from pronghorn.types import Headers
+
+    from ._interfaces import CallSoon
+    from .request import Request
 
 # A turn that answers more than this writes more than once.
 LINES_AT_ONCE = 256
@@ -48,7 +60,15 @@ class AccessLines:
 
     __slots__ = ("_after", "_before", "_call_soon", "_lines", "_log", "_prefix", "at_end")
 
-    def __init__(self, log, call_soon):
+    at_end: bool
+    _log: AccessLog
+    _call_soon: CallSoon
+    _lines: list[str]
+    _prefix: str
+    _before: str
+    _after: str
+
+    def __init__(self, log: AccessLog, call_soon: CallSoon) -> None:
         self._log = log
         self._call_soon = call_soon
         self._lines = []
@@ -57,7 +77,7 @@ class AccessLines:
         self._after = log.after_request
         self.at_end = False
 
-    def log(self, request, status):
+    def log(self, request: Request, status: int) -> None:
         """`request` is answered with `status`."""
         client = request.client_text
         try:
@@ -66,7 +86,7 @@ class AccessLines:
             # The application has spoilt its scope; another of the same request still says what was asked.
             self.add(client, request.make_scope(), status, request)
 
-    def add(self, client, scope, status, request):
+    def add(self, client: str, scope: dict[str, Any], status: int, request: Request) -> None:
         """Add a line about `request` from `client` (`host:port` or empty). Raises where `scope` was spoilt."""
         target = _target(scope)
         if not self._lines:
@@ -80,7 +100,7 @@ class AccessLines:
         if len(self._lines) >= LINES_AT_ONCE:
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Write what was gathered."""
         lines = self._lines
         if lines:
@@ -95,7 +115,12 @@ class Piece:
 
     __slots__ = ("kind", "name", "safe", "text")
 
-    def __init__(self, kind, text):
+    kind: int
+    text: str
+    name: bytes
+    safe: bool
+
+    def __init__(self, kind: int, text: str) -> None:
         self.kind = kind
         self.text = text
         self.name = text.encode("utf-8")
@@ -110,17 +135,25 @@ class FormattedLines(AccessLines):
 
     __slots__ = ("_clf", "_iso", "_json", "_pieces", "_second", "_stamp")
 
-    def __init__(self, log, call_soon):
+    _pieces: list[Piece]
+    _json: bool
+    _second: int
+    _clf: str
+    _iso: str
+    _stamp: str
+
+    def __init__(self, log: AccessLog, call_soon: CallSoon) -> None:
         AccessLines.__init__(self, log, call_soon)
-        self._pieces = [Piece(kind, text) for kind, text in log.pieces]
+        pieces = log.pieces or []
+        self._pieces = [Piece(kind, text) for kind, text in pieces]
         self._json = log.as_json
         self._second = -1
         self._clf = ""
         self._iso = ""
         self._stamp = ""
-        self.at_end = any(BYTES <= kind <= DURATION for kind, _ in log.pieces)
+        self.at_end = any(BYTES <= kind <= DURATION for kind, _ in pieces)
 
-    def add(self, client, scope, status, request):
+    def add(self, client: str, scope: dict[str, Any], status: int, request: Request) -> None:
         line = self._line(client, scope, status, request)
         if not self._lines:
             if not self._log.batchable():
@@ -131,27 +164,27 @@ class FormattedLines(AccessLines):
         if len(self._lines) >= LINES_AT_ONCE:
             self.flush()
 
-    def _line(self, client, scope, status, request):
+    def _line(self, client: str, scope: dict[str, Any], status: int, request: Request) -> str:
         parts = []
         for piece in self._pieces:
             kind = piece.kind
             if kind == LITERAL:
-                value = piece.text
+                parts.append(piece.text)
+                continue
+            if kind <= TIME_LOG:
+                value = self._who_and_when(kind, client, request)
+            elif kind <= SCHEME:
+                value = _asked(kind, scope)
             else:
-                if kind <= TIME_LOG:
-                    value = self._who_and_when(kind, client, request)
-                elif kind <= SCHEME:
-                    value = _asked(kind, scope)
-                else:
-                    value = self._answered(piece, status, request)
-                if value is None:
-                    value = "null" if self._json else "-"
-                elif not piece.safe:
-                    value = _as_json(value) if self._json else _as_text(value)
+                value = self._answered(piece, status, request)
+            if value is None:
+                value = "null" if self._json else "-"
+            elif not piece.safe:
+                value = _as_json(value) if self._json else _as_text(value)
             parts.append(value)
         return "".join(parts)
 
-    def _who_and_when(self, kind, client, request):
+    def _who_and_when(self, kind: int, client: str, request: Request) -> str | None:
         if kind == CLIENT:
             return client or None
         if kind == HOST:
@@ -171,7 +204,7 @@ class FormattedLines(AccessLines):
         milliseconds = int((now - second) * 1000)
         return f"{self._iso}.{milliseconds:03}Z" if kind == TIME_ISO else f"{self._stamp},{milliseconds:03}"
 
-    def _answered(self, piece, status, request):
+    def _answered(self, piece: Piece, status: int, request: Request) -> str | None:
         kind = piece.kind
         if kind == STATUS:
             return str(status)
@@ -195,7 +228,7 @@ class FormattedLines(AccessLines):
         return str(int(passed * (1 if kind == SECONDS else 1000 if kind == MILLISECONDS else 1000000)))
 
 
-def _asked(kind, scope):
+def _asked(kind: int, scope: dict[str, Any]) -> str:
     """A part of the request as the application has it."""
     if kind == REQUEST_LINE:
         return f"{scope['method']} {_target(scope)} HTTP/{scope['http_version']}"
@@ -204,26 +237,27 @@ def _asked(kind, scope):
     if kind == PATH:
         return _path(scope)
     if kind == QUERY:
-        return scope["query_string"].decode("latin-1")
+        query: bytes = scope["query_string"]
+        return query.decode("latin-1")
     if kind == PROTOCOL:
         return f"HTTP/{scope['http_version']}"
     return str(scope["scheme"])
 
 
-def _target(scope):
+def _target(scope: dict[str, Any]) -> str:
     path = _path(scope)
     query = scope["query_string"]
     return path + "?" + query.decode("ascii") if query else path
 
 
-def _path(scope):
+def _path(scope: dict[str, Any]) -> str:
     path = scope["path"]
     if not isinstance(path, str):
         raise TypeError(f"a path is text, not {type(path).__name__}")
     return path if is_plain_path(path) else quote(path)
 
 
-def _field(fields, name):
+def _field(fields: Headers, name: bytes) -> str | None:
     """The value of the first field `name`, as text; None without one."""
     for field in fields:
         if field[0] == name:
@@ -231,11 +265,11 @@ def _field(fields, name):
     return None
 
 
-def _text(value):
+def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
-def _user(credentials):
+def _user(credentials: str | None) -> str | None:
     """The name in Basic credentials (RFC 7617), None without one."""
     if credentials is None or credentials[:6].lower() != "basic ":
         return None
@@ -245,18 +279,18 @@ def _user(credentials):
         return None
 
 
-def _as_text(text):
+def _as_text(text: str) -> str:
     return text if is_plain_path(text) else _UNSAFE.sub(_escaped, text)
 
 
-def _as_json(text):
+def _as_json(text: str) -> str:
     if not text.isascii():
         # Half a surrogate pair is not JSON to every reader.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return encode_basestring_ascii(text)
 
 
-def _escaped(match):
+def _escaped(match: re.Match[str]) -> str:
     character = match[0]
     if character in '"\\':
         return "\\" + character

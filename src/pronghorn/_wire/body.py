@@ -1,11 +1,17 @@
 """Request bodies: bytes in, content out (RFC 9112 sections 6 and 7.1)."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
+
+if TYPE_CHECKING:
+    from .shared import Limits
 
 # Extensions are ignored, whatever characters their values have. But a quote begins a string, which is the whole of a
 # value and ends on the line: another parser reads on in one that does not (RFC 9112 section 7.1.1, RFC 9110 section
@@ -28,7 +34,15 @@ class Decoder:
 
     __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
 
-    def __init__(self, framing, length, limits):
+    done: bool
+    position: int
+    remaining: int
+    size: int
+    _limits: Limits
+    _chunked: bool
+    _expected: int
+
+    def __init__(self, framing: int, length: int, limits: Limits) -> None:
         self._limits = limits
         self._chunked = framing == CHUNKED
         self._expected = SIZE
@@ -39,7 +53,7 @@ class Decoder:
         if limits.body_size and framing == LENGTH and length > limits.body_size:
             raise ProtocolError(413, "body too long")
 
-    def feed(self, data, position):
+    def feed(self, data: bytes, position: int) -> bytes:
         """Content found in `data[position:]`. `self.position` is then where to go on, before an unfinished line."""
         if self._chunked:
             return self._feed_chunked(data, position)
@@ -47,7 +61,7 @@ class Decoder:
         self.done = self.remaining == 0
         return content
 
-    def _take(self, data, position):
+    def _take(self, data: bytes, position: int) -> bytes:
         available = len(data) - position
         if position == 0 and available <= self.remaining:
             content = data  # the usual piece of a long body: all of it, without a copy
@@ -58,7 +72,7 @@ class Decoder:
         self.position = position + len(content)
         return content
 
-    def _feed_chunked(self, data, position):
+    def _feed_chunked(self, data: bytes, position: int) -> bytes:
         pieces = []
         self.position = position
         while self.position < len(data) and not self.done:
@@ -70,7 +84,7 @@ class Decoder:
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _read_line(self, data):
+    def _read_line(self, data: bytes) -> bool:
         """Read what stands between two chunks' content; false if it is not all here."""
         start = self.position
         if self._expected == TRAILERS:
@@ -100,7 +114,7 @@ class Decoder:
             raise ProtocolError(413, "body too long")
         return True
 
-    def _read_trailers(self, data, start):
+    def _read_trailers(self, data: bytes, start: int) -> bool:
         """Trailers are checked, bounded and dropped: nothing in them may change what the head said."""
         if data.startswith(b"\r\n", start):
             self.position = start + 2

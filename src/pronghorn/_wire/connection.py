@@ -2,18 +2,13 @@
 
 One that was upgraded carries a WebSocket's frames from then on, and looks after nothing but its transport.
 
-The connection knows no socket and no loop. Its transport has `write`, `writelines` and `is_closing`; its owner has
-these methods, and gets everything through them: `on_request(request)`, `on_upgrade(request)` (before that, for an
-upgrade that is not taken), `on_websocket(session)` (in place of both), `on_accepted(session)` or `on_denied(session,
-status)` (what the application made of it), `on_refused(error)`, `pause()` and `resume()` reading, `defer()` (call
-`proceed` in the next turn), `finish_writing()` (the stream's end, after what was written), `close()` (after what was
-written), `abort()`, `unsent()` (bytes that wait in the transport), `unread()` (those, and what the client's system has
-not acknowledged), `delivered(handed)` (a number that grows as the client's system acknowledges some of the `handed`
-bytes), `on_cut(reason)` (before an `abort()` for a client that was too slow), `has_left()` (whether the client is known
-to be gone), `on_stalled(request)` (the client has ended its stream and the response does not go on),
-`send_file(request, message)`, `on_log_failed(error)` (a line of the access log was lost) and `on_crash(error)`
-(anything else was raised where others are served too), both of which raise nothing.
+It knows no socket and no loop: it writes to a `Transport`, and asks its `ConnectionOwner` for everything else (see
+`_interfaces`).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
 
@@ -28,6 +23,23 @@ from .rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+    from typing import Any
+
+    from _typeshed import MaybeNone
+
+    from pronghorn.types import Headers
+
+    from ._interfaces import Client, ConnectionOwner, Server, Transport
+    from .exchange import Exchange
+    from .head import Head
+    from .outbox import Outbox
+    from .proxy import Proxies
+    from .request import Request
+    from .response import HTTP1Encoder
+    from .shared import Shared
 
 # What is being read.
 IDLE = 0  # nothing has come of the next request
@@ -97,7 +109,52 @@ class Connection(Channel):
         "writer",
     )
 
-    def __init__(self, owner, transport, outbox, shared, client, server, fd=-1, joins=False):
+    writer: Writer
+    _owner: ConnectionOwner | MaybeNone
+    _outbox: Outbox
+    _in_outbox: bool
+
+    peer_text: str
+    _scope: dict[str, Any] | MaybeNone
+    _proxies: Proxies | None
+
+    reading: int
+    _buffer: bytes
+    _position: int
+    _resume_at: int
+    _decoder: Decoder | MaybeNone
+
+    request: Request | MaybeNone
+    _session: WebSocket | MaybeNone
+    _requests: int
+
+    deadline: int
+    _timer: int
+
+    _end: int
+    _discarded: int
+    _linger_by: int
+
+    _advancing: bool
+    _deferred: bool
+
+    _skipped_crlf: bool
+    _continue_due: bool
+    _input_ended: bool
+    _paused: bool
+    _stalled_last_tick: bool
+
+    def __init__(
+        self,
+        owner: ConnectionOwner,
+        transport: Transport,
+        outbox: Outbox,
+        shared: Shared,
+        client: Client | None,
+        server: Server | None,
+        fd: int = -1,
+        joins: bool = False,
+    ) -> None:
         self.writer = Writer(owner, transport, shared, fd, joins)
         Channel.__init__(self, shared, self.writer.out)
         self.peer_text = "%s:%d" % client if client else ""
@@ -131,7 +188,7 @@ class Connection(Channel):
 
     # Input
 
-    def receive(self, data):
+    def receive(self, data: bytes) -> None:
         """Bytes have come."""
         if self.reading == FRAMES:
             self._session.feed(data)
@@ -154,7 +211,7 @@ class Connection(Channel):
         if self.reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
             self._pause()
 
-    def end_input(self):
+    def end_input(self) -> None:
         """The client has ended its stream. The connection goes on for the answers that are due.
 
         A client that closes and one that only half-closes look alike: `receive()` says that it left, `send()` works
@@ -178,7 +235,7 @@ class Connection(Channel):
             self._discard_input()
         request.disconnect()
 
-    def lose(self):
+    def lose(self) -> None:
         """The connection is gone."""
         self._discard_input()
         self._end = CLOSED
@@ -195,18 +252,18 @@ class Connection(Channel):
         self.writer.lose()
         self._owner = None
 
-    def proceed(self):
+    def proceed(self) -> None:
         """Go on with what was read before: the next iteration has come."""
         self._deferred = False
         if not self._advancing and self._end == OPEN:
             self._advance()
             self._resume_if_room()
 
-    def pause_writing(self):
+    def pause_writing(self) -> None:
         """The transport is above its high-water mark."""
         self.writer.pause()
 
-    def resume_writing(self):
+    def resume_writing(self) -> None:
         """The transport is below its low-water mark."""
         if self._end == OPEN:
             self.writer.deadline = 0
@@ -215,17 +272,17 @@ class Connection(Channel):
 
     # Output
 
-    def queued(self, size):
+    def queued(self, size: int) -> None:
         self._stalled_last_tick = False
         if not self._in_outbox:
             self._in_outbox = True
             self._outbox.add(self)
         self.writer.queued(size)
 
-    def is_writable(self):
+    def is_writable(self) -> bool:
         return self.writer.is_ready()
 
-    def flush(self):
+    def flush(self) -> None:
         """Write what is queued; a head that waits for its body waits no longer."""
         request = self.request
         if request is not None:
@@ -236,26 +293,26 @@ class Connection(Channel):
         if self._end == FLUSHING or self._end == FLUSHING_TO_LINGER:
             self._finish()
 
-    def leave_outbox(self):
+    def leave_outbox(self) -> None:
         self._in_outbox = False
         self.flush()
         if self.writer.end_iteration():
             self._on_writable()
 
-    def send_file(self, request, message):
+    def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
         return self._owner.send_file(request, message)
 
-    def give_up(self, reason):
+    def give_up(self, reason: str) -> None:
         if self._owner is not None:
             self._owner.on_cut(reason)
 
-    def crash(self, error):
+    def crash(self, error: Exception) -> None:
         if self._owner is not None:
             self._owner.on_crash(error)
 
     # What an exchange needs
 
-    def need_body(self):
+    def need_body(self) -> None:
         # Not behind a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
         if self._continue_due and not self.request.is_started():
             self._continue_due = False
@@ -264,15 +321,15 @@ class Connection(Channel):
             self.queued(len(CONTINUE))
         self._resume_if_room()
 
-    def pause_reading(self):
+    def pause_reading(self) -> None:
         self._pause()
 
-    def skip_body(self, request):
+    def skip_body(self, request: Request) -> None:
         # Bytes that are never read would be taken for the next request; a few are read for its sake.
         if self._decoder is None or self._continue_due or self._decoder.remaining > self._shared.limits.discard:
             self._encoder(request).keep_alive = False
 
-    def accept(self, session, fields):
+    def accept(self, session: WebSocket, fields: Headers) -> None:
         answer = switch(self._shared, session.handshake.key, fields)
         self.out.append(answer)
         self.queued(len(answer))
@@ -286,13 +343,13 @@ class Connection(Channel):
             session.feed(early)
         self._resume_if_room()
 
-    def response_started(self, request, status):
+    def response_started(self, request: Request, status: int) -> None:
         if self._session is not None:
             self._owner.on_denied(self._session, status)
         elif not self._shared.logs_at_end:
             self._log(request, status)
 
-    def exchange_ended(self):
+    def exchange_ended(self) -> None:
         request = self.request
         if request is not None:
             self._finished(request, request.encoder.status)
@@ -306,7 +363,7 @@ class Connection(Channel):
 
     # Life
 
-    def on_tick(self, now):
+    def on_tick(self, now: int) -> None:
         """Act on deadlines that have passed; to be called once a second."""
         if self.deadline and now >= self.deadline:
             self._expire()
@@ -318,7 +375,7 @@ class Connection(Channel):
         if self._input_ended or (self._paused and self._owner.has_left()):
             self._notice_departure()
 
-    def fail(self, request, status):
+    def fail(self, request: Request, status: int) -> None:
         if request is not self.request or self._owner is None:
             return
         if request.is_refusable():
@@ -328,7 +385,7 @@ class Connection(Channel):
         else:
             self._break_off()
 
-    def abandon(self, request):
+    def abandon(self, request: Request) -> None:
         if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
@@ -337,7 +394,7 @@ class Connection(Channel):
         else:
             self._break_off()
 
-    def drain(self):
+    def drain(self) -> None:
         """The server is stopping: an idle connection closes, any other once what is under way has its response."""
         if self._session is not None:
             self._session.restart()
@@ -347,18 +404,18 @@ class Connection(Channel):
         elif self._end == OPEN and self.reading == IDLE:
             self._close()
 
-    def exchanges(self):
+    def exchanges(self) -> list[Exchange]:
         """The requests and WebSockets under way."""
         exchange = self.request if self._session is None else self._session
         return [] if exchange is None else [exchange]
 
-    def is_idle(self):
+    def is_idle(self) -> bool:
         """Whether no request is under way; the head of one may have begun to arrive."""
         return self.request is None and self._session is None
 
     # Private
 
-    def _advance(self):
+    def _advance(self) -> None:
         """Read on as far as the bytes at hand and the responses due allow."""
         self._advancing = True
         served = 0
@@ -386,12 +443,12 @@ class Connection(Channel):
         if self._input_ended and self.reading <= HEAD and not self._deferred and self.is_writable():
             self._close()
 
-    def _forget_read(self):
+    def _forget_read(self) -> None:
         self._buffer = b""
         self._position = 0
         self._resume_at = 0
 
-    def _read_head(self):
+    def _read_head(self) -> bool:
         buffer = self._buffer
         limits = self._shared.limits
         start = self._position
@@ -424,11 +481,11 @@ class Connection(Channel):
         self._open(head)
         return True
 
-    def _parse(self, buffer, start, end):
+    def _parse(self, buffer: bytes, start: int, end: int) -> Head:
         """The one step that another head parser takes over."""
         return parse(buffer, start, end, self._shared.limits)
 
-    def _wait_for_head(self, end, start):
+    def _wait_for_head(self, end: int, start: int) -> None:
         """A head that is not whole: refuse what it cannot become, wait for the rest."""
         buffer = self._buffer
         limits = self._shared.limits
@@ -453,7 +510,7 @@ class Connection(Channel):
             self._arm(HEAD_TIMER, limits.head)
         self._resume_at = len(buffer)
 
-    def _open(self, head):
+    def _open(self, head: Head) -> None:
         """Start an exchange with `head`."""
         shared = self._shared
         shared.total_requests += 1
@@ -493,7 +550,7 @@ class Connection(Channel):
             self._owner.on_upgrade(request)
         self._owner.on_request(request)
 
-    def _open_websocket(self, head, scope, client_text):
+    def _open_websocket(self, head: Head, scope: dict[str, Any], client_text: str) -> None:
         """Start a session with the handshake in `head`. A denial ends the connection: frames may be on their way."""
         shared = self._shared
         handshake = read_handshake(head, shared.zlib)
@@ -506,7 +563,7 @@ class Connection(Channel):
             self._session.end_input()
             self._close()
 
-    def _read_body(self):
+    def _read_body(self) -> bool:
         """Decode what is here; true when the body is complete."""
         decoder = self._decoder
         content = decoder.feed(self._buffer, self._position)
@@ -535,7 +592,7 @@ class Connection(Channel):
             self._next()
         return True
 
-    def _next(self):
+    def _next(self) -> None:
         """Request and response are complete: the next may come."""
         self.request = None
         if self._position < len(self._buffer):
@@ -550,28 +607,28 @@ class Connection(Channel):
                 self._expect_request()
                 self._resume_if_room()
 
-    def _expect_request(self):
+    def _expect_request(self) -> None:
         """Let the next request come in time; a client that has answers to read has more important things to do."""
         if self._timer == NO_TIMER and self.writer.is_ready():
             self._arm(KEEP_ALIVE_TIMER, self._shared.limits.keep_alive)
 
-    def _may_reuse(self, request):
+    def _may_reuse(self, request: Request) -> bool:
         """Whether another request may follow `request`, whose response is complete: the one place that decides it.
 
         A stop of the server is no reason by itself: a client whose response has not announced the end may be sending.
         """
         return self._session is None and self.reading != DISCARDING and self._encoder(request).keep_alive
 
-    def _encoder(self, request):
+    def _encoder(self, request: Request) -> HTTP1Encoder:
         """The response's framing, as the one that this connection has chosen."""
-        return request.encoder
+        return request.encoder  # type: ignore[return-value]
 
-    def _finished(self, request, status):
+    def _finished(self, request: Request, status: int) -> None:
         """The exchange is over, and `status` was its response's: the one event for whoever logs or counts exchanges."""
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
 
-    def _log(self, request, status):
+    def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
         if lines is None:
             return
@@ -580,7 +637,7 @@ class Connection(Channel):
         except Exception as error:  # a filter of the user's, which has nothing to do with the response
             self._owner.on_log_failed(error)
 
-    def _refuse(self, error):
+    def _refuse(self, error: ProtocolError) -> None:
         """Answer a request that cannot be understood; nothing behind it can be either."""
         if not self._requests:
             error = preamble(self._buffer, self._position) or error
@@ -594,7 +651,7 @@ class Connection(Channel):
                 return
         self._answer(error.status)
 
-    def _break_off(self):
+    def _break_off(self) -> None:
         """Leave a response without its end; where only the stream's end would mark that, by a reset."""
         encoder = self._encoder(self.request)
         self.flush()
@@ -605,7 +662,7 @@ class Connection(Channel):
         else:
             self._close()
 
-    def _answer(self, status):
+    def _answer(self, status: int) -> None:
         """Answer in the application's stead, and close."""
         if status == 400:
             text = b"Invalid HTTP request received."
@@ -623,7 +680,7 @@ class Connection(Channel):
         self.queued(encoder.body(text, False, self.out))
         self._close()
 
-    def _close(self):
+    def _close(self) -> None:
         """Close once everything queued is written, and read no more."""
         if self._end != OPEN:
             return
@@ -638,12 +695,12 @@ class Connection(Channel):
         self._resume_if_room()
         self.queued(0)
 
-    def _discard_input(self):
+    def _discard_input(self) -> None:
         self.reading = DISCARDING
         self._decoder = None
         self._disarm()
 
-    def _finish(self):
+    def _finish(self) -> None:
         """Everything is handed to the transport: end the stream, and linger if need be."""
         if self._end == FLUSHING:
             self._shut()
@@ -658,7 +715,7 @@ class Connection(Channel):
         self._arm(LINGER_TIMER, limits.linger)
         self._owner.finish_writing()
 
-    def _linger_on(self, size):
+    def _linger_on(self, size: int) -> None:
         """A refused client goes on sending: the answer may not have reached it yet."""
         limits = self._shared.limits
         self._discarded += size
@@ -669,14 +726,14 @@ class Connection(Channel):
             if self.deadline > self._linger_by:
                 self.deadline = self._linger_by
 
-    def _stop_lingering(self):
+    def _stop_lingering(self) -> None:
         """Nothing more can come."""
         if self._end == FLUSHING_TO_LINGER:
             self._end = FLUSHING
         elif self._end == LINGERING:
             self._shut()
 
-    def _shut(self):
+    def _shut(self) -> None:
         """Have the transport close. It may call back before it returns."""
         self._end = CLOSED
         self._disarm()
@@ -684,23 +741,23 @@ class Connection(Channel):
         self.writer.expect_reading()
         self._owner.close()
 
-    def _abort(self):
+    def _abort(self) -> None:
         """Have the transport reset the connection. It may call back before it returns."""
         self._end = CLOSED
         self._disarm()
         self.writer.end()
         self._owner.abort()
 
-    def _arm(self, timer, seconds):
+    def _arm(self, timer: int, seconds: int) -> None:
         """Let `timer` run for `seconds`, 0 for ever, in place of the one that runs."""
         self.deadline = self._shared.deadline(seconds)
         self._timer = timer if self.deadline else NO_TIMER
 
-    def _disarm(self):
+    def _disarm(self) -> None:
         self.deadline = 0
         self._timer = NO_TIMER
 
-    def _expire(self):
+    def _expire(self) -> None:
         """The client was too slow."""
         timer = self._timer
         self._disarm()
@@ -711,7 +768,7 @@ class Connection(Channel):
         elif self.reading == IDLE or self.writer.is_ready():  # else a request waits until the client reads
             self._close()
 
-    def _cut_off(self):
+    def _cut_off(self) -> None:
         """The client has not read anything in time. One that has everything is not to blame while it may send."""
         unread = self._owner.unread()
         if not unread and self._end != CLOSED:
@@ -722,7 +779,7 @@ class Connection(Channel):
             self.give_up("it has read nothing for %d s" % self._shared.limits.write)
         self._abort()
 
-    def _notice_departure(self):
+    def _notice_departure(self) -> None:
         """The client has ended its stream: tell applications that wait, and end a response that does not go on."""
         request = self.request
         if self.reading == RESPONDING:
@@ -736,7 +793,7 @@ class Connection(Channel):
                 self._owner.on_stalled(request)
             self._stalled_last_tick = True
 
-    def _on_writable(self):
+    def _on_writable(self) -> None:
         self.wake_writers(None)
         if self._session is not None:
             self._session.on_writable()
@@ -745,19 +802,19 @@ class Connection(Channel):
             self._advance()
             self._resume_if_room()
 
-    def _defer(self):
+    def _defer(self) -> None:
         if not self._deferred:
             self._deferred = True
             self._owner.defer()
 
-    def _pause(self):
+    def _pause(self) -> None:
         if not self._paused and not self._input_ended:
             self._paused = True
             self._owner.pause()
             if self.reading == BODY:
                 self._disarm()
 
-    def _resume_if_room(self):
+    def _resume_if_room(self) -> None:
         """Read on when what is kept is within its bound."""
         if not self._paused or self._owner is None:
             return
@@ -775,7 +832,7 @@ class Connection(Channel):
         self._owner.resume()
 
 
-def sweep(connections, now):
+def sweep(connections: Iterable[Connection], now: int) -> None:
     """Let each of `connections` act on its deadlines."""
     for connection in connections:
         try:

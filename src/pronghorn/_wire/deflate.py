@@ -1,8 +1,22 @@
 """permessage-deflate: negotiated, and one connection's two compression contexts (RFC 7692 section 7)."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import FrameError, ProtocolError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from _typeshed import MaybeNone
+
+    from pronghorn.backend import Compression
+
+    from ._interfaces import Compressor, Decompressor
+
+    Parameter: TypeAlias = tuple[str, str | MaybeNone]
 
 # Windows of 4 KiB, and the deflater's tables to match: 40 KiB for a busy connection instead of 300, for a few per cent
 # of the ratio.
@@ -39,7 +53,19 @@ class Deflate:
         "response",
     )
 
-    def __init__(self, zlib, server_bits, client_bits, server_resets, client_resets):
+    response: bytes
+    _zlib: Compression
+    _server_bits: int
+    _client_bits: int
+    _server_resets: bool
+    _client_resets: bool
+    _deflater: Compressor | None
+    _inflater: Decompressor | None
+    _streams: int
+
+    def __init__(
+        self, zlib: Compression, server_bits: int, client_bits: int | None, server_resets: bool, client_resets: bool
+    ) -> None:
         self._zlib = zlib
         self._server_bits = server_bits
         self._client_bits = 15 if client_bits is None else client_bits
@@ -57,7 +83,7 @@ class Deflate:
             response += "; client_no_context_takeover"
         self.response = response.encode("ascii")
 
-    def deflate(self, payload):
+    def deflate(self, payload: bytes) -> bytes:
         """The payload of a compressed message."""
         zlib = self._zlib
         deflater = self._deflater
@@ -66,7 +92,7 @@ class Deflate:
             self._deflater = None if self._server_resets else deflater
         return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
-    def inflate(self, data, room):
+    def inflate(self, data: bytes, room: int) -> bytes | MaybeNone:
         """What `data`, a part of a compressed message, becomes; None if that is more than `room` bytes."""
         content = b""
         while data:
@@ -86,14 +112,14 @@ class Deflate:
             data = inflater.unused_data
         return content
 
-    def end_inflating(self):
+    def end_inflating(self) -> None:
         """A compressed message is whole."""
         self._streams = 0
         if self._client_resets:
             self._inflater = None
 
 
-def negotiate(offers, zlib):
+def negotiate(offers: str, zlib: Compression | None) -> Deflate | None:
     """The first of the client's offers that can be met, as a Deflate; None if there is none.
 
     `offers` is the value of Sec-WebSocket-Extensions; raises ProtocolError where it is malformed. `zlib` is the module
@@ -106,7 +132,7 @@ def negotiate(offers, zlib):
     return accepted
 
 
-def _accept(parameters, zlib):
+def _accept(parameters: list[Parameter], zlib: Compression) -> Deflate | None:
     """A Deflate for one offer, or None if it is invalid or cannot be met (RFC 7692 section 7.1)."""
     server_bits = WINDOW_BITS
     client_bits = None
@@ -132,7 +158,7 @@ def _accept(parameters, zlib):
     return Deflate(zlib, server_bits, client_bits, *resets)
 
 
-def _extensions(value):
+def _extensions(value: str) -> list[tuple[str, list[Parameter]]]:
     """The members of Sec-WebSocket-Extensions as (name, [(parameter, value or None)]) (RFC 6455 section 9.1)."""
     extensions = []
     for member in value.split(","):
@@ -143,7 +169,7 @@ def _extensions(value):
     return extensions
 
 
-def _parameter(text):
+def _parameter(text: str) -> Parameter:
     match = _PARAMETER.fullmatch(text)
     if match is None:
         raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
@@ -152,7 +178,7 @@ def _parameter(text):
     return name, value if quoted is None else _token(_QUOTED_PAIR.sub(r"\1", quoted))
 
 
-def _token(text):
+def _token(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
     return text

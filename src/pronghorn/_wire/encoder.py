@@ -1,5 +1,13 @@
 """The interface between a request and the framing of its response."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
 
 class Encoder:
     """Frames one response: takes what the application says, appends finished bytes to `out`.
@@ -11,48 +19,52 @@ class Encoder:
 
     __slots__ = ("body_size", "has_trailers", "status")
 
-    def begin(self):
+    status: int
+    body_size: int
+    has_trailers: bool
+
+    def begin(self) -> None:
         """Initialise what all encoders have."""
         self.body_size = 0
         self.has_trailers = False
         self.status = 0
 
-    def start(self, status, headers, has_trailers):
+    def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
         """Check and keep the head."""
         raise NotImplementedError
 
-    def head(self, out):
+    def head(self, out: list[bytes]) -> int:
         """Frame the head without content."""
         raise NotImplementedError
 
-    def body(self, data, more, out):
+    def body(self, data: bytes, more: bool, out: list[bytes]) -> int:
         """Frame a part of the body, before it the head if it has not been."""
         raise NotImplementedError
 
-    def trailers(self, headers, out):
+    def trailers(self, headers: Iterable[Any], out: list[bytes]) -> int:
         """Frame the trailer section, which ends the response."""
         raise NotImplementedError
 
-    def early_hints(self, links, out):
+    def early_hints(self, links: Iterable[bytes], out: list[bytes]) -> int:
         """Frame an interim response (RFC 8297)."""
         raise NotImplementedError
 
-    def left(self):
+    def left(self) -> int:
         """The bytes of a declared length that are still due; -1 without one."""
         raise NotImplementedError
 
-    def file(self, size, out):
+    def file(self, size: int, out: list[bytes]) -> bool:
         """Open a part of the body of `size` bytes that is sent by other means; false if none of it may be."""
         raise NotImplementedError
 
-    def file_sent(self, size):
+    def file_sent(self, size: int) -> None:
         """`size` more bytes of that part are sent."""
         raise NotImplementedError
 
-    def file_end(self, out):
+    def file_end(self, out: list[bytes]) -> None:
         """Close the part that `file` opened."""
         raise NotImplementedError
 
-    def field(self, name):
+    def field(self, name: bytes) -> bytes | None:
         """The value of the application's first field `name`, given in lower case; None without one."""
         raise NotImplementedError

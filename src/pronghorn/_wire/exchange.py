@@ -1,10 +1,23 @@
 """What an application talks to: the awaitables that `receive()` and `send()` return, and what they ask for."""
 
+from __future__ import annotations
+
 from collections.abc import Coroutine
+from typing import TYPE_CHECKING
 
 from pronghorn.coroutines import mark_coroutine_function
 
 from .scan import stop_with
+
+if TYPE_CHECKING:
+    from asyncio import Future, Task
+    from collections.abc import Awaitable, Generator
+    from typing import Any, NoReturn
+
+    from pronghorn.types import Message
+
+    from .channel import Channel
+    from .shared import Shared
 
 # What a step has in place of a message when it is to bring one.
 RECEIVE = object()
@@ -19,13 +32,17 @@ class Step:
 
     __slots__ = ("_exchange", "_message", "_waiting")
 
-    def __await__(self):
+    _exchange: Exchange | None
+    _message: Any
+    _waiting: Any
+
+    def __await__(self) -> Generator[Any, None, Any]:
         return self
 
-    def __iter__(self):
+    def __iter__(self) -> Step:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         exchange = self._exchange
         if exchange is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
@@ -50,10 +67,10 @@ class Step:
         self._exchange = exchange
         return self._go_on()
 
-    def send(self, value):
+    def send(self, value: Any) -> Any:
         return self.__next__()
 
-    def throw(self, kind, value=None, traceback=None):
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         error = kind if value is None else value
         try:
             if self._waiting is None:
@@ -63,14 +80,14 @@ class Step:
             self._exchange = None
             raise
 
-    def close(self):
+    def close(self) -> None:
         waiting = self._waiting
         self._exchange = None
         self._waiting = None
         if waiting is not None:
             waiting.close()
 
-    def _go_on(self):
+    def _go_on(self) -> Any:
         """Wait for what a message has met: a full transport, a file."""
         try:
             return next(self._waiting)
@@ -87,25 +104,27 @@ class Turn:
 
     __slots__ = ("_over",)
 
-    def __init__(self):
+    _over: bool
+
+    def __init__(self) -> None:
         self._over = False
 
-    def __await__(self):
+    def __await__(self) -> Any:
         return self
 
-    def __next__(self):
+    def __next__(self) -> None:
         if self._over:
             raise StopIteration
         self._over = True
 
-    def throw(self, error):
+    def throw(self, error: BaseException) -> NoReturn:
         raise error
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
-def _step(exchange, message):
+def _step(exchange: Exchange, message: Any) -> Step:
     # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
     step = Step.__new__(Step)
     step._exchange = exchange
@@ -122,7 +141,14 @@ class Exchange:
 
     __slots__ = ("_arrival", "_channel", "_others", "_shared", "client_text", "task")
 
-    def begin(self, shared, channel, client_text):
+    client_text: str
+    task: Task[None] | None
+    _shared: Shared
+    _channel: Channel
+    _arrival: Future[Any] | None
+    _others: list[Future[Any]] | None
+
+    def begin(self, shared: Shared, channel: Channel, client_text: str) -> None:
         """Initialise what all exchanges have. Not `super().__init__`, which Cython would call through Python."""
         self._shared = shared
         self._channel = channel
@@ -132,19 +158,19 @@ class Exchange:
         self._arrival = None
         self._others = None
 
-    def receive(self):
+    def receive(self) -> Step:
         """The application's `receive`."""
         return _step(self, RECEIVE)
 
-    def send(self, message):
+    def send(self, message: Message) -> Step:
         """The application's `send`."""
         return _step(self, message)
 
-    def take(self):
+    def take(self) -> dict[str, Any] | None:
         """The next message for the application, or None if there is none yet."""
         raise NotImplementedError
 
-    def deliver(self, message):
+    def deliver(self, message: dict[str, Any]) -> Awaitable[Any] | None:
         """Act on one message from the application; return what must be awaited before it is done, or None.
 
         Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong,
@@ -152,31 +178,31 @@ class Exchange:
         """
         raise NotImplementedError
 
-    def fail(self, status):
+    def fail(self, status: int) -> None:
         """The application has failed: answer with `status` in its place, or break off what it has begun."""
         raise NotImplementedError
 
-    def crash(self, error):
+    def crash(self, error: Exception) -> None:
         """Something else has raised `error`: report it, and end this exchange's connection alone. Raises nothing."""
         self._channel.crash(error)
 
-    def is_stalled(self):
+    def is_stalled(self) -> bool:
         """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
         return False
 
-    def is_told(self):
+    def is_told(self) -> bool:
         """Whether a `send()` has said that the client is gone."""
         return False
 
-    def outlives_client(self):
+    def outlives_client(self) -> bool:
         """Whether the application may go on sending although the client is gone."""
         return False
 
-    def is_waiting(self):
+    def is_waiting(self) -> bool:
         """Whether the application is in `receive()`."""
         return self._arrival is not None and not (self._arrival.done() and self._others is None)
 
-    def wake(self):
+    def wake(self) -> None:
         """Let every pending `receive()` look again."""
         arrival = self._arrival
         if arrival is not None:
@@ -190,7 +216,7 @@ class Exchange:
                     if not arrival.done():
                         arrival.set_result(None)
 
-    def arrival(self):
+    def arrival(self) -> Future[Any]:
         """A future that is done when `take` may have something."""
         future = self._shared.create_future()
         if self._arrival is None or self._arrival.done():
@@ -205,7 +231,7 @@ mark_coroutine_function(Exchange.receive)
 mark_coroutine_function(Exchange.send)
 
 
-def as_bytes(data):
+def as_bytes(data: object) -> bytes:
     """Content of another buffer type, copied: the application may change it once `send()` returns."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)

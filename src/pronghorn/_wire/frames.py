@@ -4,8 +4,11 @@
 `FrameError` with the close code of the violation; nothing can be read after that.
 """
 
+from __future__ import annotations
+
 from codecs import utf_8_decode
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import FrameError
 
@@ -22,6 +25,13 @@ from .rules import (
     TEXT,
 )
 from .scan import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from _typeshed import MaybeNone
+
+    from .deflate import Deflate
 
 # What a client may do wrong, and the close code for it.
 VIOLATIONS = {
@@ -82,7 +92,29 @@ class Reader:
         "reason",
     )
 
-    def __init__(self, max_size, deflate=None):
+    payload: Any
+    code: int
+    reason: str
+    _max_size: int
+    _deflate: Deflate | MaybeNone
+    _buffer: bytes
+    _position: int
+
+    _inside: bool
+    _final: bool
+    _remaining: int
+    _key: int
+    _pieces: list[bytes] | MaybeNone
+    _pieces_start: int
+    _gathered: int
+
+    _opcode: int
+    _compressed: bool
+    _size: int
+    _parts: list[Any] | MaybeNone
+    _split_character: bytes
+
+    def __init__(self, max_size: int, deflate: Deflate | None = None) -> None:
         self._max_size = max_size
         self._deflate = deflate
         self._buffer = b""
@@ -105,14 +137,14 @@ class Reader:
         self.code = NO_CODE
         self.reason = ""
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> None:
         """Bytes have come."""
         if self._position < len(self._buffer):
             data = self._buffer[self._position :] + data
         self._buffer = data
         self._position = 0
 
-    def next(self):
+    def next(self) -> int:
         """The opcode of what comes next: TEXT and BINARY for whole messages, CLOSE, PING, PONG; NOTHING yet."""
         while True:
             if self._inside:
@@ -125,7 +157,7 @@ class Reader:
                 if opcode != CONTINUATION:
                     return opcode
 
-    def _read_frame(self):
+    def _read_frame(self) -> int:
         """Read a header. CONTINUATION says that a part of a message follows."""
         buffer = self._buffer
         start = self._position
@@ -186,7 +218,7 @@ class Reader:
         self._inside = True
         return CONTINUATION
 
-    def _check(self, first, opcode, length):
+    def _check(self, first: int, opcode: int, length: int) -> None:
         """The rules for a header that its first two bytes can break."""
         if first & 0x70:
             if first & 0x30 or self._deflate is None or opcode == CONTINUATION or opcode >= CLOSE:
@@ -206,14 +238,14 @@ class Reader:
         elif self._opcode != CONTINUATION:
             raise _violation("message inside a message")
 
-    def _wait(self):
+    def _wait(self) -> int:
         if self._position >= len(self._buffer):
             # Nothing is kept for a client that is silent.
             self._buffer = b""
             self._position = 0
         return NOTHING
 
-    def _read_part(self):
+    def _read_part(self) -> bool:
         """Take what is here of a data frame; true when that is the rest of it."""
         if self._opcode == BINARY and not self._compressed:
             return self._gather()
@@ -234,7 +266,7 @@ class Reader:
             self._wait()
         return not self._inside
 
-    def _gather(self):
+    def _gather(self) -> bool:
         """Take what is here as it is, to unmask and join a frame in one pass when all of it has come."""
         buffer = self._buffer
         pieces = self._pieces
@@ -260,7 +292,7 @@ class Reader:
         self._inside = False
         return True
 
-    def _add(self, part):
+    def _add(self, part: bytes) -> None:
         """`part` of the message at hand has come."""
         if self._compressed:
             part = self._deflate.inflate(part, self._max_size - self._size)
@@ -272,14 +304,14 @@ class Reader:
         else:
             self._keep(part)
 
-    def _keep(self, content):
+    def _keep(self, content: Any) -> None:
         parts = self._parts
         if parts and len(parts[-1]) < SMALL_PART:
             parts[-1] += content
         else:
             parts.append(content)
 
-    def _decode(self, part):
+    def _decode(self, part: bytes) -> str:
         """The text of `part`, without a character at its end that is still incomplete."""
         if self._split_character:
             part = self._split_character + part
@@ -293,7 +325,7 @@ class Reader:
         self._split_character = rest
         return text
 
-    def _finish(self):
+    def _finish(self) -> int:
         """The message at hand is whole."""
         opcode = self._opcode
         parts = self._parts
@@ -309,7 +341,7 @@ class Reader:
         self._pieces = None
         return opcode
 
-    def _read_close(self, payload):
+    def _read_close(self, payload: bytes) -> None:
         """A close frame's content: nothing, or a code and a reason (RFC 6455 section 5.5.1)."""
         self.code = NO_CODE
         self.reason = ""
@@ -327,7 +359,7 @@ class Reader:
         self.code = code
 
 
-def frame(opcode, payload, out):
+def frame(opcode: int, payload: bytes, out: list[bytes]) -> int:
     """Append a frame with `payload`, bytes, to `out`; return its size. `opcode` may bear COMPRESSED."""
     size = len(payload)
     if size <= COPIED:
@@ -340,7 +372,7 @@ def frame(opcode, payload, out):
     return len(header) + size
 
 
-def text_frame(text, out):
+def text_frame(text: str, out: list[bytes]) -> int:
     """Append a frame with `text` to `out`; return its size."""
     whole = ascii_frame(text)
     if whole is None:
@@ -349,7 +381,7 @@ def text_frame(text, out):
     return len(whole)
 
 
-def close_payload(code, reason):
+def close_payload(code: int, reason: str) -> bytes:
     """The content of a close frame; a reason that is too long for one is cut at a character's end."""
     if code == NO_CODE:
         return b""
@@ -357,17 +389,17 @@ def close_payload(code, reason):
     return code.to_bytes(2, "big") + text.encode()
 
 
-def is_close_code(code):
+def is_close_code(code: int) -> bool:
     """Whether a close frame may carry `code`."""
     return 3000 <= code <= 4999 or code in CLOSE_CODES
 
 
-def _header(first, size):
+def _header(first: int, size: int) -> bytes:
     """The header of a frame that is too long to be copied behind it."""
     if size < 65536:
         return _HEADER_16.pack(first, 126, size)
     return _HEADER_64.pack(first, 127, size)
 
 
-def _violation(reason):
+def _violation(reason: str) -> FrameError:
     return FrameError(VIOLATIONS[reason], reason)

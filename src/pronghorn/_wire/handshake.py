@@ -1,8 +1,11 @@
 """The opening handshake of a WebSocket: what the client offers, how it is answered (RFC 6455 section 4.2)."""
 
+from __future__ import annotations
+
 import re
 from base64 import b64encode
 from hashlib import sha1
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
 
@@ -10,6 +13,17 @@ from .deflate import negotiate
 from .head import members
 from .response import checked_fields
 from .rules import LENGTH, NO_BODY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from pronghorn.backend import Compression
+    from pronghorn.types import Headers
+
+    from .deflate import Deflate
+    from .head import Head
+    from .shared import Shared
 
 VERSION = b"13"
 # What goes with 426 (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
@@ -43,12 +57,16 @@ class Handshake:
 
     __slots__ = ("deflate", "key", "subprotocols")
 
-    def __init__(self, key, subprotocols, deflate):
+    key: bytes
+    subprotocols: list[str]
+    deflate: Deflate | None
+
+    def __init__(self, key: bytes, subprotocols: list[str], deflate: Deflate | None) -> None:
         self.key = key
         self.subprotocols = subprotocols
         self.deflate = deflate
 
-    def answer(self, subprotocol, headers):
+    def answer(self, subprotocol: str | None, headers: Iterable[Any]) -> Headers:
         """The fields of an acceptance, checked: what was negotiated, then the application's. None and "" mean no
         subprotocol.
 
@@ -69,12 +87,12 @@ class Handshake:
         return negotiated + fields
 
 
-def is_asked_for(head):
+def is_asked_for(head: Head) -> bool:
     """Whether `head` asks for a WebSocket, well or badly."""
     return head.upgrade is not None and b"websocket" in members(head.upgrade.lower())
 
 
-def read(head, zlib):
+def read(head: Head, zlib: Compression | None) -> Handshake:
     """The Handshake in `head`. Raises ProtocolError where it is not one: 426 for another version, else 400.
 
     `zlib` is the module to compress with, None for no compression.
@@ -96,12 +114,12 @@ def read(head, zlib):
     return Handshake(keys[0], [name.decode("ascii") for name in subprotocols], deflate)
 
 
-def accept_key(key):
+def accept_key(key: bytes) -> bytes:
     """The value of Sec-WebSocket-Accept (RFC 6455 section 4.2.2)."""
     return b64encode(sha1(key + _KEY_SUFFIX, usedforsecurity=False).digest())
 
 
-def switch(shared, key, fields):
+def switch(shared: Shared, key: bytes, fields: Headers) -> bytes:
     """The answer that turns a connection of HTTP/1.1 into a WebSocket."""
     names = [name.lower() for name, _ in fields]
     lines = [
@@ -115,5 +133,5 @@ def switch(shared, key, fields):
     return b"".join(lines)
 
 
-def _values(head, name):
+def _values(head: Head, name: bytes) -> list[bytes]:
     return [value for each, value in head.headers if each == name]

@@ -4,12 +4,22 @@
 already, whoever split it. What could be read in two ways is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
 
 from .rules import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+
+if TYPE_CHECKING:
+    from _typeshed import MaybeNone
+
+    from pronghorn.types import Headers
+
+    from .shared import Limits
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
@@ -52,8 +62,20 @@ class Head:
         "version",
     )
 
+    method: str
+    path: str
+    version: str
+    raw_path: bytes
+    query: bytes
+    upgrade: bytes | None
+    headers: Headers
+    keep_alive: bool
+    expects_continue: bool
+    framing: int
+    length: int
 
-def new_head(method, version, headers):
+
+def new_head(method: str, version: str, headers: Headers) -> Head:
     """A head on which nothing is decided."""
     head = Head.__new__(Head)  # not by calling the class, which costs more
     head.method = method
@@ -67,7 +89,7 @@ def new_head(method, version, headers):
     return head
 
 
-def parse(data, start, end, limits):
+def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     """The head in `data[start:end]`, `end` being the index after its empty line."""
     space = method_end(data, start, end)
     if space == start or data[space] != 32:
@@ -93,7 +115,7 @@ def parse(data, start, end, limits):
     return head
 
 
-def accept(head, data, target, target_end, limits):
+def accept(head: Head, data: bytes, target: int, target_end: int, limits: Limits) -> None:
     """Make every decision on `head`, whose target is `data[target:target_end]`, all visible ASCII."""
     headers = head.headers
     is_http11 = head.version == HTTP_1_1
@@ -140,12 +162,12 @@ def accept(head, data, target, target_end, limits):
     _read_target(head, data, target, target_end, host)
 
 
-def is_host(value):
+def is_host(value: bytes) -> bool:
     """Whether `value` is a Host field's: a name or address, or nothing, and perhaps a port (RFC 9110 section 7.2)."""
     return is_plain_host(value) or _HOST.fullmatch(value) is not None
 
 
-def put_host(headers, value):
+def put_host(headers: Headers, value: bytes) -> None:
     """Give the Host field another value, or add one."""
     index = 0
     while index < len(headers) and headers[index][0] != b"host":
@@ -153,7 +175,7 @@ def put_host(headers, value):
     headers[index : index + 1] = [(b"host", value)]
 
 
-def preamble(data, start):
+def preamble(data: bytes, start: int) -> ProtocolError | None:
     """The error to refuse `data[start:]` with where it begins as another protocol does, else None."""
     for pattern, status, reason in _PREAMBLES:
         if pattern.match(data, start):
@@ -161,12 +183,12 @@ def preamble(data, start):
     return None
 
 
-def members(value):
+def members(value: bytes) -> list[bytes]:
     """The members of a comma-separated list (RFC 9110 section 5.6.1)."""
     return list(filter(None, [part.strip(b" \t") for part in value.split(b",")]))
 
 
-def _read_target(head, data, target, target_end, host):
+def _read_target(head: Head, data: bytes, target: int, target_end: int, host: bytes | None) -> None:
     """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2).
 
     The authority of an absolute form takes the place of what Host says. Its scheme is not believed: the connection, or
@@ -204,7 +226,7 @@ def _read_target(head, data, target, target_end, host):
     head.path = unquote(data, target, mark)
 
 
-def _read_connection(head, value):
+def _read_connection(head: Head, value: bytes) -> None:
     """Close wins over keep-alive, which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
     if same_name(value, b"keep-alive"):  # what every browser sends
         head.keep_alive = True
@@ -217,7 +239,7 @@ def _read_connection(head, value):
         head.upgrade = b", ".join(upgrades) if upgrades else None
 
 
-def _read_framing(head, length, coding):
+def _read_framing(head: Head, length: bytes | MaybeNone, coding: bytes | None) -> None:
     """How the body ends (RFC 9112 section 6.3), where only one reading is left."""
     if coding is None:
         head.framing = LENGTH
@@ -237,13 +259,13 @@ def _read_framing(head, length, coding):
     head.framing = CHUNKED
 
 
-def _bad_version(data, start):
+def _bad_version(data: bytes, start: int) -> ProtocolError:
     if _VERSION.match(data, start):
         return ProtocolError(505, "HTTP version not supported")
     return ProtocolError(400, "malformed request line")
 
 
-def _malformed_field(section):
+def _malformed_field(section: bytes) -> str:
     """Which rule the first malformed line of a field section breaks."""
     for line in section.split(b"\r\n"):
         if b"\n" in line:

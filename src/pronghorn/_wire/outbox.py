@@ -1,6 +1,15 @@
 """The write queue of one event loop: output is written once per iteration."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .scan import monotonic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._interfaces import CallSoon
 
 # Seconds that a finished response may wait for the rest of a slow iteration.
 MAX_DELAY = 0.001
@@ -11,11 +20,11 @@ class Flushable:
 
     __slots__ = ()
 
-    def leave_outbox(self):
+    def leave_outbox(self) -> None:
         """Write the output: the iteration is over."""
         raise NotImplementedError
 
-    def crash(self, error):
+    def crash(self, error: Exception) -> None:
         """Report `error`, which was raised where other connections are served too, and end this connection alone.
         Raises nothing.
         """
@@ -27,14 +36,20 @@ class Outbox:
 
     __slots__ = ("_call_soon", "_members", "_run", "_scheduled", "_since")
 
-    def __init__(self, call_soon):
+    _call_soon: CallSoon
+    _run: Callable[[], None]
+    _members: list[Flushable]
+    _scheduled: bool
+    _since: float
+
+    def __init__(self, call_soon: CallSoon) -> None:
         self._call_soon = call_soon
         self._members = []
         self._run = self.run
         self._scheduled = False
         self._since = 0.0
 
-    def add(self, member):
+    def add(self, member: Flushable) -> None:
         """Flush `member`, a `Flushable`, at the end of this iteration."""
         if not self._scheduled:
             self._scheduled = True
@@ -44,12 +59,12 @@ class Outbox:
             self._flush()
         self._members.append(member)
 
-    def run(self):
+    def run(self) -> None:
         """End the iteration."""
         self._scheduled = False
         self._flush()
 
-    def _flush(self):
+    def _flush(self) -> None:
         members = self._members
         self._members = []
         self._since = monotonic()

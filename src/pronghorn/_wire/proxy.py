@@ -6,11 +6,23 @@ X-Forwarded-Proto the last counts, which is the nearest proxy's. What else could
 counts as not sent.
 """
 
+from __future__ import annotations
+
 import re
 from socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING
 
 from .head import is_host, put_host
 from .scan import unquote
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pronghorn.trust import Trusted
+    from pronghorn.types import Headers
+
+    from ._interfaces import Client, Server
+    from .head import Head
 
 # The fields that are read.
 CLIENT = 0  # X-Forwarded-For and -Proto
@@ -42,7 +54,14 @@ class Proxies:
 
     __slots__ = ("_addresses", "_everybody", "_kind", "_known", "_names", "_networks")
 
-    def __init__(self, trusted, kind="x-forwarded"):
+    _kind: int
+    _everybody: bool
+    _addresses: set[bytes]
+    _names: set[str]
+    _networks: list[tuple[bytes, int]]
+    _known: dict[str, bool]
+
+    def __init__(self, trusted: Trusted, kind: str = "x-forwarded") -> None:
         self._kind = KINDS[kind]
         self._everybody = trusted == ["*"]
         self._addresses = set()
@@ -60,7 +79,7 @@ class Proxies:
             # How nginx writes such a peer in X-Forwarded-For.
             self._names.add("unix:")
 
-    def trusts_peer(self, client, server):
+    def trusts_peer(self, client: Client | None, server: Server | None) -> bool:
         """Whether what `client`, the other end of a connection to `server`, says of others is believed."""
         if self._everybody:
             return True
@@ -69,7 +88,7 @@ class Proxies:
             return self.trusts(host) or ("%" in host and self.trusts(host.partition("%")[0]))
         return "unix" in self._names and (server is None or server[1] is None)
 
-    def trusts(self, host):
+    def trusts(self, host: str) -> bool:
         """Whether `host`, an address or a name, is a trusted proxy."""
         known = self._known.get(host)
         if known is None:
@@ -80,7 +99,7 @@ class Proxies:
                 self._known[host] = known
         return known
 
-    def origin(self, headers):
+    def origin(self, headers: Headers) -> Origin | None:
         """What `headers`, sent by a trusted peer, say of the client; None if nothing."""
         chain = lines = None
         scheme = host = port = prefix = None
@@ -121,7 +140,7 @@ class Proxies:
             origin.set_prefix(prefix)
         return origin
 
-    def _has(self, packed):
+    def _has(self, packed: bytes | None) -> bool:
         """Whether an address is listed, or in a network that is."""
         if packed is None:
             return False
@@ -134,7 +153,7 @@ class Proxies:
                     return True
         return False
 
-    def _client(self, chain):
+    def _client(self, chain: str) -> Client | None:
         """The client of an X-Forwarded-For list, as (host, port); None where no address stands in its place."""
         nodes = chain.split(",")
         if self._everybody:
@@ -146,7 +165,7 @@ class Proxies:
                 return (host, port) if pack(host) else None
         return address(nodes[0].strip())
 
-    def _read_forwarded(self, origin, lines):
+    def _read_forwarded(self, origin: Origin, lines: list[bytes]) -> None:
         """Take over what the element says that describes the client: the first from the right that is not for a
         trusted proxy; the first of all where every one is.
         """
@@ -162,7 +181,7 @@ class Proxies:
         if element is not None:
             origin.set_element(element)
 
-    def _is_for_proxy(self, element):
+    def _is_for_proxy(self, element: dict[bytes, bytes]) -> bool:
         node = element.get(b"for", b"").decode("latin-1")
         return self.trusts(_forwarded_node(node)[0]) or node in self._names
 
@@ -176,14 +195,20 @@ class Origin:
 
     __slots__ = ("client", "host", "port", "prefix", "scheme")
 
-    def __init__(self):
+    client: Client | None
+    scheme: str | None
+    host: bytes | None
+    port: int
+    prefix: bytes | None
+
+    def __init__(self) -> None:
         self.client = None
         self.scheme = None
         self.host = None
         self.port = 0
         self.prefix = None
 
-    def set_host(self, host, port):
+    def set_host(self, host: bytes | None, port: bytes | None) -> None:
         """`host` and `port` where each is sound and they do not differ."""
         number = 0
         if port is not None:
@@ -196,7 +221,7 @@ class Origin:
                 self.host = host
         self.port = number
 
-    def set_prefix(self, prefix):
+    def set_prefix(self, prefix: bytes | None) -> None:
         """`prefix` where it is a path in normal form, without the slash at its end."""
         if prefix is None:
             return
@@ -206,7 +231,7 @@ class Origin:
             if "." not in segments and ".." not in segments:
                 self.prefix = prefix
 
-    def set_element(self, element):
+    def set_element(self, element: dict[bytes, bytes]) -> None:
         """What one element of Forwarded says."""
         host, port = _forwarded_node(element.get(b"for", b"").decode("latin-1"))
         if pack(host):
@@ -216,7 +241,7 @@ class Origin:
             self.scheme = _SCHEMES.get(scheme.lower())
         self.set_host(element.get(b"host"), None)
 
-    def scope(self, head, scope):
+    def scope(self, head: Head, scope: dict[str, Any]) -> dict[str, Any]:
         """A copy of the connection's `scope` with what is known; what belongs to the request goes into `head`."""
         scope = scope.copy()
         if self.client is not None:
@@ -232,7 +257,7 @@ class Origin:
             head.raw_path = self.prefix + head.raw_path
         return scope
 
-    def _put_host(self, head, scope):
+    def _put_host(self, head: Head, scope: dict[str, Any]) -> None:
         """The Host field and the server's address as the client has seen them."""
         headers = head.headers
         index = 0
@@ -252,7 +277,7 @@ class Origin:
         put_host(headers, host)
 
 
-def pack(host):
+def pack(host: str) -> bytes | None:
     """The bytes of an address, of an IPv4 one also where it is written as IPv6; None for anything else."""
     try:
         if ":" not in host:
@@ -263,7 +288,7 @@ def pack(host):
     return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
-def split_node(node):
+def split_node(node: str) -> Client:
     """(host, port) of `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, the port 0 if there is none; ("", 0) for
     anything else.
     """
@@ -282,13 +307,13 @@ def split_node(node):
     return (host, 0)
 
 
-def address(node):
+def address(node: str) -> Client | None:
     """(host, port) of a node that is an address; None for any other."""
     host, port = split_node(node)
     return (host, port) if pack(host) else None
 
 
-def read_elements(line):
+def read_elements(line: bytes) -> list[dict[bytes, bytes]] | None:
     """The elements of one Forwarded field, as dicts of the values by lower-case names; None if it is malformed."""
     elements = []
     element = {}
@@ -313,7 +338,7 @@ def read_elements(line):
         position = separator.end()
 
 
-def _forwarded_node(node):
+def _forwarded_node(node: str) -> Client:
     """As `split_node`, for RFC 7239 section 6: IPv6 only in brackets, and a port that may be hidden."""
     if node.count(":") > 1 and not node.startswith("["):
         return ("", 0)
@@ -323,7 +348,7 @@ def _forwarded_node(node):
     return split_node(node)
 
 
-def _split_host(host):
+def _split_host(host: bytes) -> tuple[bytes, int]:
     """Name and port of a Host; the port is 0 if there is none, -1 if there is no such port."""
     name, colon, port = host.rpartition(b":")
     if not colon or port.endswith(b"]"):
@@ -331,7 +356,7 @@ def _split_host(host):
     return (name, _port(":" + port.decode("latin-1")) if port else 0)
 
 
-def _port(text):
+def _port(text: str) -> int:
     """The number in `:port`; -1 if it is none."""
     if not _PORT.fullmatch(text):
         return -1

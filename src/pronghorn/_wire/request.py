@@ -1,8 +1,21 @@
 """One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.3 or 2.5)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pronghorn.errors import ClientDisconnected
 
 from .exchange import Exchange, Turn, as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import Any
+
+    from .channel import Channel
+    from .encoder import Encoder
+    from .head import Head
+    from .shared import Shared
 
 # How far the response is, in order.
 WAITING = 0  # the application has not started it
@@ -55,7 +68,23 @@ class Request(Exchange):
         "scope",
     )
 
-    def feed(self, data):
+    head: Head
+    encoder: Encoder
+    scope: dict[str, Any]
+    began: float
+    _scope_template: dict[str, Any]
+
+    buffered: int
+    _body: int
+    _parts: list[bytes] | None
+
+    _phase: int
+    _trailers: list[Any] | None
+
+    _client: int
+    _told_by: int
+
+    def feed(self, data: bytes) -> None:
         """A part of the body has come."""
         if self._parts is None:
             self._parts = []
@@ -63,73 +92,73 @@ class Request(Exchange):
         self.buffered += len(data)
         self.wake()
 
-    def finish_body(self):
+    def finish_body(self) -> None:
         """The body is complete."""
         self._body = ARRIVED
         self.wake()
 
-    def disconnect(self):
+    def disconnect(self) -> None:
         """The client sends no more: `receive()` says so, once it has given what came before."""
         if self._client == PRESENT:
             self._client = HALF_CLOSED
         self.wake()
 
-    def lose(self):
+    def lose(self) -> None:
         """The client is gone: `send()` says so too."""
         self._client = LOST
         self.wake()
 
-    def is_started(self):
+    def is_started(self) -> bool:
         """Whether the application has started the response."""
         return self._phase != WAITING
 
-    def is_streaming(self):
+    def is_streaming(self) -> bool:
         """Whether the application has started the response and not completed it."""
         return WAITING < self._phase < COMPLETE
 
-    def is_complete(self):
+    def is_complete(self) -> bool:
         """Whether nothing of the response is to follow."""
         return self._phase >= COMPLETE
 
-    def is_cut_short(self):
+    def is_cut_short(self) -> bool:
         """Whether the client was sent a part of the response, and the rest can no longer follow."""
         return self._phase == DROPPED or STREAMING <= self._phase < COMPLETE
 
-    def is_lost(self):
+    def is_lost(self) -> bool:
         """Whether the client is gone for good."""
         return self._client == LOST
 
-    def is_told(self):
+    def is_told(self) -> bool:
         return self._told_by == BY_SEND
 
-    def knows_client_left(self):
+    def knows_client_left(self) -> bool:
         """Whether `receive()` or `send()` has told the application that its client has left."""
         return self._told_by != UNTOLD
 
-    def is_stalled(self):
+    def is_stalled(self) -> bool:
         return self.is_streaming() and not self.is_waiting() and not self._channel.has_write_waiters()
 
-    def outlives_client(self):
+    def outlives_client(self) -> bool:
         return self._shared.ignores_lost
 
-    def is_refusable(self):
+    def is_refusable(self) -> bool:
         """Whether another response can still take this one's place: nothing of it is framed."""
         return self._phase <= STARTED
 
-    def replace(self, encoder):
+    def replace(self, encoder: Encoder) -> None:
         """Let the response of `encoder` take this one's place."""
         self.encoder = encoder
         self._phase = COMPLETE
         self.wake()
 
-    def fail(self, status):
+    def fail(self, status: int) -> None:
         self._channel.fail(self, status)
 
-    def abandon(self):
+    def abandon(self) -> None:
         """The application has ended without a whole response because its client has left."""
         self._channel.abandon(self)
 
-    def frame_head(self):
+    def frame_head(self) -> int:
         """Frame a head that waits for its body no longer; return the number of bytes added to the channel's `out`."""
         if self._phase != STARTED:
             return 0
@@ -137,7 +166,7 @@ class Request(Exchange):
         self._to_streaming()
         return size
 
-    def take(self):
+    def take(self) -> dict[str, Any] | None:
         if self._phase >= COMPLETE:
             return {"type": "http.disconnect"}
         if self._body != TAKEN:
@@ -151,7 +180,7 @@ class Request(Exchange):
             return {"type": "http.disconnect"}
         return None
 
-    def make_scope(self):
+    def make_scope(self) -> dict[str, Any]:
         """A scope as the application gets it."""
         head = self.head
         shared = self._shared
@@ -170,7 +199,7 @@ class Request(Exchange):
             scope["raw_path"] = shared.root_path_bytes + head.raw_path
         return scope
 
-    def _take_body(self):
+    def _take_body(self) -> dict[str, Any]:
         parts = self._parts
         if not parts:
             body = b""
@@ -186,7 +215,7 @@ class Request(Exchange):
             self._channel.need_body()
         return {"type": "http.request", "body": body, "more_body": self._body != TAKEN}
 
-    def deliver(self, message):
+    def deliver(self, message: dict[str, Any]) -> Awaitable[Any] | None:
         kind = message["type"]
         phase = self._phase
         if self._client == LOST:
@@ -203,7 +232,7 @@ class Request(Exchange):
             return None
         return self._deliver_other(kind, message)
 
-    def begin_file(self, size):
+    def begin_file(self, size: int) -> bool:
         """Begin a part of the body, a file's `size` bytes; false if they must not be sent (HEAD)."""
         start = len(self._channel.out)
         present = self.encoder.file(size, self._channel.out)
@@ -213,7 +242,7 @@ class Request(Exchange):
         self._phase = SENDING_FILE
         return present
 
-    def end_file(self, present, more):
+    def end_file(self, present: bool, more: bool) -> None:
         """The file is sent."""
         self._phase = STREAMING
         if present:
@@ -222,14 +251,14 @@ class Request(Exchange):
             self._count_queued(start)
         self._send_body(b"", more)
 
-    def _count_queued(self, start):
+    def _count_queued(self, start: int) -> None:
         self._channel.queued(sum([len(piece) for piece in self._channel.out[start:]]))
 
-    def _to_streaming(self):
+    def _to_streaming(self) -> None:
         self._phase = STREAMING
         self._channel.response_started(self, self.encoder.status)
 
-    def _send_body(self, data, more):
+    def _send_body(self, data: bytes, more: bool) -> Awaitable[Any] | None:
         channel = self._channel
         encoder = self.encoder
         if not more and self._body == ARRIVING:
@@ -247,7 +276,7 @@ class Request(Exchange):
             self._complete(size)
         return None
 
-    def _deliver_to_nobody(self, kind, message):
+    def _deliver_to_nobody(self, kind: object, message: dict[str, Any]) -> Awaitable[None]:
         """The client is gone: raise, or follow the response to its end so that the application reaches its own."""
         if not self._shared.ignores_lost:
             self._told_by = BY_SEND
@@ -267,7 +296,7 @@ class Request(Exchange):
             self._phase = TRAILERS if encoder.has_trailers else DROPPED
         return Turn()
 
-    def _complete(self, size):
+    def _complete(self, size: int) -> None:
         self._phase = COMPLETE
         self._parts = None
         self.buffered = 0
@@ -275,7 +304,7 @@ class Request(Exchange):
         self._channel.queued(size)
         self._channel.exchange_ended()
 
-    def _deliver_other(self, kind, message):
+    def _deliver_other(self, kind: object, message: dict[str, Any]) -> Awaitable[Any] | None:
         """The messages of the extensions, and those out of order."""
         phase = self._phase
         channel = self._channel
@@ -294,7 +323,15 @@ class Request(Exchange):
         return None
 
 
-def new_request(head, has_body, encoder, channel, shared, scope_template, client_text):
+def new_request(
+    head: Head,
+    has_body: bool,
+    encoder: Encoder,
+    channel: Channel,
+    shared: Shared,
+    scope_template: dict[str, Any],
+    client_text: str,
+) -> Request:
     """The exchange that `head` begins. Its scope is made from `scope_template`, which connection or stream gives."""
     request = Request.__new__(Request)  # not by calling the class, which costs more
     request.begin(shared, channel, client_text)

@@ -1,5 +1,9 @@
 """Response framing for HTTP/1.1 (RFC 9112 sections 6 and 7)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .encoder import Encoder
 from .rules import (
     CHUNKED,
@@ -17,6 +21,14 @@ from .rules import (
     UNTIL_CLOSE,
 )
 from .scan import decimal, encode_fields, glue, same_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from pronghorn.types import Headers
+
+    from .shared import Shared
 
 # A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
 COPIED = 16384
@@ -48,7 +60,23 @@ class HTTP1Encoder(Encoder):
         "keep_alive",
     )
 
-    def start(self, status, headers, has_trailers):
+    keep_alive: bool
+    _shared: Shared
+    _http11: bool
+    _has_body: bool
+
+    _line: bytes
+    _block: bytes
+    _connection_fields: Headers | None
+    _own_date: bool
+    _own_server: bool
+    _own_transfer_encoding: bool
+
+    _framing: int
+    _remaining: int
+    _head_pending: bool
+
+    def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
         line = STATUS_LINES.get(status)
         if line is None or not isinstance(status, int):
             raise ValueError(f"not a status for a response: {status!r}")
@@ -116,14 +144,14 @@ class HTTP1Encoder(Encoder):
         self._block = block
         self._head_pending = True
 
-    def head(self, out):
+    def head(self, out: list[bytes]) -> int:
         if not self._head_pending:
             return 0
         head = self._frame_head(b"")
         out.append(head)
         return len(head)
 
-    def body(self, data, more, out):
+    def body(self, data: bytes, more: bool, out: list[bytes]) -> int:
         count = len(data)
         framing = self._framing
         if framing == LENGTH:
@@ -156,7 +184,7 @@ class HTTP1Encoder(Encoder):
             size += 5
         return size
 
-    def trailers(self, headers, out):
+    def trailers(self, headers: Iterable[Any], out: list[bytes]) -> int:
         # Only a chunked response has room for them (RFC 9112 section 7.1.2).
         fields = checked_fields(headers)
         for name, _ in fields:
@@ -168,17 +196,17 @@ class HTTP1Encoder(Encoder):
         out.append(block)
         return len(block)
 
-    def early_hints(self, links, out):
+    def early_hints(self, links: Iterable[bytes], out: list[bytes]) -> int:
         if not self._http11 or (self.status and not self._head_pending):
             return 0
         block = EARLY_HINTS + encode_fields(checked_fields([(b"link", link) for link in links])) + CRLF
         out.append(block)
         return len(block)
 
-    def left(self):
+    def left(self) -> int:
         return self._remaining if self._framing == LENGTH else -1
 
-    def file(self, size, out):
+    def file(self, size: int, out: list[bytes]) -> bool:
         if self._framing == LENGTH:
             if size > self._remaining:
                 raise ValueError("file longer than the content-length")
@@ -188,14 +216,14 @@ class HTTP1Encoder(Encoder):
             out.append(b"%x\r\n" % size)
         return size > 0 and self._framing != NO_BODY
 
-    def file_sent(self, size):
+    def file_sent(self, size: int) -> None:
         self.body_size += size
 
-    def file_end(self, out):
+    def file_end(self, out: list[bytes]) -> None:
         if self._framing == CHUNKED:
             out.append(CRLF)
 
-    def field(self, name):
+    def field(self, name: bytes) -> bytes | None:
         block = b"\r\n" + self._block
         start = block.find(b"\r\n%b: " % name)
         if start < 0:
@@ -203,11 +231,11 @@ class HTTP1Encoder(Encoder):
         start += len(name) + 4
         return block[start : block.find(b"\r\n", start)]
 
-    def ends_with_connection(self):
+    def ends_with_connection(self) -> bool:
         """Whether only the end of the stream ends the body."""
         return self._framing == UNTIL_CLOSE
 
-    def _frame_head(self, body):
+    def _frame_head(self, body: bytes) -> bytes:
         """The head with `body` behind it. What becomes of the connection is decided by now."""
         self._head_pending = False
         shared = self._shared
@@ -228,7 +256,7 @@ class HTTP1Encoder(Encoder):
             end = CONNECTION_KEEP_ALIVE + end
         return glue(self._line, fields, self._block, end, body)
 
-    def _decide_framing(self, length):
+    def _decide_framing(self, length: int) -> None:
         status = self.status
         if not self._has_body or status == 204 or status == 304:
             self._framing = NO_BODY
@@ -241,7 +269,7 @@ class HTTP1Encoder(Encoder):
             self._framing = UNTIL_CLOSE
 
 
-def new_encoder(shared, method, http11, keep_alive):
+def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> HTTP1Encoder:
     """The encoder of a response to `method`."""
     encoder = HTTP1Encoder.__new__(HTTP1Encoder)  # not by calling the class, which costs more
     encoder.begin()
@@ -261,7 +289,7 @@ def new_encoder(shared, method, http11, keep_alive):
     return encoder
 
 
-def checked_fields(headers):
+def checked_fields(headers: Iterable[Any]) -> Headers:
     """Fields, of any type that holds bytes, as pairs of `bytes`; `TypeError` or `ValueError` names one that may not be
     sent (RFC 9110 section 5.5).
     """
@@ -276,5 +304,5 @@ def checked_fields(headers):
     return fields
 
 
-def _without(fields, unwanted):
+def _without(fields: Headers, unwanted: bytes) -> Headers:
     return [field for field in fields if not same_name(field[0], unwanted)]

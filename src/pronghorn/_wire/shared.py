@@ -1,9 +1,24 @@
 """What the connections of one worker share: bounds, a clock, the parts of a scope and a head that stay the same."""
 
+from __future__ import annotations
+
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .rules import HTTP_1_0, HTTP_1_1
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pronghorn.backend import Compression
+    from pronghorn.types import Headers
+
+    from ._interfaces import Client, Server
+    from .access import AccessLines
+    from .proxy import Proxies
 
 
 class Limits:
@@ -32,22 +47,43 @@ class Limits:
         "write",
     )
 
+    head_size: int
+    head_fields: int
+    target_size: int
+    body_size: int
+    body_buffer: int
+    discard: int
+    pipelined: int
+    linger_size: int
+    message_size: int
+    messages: int
+    first_byte: int
+    head: int
+    body: int
+    write: int
+    keep_alive: int
+    linger: int
+    linger_longest: int
+    ping_interval: int
+    ping_timeout: int
+    closing: int
+
     def __init__(
         self,
-        head_size=65536,
-        head_fields=100,
-        target_size=16384,
-        body_size=0,
-        first_byte=30,
-        head=30,
-        body=30,
-        write=30,
-        keep_alive=5,
-        message_size=16777216,
-        messages=32,
-        ping_interval=20,
-        ping_timeout=20,
-    ):
+        head_size: int = 65536,
+        head_fields: int = 100,
+        target_size: int = 16384,
+        body_size: int = 0,
+        first_byte: int = 30,
+        head: int = 30,
+        body: int = 30,
+        write: int = 30,
+        keep_alive: int = 5,
+        message_size: int = 16777216,
+        messages: int = 32,
+        ping_interval: int = 20,
+        ping_timeout: int = 20,
+    ) -> None:
         # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the
         # client.
         self.head_size = head_size
@@ -119,23 +155,51 @@ class Shared:
         "zlib",
     )
 
+    limits: Limits
+    create_future: Callable[[], Future[Any]]
+    proxies: Proxies | None
+    access_log: AccessLines | None
+    logs_at_end: bool
+    ignores_lost: bool
+
+    scope: dict[str, Any]
+    asgi: dict[str, str]
+    extensions: dict[str, dict[str, Any]]
+    state: dict[str, Any]
+    root_path: str
+    root_path_bytes: bytes
+
+    default_fields: Headers
+    default_block: bytes
+    _has_date: bool
+    _date: Headers
+    _server: Headers
+    _fields: Headers
+
+    websockets: bool
+    zlib: Compression | None
+
+    draining: bool
+    total_requests: int
+    now: int
+
     def __init__(
         self,
-        limits,
-        create_future,
-        scheme="http",
-        root_path="",
-        state=None,
-        fields=(),
-        date=True,
-        server=b"pronghorn",
-        access_log=None,
-        websockets=True,
-        zlib=None,
-        proxies=None,
-        sendfile=False,
-        ignores_lost=False,
-    ):
+        limits: Limits,
+        create_future: Callable[[], Future[Any]],
+        scheme: str = "http",
+        root_path: str = "",
+        state: dict[str, Any] | None = None,
+        fields: Sequence[tuple[bytes, bytes]] = (),
+        date: bool = True,
+        server: bytes = b"pronghorn",
+        access_log: AccessLines | None = None,
+        websockets: bool = True,
+        zlib: Compression | None = None,
+        proxies: Proxies | None = None,
+        sendfile: bool = False,
+        ignores_lost: bool = False,
+    ) -> None:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
@@ -182,7 +246,7 @@ class Shared:
         self.now = 0
         self.tick(0)
 
-    def connection_scope(self, client, server):
+    def connection_scope(self, client: Client | None, server: Server | None) -> dict[str, Any]:
         """What every scope of one connection has in common."""
         scope = self.scope.copy()
         scope["client"] = client
@@ -190,7 +254,7 @@ class Shared:
         scope["extensions"] = self.extensions
         return scope
 
-    def http10_scope(self, scope):
+    def http10_scope(self, scope: dict[str, Any]) -> dict[str, Any]:
         """A connection's `scope` for a request of HTTP/1.0, which has neither trailers nor interim responses."""
         scope = scope.copy()
         scope["http_version"] = HTTP_1_0
@@ -199,19 +263,19 @@ class Shared:
         scope["extensions"] = extensions
         return scope
 
-    def deadline(self, seconds):
+    def deadline(self, seconds: int) -> int:
         """The second of `now` at which `seconds` will have passed; 0, for none, if they are 0."""
         # One more, since the clock's second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
 
-    def block_beside(self, own_date, own_server):
+    def block_beside(self, own_date: bool, own_server: bool) -> bytes:
         """The default fields of a head in which the application has a Date or a Server of its own, framed."""
         fields = [] if own_date else self._date
         if not own_server:
             fields = fields + self._server
         return _frame(fields + self._fields)
 
-    def tick(self, now):
+    def tick(self, now: int) -> None:
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
         if self._has_date:
@@ -220,6 +284,6 @@ class Shared:
         self.default_block = _frame(self.default_fields)
 
 
-def _frame(fields):
+def _frame(fields: Headers) -> bytes:
     """Fields as HTTP/1.1 has them."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -4,6 +4,10 @@ It is given what was negotiated and a channel for bytes: of HTTP it knows only t
 through. Its channel feeds it, calls `check` once a second, and says when the client has left.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pronghorn.errors import ClientDisconnected, FrameError
 
 from .deflate import WORTHWHILE
@@ -23,6 +27,18 @@ from .rules import (
     SERVICE_RESTART,
     TEXT,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import Any
+
+    from _typeshed import MaybeNone
+
+    from .channel import Channel
+    from .deflate import Deflate
+    from .handshake import Handshake
+    from .request import Request
+    from .shared import Shared
 
 # How far the session is, in order.
 CONNECTING = 0  # the application has not answered the handshake
@@ -69,7 +85,35 @@ class WebSocket(Exchange):
         "scope",
     )
 
-    def __init__(self, handshake, request, channel, shared):
+    scope: dict[str, Any]
+    handshake: Handshake | MaybeNone
+    _request: Request | MaybeNone
+    _state: int
+
+    _denial: dict[str, Any] | MaybeNone
+    _denial_parts: list[bytes] | MaybeNone
+
+    is_held: bool
+    _reader: Reader
+    _messages: list[str | bytes] | MaybeNone
+    _queued: int
+    _connected: bool
+
+    _deflate: Deflate | None
+    _pong_due: bytes | None
+
+    client_closed: bool
+    _answering: bool
+    _heard: bool
+    _input_ended: bool
+    _failure: FrameError | MaybeNone
+    _ping_at: int
+    _lost_by: int
+    _close_by: int
+    _code: int
+    _reason: str
+
+    def __init__(self, handshake: Handshake, request: Request, channel: Channel, shared: Shared) -> None:
         self.begin(shared, channel, request.client_text)
         self._request = request
         self._deflate = handshake.deflate
@@ -101,7 +145,7 @@ class WebSocket(Exchange):
 
     # The application's side
 
-    def take(self):
+    def take(self) -> dict[str, Any] | None:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
@@ -115,7 +159,7 @@ class WebSocket(Exchange):
             return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
         return None
 
-    def deliver(self, message):
+    def deliver(self, message: dict[str, Any]) -> Awaitable[Any] | None:
         kind = message["type"]
         state = self._state
         if state in (OPEN, FAILING):
@@ -141,7 +185,7 @@ class WebSocket(Exchange):
             return None
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
-    def close(self, code, reason):
+    def close(self, code: int, reason: str) -> None:
         """Start the closing handshake, unless it has begun."""
         state = self._state
         if state != OPEN and state != FAILING:
@@ -157,29 +201,29 @@ class WebSocket(Exchange):
         elif self.is_held:
             self._read_on()
 
-    def finish(self, failed):
+    def finish(self, failed: bool) -> bool:
         """The application has returned, or failed: close what it left open. False if the handshake is unanswered."""
         self.close(INTERNAL_ERROR if failed else NORMAL, "")
         return self._state > DENYING
 
-    def fail(self, status):
+    def fail(self, status: int) -> None:
         if self._request is not None:
             self._channel.fail(self._request, status)
 
-    def is_over(self):
+    def is_over(self) -> bool:
         """Whether the application has been, or would be, told that the session is over."""
         return self._code != 0
 
     # The channel's side
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> None:
         """Bytes have come."""
         self._heard = True
         self._reader.feed(data)
         if not self.is_held:
             self._read()
 
-    def end_input(self):
+    def end_input(self) -> None:
         """The client has ended its stream, or is gone."""
         self._input_ended = True
         if self._state == FAILING:
@@ -193,11 +237,11 @@ class WebSocket(Exchange):
             self._request = None
             self._end(LOST, "")
 
-    def restart(self):
+    def restart(self) -> None:
         """The server is stopping."""
         self.close(SERVICE_RESTART, "")
 
-    def on_tick(self, now):
+    def on_tick(self, now: int) -> None:
         """Act on deadlines that have passed; to be called once a second."""
         if self._state == OPEN:
             if self._ping_at:
@@ -208,7 +252,7 @@ class WebSocket(Exchange):
         elif self._state == CLOSING and self._close_by and now >= self._close_by:
             self._finish_closing()
 
-    def on_writable(self):
+    def on_writable(self) -> None:
         """More output is welcome again."""
         payload = self._pong_due
         if payload is not None and self._state != CLOSED:
@@ -217,7 +261,7 @@ class WebSocket(Exchange):
 
     # Private: receiving
 
-    def _read(self):
+    def _read(self) -> None:
         """Take what has come, as far as there is room for the messages in it."""
         reader = self._reader
         try:
@@ -241,7 +285,7 @@ class WebSocket(Exchange):
             else:
                 self._fail(error)
 
-    def _queue(self, payload):
+    def _queue(self, payload: str | bytes) -> None:
         awaited = self.is_waiting()
         if self._messages is None:
             self._messages = []
@@ -253,11 +297,11 @@ class WebSocket(Exchange):
         elif self._is_full() and not self._input_ended:
             self._hold()
 
-    def _is_full(self):
+    def _is_full(self) -> bool:
         count = len(self._messages)
         return count >= self._shared.limits.messages or (count > 1 and self._queued > self._shared.limits.body_buffer)
 
-    def _take_message(self):
+    def _take_message(self) -> dict[str, Any]:
         payload = self._messages.pop(0)
         self._queued -= len(payload)
         if self.is_held and self._failure is None and not self._is_full():
@@ -266,17 +310,17 @@ class WebSocket(Exchange):
             return {"type": "websocket.receive", "text": payload}
         return {"type": "websocket.receive", "bytes": payload}
 
-    def _hold(self):
+    def _hold(self) -> None:
         self.is_held = True
         self._channel.pause_reading()
 
-    def _read_on(self):
+    def _read_on(self) -> None:
         self.is_held = False
         self._read()
         if not self.is_held:
             self._channel.need_body()
 
-    def _pong(self, payload):
+    def _pong(self, payload: bytes) -> None:
         # Of pings that come faster than the client reads, only the last is answered (RFC 6455 section 5.5.3).
         if self._channel.is_writable():
             self._send_frame(PONG, payload)
@@ -285,7 +329,7 @@ class WebSocket(Exchange):
 
     # Private: sending
 
-    def _send(self, message):
+    def _send(self, message: dict[str, Any]) -> Awaitable[Any] | None:
         channel = self._channel
         text = message.get("text")
         if text is not None:
@@ -305,12 +349,12 @@ class WebSocket(Exchange):
                 self._send_frame(BINARY | COMPRESSED, self._deflate.deflate(data))
         return None if channel.is_writable() else channel.wait_writable()
 
-    def _send_frame(self, opcode, payload):
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
         self._channel.queued(frame(opcode, payload, self._channel.out))
 
     # Private: beginning and end
 
-    def _accept(self, message):
+    def _accept(self, message: dict[str, Any]) -> None:
         fields = self.handshake.answer(message.get("subprotocol"), message.get("headers") or ())
         self._state = OPEN
         self._request = None
@@ -320,7 +364,7 @@ class WebSocket(Exchange):
         if self._shared.draining:
             self.restart()
 
-    def _begin_denial(self, message):
+    def _begin_denial(self, message: dict[str, Any]) -> None:
         """Keep the head of an HTTP response until its body is whole and can be given a length: many clients of
         WebSockets read no chunks.
         """
@@ -332,7 +376,7 @@ class WebSocket(Exchange):
         self._denial_parts = []
         self._state = DENYING
 
-    def _go_on_denying(self, message):
+    def _go_on_denying(self, message: dict[str, Any]) -> None:
         data = message.get("body", b"")
         self._denial_parts.append(data if type(data) is bytes else as_bytes(data))
         if message.get("more_body", False):
@@ -346,41 +390,41 @@ class WebSocket(Exchange):
         self._request.deliver({"type": "http.response.body", "body": body})
         self.end_input()
 
-    def _close_with(self, code, reason):
+    def _close_with(self, code: int, reason: str) -> None:
         """The client's close frame has come."""
         self.client_closed = True
         self._close_at_once(code, reason)
 
-    def _to_failing(self, error):
+    def _to_failing(self, error: FrameError) -> None:
         """Fail the session for `error` once the application has taken what came before, or after a while."""
         self._state = FAILING
         self._failure = error
         self._close_by = self._shared.deadline(self._shared.limits.closing)
         self._hold()
 
-    def _fail(self, error):
+    def _fail(self, error: FrameError) -> None:
         """Fail the session (RFC 6455 section 7.1.7)."""
         self._close_at_once(error.code, error.reason)
 
-    def _close_at_once(self, code, reason):
+    def _close_at_once(self, code: int, reason: str) -> None:
         """Close without waiting for the client's close frame; ours is sent unless it has been."""
         if self._state < CLOSING:
             self._send_frame(CLOSE, close_payload(code, reason))
             self._end(code, reason)
         self._finish_closing()
 
-    def _finish_closing(self):
+    def _finish_closing(self) -> None:
         self._state = CLOSED
         self._channel.exchange_ended()
 
-    def _end(self, code, reason):
+    def _end(self, code: int, reason: str) -> None:
         if not self._code:
             self._code = code
             self._reason = reason
             self._channel.wake_writers(ClientDisconnected("the WebSocket is closed"))
         self.wake()
 
-    def _keep_alive(self, now):
+    def _keep_alive(self, now: int) -> None:
         """Ping, and give up on a client of which nothing is heard. One that waits for the application is not silent."""
         if self._lost_by:
             if self._heard or self.is_held:
@@ -406,7 +450,7 @@ _STATES = (
 )
 
 
-def _scope(scope, handshake):
+def _scope(scope: dict[str, Any], handshake: Handshake) -> dict[str, Any]:
     """A request's scope as a WebSocket's."""
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
@@ -417,7 +461,7 @@ def _scope(scope, handshake):
     return scope
 
 
-def _close_code(code):
+def _close_code(code: object) -> int:
     """An application's close code, checked before it becomes a C integer."""
     if code is None:
         return NORMAL
@@ -426,7 +470,7 @@ def _close_code(code):
     return int(code)
 
 
-def _as_text(text):
+def _as_text(text: object) -> str:
     """A string of a class of its own, as a plain one."""
     if isinstance(text, str):
         return "".join([text])

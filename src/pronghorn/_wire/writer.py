@@ -2,7 +2,17 @@
 client has read it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .scan import send_now
+
+if TYPE_CHECKING:
+    from _typeshed import MaybeNone
+
+    from ._interfaces import ConnectionOwner, Transport
+    from .shared import Shared
 
 # Bytes gathered before they are written in the middle of an iteration: asyncio's own high-water mark.
 FLUSH_AT = 65536
@@ -46,7 +56,23 @@ class Writer:
         "out",
     )
 
-    def __init__(self, owner, transport, shared, fd, joins):
+    out: list[bytes]
+    deadline: int
+    _owner: ConnectionOwner | MaybeNone
+    _transport: Transport | MaybeNone
+    _shared: Shared
+    _fd: int
+    _joins: bool
+
+    _unflushed: int
+    _iteration_size: int
+
+    _handed: int
+    _acknowledged: int
+    _transport_has_data: bool
+    _state: int
+
+    def __init__(self, owner: ConnectionOwner, transport: Transport, shared: Shared, fd: int, joins: bool) -> None:
         self.out = []
         self._state = READY
         self.deadline = 0
@@ -61,11 +87,11 @@ class Writer:
         self._acknowledged = 0
         self._transport_has_data = False
 
-    def is_ready(self):
+    def is_ready(self) -> bool:
         """Whether more output is welcome."""
         return self._state == READY
 
-    def queued(self, size):
+    def queued(self, size: int) -> None:
         """`size` bytes were added to `out`."""
         self._unflushed += size
         if self._unflushed > FLUSH_AT:
@@ -74,7 +100,7 @@ class Writer:
             if self._iteration_size > MAX_PER_ITERATION and self._state == READY:
                 self._state = YIELDING
 
-    def end_iteration(self):
+    def end_iteration(self) -> bool:
         """Let a connection that has yielded go on; return whether there was one."""
         self._iteration_size = 0
         if self._state != YIELDING:
@@ -82,7 +108,7 @@ class Writer:
         self._state = READY
         return True
 
-    def flush(self):
+    def flush(self) -> None:
         """Write what is in `out`."""
         out = self.out
         if not out:
@@ -105,7 +131,7 @@ class Writer:
                 self._handed += size
                 self._transport.writelines(buffers)
 
-    def put(self, data):
+    def put(self, data: bytes) -> None:
         """Write `data` now: straight to the socket, which costs half, unless the transport has older data to write."""
         self._handed += len(data)
         if self._fd >= 0 and not (self._transport_has_data and self._owner.unsent()):
@@ -119,24 +145,24 @@ class Writer:
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def pause(self):
+    def pause(self) -> None:
         """The transport is above its high-water mark."""
         if self._state != ENDED:
             self._state = FULL
         if self._owner is not None:
             self.expect_reading()
 
-    def resume(self):
+    def resume(self) -> bool:
         """The transport is below its low-water mark. Return whether that lets writing go on."""
         if self._state == FULL:
             self._state = READY
         return self._state != YIELDING
 
-    def end(self):
+    def end(self) -> None:
         """Write nothing more."""
         self._state = ENDED
 
-    def lose(self):
+    def lose(self) -> None:
         """The transport is gone."""
         self._state = ENDED
         self.deadline = 0
@@ -145,12 +171,12 @@ class Writer:
         self._owner = None
         self._transport = None
 
-    def expect_reading(self):
+    def expect_reading(self) -> None:
         """Let the deadline run: the client has to read something within `Limits.write`."""
         self._acknowledged = self._owner.delivered(self._handed)
         self.deadline = self._shared.deadline(self._shared.limits.write)
 
-    def is_overdue(self, now):
+    def is_overdue(self, now: int) -> bool:
         """Whether the deadline has passed. Where the client has read something it is extended instead."""
         if not self.deadline or now < self.deadline:
             return False

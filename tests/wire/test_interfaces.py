@@ -1,0 +1,34 @@
+"""What stands in for the server in these tests has the interfaces that the hot path is written against."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from fakes import FakeOwner
+from owner import Rig
+from test_websocket import Socket
+
+from pronghorn._wire._interfaces import ConnectionOwner, Transport
+from pronghorn.protocol import HTTPProtocol
+
+
+def methods(interface: Any) -> list[Any]:
+    return [pytest.param(member, id=name) for name, member in vars(interface).items() if name[0] != "_"]
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("kind", [HTTPProtocol, FakeOwner, Socket])
+@pytest.mark.parametrize("method", methods(ConnectionOwner))
+def test_owners_have_every_method(kind: Any, method: Any) -> None:
+    assert parameters(getattr(kind, method.__name__)) == parameters(method)
+
+
+@pytest.mark.parametrize("kind", [FakeOwner, Rig])
+@pytest.mark.parametrize("method", methods(Transport))
+def test_transports_have_every_method(kind: Any, method: Any) -> None:
+    assert parameters(getattr(kind, method.__name__)) == parameters(method)
