@@ -6,9 +6,13 @@ import asyncio
 import io
 import os
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pronghorn.errors import ClientDisconnected
+
+if TYPE_CHECKING:
+    from pronghorn._wire.request import Request
+    from pronghorn.protocol import HTTPProtocol
 
 # Sent between two looks at the client: a slow one, if it reads, takes this much in the time that a write may stall.
 _SLICE = 262144
@@ -17,7 +21,11 @@ T = TypeVar("T")
 
 
 async def send_file(
-    loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any, message: dict[str, Any]
+    loop: asyncio.AbstractEventLoop,
+    transport: asyncio.Transport,
+    protocol: HTTPProtocol,
+    request: Request,
+    message: dict[str, Any],
 ) -> None:
     """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
 
@@ -31,7 +39,11 @@ async def send_file(
 
 
 async def _send_file(
-    loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any, message: dict[str, Any]
+    loop: asyncio.AbstractEventLoop,
+    transport: asyncio.Transport,
+    protocol: HTTPProtocol,
+    request: Request,
+    message: dict[str, Any],
 ) -> None:
     # Nothing is awaited before the head is framed: no other message may come between.
     sender = _Sender(loop, transport, protocol, request)
@@ -72,7 +84,9 @@ def _part(file: Any, offset: int | None, count: int | None, left: int) -> tuple[
 class _Sender:
     """Sends parts of files, by the system where loop and transport allow, else through reads in a thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, protocol: Any, request: Any) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, protocol: HTTPProtocol, request: Request
+    ) -> None:
         self._loop = loop
         self._transport = transport
         self._protocol = protocol

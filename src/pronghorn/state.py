@@ -13,6 +13,10 @@ from pronghorn.log import TRACE_LOG_LEVEL, AccessLog, say
 from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
+    from pronghorn._wire.access import AccessLines
+    from pronghorn._wire.outbox import Outbox
+    from pronghorn._wire.proxy import Proxies
+    from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config
     from pronghorn.types import ASGI3App, Headers
@@ -31,8 +35,8 @@ class ServerState:
 
     app: ASGI3App
     wire: Wire
-    shared: Any
-    outbox: Any
+    shared: Shared
+    outbox: Outbox
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     buffer: memoryview
@@ -123,7 +127,7 @@ class ServerState:
         )
 
 
-def _limits(config: Config, wire: Wire) -> Any:
+def _limits(config: Config, wire: Wire) -> Limits:
     return wire.Limits(
         head_size=config.head_size(),
         head_fields=config.limit_head_fields,
@@ -146,12 +150,12 @@ def _seconds(timeout: float | None) -> int:
     return 0 if not timeout else max(1, round(timeout))
 
 
-def _proxies(config: Config, wire: Wire) -> Any:
+def _proxies(config: Config, wire: Wire) -> Proxies | None:
     trusted = trust.read(config.forwarded_allow_ips or ())
     return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
 
 
-def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> Any:
+def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> AccessLines | None:
     log = AccessLog.create(logging.getLogger("pronghorn.access"), config.access_log_format)
     if not config.access_log or not log.enabled():
         return None

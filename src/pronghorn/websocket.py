@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from pronghorn._wire.rules import PHRASES
 from pronghorn.errors import is_disconnect
 from pronghorn.log import say
 
+if TYPE_CHECKING:
+    from pronghorn._wire.websocket import WebSocket
 
-async def run(app: Any, session: Any) -> None:
+
+async def run(app: Callable[..., Awaitable[object]], session: WebSocket) -> None:
     """Call the application, and make good what it leaves undone."""
     failed = False
     try:
@@ -31,13 +35,13 @@ async def run(app: Any, session: Any) -> None:
         session.crash(error)
 
 
-def log_accepted(session: Any) -> None:
+def log_accepted(session: WebSocket) -> None:
     """The application has accepted."""
     say(logging.INFO, '%s - "WebSocket %s" [accepted]', session.client_text, _target(session.scope))
     say(logging.INFO, "connection open")
 
 
-def log_denied(session: Any, status: int) -> None:
+def log_denied(session: WebSocket, status: int) -> None:
     """The handshake was answered with an HTTP response."""
     say(logging.INFO, '%s - "WebSocket %s" %d', session.client_text, _target(session.scope), status)
     say(logging.INFO, "connection rejected (%d %s)", status, PHRASES.get(status, ""))
