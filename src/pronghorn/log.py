@@ -27,6 +27,9 @@ from pronghorn.logging import bold as bold
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
+
+    from _typeshed import MaybeNone
+
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"
 
 LOG_LEVELS = {
@@ -131,7 +134,13 @@ class AccessLog:
     inside JSON if `as_json`.
     """
 
-    def __init__(self, logger: logging.Logger, handler: Any, formatter: Any, access_format: str | None) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        handler: logging.Handler | MaybeNone,
+        formatter: logging.Formatter | None,
+        access_format: str | None,
+    ) -> None:
         self._logger = logger
         self._handler = handler
         self._formatter = formatter
@@ -153,7 +162,7 @@ class AccessLog:
     def create(cls, logger: logging.Logger, access_format: str | None = None) -> AccessLog:
         """The access log on `logger` as it is set up now; a later change of its handler or formatter ends batching."""
         handler = logger.handlers[0] if logger.handlers else None
-        return cls(logger, handler, handler and handler.formatter, access_format)
+        return cls(logger, handler, None if handler is None else handler.formatter, access_format)
 
     def enabled(self) -> bool:
         """Whether anything would be printed at all."""
@@ -164,6 +173,7 @@ class AccessLog:
         logger, handler, formatter = self._logger, self._handler, self._formatter
         return (
             logger.handlers == [handler]
+            and isinstance(handler, logging.StreamHandler)
             and type(handler) in (LineHandler, logging.StreamHandler)
             and handler.formatter is formatter
             and type(formatter) is AccessFormatter
@@ -181,9 +191,9 @@ class AccessLog:
         handler = self._handler
         handler.acquire()
         try:
-            if type(handler) is LineHandler:
+            if isinstance(handler, LineHandler):
                 handler.write(text + "\n")
-            else:
+            elif isinstance(handler, logging.StreamHandler):
                 handler.stream.write(text + "\n")
                 handler.flush()
         except Exception:

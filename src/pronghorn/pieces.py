@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pronghorn.protocol import HTTPProtocol
 
 # Bytes that a loop has read at once where it pays to read less; and then reads.
 LARGE = 65536
@@ -14,7 +17,7 @@ class Pieces(asyncio.BufferedProtocol):
 
     __slots__ = ("_buffer", "_protocol")
 
-    def __init__(self, protocol: Any, buffer: memoryview) -> None:
+    def __init__(self, protocol: HTTPProtocol, buffer: memoryview) -> None:
         self._protocol = protocol
         self._buffer = buffer
 
@@ -25,8 +28,7 @@ class Pieces(asyncio.BufferedProtocol):
         self._protocol.connection.receive(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> bool:
-        ended: bool = self._protocol.eof_received()
-        return ended
+        return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)
