@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pronghorn import backend, handlers, listener, log, outlet, tasks
 from pronghorn.clock import Clock
@@ -26,6 +26,9 @@ from pronghorn.log import say
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.sockets import bind, cannot_listen, describe, unlink, withdraw
 from pronghorn.state import ServerState
+
+if TYPE_CHECKING:
+    from _typeshed import MaybeNone
 
 # Seconds between two looks at `should_exit` and `force_exit`, which any thread may set.
 _POLL = 0.1
@@ -66,8 +69,8 @@ class Server:
         self.signalled = False
         self.last_notified = 0.0
         self.servers: list[asyncio.Server] = []
-        self.lifespan: Lifespan
-        self._clock: Clock
+        self.lifespan: Lifespan | MaybeNone = None
+        self._clock: Clock | MaybeNone = None
         self._sockets: list[socket.socket] = []
         self._has_bound = False
         self._serving: asyncio.Task[None]
@@ -132,7 +135,7 @@ class Server:
         self.signalled = bool(self._captured_signals)
         self.servers, self._sockets = [], []
         self.started = self.force_exit = self._is_spent = False
-        if not hasattr(self, "lifespan"):
+        if self.lifespan is None:
             self._load()
         was_to_exit = self.should_exit
         await self._bounded(self.lifespan.startup(), until_signalled=True)
@@ -200,9 +203,9 @@ class Server:
         await self._wait_tasks_to_complete()
         for connection in list(state.connections):
             _abort(connection)
-        if hasattr(self, "lifespan") and not self.force_exit:
+        if self.lifespan is not None and not self.force_exit:
             await self._bounded(self.lifespan.shutdown(), self._deadline())
-        if hasattr(self, "_clock"):
+        if self._clock is not None:
             self._clock.stop()
 
     @contextlib.contextmanager

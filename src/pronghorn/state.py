@@ -13,6 +13,8 @@ from pronghorn.log import TRACE_LOG_LEVEL, AccessLog, say
 from pronghorn.pieces import LARGE
 
 if TYPE_CHECKING:
+    from _typeshed import MaybeNone
+
     from pronghorn._wire.access import AccessLines
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxy import Proxies
@@ -30,12 +32,11 @@ _LARGEST_BLOCK = 8 * 1024 * 1024
 
 class ServerState:
     """One server's connections and tasks, and what they need. Made before the application is loaded, ready after
-    `prepare`.
+    `prepare`; until then `shared` is None.
     """
 
     app: ASGI3App
     wire: Wire
-    shared: Shared
     outbox: Outbox
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
@@ -45,6 +46,7 @@ class ServerState:
     def __init__(self) -> None:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.shared: Shared | MaybeNone = None
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
@@ -55,7 +57,7 @@ class ServerState:
     @property
     def total_requests(self) -> int:
         """Requests begun since the start."""
-        return self.shared.total_requests if hasattr(self, "shared") else 0
+        return 0 if self.shared is None else self.shared.total_requests
 
     @total_requests.setter
     def total_requests(self, number: int) -> None:
@@ -65,8 +67,7 @@ class ServerState:
     @property
     def default_headers(self) -> Headers:
         """The fields that every response begins with; empty before the start. For programs that read uvicorn's."""
-        fields: Headers = list(self.shared.default_fields) if hasattr(self, "shared") else []
-        return fields
+        return [] if self.shared is None else list(self.shared.default_fields)
 
     def remove_connection(self, connection: Any) -> None:
         self.connections.discard(connection)
