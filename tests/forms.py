@@ -22,7 +22,6 @@ MODULES = (
     "proxy",
     "request",
     "response",
-    "rules",
     "scan",
     "shared",
     "websocket",

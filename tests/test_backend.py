@@ -103,19 +103,24 @@ def test_parts_of_a_form_belong_together(http):
     assert own == package or issubclass(wire.Connection, importlib.import_module(f"{package}.connection").Connection)
 
 
-def of_a_pure_process(expression):
+def of_a_process(expression, pure=""):
     """What a new process prints for `expression`."""
-    environment = {**os.environ, "PRONGHORN_PURE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", f"import sys; from pronghorn import backend; print({expression})"]
+    environment = {**os.environ, "PRONGHORN_PURE": pure, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", f"import sys; from pronghorn import backend, protocol; print({expression})"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 def test_variable_is_heard_at_the_start_of_a_process():
-    assert of_a_pure_process("backend.load('auto').name").startswith("interpreted")
+    assert of_a_process("backend.load('auto').name", pure="1").startswith("interpreted")
 
 
 def test_interpreted_form_loads_nothing_compiled():
-    assert of_a_pure_process("backend.load('auto') and [name for name in sys.modules if '_wire_c.' in name]") == "[]\n"
+    loaded = "backend.load('auto') and [name for name in sys.modules if '_wire_c.' in name]"
+    assert of_a_process(loaded, pure="1") == "[]\n"
+
+
+def test_compiled_form_loads_nothing_interpreted(compiled):
+    assert of_a_process("backend.load('auto') and [name for name in sys.modules if '_wire.' in name]") == "[]\n"
 
 
 def test_isal_deflates_where_it_is_installed():

@@ -13,32 +13,56 @@ from __future__ import annotations
 import os
 import re
 
-from pronghorn._wire import access
+# The kinds of pieces.
+LITERAL = 0
+CLIENT = 1  # host:port
+HOST = 2
+USER = 3
+TIME_CLF = 4  # the three forms of the time of logging
+TIME_ISO = 5
+TIME_LOG = 6
+REQUEST_LINE = 7
+METHOD = 8
+PATH = 9
+QUERY = 10
+PROTOCOL = 11
+SCHEME = 12
+STATUS = 13
+STATUS_TEXT = 14  # with its phrase, and its colour on a terminal
+BYTES = 15
+BYTES_IF_ANY = 16
+SECONDS = 17  # four forms of the time since the request's head was read
+MILLISECONDS = 18
+MICROSECONDS = 19
+DURATION = 20
+REQUEST_FIELD = 21
+RESPONSE_FIELD = 22
+REQUEST_ID = 23
 
 ATOMS: dict[str, tuple[str, int]] = {
-    "client_addr": ("the client, as host:port", access.CLIENT),
-    "h": ("the client's host", access.HOST),
-    "u": ("the user of Basic authentication", access.USER),
-    "t": ("the time of logging, as [22/Nov/2026:13:03:38 +0000]", access.TIME_CLF),
-    "time": ("the time in UTC, as 2026-11-22T13:03:38.123Z", access.TIME_ISO),
-    "asctime": ("the time, as 2026-11-22 13:03:38,123", access.TIME_LOG),
-    "request_line": ("method, target and version", access.REQUEST_LINE),
-    "m": ("the method", access.METHOD),
-    "U": ("the path, quoted", access.PATH),
-    "q": ("the query", access.QUERY),
-    "H": ("the protocol, as HTTP/1.1", access.PROTOCOL),
-    "scheme": ("http or https", access.SCHEME),
-    "s": ("the status", access.STATUS),
-    "status_code": ("the status with its phrase", access.STATUS_TEXT),
-    "B": ("bytes of the body sent", access.BYTES),
-    "b": ("the same, or -", access.BYTES_IF_ANY),
-    "T": ("the duration in seconds", access.SECONDS),
-    "M": ("the duration in milliseconds", access.MILLISECONDS),
-    "D": ("the duration in microseconds", access.MICROSECONDS),
-    "L": ("the duration in seconds, as 0.001234", access.DURATION),
-    "request_id": ("X-Request-ID of the response, or else of the request", access.REQUEST_ID),
+    "client_addr": ("the client, as host:port", CLIENT),
+    "h": ("the client's host", HOST),
+    "u": ("the user of Basic authentication", USER),
+    "t": ("the time of logging, as [22/Nov/2026:13:03:38 +0000]", TIME_CLF),
+    "time": ("the time in UTC, as 2026-11-22T13:03:38.123Z", TIME_ISO),
+    "asctime": ("the time, as 2026-11-22 13:03:38,123", TIME_LOG),
+    "request_line": ("method, target and version", REQUEST_LINE),
+    "m": ("the method", METHOD),
+    "U": ("the path, quoted", PATH),
+    "q": ("the query", QUERY),
+    "H": ("the protocol, as HTTP/1.1", PROTOCOL),
+    "scheme": ("http or https", SCHEME),
+    "s": ("the status", STATUS),
+    "status_code": ("the status with its phrase", STATUS_TEXT),
+    "B": ("bytes of the body sent", BYTES),
+    "b": ("the same, or -", BYTES_IF_ANY),
+    "T": ("the duration in seconds", SECONDS),
+    "M": ("the duration in milliseconds", MILLISECONDS),
+    "D": ("the duration in microseconds", MICROSECONDS),
+    "L": ("the duration in seconds, as 0.001234", DURATION),
+    "request_id": ("X-Request-ID of the response, or else of the request", REQUEST_ID),
 }
-"""What each atom is, and the wire's name for it."""
+"""What each atom is, and its kind."""
 
 ALIASES = {
     "client": "client_addr",
@@ -76,15 +100,15 @@ def parse(text: str, level_prefix: str = "INFO:    ") -> Pieces:
     pieces: Pieces = []
     position = 0
     for found in _ATOM.finditer(text):
-        pieces.append((access.LITERAL, text[position : found.start()]))
+        pieces.append((LITERAL, text[position : found.start()]))
         position = found.end()
         if found[1]:
-            pieces.append((access.LITERAL, "%"))
+            pieces.append((LITERAL, "%"))
         elif found[2] is None:
             raise ValueError(f"at {text[found.start() : found.start() + 12]!r}: an atom is %(name)s, a percent sign %%")
         else:
             pieces.append(_piece(found[2], level_prefix))
-    pieces.append((access.LITERAL, text[position:]))
+    pieces.append((LITERAL, text[position:]))
     return _joined(pieces)
 
 
@@ -93,27 +117,27 @@ def _piece(name: str, level_prefix: str) -> tuple[int, str]:
     if name in ATOMS:
         return ATOMS[name][1], ""
     if name in _SHORTHANDS:
-        return access.REQUEST_FIELD, _SHORTHANDS[name]
+        return REQUEST_FIELD, _SHORTHANDS[name]
     if field := _FIELD.fullmatch(name):
-        return access.REQUEST_FIELD if field[2] == "i" else access.RESPONSE_FIELD, field[1].lower()
+        return REQUEST_FIELD if field[2] == "i" else RESPONSE_FIELD, field[1].lower()
     literals = {"l": "-", "p": f"<{os.getpid()}>", "levelprefix": level_prefix}
     if name in literals:
-        return access.LITERAL, literals[name]
+        return LITERAL, literals[name]
     known = ", ".join([*ATOMS, *_SHORTHANDS, *literals, *ALIASES, "{header}i", "{header}o"])
     raise ValueError(f"%({name})s is not an atom; the atoms are {known}")
 
 
 def _json_pieces() -> Pieces:
     pieces: Pieces = [
-        (access.LITERAL, '{"time": '),
-        (access.TIME_ISO, ""),
-        (access.LITERAL, ', "level": "INFO", "logger": "pronghorn.access"'),
+        (LITERAL, '{"time": '),
+        (TIME_ISO, ""),
+        (LITERAL, ', "level": "INFO", "logger": "pronghorn.access"'),
     ]
     for key in _JSON:
-        pieces += [(access.LITERAL, f', "{key}": '), _piece(key, "")]
+        pieces += [(LITERAL, f', "{key}": '), _piece(key, "")]
     for key, field in _JSON_FIELDS.items():
-        pieces += [(access.LITERAL, f', "{key}": '), (access.REQUEST_FIELD, field)]
-    pieces += [(access.LITERAL, ', "request_id": '), (access.REQUEST_ID, ""), (access.LITERAL, "}")]
+        pieces += [(LITERAL, f', "{key}": '), (REQUEST_FIELD, field)]
+    pieces += [(LITERAL, ', "request_id": '), (REQUEST_ID, ""), (LITERAL, "}")]
     return _joined(pieces)
 
 
@@ -121,8 +145,8 @@ def _joined(pieces: Pieces) -> Pieces:
     """`pieces` with neighbouring literals made one."""
     joined: Pieces = []
     for kind, text in pieces:
-        if kind == access.LITERAL and joined and joined[-1][0] == access.LITERAL:
+        if kind == LITERAL and joined and joined[-1][0] == LITERAL:
             joined[-1] = (kind, joined[-1][1] + text)
-        elif kind != access.LITERAL or text:
+        elif kind != LITERAL or text:
             joined.append((kind, text))
     return joined

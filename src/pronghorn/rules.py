@@ -1,4 +1,4 @@
-"""Constants and tables of RFC 9110, 9112 and 6455. Nothing here decides."""
+"""Constants and tables of RFC 9110, 9112 and 6455, which both forms of the hot path share. Nothing here decides."""
 
 from http import HTTPStatus
 

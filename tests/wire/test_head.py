@@ -9,14 +9,15 @@ import pytest
 from corpus import Case, load
 from fakes import make_connection, read_body, three_ways
 
-from pronghorn._wire import connection, outbox, rules, shared
+from pronghorn import rules
+from pronghorn._wire import connection, outbox, shared
 from pronghorn.errors import ProtocolError
 
 VALID = load("heads/valid")
 REFUSED = load("heads/refused")
 WAYS = ("whole", "byte by byte", "with a tail")
 TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
-INTERPRETED = SimpleNamespace(connection=connection, outbox=outbox, rules=rules, shared=shared)
+INTERPRETED = SimpleNamespace(connection=connection, outbox=outbox, shared=shared)
 
 # Where llhttp splits a head otherwise than we do: the status it ends in (0: it is served) and why that is as well.
 LLHTTP_DIFFERS = {
@@ -65,7 +66,7 @@ def check_valid(wire: Any, case: Case, way: str, owner: Any, bodies: list[bytes]
     request = owner.requests[0]
     scope, head = request.scope, request.head
     kind, _, length = outcome["framing"].partition(" ")
-    framings = {"none": wire.rules.NO_BODY, "length": wire.rules.LENGTH, "chunked": wire.rules.CHUNKED}
+    framings = {"none": rules.NO_BODY, "length": rules.LENGTH, "chunked": rules.CHUNKED}
     assert scope["method"] == outcome["method"]
     assert scope["path"] == outcome["path"]
     assert scope["raw_path"] == outcome.get("raw-path", outcome["path"]).encode("ascii")

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pronghorn import rules
+
 LENGTH_5 = (b"content-length", b"5")
 CHUNKED = (b"transfer-encoding", b"chunked")
 CRLF_AND_FRIENDS = [b"\r", b"\n", b"\r\n", b"\0", b"\x7f", b"\x01", b"\x0b", b"\x1f"]
@@ -714,7 +716,7 @@ def test_the_decoder_reads_what_the_encoder_frames(wire: Any, parts: list[bytes]
     fields = [(b"content-length", b"%d" % len(content))] if declared else []
     head, _, body = respond(encoder, 200, fields, *parts).partition(b"\r\n\r\n")
     if b"chunked" in head:
-        decoder = wire.body.Decoder(wire.rules.CHUNKED, 0, wire.shared.Limits())
+        decoder = wire.body.Decoder(rules.CHUNKED, 0, wire.shared.Limits())
         decoded = decoder.feed(body, 0)
         assert decoder.done
         assert decoder.position == len(body)

@@ -9,6 +9,32 @@ from time import gmtime, localtime, strftime, time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pronghorn.access_format import (
+    BYTES,
+    BYTES_IF_ANY,
+    CLIENT,
+    DURATION,
+    HOST,
+    LITERAL,
+    METHOD,
+    MILLISECONDS,
+    PATH,
+    PROTOCOL,
+    QUERY,
+    REQUEST_FIELD,
+    REQUEST_ID,
+    REQUEST_LINE,
+    RESPONSE_FIELD,
+    SCHEME,
+    SECONDS,
+    STATUS,
+    STATUS_TEXT,
+    TIME_CLF,
+    TIME_ISO,
+    TIME_LOG,
+    USER,
+)
+
 from .scan import is_plain_path, monotonic
 
 if TYPE_CHECKING:
@@ -22,32 +48,6 @@ if TYPE_CHECKING:
 
 # A turn that answers more than this writes more than once.
 LINES_AT_ONCE = 256
-
-# What a piece of a format stands for.
-LITERAL = 0
-CLIENT = 1  # host:port
-HOST = 2
-USER = 3
-TIME_CLF = 4  # the three forms of the time of logging
-TIME_ISO = 5
-TIME_LOG = 6
-REQUEST_LINE = 7
-METHOD = 8
-PATH = 9
-QUERY = 10
-PROTOCOL = 11
-SCHEME = 12
-STATUS = 13
-STATUS_TEXT = 14  # with its phrase, and its colour on a terminal
-BYTES = 15
-BYTES_IF_ANY = 16
-SECONDS = 17  # four forms of the time since the request's head was read
-MILLISECONDS = 18
-MICROSECONDS = 19
-DURATION = 20
-REQUEST_FIELD = 21
-RESPONSE_FIELD = 22
-REQUEST_ID = 23
 
 # What would end a quoted value or a line, move a cursor, or not be read back (as Apache and nginx escape it).
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")

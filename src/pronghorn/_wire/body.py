@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
+from pronghorn.rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
 
-from .rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
 
 if TYPE_CHECKING:

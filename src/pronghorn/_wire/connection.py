@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ClientDisconnected, ProtocolError
+from pronghorn.rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 
 from .body import Decoder
 from .channel import Channel
@@ -19,7 +20,6 @@ from .handshake import read as read_handshake
 from .head import parse, preamble
 from .request import new_request
 from .response import new_encoder
-from .rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
 from .websocket import WebSocket
 from .writer import Writer

@@ -11,8 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import FrameError
-
-from .rules import (
+from pronghorn.rules import (
     BINARY,
     CLOSE,
     CLOSE_CODES,
@@ -24,6 +23,7 @@ from .rules import (
     PONG,
     TEXT,
 )
+
 from .scan import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from hashlib import sha1
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
+from pronghorn.rules import LENGTH, NO_BODY
 
 from .deflate import negotiate
 from .head import members
 from .response import checked_fields
-from .rules import LENGTH, NO_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ProtocolError
+from pronghorn.rules import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 
-from .rules import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .encoder import Encoder
-from .rules import (
+from pronghorn.rules import (
     CHUNKED,
     CONNECTION_CLOSE,
     CONNECTION_KEEP_ALIVE,
@@ -20,6 +19,8 @@ from .rules import (
     TRANSFER_ENCODING_CHUNKED,
     UNTIL_CLOSE,
 )
+
+from .encoder import Encoder
 from .scan import decimal, encode_fields, glue, same_name
 
 if TYPE_CHECKING:

@@ -9,12 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ClientDisconnected, FrameError
-
-from .deflate import WORTHWHILE
-from .exchange import Exchange, as_bytes
-from .frames import Reader, close_payload, frame, is_close_code, text_frame
-from .response import checked_fields, new_encoder
-from .rules import (
+from pronghorn.rules import (
     BINARY,
     CLOSE,
     COMPRESSED,
@@ -27,6 +22,11 @@ from .rules import (
     SERVICE_RESTART,
     TEXT,
 )
+
+from .deflate import WORTHWHILE
+from .exchange import Exchange, as_bytes
+from .frames import Reader, close_payload, frame, is_close_code, text_frame
+from .response import checked_fields, new_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
