@@ -62,7 +62,7 @@ ATOMS: dict[str, tuple[str, int]] = {
     "L": ("the duration in seconds, as 0.001234", DURATION),
     "request_id": ("X-Request-ID of the response, or else of the request", REQUEST_ID),
 }
-"""What each atom is, and its kind."""
+"""The meaning of each atom, and its kind."""
 
 ALIASES = {
     "client": "client_addr",

@@ -1,4 +1,4 @@
-"""What stands in for the server in these tests has the interfaces that the hot path is written against."""
+"""The server, and the fakes that take its place in these tests, have the interfaces that the hot path asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interfaces of what surrounds the hot path, for type checkers: not compiled, and never imported by its modules."""
+"""Interfaces of what surrounds the hot path. Not compiled: its modules import them for type checkers only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Transport(Protocol):
         """As `write`, for several buffers."""
 
     def is_closing(self) -> bool:
-        """Whether the transport is closed, or closes once it is empty."""
+        """Return whether the transport is closed, or closes once it is empty."""
 
 
 class Compressor(Protocol):
@@ -52,7 +52,7 @@ class Decompressor(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """The owner of one connection, which asks everything of it that needs a socket, a loop or a logger."""
+    """The owner of one connection: does for it everything that needs a socket, a loop or a logger."""
 
     # Exchanges
 
@@ -72,13 +72,13 @@ class ConnectionOwner(Protocol):
         """The application has answered the handshake of `session` with an HTTP response."""
 
     def on_refused(self, error: ProtocolError) -> None:
-        """What the client has sent is refused for `error`."""
+        """The client's request is refused for `error`."""
 
     def on_stalled(self, request: Request) -> None:
         """The client has ended its stream, and the response does not go on."""
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[object]:
-        """Return what sends the file that `message`, a pathsend or zerocopysend, names."""
+        """Return an awaitable that sends the file which `message`, a pathsend or zerocopysend, names."""
 
     # The transport
 
@@ -98,16 +98,16 @@ class ConnectionOwner(Protocol):
         """Close now, by a reset."""
 
     def unsent(self) -> int:
-        """The bytes that wait in the transport."""
+        """Return the number of bytes that wait in the transport."""
 
     def unread(self) -> int:
-        """Those, and the bytes that the client's system has not acknowledged."""
+        """Return that number, plus that of the bytes which the client's system has not acknowledged."""
 
     def delivered(self, handed: int) -> int:
-        """A number that grows as the client's system acknowledges some of the `handed` bytes."""
+        """Return a number that grows as the client's system acknowledges some of the `handed` bytes."""
 
     def has_left(self) -> bool:
-        """Whether the client is known to be gone."""
+        """Return whether the client is known to be gone."""
 
     # The loop
 
