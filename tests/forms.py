@@ -14,6 +14,7 @@ MODULES = (
     "connection",
     "deflate",
     "encoder",
+    "endpoint",
     "exchange",
     "frames",
     "handshake",

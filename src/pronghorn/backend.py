@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access, connection, outbox, proxy, shared
+    from pronghorn._wire import access, connection, endpoint, outbox, proxy, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
 
 
@@ -30,7 +30,7 @@ class Wire(NamedTuple):
     AccessLines: type[access.AccessLines]
     FormattedLines: type[access.FormattedLines]
     Proxies: type[proxy.Proxies]
-    sweep: Callable[[Iterable[connection.Connection], int], None]
+    sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
 
 
 class Compression(NamedTuple):
@@ -77,9 +77,9 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access, connection, outbox, proxy, shared = (
+    access, connection, endpoint, outbox, proxy, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access", "connection", "outbox", "proxy", "shared")
+        for module in ("access", "connection", "endpoint", "outbox", "proxy", "shared")
     )
     return Wire(
         name=name,
@@ -90,7 +90,7 @@ def form(package: str, name: str) -> Wire:
         AccessLines=access.AccessLines,
         FormattedLines=access.FormattedLines,
         Proxies=proxy.Proxies,
-        sweep=connection.sweep,
+        sweep=endpoint.sweep,
     )
 
 

@@ -27,7 +27,6 @@ from pronghorn.logging import bold as bold
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
-
     from _typeshed import MaybeNone
 
 LogConfig: TypeAlias = "dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any]"

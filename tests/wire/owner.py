@@ -147,7 +147,7 @@ class Rig:
     def tick(self, now):
         """The clock shows `now`; what that causes is carried out."""
         self.shared.tick(now)
-        self.wire.connection.sweep([self.connection], now)
+        self.wire.endpoint.sweep([self.connection], now)
         self.turn()
 
     def is_paused(self):

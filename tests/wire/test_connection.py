@@ -1197,7 +1197,7 @@ def test_sweep_goes_on_behind_one_that_raises(wire):
     rigs[1].receive(post(200000) + bytes(100000))
     for rig in rigs:
         rig.shared.tick(40)
-    wire.connection.sweep([rig.connection for rig in rigs], 40)
+    wire.endpoint.sweep([rig.connection for rig in rigs], 40)
     for rig in rigs:
         rig.turn()
     assert [rigs[0].calls, rigs[2].calls] == [["close"], ["close"]]

@@ -1,8 +1,8 @@
-from .outbox cimport Flushable
+from .endpoint cimport Endpoint
 from .shared cimport Shared
 
 
-cdef class Channel(Flushable):
+cdef class Channel(Endpoint):
     cdef readonly list out
     cdef Shared _shared
     cdef list _write_waiters
@@ -13,6 +13,7 @@ cdef class Channel(Flushable):
     cpdef wait_writable(self)
     cpdef bint has_write_waiters(self)
     cpdef wake_writers(self, error)
+    cpdef disconnect_writers(self)
     cpdef send_file(self, request, message)
     # Input
     cpdef need_body(self)

@@ -10,7 +10,7 @@ from .outbox cimport Outbox
 from .proxy cimport Origin, Proxies
 from .request cimport Request, new_request
 from .response cimport HTTP1Encoder, new_encoder
-from .scan cimport cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
+from .scan cimport cut, find_bare_cr, find_head_end, method_end, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 from .writer cimport Writer
@@ -57,7 +57,6 @@ cdef class Connection(Channel):
 
     cpdef receive(self, bytes data)
     cpdef flush(self)
-    cpdef on_tick(self, long now)
     cdef _advance(self)
     cdef _forget_read(self)
     cdef bint _read_head(self) except -1
@@ -93,7 +92,3 @@ cdef class Connection(Channel):
     cdef _defer(self)
     cdef _pause(self)
     cdef _resume_if_room(self)
-
-
-@cython.locals(connection=Connection)
-cpdef sweep(connections, long now)

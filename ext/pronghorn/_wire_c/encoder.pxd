@@ -1,9 +1,14 @@
+from .scan cimport encode_fields
+
+cdef tuple BYTES
+
+
 cdef class Encoder:
     cdef public bint has_trailers
-    cdef readonly int status
-    cdef readonly Py_ssize_t body_size
+    cdef public int status
+    cdef public Py_ssize_t body_size
 
-    cdef begin(self)
+    cpdef begin(self)
     cpdef start(self, status, headers, bint has_trailers)
     cpdef Py_ssize_t head(self, list out) except -1
     cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1
@@ -14,3 +19,6 @@ cdef class Encoder:
     cpdef file_sent(self, Py_ssize_t size)
     cpdef file_end(self, list out)
     cpdef bytes field(self, bytes name)
+
+
+cpdef list checked_fields(headers)

@@ -1,13 +1,9 @@
 cimport cython
 
+from .endpoint cimport Endpoint
 from .scan cimport monotonic
 
 cdef double MAX_DELAY
-
-
-cdef class Flushable:
-    cpdef leave_outbox(self)
-    cpdef crash(self, error)
 
 
 cdef class Outbox:
@@ -16,6 +12,6 @@ cdef class Outbox:
     cdef bint _scheduled
     cdef double _since
 
-    cpdef add(self, Flushable member)
-    @cython.locals(member=Flushable)
+    cpdef add(self, Endpoint member)
+    @cython.locals(member=Endpoint)
     cdef _flush(self)

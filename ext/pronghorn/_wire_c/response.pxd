@@ -1,11 +1,10 @@
 cimport cython
 
-from .encoder cimport Encoder
+from .encoder cimport Encoder, checked_fields
 from .scan cimport decimal, encode_fields, glue, same_name
 from .shared cimport Shared
 
 cdef Py_ssize_t COPIED
-cdef tuple BYTES
 cdef int NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE
 cdef dict STATUS_LINES
 cdef bytes CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED, CRLF
@@ -35,5 +34,4 @@ cdef class HTTP1Encoder(Encoder):
 
 @cython.locals(encoder=HTTP1Encoder)
 cpdef HTTP1Encoder new_encoder(Shared shared, str method, bint http11, bint keep_alive)
-cpdef list checked_fields(headers)
 cdef list _without(list fields, bytes unwanted)

@@ -1,9 +1,9 @@
 from .deflate cimport Deflate
+from .encoder cimport checked_fields
 from .exchange cimport Exchange, as_bytes
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
 from .request cimport Request
-from .response cimport checked_fields, new_encoder
 
 cdef int CONNECTING, DENYING, OPEN, FAILING, CLOSING, CLOSED
 cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT

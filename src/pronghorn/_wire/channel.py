@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .outbox import Flushable
+from pronghorn.errors import ClientDisconnected
+
+from .endpoint import Endpoint
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .websocket import WebSocket
 
 
-class Channel(Flushable):
+class Channel(Endpoint):
     """Carries exchanges: an HTTP/1.1 connection, or a stream of a protocol that multiplexes (RFC 9113, RFC 8441).
 
     `out` takes framed bytes, each time followed by `queued`.
@@ -69,6 +71,10 @@ class Channel(Flushable):
                         future.set_result(None)
                     else:
                         future.set_exception(error)
+
+    def disconnect_writers(self) -> None:
+        """The client is gone: let every `send()` that waits for it go on, or fail if the application is to hear it."""
+        self.wake_writers(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
         """A coroutine that sends the file which a pathsend or zerocopysend message names."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.errors import ClientDisconnected, ProtocolError
+from pronghorn.errors import ProtocolError
 from pronghorn.rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 
 from .body import Decoder
@@ -20,12 +20,12 @@ from .handshake import read as read_handshake
 from .head import parse, preamble
 from .request import new_request
 from .response import new_encoder
-from .scan import cut, find_bare_cr, find_head_end, method_end, monotonic, visible_end
+from .scan import cut, find_bare_cr, find_head_end, method_end, visible_end
 from .websocket import WebSocket
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
     from typing import Any
 
     from _typeshed import MaybeNone
@@ -248,7 +248,7 @@ class Connection(Channel):
             self.request = None
         if self._session is not None:
             self._session.end_input()
-        self.wake_writers(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
+        self.disconnect_writers()
         self.writer.lose()
         self._owner = None
 
@@ -364,7 +364,6 @@ class Connection(Channel):
     # Life
 
     def on_tick(self, now: int) -> None:
-        """Act on deadlines that have passed; to be called once a second."""
         if self.deadline and now >= self.deadline:
             self._expire()
         if self.writer.is_overdue(now):
@@ -532,8 +531,6 @@ class Connection(Channel):
         has_body = head.framing != NO_BODY
         request = new_request(head, has_body, encoder, self, shared, scope, client_text)
         self.request = request
-        if shared.logs_at_end:
-            request.began = monotonic()
         if not has_body:
             self.reading = RESPONDING
         else:
@@ -830,12 +827,3 @@ class Connection(Channel):
             return
         self._paused = False
         self._owner.resume()
-
-
-def sweep(connections: Iterable[Connection], now: int) -> None:
-    """Let each of `connections` act on its deadlines."""
-    for connection in connections:
-        try:
-            connection.on_tick(now)
-        except Exception as error:
-            connection.crash(error)

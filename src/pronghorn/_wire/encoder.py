@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .scan import encode_fields
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from pronghorn.types import Headers
+
+# Types accepted for a name or value; anything but `bytes` itself is copied first.
+BYTES = (bytes, bytearray, memoryview)
 
 
 class Encoder:
@@ -68,3 +75,18 @@ class Encoder:
     def field(self, name: bytes) -> bytes | None:
         """The value of the application's first field `name`, given in lower case; None without one."""
         raise NotImplementedError
+
+
+def checked_fields(headers: Iterable[Any]) -> Headers:
+    """Fields, of any type that holds bytes, as pairs of `bytes`; `TypeError` or `ValueError` names one that may not be
+    sent (RFC 9110 section 5.5).
+    """
+    fields = []
+    for pair in headers:
+        name, value = pair
+        if not isinstance(name, BYTES) or not isinstance(value, BYTES):
+            raise TypeError(f"a header's name and value are bytes, not {name!r}: {value!r}")
+        fields.append((bytes(name), bytes(value)))
+        if encode_fields(fields[-1:]) is None:
+            raise ValueError(f"malformed header: {name!r}: {value!r}")
+    return fields

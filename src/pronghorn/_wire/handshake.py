@@ -11,8 +11,8 @@ from pronghorn.errors import ProtocolError
 from pronghorn.rules import LENGTH, NO_BODY
 
 from .deflate import negotiate
+from .encoder import checked_fields
 from .head import members
-from .response import checked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

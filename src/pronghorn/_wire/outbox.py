@@ -10,25 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._interfaces import CallSoon
+    from .endpoint import Endpoint
 
 # Seconds that a finished response may wait for the rest of a slow iteration.
 MAX_DELAY = 0.001
-
-
-class Flushable:
-    """Has output to write at the end of an event-loop iteration."""
-
-    __slots__ = ()
-
-    def leave_outbox(self) -> None:
-        """Write the output: the iteration is over."""
-        raise NotImplementedError
-
-    def crash(self, error: Exception) -> None:
-        """Report `error`, which was raised where other connections are served too, and end this connection alone.
-        Raises nothing.
-        """
-        raise NotImplementedError
 
 
 class Outbox:
@@ -38,7 +23,7 @@ class Outbox:
 
     _call_soon: CallSoon
     _run: Callable[[], None]
-    _members: list[Flushable]
+    _members: list[Endpoint]
     _scheduled: bool
     _since: float
 
@@ -49,8 +34,8 @@ class Outbox:
         self._scheduled = False
         self._since = 0.0
 
-    def add(self, member: Flushable) -> None:
-        """Flush `member`, a `Flushable`, at the end of this iteration."""
+    def add(self, member: Endpoint) -> None:
+        """Flush `member` at the end of this iteration."""
         if not self._scheduled:
             self._scheduled = True
             self._since = monotonic()

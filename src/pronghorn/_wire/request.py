@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pronghorn.errors import ClientDisconnected
 
 from .exchange import Exchange, Turn, as_bytes
+from .scan import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -343,7 +344,7 @@ def new_request(
     request._told_by = UNTOLD
     request._trailers = None
     # When the head was read, where the access log needs it.
-    request.began = 0.0
+    request.began = monotonic() if shared.logs_at_end else 0.0
     request.buffered = 0
     request.encoder = encoder
     request.head = head

@@ -20,7 +20,7 @@ from pronghorn.rules import (
     UNTIL_CLOSE,
 )
 
-from .encoder import Encoder
+from .encoder import Encoder, checked_fields
 from .scan import decimal, encode_fields, glue, same_name
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 # A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
 COPIED = 16384
-
-# Types accepted for a name or value; anything but `bytes` itself is copied first.
-BYTES = (bytes, bytearray, memoryview)
 
 
 class HTTP1Encoder(Encoder):
@@ -288,21 +285,6 @@ def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> 
     encoder._own_transfer_encoding = False
     encoder.keep_alive = keep_alive
     return encoder
-
-
-def checked_fields(headers: Iterable[Any]) -> Headers:
-    """Fields, of any type that holds bytes, as pairs of `bytes`; `TypeError` or `ValueError` names one that may not be
-    sent (RFC 9110 section 5.5).
-    """
-    fields = []
-    for pair in headers:
-        name, value = pair
-        if not isinstance(name, BYTES) or not isinstance(value, BYTES):
-            raise TypeError(f"a header's name and value are bytes, not {name!r}: {value!r}")
-        fields.append((bytes(name), bytes(value)))
-        if encode_fields(fields[-1:]) is None:
-            raise ValueError(f"malformed header: {name!r}: {value!r}")
-    return fields
 
 
 def _without(fields: Headers, unwanted: bytes) -> Headers:

@@ -1,7 +1,7 @@
 """A WebSocket: one application's messages both ways (RFC 6455 sections 5 to 7, ASGI WebSocket 2.5).
 
 It is given what was negotiated and a channel for bytes: of HTTP it knows only the `Request` that a denial goes
-through. Its channel feeds it, calls `check` once a second, and says when the client has left.
+through. Its channel feeds it, calls `on_tick` once a second, and says when the client has left.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pronghorn.rules import (
 )
 
 from .deflate import WORTHWHILE
+from .encoder import checked_fields
 from .exchange import Exchange, as_bytes
 from .frames import Reader, close_payload, frame, is_close_code, text_frame
-from .response import checked_fields, new_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -371,7 +371,7 @@ class WebSocket(Exchange):
         status = message["status"]
         fields = checked_fields(message.get("headers") or ())
         # Only to be told at once what is wrong with them.
-        new_encoder(self._shared, "GET", True, False).start(status, fields, False)
+        self._request.encoder.start(status, fields, False)
         self._denial = {"type": "http.response.start", "status": status, "headers": fields}
         self._denial_parts = []
         self._state = DENYING

@@ -1,0 +1,35 @@
+"""The interface between a connection, of any protocol, and the event loop that serves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Endpoint:
+    """One end of a connection, called where other connections are served too."""
+
+    __slots__ = ()
+
+    def leave_outbox(self) -> None:
+        """Write the output: the iteration is over."""
+        raise NotImplementedError
+
+    def on_tick(self, now: int) -> None:
+        """Act on deadlines that have passed; to be called once a second."""
+        raise NotImplementedError
+
+    def crash(self, error: Exception) -> None:
+        """Report `error`, which one of the other methods has raised, and end this connection alone. Raises nothing."""
+        raise NotImplementedError
+
+
+def sweep(endpoints: Iterable[Endpoint], now: int) -> None:
+    """Let each of `endpoints` act on its deadlines."""
+    for endpoint in endpoints:
+        try:
+            endpoint.on_tick(now)
+        except Exception as error:
+            endpoint.crash(error)
