@@ -1,13 +1,16 @@
 """What pages of the documentation repeat from the code."""
 
+import ast
 import json
 import re
 import runpy
 from pathlib import Path
 
+import pronghorn._wire
 from pronghorn.parameters import PARAMETERS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+WIRE = Path(pronghorn._wire.__file__).parent
 
 ROW = re.compile(r"^\| \[`--([\w-]+)`\]\(configuration\.md#\1\) \| (none|[\d,]+)(?: bytes| s)? \|", re.MULTILINE)
 
@@ -32,3 +35,25 @@ def test_the_page_on_performance_has_the_newest_result():
     assert f"| Plain GET | {plain['servers']['pronghorn']['per_second']:,.0f} |" in page
     assert f"| a plain GET | {plain['servers']['pronghorn']['cpu_us']:.1f} |" in page
     assert f"<summary>{plain['title']}</summary>" in page
+
+
+def test_the_states_of_a_connection():
+    page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+    tables = [re.findall(r"^\| `([A-Z_]+)` \|", block, re.MULTILINE) for block in page.split("\n\n")]
+    modules = ("connection", "writer", "request", "websocket")
+    states = [each for name in modules for each in enumerations((WIRE / f"{name}.py").read_text(encoding="utf-8"))]
+    assert sorted(filter(None, tables)) == sorted(states)
+    drawn = set(re.findall(r"[A-Z_]{4,}", "".join(re.findall(r"^    .*\n", page, re.MULTILINE))))
+    assert drawn == {name for each in states for name in each if not name.endswith("_TIMER")}
+
+
+def enumerations(source):
+    """The names of each run of module constants that count from 0."""
+    found = []
+    for node in ast.parse(source).body:
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Constant(0)):
+                found.append([name])
+            case ast.Assign([ast.Name(name)], ast.Constant(int(value))) if found and value == len(found[-1]):
+                found[-1].append(name)
+    return found
