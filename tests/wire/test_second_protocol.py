@@ -98,6 +98,8 @@ def second_protocol(wire: Any) -> Any:
             self._finish(self.request.encoder.status)
 
         def fail(self, request: Any, status: int) -> None:
+            if request.is_lost():
+                return
             if not request.is_refusable():
                 self.out.append(frame(self.number, RESET))
                 self.queued(len(self.out[-1]))
@@ -111,7 +113,7 @@ def second_protocol(wire: Any) -> Any:
             self._finish(status)
 
         def abandon(self, request: Any) -> None:
-            pass  # the stream has ended already, with its client
+            pass  # the stream has ended with its client
 
         def lose(self) -> None:
             """Nothing reaches the client from here on."""

@@ -94,7 +94,7 @@ class Channel(Endpoint):
         """The response is about to end although part of the request's body was not read."""
         raise NotImplementedError
 
-    # The course of an exchange
+    # The course of an exchange. `fail` and `abandon` have no effect once the client is lost.
 
     def response_started(self, request: Request, status: int) -> None:
         """The response's head is framed: no other response can take its place."""
