@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 )
 from owner import WAITING, Future, Rig
 
-from pronghorn._wire.access import BYTES
 from pronghorn._wire.connection import IDLE
+from pronghorn.access_format import BYTES
 from pronghorn.errors import ClientDisconnected
 from tests.forms import load_form
 
@@ -82,7 +82,7 @@ class Subject:
     def pass_second(self) -> None:
         now = self._rig.shared.now + 1
         self._rig.shared.tick(now)
-        self._wire.connection.sweep([self._connection], now)
+        self._wire.endpoint.sweep([self._connection], now)
 
     # Observations
 

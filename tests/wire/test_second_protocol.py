@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from pronghorn.backend import Wire
+from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.protocol import HTTPProtocol
 from pronghorn.state import ServerState
+from tests.forms import FORMS
 
 pytest.importorskip("starlette")
 
@@ -285,17 +286,7 @@ def serve(wire: Any, caplog: pytest.LogCaptureFixture) -> Callable[..., list[str
         config = Config(application, log_config=None, **options)
         config.load()
         state = ServerState()
-        form = Wire(
-            wire.form,
-            wire.shared.Limits,
-            wire.shared.Shared,
-            second_protocol(wire),
-            wire.outbox.Outbox,
-            wire.access.AccessLines,
-            wire.proxy.Proxies,
-            wire.access.FormattedLines,
-            wire.endpoint.sweep,
-        )
+        form = backend.form(FORMS[wire.form], wire.form)._replace(Connection=second_protocol(wire))
         state.prepare(config, form, loop, {})
         server = await loop.create_server(lambda: HTTPProtocol(state), "127.0.0.1", 0)
         client = Client(*await asyncio.open_connection(*server.sockets[0].getsockname()))
