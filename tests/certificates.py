@@ -1,4 +1,4 @@
-"""Certificates for tests, and what a client needs to believe them."""
+"""Certificates for tests, and the client context that trusts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ PASSWORD = "open sesame"
 
 
 class Certificates:
-    """An authority, certificates from it for a server, for another name and for a client, as files in `directory`."""
+    """A certificate authority, and its certificates for a server, for another name and for a client.
+
+    All are files in `directory`.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.authority = directory / "authority.pem"
@@ -43,14 +46,14 @@ class Certificates:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Those of Config."""
+        """The parameters of `Config` for the server's certificate."""
         return {"ssl_certfile": str(self.certificate), "ssl_keyfile": str(self.key)}
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Those of the command line."""
+        """The command-line options for the server's certificate."""
         return ("--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key))
 
     def trust(self) -> ssl.SSLContext:
-        """A client's context."""
+        """A client context that trusts the authority."""
         return ssl.create_default_context(cafile=self.authority)

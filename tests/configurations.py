@@ -1,4 +1,4 @@
-"""Configuration files that the documentation shows: each is read by the program that it is for, where that is here."""
+"""Checks of the configuration files in the documentation: the program for each file reads it, if it is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NGINX_WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def check(language: str, path: Path, certificates: Any) -> None:
-    """Fails for a file that its program would refuse, or that starts pronghorn with flags that it does not have."""
+    """Fail if the file's program would refuse it, or if it starts pronghorn with unknown options."""
     text = path.read_text(encoding="utf-8")
     _CHECKS[language](path, text, certificates)
     for command in _commands(language, text):
@@ -34,7 +34,7 @@ def check(language: str, path: Path, certificates: Any) -> None:
 
 
 def check_command(words: list[str]) -> None:
-    """Fails for flags that pronghorn does not have, if it is what the words start."""
+    """Fail if the words start pronghorn with unknown options."""
     if not words or Path(words[0]).name != "pronghorn":
         return
     try:
@@ -70,7 +70,7 @@ def _check_ini(path: Path, text: str, certificates: Any) -> None:
 
 
 def _check_unit(path: Path, text: str) -> None:
-    """What it starts is not on this machine, and neither are its user and folders."""
+    """Verify a unit. Its program, user and folders do not exist on this machine."""
     path.write_text(re.sub(r"(?m)^(Exec\w+=)\S+", rf"\1{sys.executable}", text))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=SECONDS
@@ -83,7 +83,7 @@ def _check_nginx(path: Path, text: str, certificates: Any) -> None:
     assert text.count("{") == text.count("}")
     if not (nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
         return
-    # Not everybody may use ports below 1024, or write where nginx usually does.
+    # An ordinary user may neither bind ports below 1024 nor write to nginx's usual folders.
     sockets = itertools.count()
     text = re.sub(r"\blisten\s+(?:\[::\]:)?\d+", lambda _: f"listen unix:{path.parent}/{next(sockets)}.sock", text)
     files = {"ssl_certificate": certificates.certificate, "ssl_certificate_key": certificates.key}
@@ -120,7 +120,7 @@ LANGUAGES = frozenset(_CHECKS)
 
 
 def _commands(language: str, text: str) -> Iterator[list[str]]:
-    """The words of each command in a file that starts processes."""
+    """Yield the words of each command in a file that starts processes."""
     if language == "ini":
         for found in re.findall(r"(?m)^Exec\w+=(.*)", text):
             yield shlex.split(found)

@@ -1,4 +1,4 @@
-"""What tests all over ask for: both forms of the wire, the command line without a server, certificates."""
+"""Shared fixtures: both forms of the hot path, the command line without a server, certificates."""
 
 import logging
 import os
@@ -18,13 +18,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.fixture(params=list(FORMS))
 def wire(request):
-    """One form of the hot path, its modules as attributes."""
+    """The modules of one form of the hot path, as attributes."""
     return load_form(request.param)
 
 
 @pytest.fixture(autouse=True)
 def _levels():
-    """What the servers of one test make of our loggers does not reach the next."""
+    """Restore the levels and propagation of our loggers after each test."""
     loggers = [logging.getLogger(name) for name in ("pronghorn", "pronghorn.error", "pronghorn.access")]
     before = [(logger.level, logger.propagate) for logger in loggers]
     yield
@@ -36,7 +36,7 @@ def _levels():
 
 @pytest.fixture
 def loggers():
-    """Puts our loggers back as they were."""
+    """Restore our loggers after the test."""
     names = ["pronghorn", "pronghorn.error", "pronghorn.access"]
     before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
     yield
@@ -47,7 +47,7 @@ def loggers():
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """A function of arguments and environment that returns the parameters which `run` is called with."""
+    """A function that runs the command line and returns the parameters it passes to `run`."""
 
     def parse(*arguments, **environment):
         calls = []
@@ -61,12 +61,12 @@ def parsed(monkeypatch):
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
-    """An authority, and certificates of it."""
-    from tests.certificates import Certificates  # needs more than most tests do
+    """A certificate authority and its certificates."""
+    from tests.certificates import Certificates  # needs trustme, which most tests do not
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the storm, which takes the longest in one piece."""
+    """Start with the storm: it is the longest single test."""
     items.sort(key=lambda item: "storm" not in item.path.parts)

@@ -1,4 +1,4 @@
-"""The fenced blocks of the documentation, and a reader who does what one page says, in a folder of their own."""
+"""The fenced blocks of the documentation, and a `Reader` that follows one page in its own folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SERVER = re.compile(
     r"(?!.* --(version|help)\b)"
 )
 
-# What no two runs print alike.
+# Parts of the output that differ from run to run.
 _VOLATILE = re.compile(
     "|".join(
         (
@@ -40,12 +40,12 @@ _VOLATILE = re.compile(
             r"\d{4}-\d\d-\d\d[T ][\d:]{8}[.,]\d{3}Z?",
             r"\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}",
             r"\b\d\.\d{6}\b",  # a duration
-            r"(?m:^(?:wire|loop|deflate|TLS) +.*)",  # what is installed, in what `pronghorn check` prints
+            r"(?m:^(?:wire|loop|deflate|TLS) +.*)",  # lines of `pronghorn check` that depend on what is installed
         )
     )
 )
 
-# Said where the package was installed without a compiler.
+# Printed where the package was installed without a compiler.
 _INTERPRETED = "WARNING:  Running interpreted, several times slower: the compiled form was not built.\n"
 
 _RUNNER = """
@@ -70,7 +70,7 @@ class Block:
         return f"{self.page}:{self.line}"
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """Each command of a shell's block, with the output that a `console` shows of it."""
+        """Yield each command of a shell block, with its output if the block is a `console`."""
         text = self.text.replace("\\\n", " ")
         if self.language == "sh":
             yield from ((line.partition("  #")[0].strip(), "") for line in text.splitlines() if line.strip(" #"))
@@ -95,16 +95,16 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def shown(expected: str) -> re.Pattern[str]:
-    """What matches `expected`, in which `...` stands for anything, whole lines if it is alone on one."""
+    """A pattern for `expected`: `...` matches any text, and any number of lines if it is alone on a line."""
     whole_lines = re.split(r"^\.\.\.\n", expected, flags=re.MULTILINE)
     return re.compile(r"(?:.*\n)*?".join(".*?".join(map(re.escape, each.split("..."))) for each in whole_lines))
 
 
 class Output(Lines):
-    """What a command prints, on either stream."""
+    """The output of a command on both streams."""
 
     def wait_until(self, condition: Callable[[str], object]) -> bool:
-        """Whether the text so far, or by the end, fulfils `condition`."""
+        """Wait until the text fulfils `condition` or ends; return whether it does."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or condition(self.whole()), PATIENCE)
             return bool(condition(self.whole()))
@@ -114,9 +114,9 @@ class Output(Lines):
 
 
 class Reader:
-    """Follows one page. Servers listen on ports that the system chooses, in place of those in the text.
+    """Follows one page. Free ports replace those in the text.
 
-    A server goes on until another is started.
+    A server runs until the next one starts.
     """
 
     def __init__(self, folder: Path, page: str) -> None:
@@ -128,20 +128,20 @@ class Reader:
         (folder / ".curlrc").write_text("silent\nshow-error\nno-buffer\nmax-time = 20\n")
 
     def write(self, title: str, text: str) -> Path:
-        """The file of that name; one with an absolute path by its last part."""
+        """Write a file of the page. Only the last part of an absolute path is used."""
         path = self.folder / (Path(title).name if Path(title).is_absolute() else title)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._with_free_ports(text))
         return path
 
     def program(self, text: str) -> None:
-        """Run Python that stands in the text without a title."""
+        """Run a Python block that has no title."""
         self.write("_program.py", text)
         self.write("_runner.py", _RUNNER)
         self.command("python _runner.py _program.py", "")
 
     def command(self, command: str, expected: str) -> None:
-        """Run it, and compare what it prints if the page shows it. `$?` is the code of the one before."""
+        """Run `command` and compare its output if the page shows it. `$?` is the previous command's exit code."""
         if self._serves(command):
             self.stop()
         process = subprocess.Popen(
@@ -176,7 +176,7 @@ class Reader:
             self._compare(command, output, expected, whole=True)
 
     def saw(self, text: str) -> None:
-        """These lines have been printed by some command, or will be by the server."""
+        """Check that a command has printed `text`, or that the server will."""
         pattern = shown(_without_volatile(text))
         outputs = reversed(self._outputs)
         assert any(each.wait_until(lambda said: pattern.search(self._as_shown(said))) for each in outputs), (
@@ -220,7 +220,7 @@ class Reader:
         return _replace(self._ports, text)
 
     def _here(self, command: str) -> str:
-        """The system's folders are ours to write into only as folders of the page's."""
+        """Replace the system's folders, which we may not write to, with folders of the page."""
         for name in _SYSTEM.findall(command):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         return _SYSTEM.sub(rf"{self.folder}/\1/", self._with_free_ports(command))
@@ -248,7 +248,7 @@ def _replace(words: dict[str, str], text: str) -> str:
 
 
 def _wait_until_accepting(said: str) -> None:
-    """With several processes the address is said before any of them listens."""
+    """Wait until the server accepts connections: several processes announce the address before any listens."""
     if found := re.search(r"https?://[^/\s]*:(\d+)", said):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -263,7 +263,7 @@ def _free_port() -> str:
 
 
 def _end(process: subprocess.Popen[str], number: int) -> None:
-    """Signal its whole session; kill what does not heed it."""
+    """Signal the whole process group, then kill it if it does not end in time."""
     for each in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, each)

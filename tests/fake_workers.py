@@ -15,7 +15,7 @@ _pids = itertools.count(1)
 
 
 class FakeProcess:
-    """A process that runs until `end` is called. `signals` are those that it was sent."""
+    """A process that runs until `end` is called. `signals` lists the signals it was sent."""
 
     def __init__(self) -> None:
         self.pid = next(_pids)

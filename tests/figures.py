@@ -1,4 +1,4 @@
-"""Made-up figures of a comparison of servers, and settings and a terminal for one."""
+"""Invented results of a benchmark comparison, and its settings and console."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nh
 
 
 def session(directory: Path = Path(), *, missing: Iterable[str] = (), **settings: Any) -> Session:
-    """A session that pins nothing."""
+    """A session that pins no process to a core."""
     return Session(sys.executable, ROOT, directory, missing=dict.fromkeys(missing, "module"), **settings)
 
 
 def printed(show: Callable[[Console], object], **settings: Any) -> str:
-    """Everything that is printed on a console of eighty characters."""
+    """The output of `show` on a console 80 characters wide."""
     from rich.console import Console
 
     written = io.StringIO()
@@ -33,7 +33,7 @@ def printed(show: Callable[[Console], object], **settings: Any) -> str:
 
 
 def row(**figures: Any) -> dict[str, Any]:
-    """A row of a server that was its own limit."""
+    """The row of a server that used its core fully."""
     usual = {
         "per_second": 50_000.0,
         "range": (49_000.0, 51_000.0),

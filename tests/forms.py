@@ -1,4 +1,4 @@
-"""The two forms of the hot path, as tests see them."""
+"""The two forms of the hot path, for tests."""
 
 import importlib
 import os
@@ -32,7 +32,7 @@ FORMS = {"compiled": "pronghorn._wire_c", "interpreted": "pronghorn._wire"}
 
 
 def load_form(form):
-    """The modules of one form; skips when it was not built, unless it is required."""
+    """Load the modules of one form. Skip the test if it was not built, or fail if it is required."""
     package = FORMS[form]
     if form == "compiled" and find_spec(f"{package}.connection") is None:
         if os.environ.get("PRONGHORN_BUILD") == "required":

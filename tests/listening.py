@@ -1,8 +1,8 @@
-"""Servers in threads of this process, for the checks and loads of the benchmarks."""
+"""Servers in threads of this process, for tests of the benchmarks' checks and loads."""
 
 from __future__ import annotations
 
-# Now, as a loop would import it in its thread while this one forks, and its lock would be released before it is taken.
+# Imported now: if a loop's thread imported it during a fork, the child could inherit its lock in the wrong state.
 import concurrent.futures.thread  # noqa: F401
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from pronghorn.bench.process import Process, ServerFailed
 
 @dataclass
 class Listening:
-    """The parts of a process that `Exchange.check` uses."""
+    """The attributes of a process that `Exchange.check` uses."""
 
     port: int
 
@@ -46,7 +46,7 @@ def serving(app: Any) -> Iterator[Process]:
 
 @contextlib.contextmanager
 def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
-    """Serve `handler` with the websockets library; yields the port."""
+    """Serve `handler` with the websockets library; yield the port."""
     server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""Real servers for tests: in a process of their own, ended by its id, or in a thread of this one."""
+"""Real servers for tests, each in its own process or in a thread of this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pronghorn
 APPS = Path(__file__).parent / "apps"
 SOURCES = Path(pronghorn.__file__).parent.parent
 
-# How long anything may take that takes no time when all is well.
+# Time limit in seconds for steps that normally finish at once.
 PATIENCE = 60
 
 FORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
@@ -31,7 +31,7 @@ FORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 
 def lacks(form: str = "compiled", loop: str = "asyncio") -> str | None:
-    """Why a form or loop cannot be served here, or None if it can."""
+    """The reason that a form or loop cannot run here, or None if it can."""
     if form == "compiled" and find_spec("pronghorn._wire_c.connection") is None:
         return None if os.environ.get("PRONGHORN_BUILD") == "required" else "the compiled form was not built"
     for module in (form, loop):
@@ -41,7 +41,7 @@ def lacks(form: str = "compiled", loop: str = "asyncio") -> str | None:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Of what another thread does next."""
+    """Wait until another thread makes `condition` true."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class Lines:
-    """The lines of a stream as they come; `wait_for` lets a test wait for one."""
+    """The lines of a stream, read in a thread; `wait_for` waits for one of them."""
 
     def __init__(self, stream: Any) -> None:
         self._lines: list[str] = []
@@ -66,7 +66,7 @@ class Lines:
         return "\n".join(self)
 
     def wait_for(self, pattern: str, count: int = 1) -> re.Match[str]:
-        """The `count`th line in which `pattern` is found."""
+        """Wait for the `count`th line that contains `pattern`."""
         with self._changed:
             found = self._changed.wait_for(lambda: self._ended or len(self._find(pattern)) >= count, PATIENCE)
             matches = self._find(pattern)
@@ -75,9 +75,9 @@ class Lines:
         return matches[count - 1]
 
     def wait_for_change(self, file: Path, pattern: str, count: int = 1) -> re.Match[str]:
-        """`wait_for` what another server's reloader says of `file`, which has been changed.
+        """`wait_for` a line about the changed `file` from another server's reloader.
 
-        One that has not looked at the file yet takes the change for what was there: it is touched until it is seen.
+        A reloader that has not looked at the file yet misses the change, so the file is touched until the line comes.
         """
         end = time.monotonic() + PATIENCE
         with self._changed:
@@ -106,9 +106,9 @@ class Lines:
 
 
 class Process:
-    """`python -m pronghorn APP FLAGS`, APP being of tests/apps: launched, and perhaps never to come up.
+    """A process of `python -m pronghorn APP FLAGS`, with APP from tests/apps. It may fail to start.
 
-    `module` is another server that takes these flags, `prefix` a command that runs one.
+    `module` names another server with the same options; `prefix` is a command that runs the server.
     """
 
     def __init__(
@@ -154,34 +154,34 @@ class Process:
         self._popen.send_signal(number)
 
     def signal_group(self, number: int) -> None:
-        """Signal every process, as a terminal does. Only with a session of its own."""
+        """Signal the process group, as a terminal does. Needs `session=True`."""
         os.killpg(self.pid, number)
 
     def wait(self) -> int:
-        """The return code, negative for a signal."""
+        """Wait for the end; return the exit code, negative for a signal."""
         code = self._popen.wait(PATIENCE)
         self.access.wait_for_end()
         self.log.wait_for_end()
         return code
 
     def end(self) -> None:
-        """End it at once, whatever it does."""
+        """Kill the process."""
         self._popen.kill()
         self.wait()
 
     def has_memory(self) -> bool:
-        """Whether `memory` can be told on this system."""
+        """Return whether this system supports `memory`."""
         return Path(f"/proc/{self.pid}/statm").exists()
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """The resident set size in bytes."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextlib.contextmanager
 def process(app: str, *flags: str, form: str = "compiled", env: dict[str, str] | None = None) -> Iterator[Process]:
-    """A server that runs, on port 0 if `flags` name no other place."""
+    """Run a server in a process, on a free port unless `flags` name an address."""
     place = () if {"--uds", "--fd", "--port", "--bind"} & set(flags) else ("--port", "0")
     server = Process(app, *place, *flags, form=form, env=env)
     try:
@@ -189,11 +189,11 @@ def process(app: str, *flags: str, form: str = "compiled", env: dict[str, str] |
         yield server
     finally:
         server.end()
-        print(server.log.text())  # which pytest shows of a test that has failed
+        print(server.log.text())  # pytest shows it for a failed test
 
 
 class ThreadedServer(pronghorn.Server):
-    """A server that tells when it is up."""
+    """A server that sets `ready` when it has started."""
 
     def __init__(self, config: pronghorn.Config) -> None:
         super().__init__(config)
@@ -217,7 +217,7 @@ class ThreadedServer(pronghorn.Server):
 
 @contextlib.contextmanager
 def thread(app: Any, **parameters: Any) -> Iterator[ThreadedServer]:
-    """A server of this process, stopped by `should_exit`."""
+    """Run a server in a thread, stopped through `should_exit`."""
     config = pronghorn.Config(app, **{"port": 0, "log_config": None, **parameters})
     server = ThreadedServer(config)
     runner = threading.Thread(target=server.run, daemon=True)

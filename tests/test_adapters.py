@@ -1,4 +1,4 @@
-"""What an application looks like, and how the other shapes are served."""
+"""The recognition of an application's interface, and the adapters for ASGI 2 and WSGI."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ class Anything:
         (WSGIObject(), "wsgi"),
     ],
 )
-def test_interface(app: Any, interface: str) -> None:
+def test_interface_is_recognised_from_signature(app: Any, interface: str) -> None:
     assert adapters.interface_of(app) == interface
 
 
-def test_asgi3_is_served_as_it_is() -> None:
+def test_asgi3_application_is_not_wrapped() -> None:
     assert adapters.adapt(asgi3_function, "asgi3") is asgi3_function
 
 
-def test_asgi2_is_called_twice() -> None:
+def test_asgi2_application_is_called_twice() -> None:
     calls: list[Any] = []
 
     def app(scope: Any) -> Any:
@@ -85,13 +85,13 @@ def test_asgi2_is_called_twice() -> None:
     assert calls == [({"asgi": {"version": "2.0", "spec_version": "2.5"}}, "receive", "send")]
 
 
-def test_wsgi_needs_its_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wsgi_without_a2wsgi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "a2wsgi", None)
     with pytest.raises(StartupError, match=r"pronghorn\[wsgi\]"):
         adapters.adapt(wsgi_function, "wsgi")
 
 
-def test_wsgi_is_served() -> None:
+def test_wsgi_application_is_served() -> None:
     pytest.importorskip("a2wsgi")
     sent: list[Any] = []
 
@@ -124,7 +124,7 @@ def test_wsgi_is_served() -> None:
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize(("wanted", "seen"), [("auto", 2), ("keep", 2), ("drop", 1)])
-def test_fields_with_an_underscore(kind: str, wanted: Any, seen: int) -> None:
+def test_underscored_fields_are_dropped_only_on_request(kind: str, wanted: Any, seen: int) -> None:
     scopes: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -177,7 +177,7 @@ def test_messages_are_logged_without_their_content(trace: list[str]) -> None:
     assert scope["headers"] == [(b"authorization", b"secret")]
 
 
-def test_exception_is_logged_and_goes_on(trace: list[str]) -> None:
+def test_exception_is_logged_and_raised_again(trace: list[str]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError
 

@@ -1,4 +1,4 @@
-"""Addresses as they are taken from a transport."""
+"""Addresses read from a transport."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def transport(**facts: Any) -> asyncio.BaseTransport:
         (None, None),
     ],
 )
-def test_local_address(name: Any, address: Any) -> None:
+def test_local_address_comes_from_sockname(name: Any, address: Any) -> None:
     assert get_local_addr(transport(sockname=name)) == address
 
 
 @pytest.mark.parametrize(
     ("name", "address"), [(("127.0.0.1", 80), ("127.0.0.1", 80)), (("::1", 80, 0, 0), ("::1", 80)), ("", None)]
 )
-def test_remote_address(name: Any, address: Any) -> None:
+def test_remote_address_comes_from_peername(name: Any, address: Any) -> None:
     assert get_remote_addr(transport(peername=name)) == address
 
 

@@ -1,4 +1,4 @@
-"""The switch between the forms of the wire."""
+"""The choice of the hot path's form, and of the compression module."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="htt
 
 @pytest.fixture
 def compiled():
-    """The compiled form is built."""
+    """Require the compiled form."""
     if find_spec("pronghorn._wire_c.connection") is None:
         if os.environ.get("PRONGHORN_BUILD") == "required":
             pytest.fail("the compiled form is required and was not built")
@@ -28,7 +28,7 @@ def compiled():
 
 @pytest.fixture
 def allowed(monkeypatch):
-    """The compiled form may be used."""
+    """Allow the compiled form."""
     monkeypatch.delenv("PRONGHORN_PURE", raising=False)
 
 
@@ -38,55 +38,55 @@ def pure(monkeypatch):
 
 
 def without(monkeypatch, *modules):
-    """As if `modules` were not installed."""
+    """Pretend that `modules` are not installed."""
     find = backend.find_spec
     monkeypatch.setattr(backend, "find_spec", lambda name: None if name in modules else find(name))
 
 
-def test_compiled_form_is_the_choice(compiled, allowed):
+def test_compiled_form_is_the_default(compiled, allowed):
     wire = backend.load()
     assert wire.name == "compiled"
     assert wire.Connection.__module__ == "pronghorn._wire_c.connection"
 
 
 @pytest.mark.parametrize("value", ["", "0"])
-def test_variable_that_is_off_changes_nothing(compiled, monkeypatch, value):
+def test_empty_or_zero_pronghorn_pure_is_ignored(compiled, monkeypatch, value):
     monkeypatch.setenv("PRONGHORN_PURE", value)
     assert backend.load().name == "compiled"
 
 
 @needs_httptools
-def test_interpreted_form_has_its_heads_from_httptools(pure):
+def test_interpreted_form_parses_heads_with_httptools(pure):
     wire = backend.load()
     assert wire.name == "interpreted, heads by httptools"
     assert wire.Connection.__module__ == "pronghorn.llhttp"
 
 
-def test_interpreted_form_needs_no_httptools(pure, monkeypatch):
+def test_interpreted_form_works_without_httptools(pure, monkeypatch):
     without(monkeypatch, "httptools")
     wire = backend.load()
     assert wire.name == "interpreted"
     assert wire.Connection.__module__ == "pronghorn._wire.connection"
 
 
-def test_interpreted_form_where_nothing_was_built(allowed, monkeypatch):
+def test_interpreted_form_is_used_when_nothing_was_built(allowed, monkeypatch):
     without(monkeypatch, "pronghorn._wire_c.connection", "httptools")
     assert backend.load().name == "interpreted"
     assert not backend.compiled_is_available()
 
 
-def test_h11_is_our_parser_interpreted(allowed):
+def test_h11_selects_interpreted_parser(allowed):
     wire = backend.load("h11")
     assert wire.name == "interpreted"
     assert wire.Connection.__module__ == "pronghorn._wire.connection"
 
 
 @needs_httptools
-def test_httptools_is_llhttp_even_where_the_compiled_form_is(allowed):
+def test_httptools_selects_llhttp_even_when_compiled_form_is_built(allowed):
     assert backend.load("httptools").Connection.__module__ == "pronghorn.llhttp"
 
 
-def test_httptools_that_is_not_installed_is_an_error(allowed, monkeypatch):
+def test_missing_httptools_is_refused(allowed, monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
     monkeypatch.delitem(sys.modules, "pronghorn.llhttp", raising=False)
     with pytest.raises(StartupError, match=r"^--http httptools needs httptools: pip install"):
@@ -94,7 +94,7 @@ def test_httptools_that_is_not_installed_is_an_error(allowed, monkeypatch):
 
 
 @pytest.mark.parametrize("http", ["auto", "h11", pytest.param("httptools", marks=needs_httptools)])
-def test_parts_of_a_form_belong_together(http):
+def test_all_parts_of_form_come_from_one_package(http):
     wire = backend.load(http)
     package = wire.Shared.__module__.rpartition(".")[0]
     homes = {name: getattr(wire, name).__module__.rpartition(".")[0] for name in PARTS}
@@ -103,38 +103,41 @@ def test_parts_of_a_form_belong_together(http):
     assert own == package or issubclass(wire.Connection, importlib.import_module(f"{package}.connection").Connection)
 
 
-def of_a_process(expression, pure=""):
-    """What a new process prints for `expression`."""
+def printed_by_process(expression, pure=""):
+    """The output of a new process that prints `expression`."""
     environment = {**os.environ, "PRONGHORN_PURE": pure, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", f"import sys; from pronghorn import backend, protocol; print({expression})"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
-def test_variable_is_heard_at_the_start_of_a_process():
-    assert of_a_process("backend.load('auto').name", pure="1").startswith("interpreted")
+def test_pronghorn_pure_selects_interpreted_form_at_process_start():
+    assert printed_by_process("backend.load('auto').name", pure="1").startswith("interpreted")
 
 
-def test_interpreted_form_loads_nothing_compiled():
+def test_interpreted_form_loads_no_compiled_module():
     loaded = "backend.load('auto') and [name for name in sys.modules if '_wire_c.' in name]"
-    assert of_a_process(loaded, pure="1") == "[]\n"
+    assert printed_by_process(loaded, pure="1") == "[]
+"
 
 
-def test_compiled_form_loads_nothing_interpreted(compiled):
-    assert of_a_process("backend.load('auto') and [name for name in sys.modules if '_wire.' in name]") == "[]\n"
+def test_compiled_form_loads_no_interpreted_module(compiled):
+    loaded = "backend.load('auto') and [name for name in sys.modules if '_wire.' in name]"
+    assert printed_by_process(loaded) == "[]
+"
 
 
-def test_isal_deflates_where_it_is_installed():
+def test_isal_is_used_if_installed():
     isal_zlib = pytest.importorskip("isal.isal_zlib")
     assert backend.load_compression().compressobj is isal_zlib.compressobj
 
 
-def test_zlib_deflates_without_isal(monkeypatch):
+def test_zlib_is_used_without_isal(monkeypatch):
     without(monkeypatch, "isal")
     assert backend.load_compression().compressobj is zlib.compressobj
 
 
 @pytest.mark.parametrize("bits", range(9, 16))
-def test_what_is_deflated_can_be_inflated_within_the_window(bits):
+def test_deflated_data_inflates_within_window(bits):
     compression = backend.load_compression()
     deflater = compression.compressobj(wbits=-bits, memLevel=5)
     inflater = compression.decompressobj(wbits=-bits)

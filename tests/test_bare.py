@@ -1,5 +1,5 @@
-"""An installation without extras, which `PRONGHORN_EXTRAS=none` promises: that it has none, and what serves in their
-place.
+"""An installation without extras, as `PRONGHORN_EXTRAS=none` promises: none is present, and the standard library
+replaces them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.skipif(
 
 
 def distributions(extra: str) -> list[str]:
-    """The names of what an extra brings."""
+    """The names of the distributions in an extra."""
     marker = re.compile(rf"""extra\s*==\s*["']{extra}["']""")
     found = [re.match(r"[\w.\-]+", line) for line in metadata.requires("pronghorn") or () if marker.search(line)]
     return [name[0] for name in found if name]
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_nothing_of_an_extra_is_installed(extra: str) -> None:
+def test_no_distribution_of_extra_is_installed(extra: str) -> None:
     names = distributions(extra)
     assert names
     for name in names:
@@ -42,7 +42,7 @@ def test_every_extra_for_serving_is_known() -> None:
     assert set(metadata.metadata("pronghorn").get_all("Provides-Extra")) == {*EXTRAS, *for_work}
 
 
-def test_what_serves_in_their_place(certificates: Any) -> None:
+def test_standard_library_replaces_extras(certificates: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pronghorn", "check", "bare:app", *certificates.flags, "--app-dir", str(APPS)],
         capture_output=True,

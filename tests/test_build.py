@@ -1,6 +1,6 @@
-"""What an installation contains, with a compiler and without one, and that it serves.
+"""The content of an installation built with and without a compiler, and a request to its server.
 
-Everything is built from a copy of the source, and run from an unpacked wheel.
+Each wheel is built from a copy of the source and runs unpacked.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ print(pronghorn.__file__)
 
 @pytest.fixture(scope="module")
 def uncompiled(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Built with no compiler on the PATH."""
+    """A build with no compiler on the PATH."""
     return build(copy(ROOT, tmp_path_factory.mktemp("uncompiled")), PATH=os.devnull)
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory, uncompiled: Built) -> Built:
-    """Built with the compiler that is required."""
+    """A build that requires the compiler."""
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None and os.environ.get("PRONGHORN_BUILD") != "required":
         pytest.skip(f"there is no {compiler}")
@@ -70,7 +70,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, uncompiled: Built) -> Bui
 
 @pytest.fixture(scope="module")
 def skipped(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Built without a try to compile, at a known time."""
+    """A build that does not try to compile, with a fixed timestamp."""
     return build(copy(ROOT, tmp_path_factory.mktemp("skipped")), PRONGHORN_BUILD="skip", SOURCE_DATE_EPOCH=MOMENT)
 
 
@@ -79,15 +79,15 @@ def test_every_module_of_the_hot_path_is_compiled(compiled: Built) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("readelf"), reason="needs ELF and binutils")
-def test_compiled_wheel_is_right(compiled: Built) -> None:
+def test_compiled_wheel_has_no_faults(compiled: Built) -> None:
     assert list(contents.faults(compiled.wheel, [compiled.source, ROOT, Path(sys.base_prefix)])) == []
 
 
-def test_pure_wheel_is_right(skipped: Built) -> None:
+def test_pure_wheel_has_no_faults(skipped: Built) -> None:
     assert list(contents.faults(skipped.wheel, [skipped.source, ROOT, Path(sys.base_prefix)])) == []
 
 
-def test_what_is_wrong_with_a_wheel_is_said(skipped: Built, tmp_path: Path) -> None:
+def test_faults_of_wheel_are_reported(skipped: Built, tmp_path: Path) -> None:
     spoilt = tmp_path / skipped.wheel.name
     with zipfile.ZipFile(skipped.wheel) as whole, zipfile.ZipFile(spoilt, "w") as archive:
         for name in whole.namelist():
@@ -106,46 +106,46 @@ def test_compiled_form_serves(compiled: Built) -> None:
     assert serve(compiled.site) == ("Hello from pronghorn", "compiled")
 
 
-def test_pure_at_run_time_serves_interpreted(compiled: Built) -> None:
+def test_pronghorn_pure_serves_interpreted_form(compiled: Built) -> None:
     answer, form = serve(compiled.site, PRONGHORN_PURE="1")
     assert answer == "Hello from pronghorn"
     assert form.startswith("interpreted")
 
 
-def test_without_a_compiler_the_installation_says_so(uncompiled: Built) -> None:
+def test_build_without_compiler_prints_notice(uncompiled: Built) -> None:
     assert "the compiled form was NOT built" in uncompiled.output
 
 
-def test_without_a_compiler_no_part_is_compiled(uncompiled: Built) -> None:
+def test_build_without_compiler_has_no_extensions(uncompiled: Built) -> None:
     assert extensions(uncompiled.site) == []
 
 
-def test_without_a_compiler_the_interpreted_form_serves(uncompiled: Built) -> None:
+def test_build_without_compiler_serves_interpreted_form(uncompiled: Built) -> None:
     answer, form = serve(uncompiled.site)
     assert answer == "Hello from pronghorn"
     assert form.startswith("interpreted")
 
 
-def test_interpreted_for_want_of_a_build_is_said_at_the_start(uncompiled: Built) -> None:
+def test_server_warns_if_compiled_form_was_not_built(uncompiled: Built) -> None:
     assert "the compiled form was not built" in warnings_of(uncompiled.site)
 
 
-def test_interpreted_by_choice_needs_no_warning(uncompiled: Built) -> None:
+def test_server_does_not_warn_if_interpreted_form_was_chosen(uncompiled: Built) -> None:
     assert "the compiled form was not built" not in warnings_of(uncompiled.site, PRONGHORN_PURE="1")
 
 
-def test_required_fails_without_a_compiler(uncompiled: Built, tmp_path: Path) -> None:
+def test_required_build_fails_without_compiler(uncompiled: Built, tmp_path: Path) -> None:
     with pytest.raises(Failed):
         build(copy(uncompiled.source, tmp_path), PATH=os.devnull, PRONGHORN_BUILD="required")
 
 
-def test_skip_builds_a_wheel_for_every_python(skipped: Built) -> None:
+def test_skipped_build_makes_pure_wheel(skipped: Built) -> None:
     assert skipped.wheel.name.endswith("-py3-none-any.whl")
     assert "NOT built" not in skipped.output
     assert extensions(skipped.site) == []
 
 
-def test_built_elsewhere_it_has_the_same_bytes(skipped: Built, tmp_path: Path) -> None:
+def test_build_is_reproducible_in_another_folder(skipped: Built, tmp_path: Path) -> None:
     again = build(copy(ROOT, tmp_path / "elsewhere"), PRONGHORN_BUILD="skip", SOURCE_DATE_EPOCH=MOMENT)
     assert again.wheel.read_bytes() == skipped.wheel.read_bytes()
     archives = []
@@ -155,12 +155,12 @@ def test_built_elsewhere_it_has_the_same_bytes(skipped: Built, tmp_path: Path) -
     assert archives[0] == archives[1]
 
 
-def test_unknown_mode_is_refused(tmp_path: Path) -> None:
+def test_unknown_build_mode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="PRONGHORN_BUILD is 'yes'"):
         build(copy(ROOT, tmp_path), PRONGHORN_BUILD="yes")
 
 
-def test_source_distribution_builds_and_tests_itself(tmp_path: Path) -> None:
+def test_source_distribution_has_sources_and_no_build_output(tmp_path: Path) -> None:
     source = copy(ROOT, tmp_path)
     run("setup.py", "-q", "sdist", cwd=source)
     (archive,) = (source / "dist").iterdir()
@@ -172,11 +172,11 @@ def test_source_distribution_builds_and_tests_itself(tmp_path: Path) -> None:
 
 
 class Failed(Exception):
-    """A command failed; the text is what it said."""
+    """A command failed. The text is its output."""
 
 
 class Built(NamedTuple):
-    """A wheel, what building it said, and where it was unpacked."""
+    """A wheel, the output of its build, and the folder it was unpacked to."""
 
     source: Path
     output: str
@@ -185,7 +185,7 @@ class Built(NamedTuple):
 
 
 def copy(original: Path, folder: Path) -> Path:
-    """Copy what a build reads, and what `original` was translated to, if it is itself a copy."""
+    """Copy the files that a build reads, and the generated C files if `original` is itself a copy."""
     source = folder / "source"
     kept = {"src", "ext", "tests", "tools", "bench", "examples", *(() if original == ROOT else ("build",))}
     built = shutil.ignore_patterns("*.so", "*.pyd", "*.egg-info", "__pycache__", "lib.*", "temp.*", "bdist.*")
@@ -200,7 +200,7 @@ def copy(original: Path, folder: Path) -> Path:
 
 
 def build(source: Path, **environment: str) -> Built:
-    """Build a wheel with what is installed here. Raises Failed."""
+    """Build a wheel with the installed tools. Raises `Failed`."""
     options = ("-v", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", "dist")
     output = run("-m", "pip", "wheel", *options, ".", cwd=source, **environment)
     (wheel,) = (source / "dist").iterdir()
@@ -216,14 +216,14 @@ def extensions(site: Path) -> list[str]:
 
 
 def serve(site: Path, **environment: str) -> tuple[str, str]:
-    """Serve the example once: what it answered, and the form of the hot path that did."""
+    """Send one request to the example; return the answer and the form of the hot path."""
     answer, form, origin = run("-c", SERVE, cwd=site, PYTHONPATH=modules(site), **environment).splitlines()
     assert Path(origin).is_relative_to(site)
     return answer, form
 
 
 def warnings_of(site: Path, **environment: str) -> str:
-    """What the server says, at level WARNING, while it serves the example once."""
+    """The warnings of the server while it answers one request to the example."""
     program = SERVE.replace('log_level="error"', 'log_level="warning"')
     return run("-c", program, cwd=site, PYTHONPATH=modules(site), **environment)
 
@@ -233,7 +233,7 @@ def modules(site: Path) -> str:
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> str:
-    """Run Python, return what it says. Raises Failed."""
+    """Run Python and return its output. Raises `Failed`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PRONGHORN_", "PIP_"))}
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -1,4 +1,4 @@
-"""`pronghorn check`: what it finds, what it prints, the code that it ends with."""
+"""`pronghorn check`: its findings, output and exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("loggers")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own, with tests/apps to import from."""
+    """Run the command in its own process, with tests/apps as the working directory."""
     command = [sys.executable, "-m", "pronghorn", *arguments]
     environment = {"PYTHONPATH": str(SOURCES), "PYTHONWARNINGS": "error"}
     return subprocess.run(command, cwd=APPS, env=environment, capture_output=True, text=True, timeout=60)
@@ -39,7 +39,7 @@ def findings(capsys: pytest.CaptureFixture[str], **parameters: Any) -> dict[str,
     return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
 
-def test_application_that_can_be_served() -> None:
+def test_report_has_line_for_each_finding() -> None:
     done = run("check", "life:whole", "--loop", "asyncio", "--http", "h11", "--limit-concurrency", "7")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:6] == [
@@ -65,21 +65,21 @@ def test_application_that_can_be_served() -> None:
     ],
     ids=str,
 )
-def test_application_that_cannot(arguments: list[str], line: str) -> None:
+def test_application_that_cannot_be_served_ends_with_3(arguments: list[str], line: str) -> None:
     done = run("check", *arguments)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith(line)
     assert not done.stdout
 
 
-def test_module_of_that_name_is_served() -> None:
-    """Or not, as here, where it is missing."""
+def test_import_string_of_module_check_is_application() -> None:
+    """There is no module `check`, so the server refuses it."""
     result = CliRunner().invoke(cli.main, ["--no-use-colors", "check:app"])
     assert result.exit_code == 3
     assert result.output.startswith('ERROR:    Error loading ASGI app. Could not import module "check".')
 
 
-def test_application_from_the_environment() -> None:
+def test_application_may_come_from_environment() -> None:
     result = CliRunner().invoke(cli.main, ["check"], env={"PRONGHORN_APP": "missing:app"})
     assert result.exit_code == 3
     assert 'Could not import module "missing".' in result.output
@@ -91,7 +91,7 @@ def test_wrong_value_is_a_usage_error_of_the_command() -> None:
     assert result.output.startswith("Usage: pronghorn check [OPTIONS] APP\n")
 
 
-def test_help() -> None:
+def test_help_lists_command_and_its_options() -> None:
     assert "pronghorn check [OPTIONS] APP" in CliRunner().invoke(cli.main, ["--help"]).output
     text = CliRunner().invoke(cli.main, ["check", "--help"]).output
     assert text.startswith("Usage: pronghorn check [OPTIONS] APP\n")
@@ -111,23 +111,23 @@ def test_help() -> None:
     ],
     ids=str,
 )
-def test_address(capsys: pytest.CaptureFixture[str], parameters: dict[str, Any], address: str) -> None:
+def test_address_is_reported(capsys: pytest.CaptureFixture[str], parameters: dict[str, Any], address: str) -> None:
     assert findings(capsys, **parameters)["address"] == address
 
 
-def test_limits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_other_than_defaults_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys)["limits"] == "the defaults"
     assert findings(capsys, timeout_head=0, ws_max_size=9)["limits"] == "--ws-max-size 9, --timeout-head 0"
 
 
-def test_accelerators(capsys: pytest.CaptureFixture[str]) -> None:
+def test_accelerators_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys, ws_per_message_deflate=False)["deflate"] == "off"
     assert findings(capsys)["deflate"] in ("isal", "zlib")
     assert findings(capsys)["wire"] in ("compiled", "interpreted", "interpreted, heads by httptools")
     assert findings(capsys)["TLS"] == "off"
 
 
-def test_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> None:
+def test_tls_engine_is_reported(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> None:
     files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
     found = findings(capsys, **files)
     assert found["address"] == "https://127.0.0.1:8000"
@@ -140,7 +140,7 @@ def test_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> 
         check(app, log_config=None, **files | {"ssl_keyfile": certificates.other_key})
 
 
-def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys, workers=3)["workers"] == "3"
     assert findings(capsys, reload=True)["workers"] == "1, restarted when a file changes"
     with pytest.raises(StartupError, match="cannot be sent to worker processes"):
@@ -165,6 +165,6 @@ def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
         ),
     ],
 )
-def test_completion(words: list[str], incomplete: str, completed: list[str]) -> None:
+def test_shell_completes_commands_and_options(words: list[str], incomplete: str, completed: list[str]) -> None:
     shell = ShellComplete(cli.main, {}, "pronghorn", "_PRONGHORN_COMPLETE")
     assert [each.value for each in shell.get_completions(words, incomplete)] == completed

@@ -1,4 +1,4 @@
-"""One tick a second: the clock of the wire, the Date field and the connections' deadlines."""
+"""The clock, which ticks once a second for the Date field and the connections' deadlines."""
 
 import asyncio
 import email.utils
@@ -12,7 +12,7 @@ from pronghorn.clock import Clock
 
 
 class Loop:
-    """A loop whose time is set by hand."""
+    """A loop with a time that tests set."""
 
     def __init__(self):
         self.now = 100.9
@@ -28,14 +28,14 @@ class Loop:
         return timer
 
     def run_due(self):
-        """What is due runs, in order."""
+        """Run the timers that are due, in order."""
         while due := [timer for timer in self.timers if timer.at <= self.now and not timer.cancelled]:
             timer = min(due, key=lambda each: each.at)
             self.timers.remove(timer)
             timer.callback()
 
     def advance(self, seconds):
-        """Seconds pass, one by one."""
+        """Let `seconds` pass, one by one."""
         for _ in range(seconds):
             self.now += 1
             self.run_due()
@@ -66,13 +66,13 @@ def test_start_sets_the_clock_at_once(state):
     assert state.ticks == [100]
 
 
-def test_clock_goes_on_every_second(state):
+def test_clock_ticks_every_second(state):
     Clock(state).start()
     state.loop.advance(3)
     assert state.ticks == [100, 101, 102, 103]
 
 
-def test_time_for_which_the_loop_was_blocked_does_not_count(state):
+def test_ticks_missed_by_blocked_loop_are_skipped(state):
     Clock(state).start()
     state.loop.now += 50
     state.loop.run_due()
@@ -80,7 +80,7 @@ def test_time_for_which_the_loop_was_blocked_does_not_count(state):
     assert len(state.loop.timers) == 1
 
 
-def test_tick_that_fails_does_not_end_the_clock(state):
+def test_failed_tick_does_not_stop_clock(state):
     Clock(state).start()
     state.tick = None
     with pytest.raises(TypeError):
@@ -97,12 +97,12 @@ def test_stop_ends_the_ticks(state):
     assert state.ticks == [100, 101]
 
 
-def test_stop_before_the_start_is_nothing(state):
+def test_stop_before_start_has_no_effect(state):
     Clock(state).stop()
     assert state.loop.timers == []
 
 
-def test_date_is_that_of_the_tick(wire, monkeypatch):
+def test_date_changes_with_tick(wire, monkeypatch):
     module = wire.shared
     shared = module.Shared(module.Limits(), object)
     before = date_of(shared)
@@ -113,7 +113,7 @@ def test_date_is_that_of_the_tick(wire, monkeypatch):
     assert 3590 <= (date_of(shared) - before).total_seconds() <= 3660
 
 
-def test_date_has_the_form_of_rfc9110(wire):
+def test_date_has_format_of_rfc9110(wire):
     shared = wire.shared.Shared(wire.shared.Limits(), object)
     name, value = (text.decode() for text in shared.default_fields[0])
     assert name == "date"
@@ -121,20 +121,20 @@ def test_date_has_the_form_of_rfc9110(wire):
     assert len(value) == len("Sun, 06 Nov 1994 08:49:37 GMT")
 
 
-def test_no_date_stays_no_date(wire):
+def test_tick_adds_no_date_when_date_is_off(wire):
     shared = wire.shared.Shared(wire.shared.Limits(), object, date=False)
     shared.tick(5)
     assert shared.default_fields == [(b"server", b"pronghorn")]
 
 
-def test_date_and_server_of_the_user_win(wire):
+def test_date_and_server_of_user_replace_ours(wire):
     fields = [(b"date", b"mine"), (b"server", b"other"), (b"x-a", b"1")]
     shared = wire.shared.Shared(wire.shared.Limits(), object, fields=fields)
     shared.tick(5)
     assert shared.default_fields == fields
 
 
-def test_clock_on_a_real_loop():
+def test_clock_ticks_on_real_loop():
     async def main():
         ticked = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Every block of the documentation is run, or read by the program that it is for, page by page."""
+"""Every block of the documentation runs, or is read by the program it is for, page by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import click
 import pytest
 
-# What the pages show is of the extra standard.
+# The pages show output of an installation with the extra `standard`.
 pytest.importorskip("uvloop")
 pytest.importorskip("yaml")
 
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("curl"), reason="curl asks what the pages serve"),
 ]
 
-# Commands that begin so are not run, and why.
+# Prefixes of the commands that do not run here, with the reason.
 NOT_RUN = {
     "python -m pytest": "this is such a run",
     "scripts/": "the steps of .ci/run",
@@ -42,14 +42,14 @@ NOT_RUN = {
     "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
 }
 
-# Programs that not every system has.
+# Programs that some systems lack.
 ONLY_SOMEWHERE = ("systemd-socket-activate",)
 
 SHELL = ("console", "sh")
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page(name: str, tmp_path: Path, certificates: Any) -> None:
+def test_page_can_be_followed(name: str, tmp_path: Path, certificates: Any) -> None:
     if missing := missing_modules(list(blocks(PAGES[name]))):
         pytest.skip(f"{', '.join(missing)} is not installed")
     text = PAGES[name].read_text(encoding="utf-8")
@@ -64,17 +64,17 @@ def test_page(name: str, tmp_path: Path, certificates: Any) -> None:
 
 
 @pytest.mark.parametrize("prefix", NOT_RUN)
-def test_what_is_not_run_is_there(prefix: str) -> None:
+def test_skipped_command_occurs_in_documentation(prefix: str) -> None:
     commands = [each for page in PAGES.values() for block in blocks(page) for each, _ in block.commands()]
     assert any(part.startswith(prefix) for each in commands for part in each.split(" && "))
 
 
-def test_a_block_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+def test_block_of_unknown_kind_is_refused(tmp_path: Path) -> None:
     with reader(tmp_path, "") as following, pytest.raises(AssertionError, match=r"page\.md:1 is of an unknown kind"):
         follow(Block("page.md", 1, "", "", "true\n"), following, None)
 
 
-def test_what_differs_from_the_page_is_refused(tmp_path: Path) -> None:
+def test_output_that_differs_from_page_is_refused(tmp_path: Path) -> None:
     with reader(tmp_path, "") as following:
         follow(Block("page.md", 1, "console", "", "$ echo 1\n1\n$ (exit 3)\n...\n$ echo $?\n3\n"), following, None)
         with pytest.raises(AssertionError, match="the page shows"):
@@ -92,19 +92,19 @@ def test_what_differs_from_the_page_is_refused(tmp_path: Path) -> None:
         ("text", "Procfile", "web: pronghorn main:app --prot $PORT\n"),
     ],
 )
-def test_a_wrong_file_is_refused(tmp_path: Path, language: str, title: str, text: str) -> None:
+def test_invalid_file_is_refused(tmp_path: Path, language: str, title: str, text: str) -> None:
     with reader(tmp_path, "") as following, pytest.raises((SyntaxError, click.UsageError)):
         follow(Block("page.md", 1, language, title, text), following, None)
 
 
-def test_the_reference_has_every_parameter_once() -> None:
+def test_reference_has_every_parameter_once() -> None:
     reference: Any = runpy.run_path(str(ROOT / "docs" / "hooks" / "reference.py"))["reference"]()
     anchors = [name.replace("-", "_") for name in re.findall(r"\{ #([\w-]+) ", reference)]
     assert sorted(anchors) == sorted(config.parameters().keys() - {"app"})
 
 
 def missing_modules(page: list[Block]) -> list[str]:
-    """What the programs of a page import that is not here."""
+    """The modules that a page's programs import and that are not installed."""
     own = {"main", *(Path(block.title).stem for block in page)}
     nodes = [node for block in page if block.language == "python" for node in ast.walk(ast.parse(block.text))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
@@ -120,7 +120,7 @@ def is_importable(name: str) -> bool:
 
 
 def prepare(folder: Path, certificates: Any) -> None:
-    """What pages take for granted: an application, a certificate, a virtual environment, the repository's examples."""
+    """Create the files that pages assume: an application, a certificate, a virtual environment, the examples."""
     shutil.copy(ROOT / "examples" / "hello.py", folder / "main.py")
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
@@ -162,7 +162,7 @@ def is_missing(command: str) -> bool:
 
 
 def check_installation(command: str) -> None:
-    """The extras of ours that it names, and the files, are there."""
+    """Check that the extras and files in an install command exist."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     named = re.search(r"(?:pronghorn|\.)\[([\w,]+)\]", command)
     assert not named or set(named[1].split(",")) <= set(known), command

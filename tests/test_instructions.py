@@ -1,4 +1,4 @@
-"""The budgets of instructions, with made-up counts."""
+"""The instruction budgets, with invented counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def callgrind_output(*totals: int) -> str:
 
 
 def output_of(values: list[int]) -> str:
-    """The output of callgrind for scenarios with these counts, with other counts between them."""
+    """Callgrind's output for scenarios with these counts, with unrelated counts between them."""
     totals = [123456789]
     for value in values:
         totals += [value * REQUESTS + 300, 7777]
@@ -36,7 +36,7 @@ def output_of(values: list[int]) -> str:
 
 
 class Valgrind:
-    """Writes the counts in `values`; `environment` is that of its last run."""
+    """A fake that writes the counts in `values`. `environment` is that of its last run."""
 
     def __init__(self, budgets: Path) -> None:
         self.budgets = budgets
@@ -72,7 +72,7 @@ def test_counts_lie_between_marks() -> None:
     )
 
 
-def test_a_missing_mark_is_a_failure() -> None:
+def test_missing_mark_is_refused() -> None:
     with pytest.raises(CountFailed, match="2 counts for 5 scenarios"):
         instructions.parse(callgrind_output(1, 2))
 
@@ -87,7 +87,7 @@ def test_a_missing_mark_is_a_failure() -> None:
     ],
     ids=["gcc", "gnu", "clang", "unknown"],
 )
-def test_compiler_is_read_from_a_module(module: bytes, name: str) -> None:
+def test_compiler_is_read_from_module(module: bytes, name: str) -> None:
     assert instructions.compiler(module) == name
 
 
@@ -114,7 +114,7 @@ def test_committed_budgets_are_for_every_scenario() -> None:
         (949, False, "more than 5% below: lower the budget with --update"),
     ],
 )
-def test_verdict(counted: int, above: bool, remark: str) -> None:
+def test_count_over_tolerance_is_above_budget(counted: int, above: bool, remark: str) -> None:
     assert instructions.is_above(1000, counted) is above
     assert instructions.remark(1000, counted) == remark
 
@@ -151,13 +151,13 @@ def test_counts_within_the_budgets_pass(valgrind: Valgrind, capsys: pytest.Captu
     assert valgrind.environment["PYTHONHASHSEED"] == "0"
 
 
-def test_a_count_above_its_budget_fails(valgrind: Valgrind) -> None:
+def test_count_above_budget_fails(valgrind: Valgrind) -> None:
     valgrind.values = [1000, 1000, 1051, 1000, 1000]
     with pytest.raises(SystemExit, match="Above the budget"):
         instructions.main()
 
 
-def test_a_scenario_without_a_budget_fails(valgrind: Valgrind) -> None:
+def test_scenario_without_budget_fails(valgrind: Valgrind) -> None:
     valgrind.budgets.write_text(instructions.written({"3.11": Counts("3.11.7", "GCC 12", {REFERENCE: 1000})}))
     with pytest.raises(SystemExit, match="Above the budget"):
         instructions.main()
@@ -180,7 +180,7 @@ def test_update_writes_the_budgets_of_this_interpreter(valgrind: Valgrind, monke
     assert written["3.13"] == other
 
 
-def test_a_failure_of_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_of_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], **options: Any) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="unhandled instruction")
 
@@ -195,7 +195,7 @@ def test_missing_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.Mo
         instructions.main()
 
 
-def test_the_interpreted_form_is_refused(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interpreted_form_is_refused(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: False)
     with pytest.raises(SystemExit, match="the compiled form is what is counted"):
         instructions.main()
@@ -209,7 +209,7 @@ def test_every_scenario_is_answered_between_two_marks(name: str, monkeypatch: py
     assert marks == [name, name]
 
 
-def test_a_wrong_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "mark", lambda: None)
     other = dataclasses.replace(SCENARIOS["plain"], answer=b"Goodbye")
     with pytest.raises(SystemExit, match=r"answered wrongly: b.HTTP/1.1 200"):

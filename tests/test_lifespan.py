@@ -1,4 +1,4 @@
-"""The lifespan protocol, from the application's side and from the log's."""
+"""The lifespan protocol: messages to and from the application, and log lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG = logging.getLogger("lifespan.test")
 
 
 @pytest.fixture(autouse=True)
-def all_lines(caplog: Logged) -> None:
+def log_all_lines(caplog: Logged) -> None:
     caplog.set_level(logging.INFO, LOG.name)
 
 
@@ -30,7 +30,7 @@ async def good(scope: Any, receive: Any, send: Any) -> None:
 
 
 def live(app: Any, mode: Any = "auto") -> Lifespan:
-    """Start `app` up and shut it down."""
+    """Run the startup and shutdown of `app`."""
 
     async def run() -> Lifespan:
         subject = Lifespan(app, mode, LOG)
@@ -59,17 +59,17 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_startup_and_shutdown(mode: str, caplog: Logged) -> None:
+def test_startup_and_shutdown_are_logged(mode: str, caplog: Logged) -> None:
     assert not live(good, mode).failed
     assert caplog.messages == WHOLE
 
 
-def test_off_never_calls_the_application(caplog: Logged) -> None:
+def test_off_never_calls_application(caplog: Logged) -> None:
     live(None, "off")
     assert caplog.messages == []
 
 
-def test_scope() -> None:
+def test_scope_has_shared_state() -> None:
     scopes: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -81,7 +81,7 @@ def test_scope() -> None:
     assert scopes[0]["state"] is subject.state
 
 
-def test_one_task_from_startup_to_shutdown() -> None:
+def test_startup_and_shutdown_run_in_one_task() -> None:
     tasks: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -105,7 +105,7 @@ def test_application_finishes_after_its_last_message() -> None:
     assert done == ["cleaned up"]
 
 
-def test_application_that_asks_for_more_is_cancelled() -> None:
+def test_application_that_receives_after_shutdown_is_cancelled() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await good(scope, receive, send)
         await receive()
@@ -114,7 +114,7 @@ def test_application_that_asks_for_more_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("after_receive", [False, True])
-def test_auto_takes_an_exception_for_not_supported(after_receive: bool, caplog: Logged) -> None:
+def test_auto_takes_exception_as_unsupported(after_receive: bool, caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if after_receive:
             await receive()
@@ -124,7 +124,7 @@ def test_auto_takes_an_exception_for_not_supported(after_receive: bool, caplog: 
     assert caplog.messages == [WHOLE[0], "ASGI 'lifespan' protocol appears unsupported.", WHOLE[1]]
 
 
-def test_on_takes_an_exception_for_a_failure(caplog: Logged) -> None:
+def test_on_takes_exception_as_failure(caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError("no database")
 
@@ -137,7 +137,7 @@ def test_on_takes_an_exception_for_a_failure(caplog: Logged) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
 @pytest.mark.parametrize("raises", [False, True])
-def test_failed_startup(mode: str, raises: bool, caplog: Logged) -> None:
+def test_failed_startup_is_logged_and_raised(mode: str, raises: bool, caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "100% no database"})
@@ -149,7 +149,7 @@ def test_failed_startup(mode: str, raises: bool, caplog: Logged) -> None:
     assert caplog.messages == [WHOLE[0], "100% no database"]
 
 
-def test_application_that_returns_early_is_up(caplog: Logged) -> None:
+def test_application_that_returns_early_counts_as_started(caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     live(app)
@@ -157,7 +157,7 @@ def test_application_that_returns_early_is_up(caplog: Logged) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_failed_shutdown(mode: str, caplog: Logged) -> None:
+def test_failed_shutdown_is_logged(mode: str, caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -169,7 +169,7 @@ def test_failed_shutdown(mode: str, caplog: Logged) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_exception_at_shutdown_is_shown(mode: str, caplog: Logged) -> None:
+def test_exception_during_shutdown_is_logged(mode: str, caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -184,7 +184,7 @@ def test_exception_at_shutdown_is_shown(mode: str, caplog: Logged) -> None:
     ]
 
 
-def test_exception_while_running_is_shown_at_once(caplog: Logged) -> None:
+def test_exception_between_startup_and_shutdown_is_logged_at_once(caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -194,7 +194,7 @@ def test_exception_while_running_is_shown_at_once(caplog: Logged) -> None:
     assert caplog.messages == [WHOLE[0], "Exception in 'lifespan' protocol\n", WHOLE[1]]
 
 
-def test_system_exit_is_an_exception_like_any_other(caplog: Logged) -> None:
+def test_system_exit_fails_startup(caplog: Logged) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise SystemExit(9)
 
@@ -205,7 +205,7 @@ def test_system_exit_is_an_exception_like_any_other(caplog: Logged) -> None:
 @pytest.mark.parametrize(
     "message", ["lifespan.startup.complete", "lifespan.shutdown.complete", "lifespan.shutdown.failed", "http.response"]
 )
-def test_message_out_of_order_raises(message: str) -> None:
+def test_message_out_of_order_is_refused(message: str) -> None:
     errors: list[BaseException] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -249,7 +249,7 @@ def test_hanging_application_is_cancelled_with_its_waiter(phase: str, caplog: Lo
     assert [each.levelname for each in caplog.records if each.levelno > logging.INFO] == []
 
 
-def test_application_that_ignores_its_cancellation_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_application_that_ignores_cancellation_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifespan, "_GRACE", 0.01)
 
     async def run() -> None:

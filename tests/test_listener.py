@@ -1,4 +1,4 @@
-"""The accept loop: errors of the system, and the interface of `asyncio.Server`."""
+"""The accept loop: operating-system errors, and the interface of `asyncio.Server`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def warnings_at(loop_factory: Loop, *errors: int) -> list[Any]:
-    """The lines that are logged while three clients connect, each after these errors."""
+    """The warnings logged while three clients connect, each after these errors."""
     warnings: list[Any] = []
 
     async def main() -> None:
@@ -79,12 +79,12 @@ def test_errors_of_one_connection_are_ignored(loop_factory: Loop) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EINVAL], ids=errno.errorcode.get)
-def test_refused_accept_is_retried_and_logged_once(loop_factory: Loop, number: int) -> None:
+def test_failed_accept_is_retried_and_logged_once(loop_factory: Loop, number: int) -> None:
     line = ("Cannot accept connections: %s", os.strerror(number))
     assert warnings_at(loop_factory, *[number] * 5) == [line] * 3
 
 
-def test_socket_is_closed_if_its_connection_cannot_be_made(loop_factory: Loop) -> None:
+def test_socket_is_closed_if_connecting_fails(loop_factory: Loop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 

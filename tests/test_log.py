@@ -1,4 +1,4 @@
-"""Formats, colours, set-up, and an access log that is the same whichever way a line takes."""
+"""Logging formats, colours and configuration, and access lines that are the same with and without `logging`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE = 'INFO:     127.0.0.1:55440 - "GET /a%20b?q=%41 HTTP/1.1" 200 OK'
 
 @pytest.fixture(autouse=True)
 def untouched_loggers() -> Iterator[None]:
-    """Every logger of ours begins new, and ends as it was."""
+    """Reset our loggers before each test and restore them after it."""
     loggers = [logging.getLogger(name) for name in NAMES]
     before = [(each.handlers.copy(), each.level, each.propagate, each.filters.copy()) for each in loggers]
     for each in loggers:
@@ -44,7 +44,7 @@ def record(level: int = logging.INFO, message: str = "hello", *arguments: object
 
 
 def access_log(colours: bool = False) -> tuple[log.AccessLog, io.StringIO, logging.Logger]:
-    """An access log set up as by default, that writes to a string."""
+    """An access log with the default configuration that writes to a string."""
     log.configure(log.LOGGING_CONFIG, None, True, colours)
     logger = logging.getLogger("pronghorn.access")
     stream = io.StringIO()
@@ -54,7 +54,7 @@ def access_log(colours: bool = False) -> tuple[log.AccessLog, io.StringIO, loggi
 
 
 def line(access: log.AccessLog, client: str, method: str, path: str, version: str, status: int) -> str:
-    """The line that is written in batches, from its parts."""
+    """The line as batches contain it, built from its parts."""
     request = f"{method} {path} HTTP/{version}"
     parts = access.level_prefix, client, access.before_request, request, access.after_request
     return "".join([*parts, access.status_text(status)])
@@ -76,13 +76,13 @@ def test_message_starts_at_the_eleventh_column(level: int, prefix: str) -> None:
     assert log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=False).format(record(level)) == f"{prefix}hello"
 
 
-def test_coloured_level_and_message() -> None:
+def test_level_and_message_are_coloured() -> None:
     formatter = log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True)
     made = record(logging.INFO, "process [%d]", 7, color_message="process [\x1b[36m%d\x1b[0m]")
     assert formatter.format(made) == "\x1b[32mINFO\x1b[0m:     process [\x1b[36m7\x1b[0m]"
 
 
-def test_other_handlers_see_the_record_as_it_was() -> None:
+def test_formatting_leaves_record_unchanged() -> None:
     made = record(logging.INFO, "plain", color_message="coloured")
     log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True).format(made)
     assert (made.getMessage(), hasattr(made, "levelprefix")) == ("plain", False)
@@ -101,7 +101,7 @@ def test_status_has_its_colour(status: int, colour: str) -> None:
     assert log.AccessFormatter(use_colors=True).get_status_code(status).startswith(f"\x1b[{colour}m{status} ")
 
 
-def test_colours_of_ones_own() -> None:
+def test_subclass_may_change_colours() -> None:
     class Formatter(log.AccessFormatter):
         level_name_colors = {**log.AccessFormatter.level_name_colors, logging.INFO: lambda name: f"<{name}>"}  # noqa: RUF012
         status_code_colours = {2: lambda code: f"({code})"}  # noqa: RUF012
@@ -119,14 +119,14 @@ def test_access_record_has_five_arguments() -> None:
     assert (seen[0].msg, seen[0].args) == ('%s - "%s %s HTTP/%s" %d', REQUEST)
 
 
-def test_closed_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_standard_streams_get_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert not log.DefaultFormatter().use_colors
     assert not log.AccessFormatter().use_colors
 
 
-def test_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_stream_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     stream.close()
     monkeypatch.setattr(sys, "stdout", stream)
@@ -136,19 +136,19 @@ def test_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("colours", [False, True])
 @pytest.mark.parametrize("status", [101, 200, 204, 301, 404, 418, 500, 599, 799])
 @pytest.mark.parametrize("client", ["127.0.0.1:1", "::1:65535", ""])
-def test_parts_of_a_line_add_up_to_what_logging_prints(client: str, status: int, colours: bool) -> None:
+def test_batched_line_equals_line_of_logging(client: str, status: int, colours: bool) -> None:
     access, stream, _ = access_log(colours)
     access.record(client, "GET", "/%E2%82%AC?%", "1.0", status)
     assert stream.getvalue() == line(access, client, "GET", "/%E2%82%AC?%", "1.0", status) + "\n"
 
 
-def test_line_as_users_know_it() -> None:
+def test_access_line_has_documented_format() -> None:
     access, stream, _ = access_log()
     access.write([line(access, *REQUEST)])
     assert stream.getvalue() == LINE + "\n"
 
 
-def test_lines_are_written_in_one_piece() -> None:
+def test_lines_are_written_in_one_call() -> None:
     access, _, logger = access_log()
     handler: Any = logger.handlers[0]
     written: list[str] = []
@@ -157,7 +157,7 @@ def test_lines_are_written_in_one_piece() -> None:
     assert written == ["a\nb\n", "<flush>"]
 
 
-def test_default_set_up_is_batchable() -> None:
+def test_default_configuration_is_batchable() -> None:
     assert access_log()[0].batchable()
 
 
@@ -211,14 +211,14 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_whoever_else_wants_the_records_gets_them(change: Any) -> None:
+def test_change_of_logger_ends_batching(change: Any) -> None:
     access, _, logger = access_log()
     change(logger)
     assert not access.batchable()
     assert not log.AccessLog.create(logger).batchable()
 
 
-def test_another_record_factory_gets_the_records() -> None:
+def test_custom_record_factory_ends_batching() -> None:
     access, _, _ = access_log()
     logging.setLogRecordFactory(lambda *a, **k: logging.LogRecord(*a, **k))
     try:
@@ -227,14 +227,14 @@ def test_another_record_factory_gets_the_records() -> None:
         logging.setLogRecordFactory(logging.LogRecord)
 
 
-def test_another_format_gets_the_records() -> None:
+def test_another_format_ends_batching() -> None:
     config = copy.deepcopy(log.LOGGING_CONFIG)
     config["formatters"]["access"]["fmt"] = "%(asctime)s %(client_addr)s %(status_code)s"
     log.configure(config, None, True, None)
     assert not log.AccessLog.create(logging.getLogger("pronghorn.access")).batchable()
 
 
-def test_failing_stream_breaks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_stream_is_reported_without_exception(capsys: pytest.CaptureFixture[str]) -> None:
     access, stream, _ = access_log()
     stream.close()
     access.write([LINE])
@@ -256,12 +256,12 @@ def test_errors_go_to_stderr_and_requests_to_stdout(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(("level", "number"), [("TRACE", 5), ("warning", 30), (35, 35)])
-def test_log_level(level: str | int, number: int) -> None:
+def test_log_level_applies_to_all_loggers(level: str | int, number: int) -> None:
     log.configure(log.LOGGING_CONFIG, level, True, None)
     assert [logging.getLogger(name).level for name in NAMES] == [logging.INFO, number, number, number]
 
 
-def test_use_colors_leaves_the_users_configuration_alone() -> None:
+def test_use_colors_does_not_change_configuration_of_user() -> None:
     config = copy.deepcopy(log.LOGGING_CONFIG)
     log.configure(config, None, True, True)
     assert config == log.LOGGING_CONFIG
@@ -269,7 +269,7 @@ def test_use_colors_leaves_the_users_configuration_alone() -> None:
     assert formatter.use_colors is True
 
 
-def test_none_leaves_logging_alone() -> None:
+def test_log_config_none_adds_no_handlers() -> None:
     log.configure(None, None, True, None)
     assert logging.getLogger("pronghorn").handlers == []
 
@@ -300,7 +300,7 @@ args=()
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.yaml", YAML), ("a.yml", YAML), ("a.ini", INI), ("a.json", None)])
-def test_log_config_file(tmp_path: Path, name: str, text: str | None) -> None:
+def test_log_config_may_be_file(tmp_path: Path, name: str, text: str | None) -> None:
     if name.endswith(("yaml", "yml")):
         pytest.importorskip("yaml")
     root = logging.getLogger().handlers.copy()
@@ -315,7 +315,7 @@ def test_log_config_file(tmp_path: Path, name: str, text: str | None) -> None:
     assert (logger.level, [type(each) for each in logger.handlers]) == (logging.DEBUG, [logging.NullHandler])
 
 
-def test_yaml_without_pyyaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_without_pyyaml_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     path = tmp_path / "log.yaml"
     path.write_text(YAML)
@@ -329,7 +329,7 @@ def test_reported_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "ERROR:    port in use\n"
 
 
-def test_reported_error_shows_the_users_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reported_error_shows_traceback_of_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(log.LOGGING_CONFIG, None, True, False)
     error = StartupError("it raised")
     error.__cause__ = ZeroDivisionError("division by zero")
@@ -347,7 +347,7 @@ def json_line(made: logging.LogRecord) -> dict[str, str]:
     return loaded
 
 
-def test_json_formatter() -> None:
+def test_json_formatter_writes_one_object_per_line() -> None:
     made = record(logging.WARNING, "%s", TRICKY, color_message="coloured")
     made.created = 1795353518.0625
     assert json_line(made) == {
@@ -358,7 +358,7 @@ def test_json_formatter() -> None:
     }
 
 
-def test_json_formatter_has_the_traceback() -> None:
+def test_json_formatter_includes_traceback() -> None:
     made = record(logging.ERROR, "Exception in ASGI application\n")
     try:
         raise ZeroDivisionError(TRICKY)
@@ -372,7 +372,7 @@ def test_json_formatter_has_the_traceback() -> None:
     assert line["stack"] == "Stack:\n  here"
 
 
-def test_json_configuration_leaves_the_default_one_alone() -> None:
+def test_json_configuration_does_not_change_default() -> None:
     before = copy.deepcopy(log.LOGGING_CONFIG)
     log.configure(log.as_json(log.LOGGING_CONFIG), None, True, True)
     assert before == log.LOGGING_CONFIG
@@ -382,24 +382,24 @@ def test_json_configuration_leaves_the_default_one_alone() -> None:
     ]
 
 
-# Lines in a format of the user's, on their way through `logging`
+# Lines in the user's format that pass through `logging`
 
 
-def test_our_formatter_prints_the_line_of_a_record() -> None:
+def test_our_formatter_prints_access_line_of_record() -> None:
     access, stream, logger = access_log()
     logger.addFilter(lambda record: record.args[4] == 200)  # type: ignore[index,comparison-overlap,arg-type]
     access.record(*REQUEST, "the line")
     assert stream.getvalue() == "the line\n"
 
 
-def test_another_formatter_may_use_the_line() -> None:
+def test_another_formatter_may_use_access_line() -> None:
     access, stream, logger = access_log()
     logger.handlers[0].setFormatter(logging.Formatter("%(name)s %(access_line)s"))
     access.record(*REQUEST, "the line")
     assert stream.getvalue() == "pronghorn.access the line\n"
 
 
-def test_format_of_the_formatter_does_not_matter_to_a_line_of_its_own() -> None:
+def test_custom_access_format_is_batchable_with_any_format_of_formatter() -> None:
     access, _, logger = access_log()
     logger.handlers[0].setFormatter(log.AccessFormatter("%(message)s"))
     assert not log.AccessLog.create(logger).batchable()
@@ -418,7 +418,7 @@ def test_format_of_the_formatter_does_not_matter_to_a_line_of_its_own() -> None:
         ("%(h", r"^at '%\(h'"),
     ],
 )
-def test_wrong_access_format(text: str, reason: str) -> None:
+def test_invalid_access_format_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         access_format.parse(text)
 
@@ -428,7 +428,7 @@ def test_every_name_of_an_atom_is_known() -> None:
         assert len(access_format.parse(f"%({name})s")) == 1
 
 
-def test_gunicorns_own_format_is_known() -> None:
+def test_default_format_of_gunicorn_is_known() -> None:
     assert access_format.parse('%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')
 
 
@@ -442,7 +442,7 @@ def test_process_is_announced(use_colors: bool, line: str, capsys: pytest.Captur
     assert line.format(os.getpid()) in capsys.readouterr().err
 
 
-def test_colours_are_for_our_formatters_alone(loggers: None) -> None:
+def test_use_colors_applies_only_to_our_formatters(loggers: None) -> None:
     formatters = {"default": {"format": "%(message)s"}, "access": log.LOGGING_CONFIG["formatters"]["access"]}
     log.configure({**log.LOGGING_CONFIG, "formatters": formatters}, None, True, use_colors=True)
     plain, coloured = (logging.getLogger(name).handlers[0].formatter for name in ("pronghorn", "pronghorn.access"))

@@ -1,4 +1,4 @@
-"""What was written for uvicorn's loggers works on ours: configurations of every kind, and code before and after."""
+"""Configurations and code for uvicorn's loggers apply to ours."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINE = 'INFO:     1.2.3.4:5 - "GET /health HTTP/1.1" 200 OK\n'
 
 @pytest.fixture(autouse=True)
 def new_loggers() -> Iterator[None]:
-    """No logger of either family exists before; those that were come back afterwards."""
+    """Remove the loggers of both families before each test and restore them after it."""
     loggers = logging.Logger.manager.loggerDict
     root = logging.getLogger()
     handlers, level = root.handlers.copy(), root.level
@@ -59,11 +59,11 @@ def access() -> logging.Logger:
     return logging.getLogger("pronghorn.access")
 
 
-def ask(path: str = "/health", status: int = 200) -> None:
+def log_request(path: str = "/health", status: int = 200) -> None:
     AccessLog.create(access()).record("1.2.3.4:5", "GET", path, "1.1", status)
 
 
-def say(text: str = "hello") -> None:
+def log_message(text: str = "hello") -> None:
     logging.getLogger("pronghorn.error").info(text)
 
 
@@ -71,8 +71,8 @@ def set_up(log_config: Any, **options: Any) -> None:
     log.configure(log_config, **{"log_level": None, "access_log": True, "use_colors": None, **options})
 
 
-def uvicorns(**changes: Any) -> dict[str, Any]:
-    """A configuration as uvicorn documents it."""
+def uvicorn_configuration(**changes: Any) -> dict[str, Any]:
+    """A logging configuration like the one that uvicorn documents."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -103,44 +103,44 @@ def uvicorns(**changes: Any) -> dict[str, Any]:
 # Configurations
 
 
-def test_uvicorns_own_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuration_of_installed_uvicorn_works(capsys: pytest.CaptureFixture[str]) -> None:
     config = pytest.importorskip("uvicorn.config")
     set_up(config.LOGGING_CONFIG)
-    say()
-    ask()
+    log_message()
+    log_request()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
     assert AccessLog.create(access()).batchable()
 
 
 @pytest.mark.usefixtures("perhaps_uvicorn")
 @pytest.mark.parametrize("disable_existing", [False, True])
-def test_configuration_for_uvicorn(capsys: pytest.CaptureFixture[str], disable_existing: bool) -> None:
-    config = uvicorns(disable_existing_loggers=disable_existing)
+def test_configuration_for_uvicorn_works(capsys: pytest.CaptureFixture[str], disable_existing: bool) -> None:
+    config = uvicorn_configuration(disable_existing_loggers=disable_existing)
     before = copy.deepcopy(config)
     set_up(config)
-    say()
-    ask()
+    log_message()
+    log_request()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
     assert AccessLog.create(access()).batchable()
     assert config == before
 
 
 @pytest.mark.usefixtures("perhaps_uvicorn")
-def test_colours_of_a_configuration_for_uvicorn(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(uvicorns(), use_colors=True)
-    say()
+def test_use_colors_applies_to_configuration_for_uvicorn(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(uvicorn_configuration(), use_colors=True)
+    log_message()
     assert capsys.readouterr().err == "\x1b[32mINFO\x1b[0m:     hello\n"
 
 
 @pytest.mark.usefixtures("perhaps_uvicorn")
 @pytest.mark.parametrize("key", ["()", "class"])
-def test_formatter_by_either_key(key: str) -> None:
-    config = uvicorns(formatters={"default": {key: "uvicorn.logging.ColourizedFormatter"}, "access": {}})
+def test_formatter_of_uvicorn_becomes_ours_under_either_key(key: str) -> None:
+    config = uvicorn_configuration(formatters={"default": {key: "uvicorn.logging.ColourizedFormatter"}, "access": {}})
     set_up(config)
     assert type(logging.getLogger("pronghorn").handlers[0].formatter) is log.ColourizedFormatter
 
 
-def test_only_the_access_log_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_access_log_alone_may_go_to_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "access.log"
     set_up(
         {
@@ -150,13 +150,13 @@ def test_only_the_access_log_to_a_file(tmp_path: Path, capsys: pytest.CaptureFix
             "loggers": {"uvicorn.access": {"handlers": ["file"], "level": "INFO", "propagate": False}},
         }
     )
-    ask()
+    log_request()
     access().handlers[0].close()
     assert file.read_text() == 'NOW 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
     assert capsys.readouterr() == ("", "")
 
 
-def test_everything_propagates_to_the_root(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_records_may_propagate_to_root(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(
         {
             "version": 1,
@@ -169,56 +169,56 @@ def test_everything_propagates_to_the_root(capsys: pytest.CaptureFixture[str]) -
             "loggers": {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access")},
         }
     )
-    say()
-    ask()
+    log_message()
+    log_request()
     assert capsys.readouterr().out == (
         'pronghorn.error: hello\npronghorn.access: 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
     )
 
 
-def test_access_logger_with_a_higher_level(capsys: pytest.CaptureFixture[str]) -> None:
-    config = uvicorns()
+def test_higher_level_silences_access_log(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorn_configuration()
     config["loggers"]["uvicorn.access"]["level"] = "WARNING"
     set_up(config)
-    ask()
+    log_request()
     assert capsys.readouterr().out == ""
 
 
 class HealthFilter(logging.Filter):
-    """As found in many applications."""
+    """A filter like those in many applications."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         args: Any = record.args
         return bool(args and len(args) == 5 and args[2] != "/health")
 
 
-def test_filter_of_health_checks_in_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    config = uvicorns(filters={"health": {"()": f"{__name__}.HealthFilter"}})
+def test_configured_filter_drops_health_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorn_configuration(filters={"health": {"()": f"{__name__}.HealthFilter"}})
     config["loggers"]["uvicorn.access"]["filters"] = ["health"]
     set_up(config)
-    ask("/health")
-    ask("/other")
+    log_request("/health")
+    log_request("/other")
     assert capsys.readouterr().out == LINE.replace("/health", "/other")
 
 
-def test_filter_by_the_name_of_a_logger(capsys: pytest.CaptureFixture[str]) -> None:
-    config = uvicorns(filters={"requests": {"name": "uvicorn.access"}})
+def test_filter_by_uvicorn_name_passes_our_records(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorn_configuration(filters={"requests": {"name": "uvicorn.access"}})
     config["handlers"]["access"]["filters"] = ["requests"]
     set_up(config)
-    ask()
+    log_request()
     assert capsys.readouterr().out == LINE
 
 
-def test_our_name_counts_where_both_are_configured(capsys: pytest.CaptureFixture[str]) -> None:
-    config = uvicorns()
+def test_our_name_wins_if_both_are_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorn_configuration()
     ours = json.loads(json.dumps(config["loggers"]).replace("uvicorn", "pronghorn"))
     for loggers in ({**config["loggers"], **ours}, {**ours, **config["loggers"]}):
         config["loggers"] = copy.deepcopy(loggers)
         config["loggers"]["uvicorn.access"]["level"] = "ERROR"
         config["loggers"]["pronghorn.access"]["level"] = "DEBUG"
         set_up(config)
-        ask()
-        say()
+        log_request()
+        log_message()
         assert capsys.readouterr() == (LINE, "INFO:     hello\n")
 
 
@@ -240,14 +240,14 @@ def separated(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [level, entry, everything, separated])
-def test_change_of_the_default_configuration_under_uvicorns_names(
+def test_default_configuration_may_be_changed_under_uvicorn_names(
     change: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = copy.deepcopy(log.LOGGING_CONFIG)
     change(config)
     set_up(config)
-    ask()
-    say()
+    log_request()
+    log_message()
     assert capsys.readouterr() == ("", "INFO:     hello\n")
 
 
@@ -257,24 +257,24 @@ def test_default_configuration_has_both_names() -> None:
         assert loggers[f"uvicorn{suffix}"] is loggers[f"pronghorn{suffix}"]
 
 
-def test_default_configuration_in_the_hands_of_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_may_apply_default_configuration_itself(capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(log.LOGGING_CONFIG)
     set_up(None)
-    say()
-    ask()
+    log_message()
+    log_request()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
 
 
-def test_mixed_names(capsys: pytest.CaptureFixture[str]) -> None:
-    config = uvicorns()
+def test_names_of_both_may_be_mixed(capsys: pytest.CaptureFixture[str]) -> None:
+    config = uvicorn_configuration()
     config["loggers"]["pronghorn"] = config["loggers"].pop("uvicorn")
     set_up(config)
-    ask()
-    say()
+    log_request()
+    log_message()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
 
 
-def test_incremental_configuration() -> None:
+def test_incremental_configuration_keeps_handlers() -> None:
     set_up(log.LOGGING_CONFIG)
     set_up({"version": 1, "incremental": True, "loggers": {"uvicorn.access": {"level": "ERROR"}}})
     assert access().level == logging.ERROR
@@ -326,14 +326,14 @@ def parsed() -> configparser.ConfigParser:
 
 @pytest.mark.usefixtures("perhaps_uvicorn")
 @pytest.mark.parametrize("kind", ["path", "text", "parser", "file", "json", "yaml"])
-def test_configuration_in_every_form(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuration_is_accepted_in_every_form(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"log.{kind if kind in ('json', 'yaml') else 'conf'}"
     path.write_text(INI)
     config: Any = path
     if kind in ("json", "yaml"):  # JSON is YAML
         if kind == "yaml":
             pytest.importorskip("yaml")
-        path.write_text(json.dumps(uvicorns()))
+        path.write_text(json.dumps(uvicorn_configuration()))
     elif kind == "text":
         config = str(path)
     elif kind == "parser":
@@ -341,12 +341,12 @@ def test_configuration_in_every_form(kind: str, tmp_path: Path, capsys: pytest.C
     elif kind == "file":
         config = io.StringIO(INI)
     set_up(config)
-    say()
-    ask()
+    log_message()
+    log_request()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
 
 
-def test_parser_of_the_user_stays_as_it_was() -> None:
+def test_parser_of_user_is_not_changed() -> None:
     parser, as_written = parsed(), io.StringIO()
     set_up(parser)
     parser.write(as_written)
@@ -372,7 +372,7 @@ def test_parser_of_the_user_stays_as_it_was() -> None:
         ("missing.conf", None, "No such file or directory"),
     ],
 )
-def test_configuration_that_is_none(tmp_path: Path, name: str, text: str | None, reason: str) -> None:
+def test_invalid_configuration_is_refused(tmp_path: Path, name: str, text: str | None, reason: str) -> None:
     if name.endswith("yaml"):
         pytest.importorskip("yaml")
     path = tmp_path / name
@@ -384,13 +384,13 @@ def test_configuration_that_is_none(tmp_path: Path, name: str, text: str | None,
     assert "\n" not in str(caught.value)
 
 
-def test_names_where_uvicorn_has_them() -> None:
+def test_module_logging_has_names_of_uvicorn() -> None:
     for name in ("DefaultFormatter", "AccessFormatter", "ColourizedFormatter", "TRACE_LOG_LEVEL"):
         assert getattr(pronghorn.logging, name) is getattr(log, name)
 
 
 @pytest.mark.parametrize("name", ["DefaultFormatter", "AccessFormatter", "ColourizedFormatter"])
-def test_formatters_have_uvicorns_parameters(name: str) -> None:
+def test_formatters_have_parameters_of_uvicorn(name: str) -> None:
     import inspect
 
     theirs: ModuleType = pytest.importorskip("uvicorn.logging")
@@ -407,19 +407,19 @@ def test_formatters_have_uvicorns_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_filter_added_by_code(when: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_filter_added_by_code_applies(when: str, capsys: pytest.CaptureFixture[str]) -> None:
     if when == "before":
         logging.getLogger("uvicorn.access").addFilter(HealthFilter())
     set_up(log.LOGGING_CONFIG)
     if when == "after":
         logging.getLogger("uvicorn.access").addFilter(HealthFilter())
-    ask("/health")
-    ask("/other")
+    log_request("/health")
+    log_request("/other")
     assert capsys.readouterr().out == LINE.replace("/health", "/other")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_handler_added_by_code(when: str) -> None:
+def test_handler_added_by_code_gets_records(when: str) -> None:
     seen: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = seen.append  # type: ignore[method-assign]
@@ -430,24 +430,24 @@ def test_handler_added_by_code(when: str) -> None:
     if when == "after":
         logging.getLogger("uvicorn.access").addHandler(handler)
         logging.getLogger("uvicorn.access").setLevel("INFO")
-    ask()
+    log_request()
     assert [record.args for record in seen] == [("1.2.3.4:5", "GET", "/health", "1.1", 200)]
 
 
-def test_logger_disabled_by_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logger_disabled_by_code_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(log.LOGGING_CONFIG)
     log_of_requests = AccessLog.create(access())
     theirs = logging.getLogger("uvicorn.access")
     theirs.disabled = True
     assert not log_of_requests.batchable()
-    ask()
+    log_request()
     assert capsys.readouterr().out == ""
     theirs.disabled = False
-    ask()
+    log_request()
     assert capsys.readouterr().out == LINE
 
 
-def test_logger_disabled_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logger_disabled_before_configuration_stays_disabled(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     set_up(None)
     assert access().disabled
@@ -462,21 +462,21 @@ def test_logger_disabled_before(capsys: pytest.CaptureFixture[str]) -> None:
         lambda logger: logger.setLevel(logging.WARNING),
     ],
 )
-def test_access_log_silenced_by_code(change: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_may_silence_access_log(change: Any, capsys: pytest.CaptureFixture[str]) -> None:
     set_up(log.LOGGING_CONFIG)
     change(logging.getLogger("uvicorn.access"))
-    ask()
+    log_request()
     assert capsys.readouterr().out == ""
 
 
-def test_formatter_replaced_by_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_formatter_replaced_by_code_applies(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(log.LOGGING_CONFIG)
     logging.getLogger("uvicorn.access").handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "NOW"))
-    ask()
+    log_request()
     assert capsys.readouterr().out == 'NOW 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
 
 
-def test_logging_through_uvicorns_loggers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_of_uvicorn_loggers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(log.LOGGING_CONFIG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.mine"):
         logging.getLogger(name).info("from the application")
@@ -485,17 +485,17 @@ def test_logging_through_uvicorns_loggers(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("disable_existing", [False, True])
 @pytest.mark.parametrize("family", ["uvicorn", "pronghorn"])
-def test_application_that_configures_logging_itself(
+def test_application_may_configure_logging_itself(
     family: str, disable_existing: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A configuration that disables all loggers but those that it names has named ours under either name."""
+    """If a configuration disables the loggers it does not name, either name protects ours."""
     set_up(log.LOGGING_CONFIG)
-    text = json.dumps(uvicorns(disable_existing_loggers=disable_existing))
+    text = json.dumps(uvicorn_configuration(disable_existing_loggers=disable_existing))
     logging.config.dictConfig(
         json.loads(text.replace("uvicorn", family).replace(f"{family}.logging", "pronghorn.logging"))
     )
-    ask()
-    say()
+    log_request()
+    log_message()
     assert capsys.readouterr() == (LINE, "INFO:     hello\n")
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": disable_existing})
     assert access().disabled is disable_existing
@@ -510,7 +510,7 @@ def test_joining_twice_changes_nothing() -> None:
     assert [(logging.getLogger(name), vars(logging.getLogger(name))) for name in NAMES] == before
 
 
-def test_class_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logger_class_of_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     class Noted(logging.Logger):
         def note(self) -> str:
             return self.name
@@ -520,12 +520,12 @@ def test_class_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert logging.getLogger("uvicorn.access").note() == "pronghorn.access"  # type: ignore[attr-defined]
 
 
-def test_loggers_can_be_copied() -> None:
+def test_pickled_logger_is_same_logger() -> None:
     join_loggers()
     for name in (*NAMES, *NAMES.values()):
         assert vars(pickle.loads(pickle.dumps(logging.getLogger(name)))) is vars(logging.getLogger(name))
 
 
-def test_importing_touches_no_logger_of_uvicorns() -> None:
+def test_import_creates_no_uvicorn_logger() -> None:
     importlib.import_module("pronghorn.config")
     assert not set(NAMES) & set(logging.Logger.manager.loggerDict)

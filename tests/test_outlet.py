@@ -1,4 +1,4 @@
-"""Lines to a stream that is read slowly, or not at all."""
+"""Writing lines to a stream with a slow reader or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOO_MANY = 2 * LIMIT // len(LINE)
 
 @dataclass
 class Stream:
-    """A stream, and where its lines come out."""
+    """A stream and its read end."""
 
     read_fd: int
     write_fd: int
@@ -40,7 +40,7 @@ class Stream:
         self.outlet.write(lines, self.text)
 
     def read(self, size: int) -> bytes:
-        """So many bytes."""
+        """Read at least `size` bytes."""
         data = b""
         while len(data) < size:
             assert select.select([self.read_fd], [], [], PATIENCE)[0]
@@ -48,7 +48,7 @@ class Stream:
         return data
 
     def read_all(self) -> bytes:
-        """What has been written, with the lines that are kept."""
+        """Read everything written, including the lines still pending."""
         data = bytearray()
         os.set_blocking(self.read_fd, False)
         end = time.monotonic() + PATIENCE
@@ -92,7 +92,7 @@ def test_lines_are_written(stream: Stream) -> None:
     assert stream.read(len(LINE)) == LINE
 
 
-def test_lines_that_do_not_fit_come_later_and_in_order(stream: Stream) -> None:
+def test_lines_that_do_not_fit_are_written_later_in_order(stream: Stream) -> None:
     lines = [b"%d\n" % number for number in range(100_000)]
     for first in range(0, len(lines), 100):
         stream.write(b"".join(lines[first : first + 100]))
@@ -100,7 +100,7 @@ def test_lines_that_do_not_fit_come_later_and_in_order(stream: Stream) -> None:
     assert stream.outlet.take_dropped() == 0
 
 
-def test_nobody_waits_and_what_is_too_much_is_counted(stream: Stream) -> None:
+def test_lines_beyond_limit_are_dropped_and_counted(stream: Stream) -> None:
     for _ in range(TOO_MANY):
         stream.write(LINE)
     assert stream.outlet._size <= LIMIT
@@ -118,18 +118,18 @@ def test_lines_are_written_again_after_a_loss(stream: Stream) -> None:
     assert stream.read(6) == b"again\n"
 
 
-def test_a_line_longer_than_the_bound_is_not_lost(stream: Stream) -> None:
+def test_line_longer_than_limit_is_written(stream: Stream) -> None:
     line = b"x" * (LIMIT + 1) + b"\n"
     stream.write(line)
     assert stream.read_all() == line
 
 
-def test_others_who_have_the_stream_may_wait_for_it(stream: Stream) -> None:
+def test_descriptor_stays_blocking_for_other_users(stream: Stream) -> None:
     stream.write(LINE)
     assert os.get_blocking(stream.write_fd)
 
 
-def test_what_was_printed_before_comes_before(stream: Stream) -> None:
+def test_buffered_text_is_written_first(stream: Stream) -> None:
     stream.text.write("printed\n")
     stream.write(b"logged\n")
     assert stream.read(15) == b"printed\nlogged\n"
@@ -166,7 +166,7 @@ def test_flush_gives_up_once(stream: Stream) -> None:
     assert stream.outlet.flush(time.monotonic() + PATIENCE)
 
 
-def test_a_reader_that_is_gone_for_good_ends_nothing(stream: Stream) -> None:
+def test_pending_lines_are_dropped_if_reader_is_gone(stream: Stream) -> None:
     for _ in range(TOO_MANY):
         stream.write(LINE)
     read, other = os.pipe()
@@ -177,7 +177,7 @@ def test_a_reader_that_is_gone_for_good_ends_nothing(stream: Stream) -> None:
     assert stream.outlet.take_dropped() > 0
 
 
-def test_a_reader_that_has_gone_is_an_error(stream: Stream) -> None:
+def test_write_without_reader_raises_broken_pipe(stream: Stream) -> None:
     read, other = os.pipe()
     os.dup2(read, stream.read_fd)
     with pytest.raises(BrokenPipeError):
@@ -186,7 +186,7 @@ def test_a_reader_that_has_gone_is_an_error(stream: Stream) -> None:
     os.close(other)
 
 
-def test_a_default_timeout_of_sockets_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_socket_timeout_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getdefaulttimeout", lambda: 5.0)
     read, write = socket_pair()
     made = Stream(read, write)
@@ -219,7 +219,7 @@ for _ in range(400):
     assert set(lines) == {letter * 100 for letter in (b"a", b"b", b"c")}
 
 
-def test_a_forked_child_leaves_its_parents_lines_to_it() -> None:
+def test_forked_child_does_not_write_lines_of_parent() -> None:
     program = """
 import logging, os, sys
 from pronghorn import log
@@ -250,7 +250,7 @@ os.waitpid(child, 0)
     assert (lines.count(b"p" * 999), lines.count(b"c" * 999)) == (500, 1)
 
 
-def test_a_stream_in_the_place_of_a_standard_one_has_no_outlet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_replaced_standard_stream_has_no_outlet(capsys: pytest.CaptureFixture[str]) -> None:
     assert outlet.outlet_of(sys.stdout) is None
     assert outlet.outlet_of(io.StringIO()) is None
     assert outlet.outlet_of(None) is None

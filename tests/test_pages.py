@@ -1,4 +1,4 @@
-"""What pages of the documentation repeat from the code."""
+"""Documentation pages that repeat values from the code."""
 
 import ast
 import json
@@ -15,7 +15,7 @@ WIRE = Path(pronghorn._wire.__file__).parent
 ROW = re.compile(r"^\| \[`--([\w-]+)`\]\(configuration\.md#\1\) \| (none|[\d,]+)(?: bytes| s)? \|", re.MULTILINE)
 
 
-def test_defaults_of_the_limits():
+def test_security_page_has_defaults_of_all_limits():
     hook = runpy.run_path(str(DOCS / "hooks" / "reference.py"))
     page = hook["on_page_markdown"]((DOCS / "security.md").read_text(encoding="utf-8"))
     told = {
@@ -25,7 +25,7 @@ def test_defaults_of_the_limits():
     assert told == {name: each.default for name, each in PARAMETERS.items() if each.exceeded}
 
 
-def test_the_page_on_performance_has_the_newest_result():
+def test_performance_page_has_newest_result():
     hook = runpy.run_path(str(DOCS / "hooks" / "results.py"))
     page = hook["on_page_markdown"]((DOCS / "performance.md").read_text(encoding="utf-8"))
     measured = json.loads(hook["newest"]().read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A large body is read in pieces, on either loop."""
+"""Reading a large body in pieces, on each loop."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a pair of sockets does not hold as much")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_large_body_is_read_in_pieces_and_what_follows_too(loop):
+def test_large_body_and_next_request_are_read_in_pieces(loop):
     if lacks("interpreted", loop):
         pytest.skip(lacks("interpreted", loop))
     parts = []

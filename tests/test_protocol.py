@@ -1,4 +1,4 @@
-"""The protocol on a real loop over a transport that keeps what it gets: tasks, contexts, errors, clients that leave."""
+"""The protocol on a real loop with a recording transport: tasks, contexts, errors and disconnects."""
 
 import asyncio
 import contextvars
@@ -33,7 +33,7 @@ CROWDED = (
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written; closing and aborting end the connection in the next turn."""
+    """Records what is written. `close` and `abort` end the connection in the next event-loop iteration."""
 
     def __init__(self, loop, protocol, **extra):
         super().__init__({"peername": ("127.0.0.1", 50000), "sockname": ("127.0.0.1", 8000), **extra})
@@ -86,7 +86,7 @@ class Transport(asyncio.Transport):
 
 
 class Service:
-    """One application behind the protocol, in the running loop."""
+    """A server of one application in the running loop."""
 
     def __init__(self, wire, application, **options):
         loop = asyncio.get_running_loop()
@@ -100,7 +100,7 @@ class Service:
         self.now = 0
 
     def connect(self, **extra):
-        """A new connection: its protocol and its transport."""
+        """Open a connection; return its protocol and transport."""
         protocol = HTTPProtocol(self.state)
         transport = Transport(self.state.loop, protocol, **extra)
         protocol.connection_made(transport)
@@ -111,20 +111,20 @@ class Service:
         self.state.tick(self.now)
 
     async def idle(self):
-        """Until no application runs."""
+        """Wait until no application runs."""
         while self.state.tasks:
             await asyncio.wait(self.state.tasks)
-        await turns()
+        await iterations()
 
 
-async def turns(count=3):
+async def iterations(count=3):
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 @pytest.fixture
 def log():
-    """What is logged as an error or a warning: (level, message, exception)."""
+    """The errors and warnings logged: (level, message, exception)."""
     records = []
 
     class Handler(logging.Handler):
@@ -149,7 +149,7 @@ def uvloop_loop():
 
 @pytest.fixture(params=[asyncio.SelectorEventLoop, uvloop_loop], ids=["asyncio", "uvloop"])
 def run(request):
-    """Runs a coroutine function in a loop of its own, bounded."""
+    """A function that runs a coroutine function in a new loop, with a time limit."""
 
     def run_in_loop(main):
         async def bounded():
@@ -167,13 +167,13 @@ async def answer(send):
 
 
 def exchange(wire, run, application, data=GET, **options):
-    """What is written when `application` gets `data`, and what the transport was asked."""
+    """Send `data` to `application`; return the bytes written and the calls of the transport."""
 
     async def main():
         service = Service(wire, application, **options)
         protocol, transport = service.connect()
         protocol.data_received(data)
-        await turns()
+        await iterations()
         await service.idle()
         return transport.written, transport.calls
 
@@ -183,7 +183,7 @@ def exchange(wire, run, application, data=GET, **options):
 # Tasks
 
 
-def test_application_runs_in_a_task_before_and_after_it_waits(wire, run):
+def test_application_runs_in_one_task_before_and_after_waiting(wire, run):
     seen = []
 
     async def application(scope, receive, send):
@@ -199,7 +199,7 @@ def test_application_runs_in_a_task_before_and_after_it_waits(wire, run):
     assert seen[0].get_name()
 
 
-def test_task_of_the_caller_is_current_again_behind_the_application(wire, run):
+def test_task_of_caller_is_current_again_after_application(wire, run):
     async def application(scope, receive, send):
         await asyncio.sleep(0)
         await answer(send)
@@ -217,7 +217,7 @@ def test_task_of_the_caller_is_current_again_behind_the_application(wire, run):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are of 3.12")
-def test_application_begins_at_once(wire, run):
+def test_application_starts_at_once(wire, run):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -226,13 +226,13 @@ def test_application_begins_at_once(wire, run):
         protocol, transport = service.connect()
         protocol.data_received(GET)
         done = protocol.connection.is_idle() and not service.state.tasks
-        await turns()
+        await iterations()
         return done, transport.written
 
     assert run(main) == (True, OK)
 
 
-def test_task_group_and_timeout_before_and_after_it_waits(wire, run):
+def test_task_group_and_timeout_work_before_and_after_waiting(wire, run):
     async def part(send, message):
         await send(message)
 
@@ -246,7 +246,7 @@ def test_task_group_and_timeout_before_and_after_it_waits(wire, run):
     assert exchange(wire, run, application)[0] == OK
 
 
-def test_timeout_begun_before_it_waits_ends_the_wait(wire, run):
+def test_timeout_started_before_waiting_ends_the_wait(wire, run):
     async def application(scope, receive, send):
         try:
             async with asyncio.timeout(0):
@@ -257,7 +257,7 @@ def test_timeout_begun_before_it_waits_ends_the_wait(wire, run):
     assert exchange(wire, run, application)[0] == OK
 
 
-def test_cancelled_listener_of_a_task_group(wire, run):
+def test_listener_in_task_group_may_be_cancelled(wire, run):
     async def application(scope, receive, send):
         await receive()
         async with asyncio.TaskGroup() as group:
@@ -268,7 +268,7 @@ def test_cancelled_listener_of_a_task_group(wire, run):
     assert exchange(wire, run, application, GET + GET)[0] == OK * 2
 
 
-def test_anyio_works_before_and_after_it_waits(wire, run):
+def test_anyio_works_before_and_after_waiting(wire, run):
     anyio = pytest.importorskip("anyio")
 
     async def application(scope, receive, send):
@@ -293,7 +293,7 @@ def test_tasks_are_known_while_they_run(wire, run):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         running = len(service.state.tasks)
         gate.set()
         await service.idle()
@@ -318,7 +318,7 @@ def test_task_factory_is_respected(wire, run):
         service = Service(wire, application)
         protocol, transport = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         await service.idle()
         return transport.written
 
@@ -326,7 +326,7 @@ def test_task_factory_is_respected(wire, run):
     assert type(seen[0]) is Task
 
 
-def test_task_factory_that_takes_no_context(wire, run):
+def test_task_factory_without_context_parameter_works(wire, run):
     variable = contextvars.ContextVar("variable", default=0)
     seen = []
 
@@ -340,11 +340,11 @@ def test_task_factory_that_takes_no_context(wire, run):
         loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
         service = Service(wire, application)
         protocol, transport = service.connect()
-        variable.set(1)  # after the server has started: not for its requests
+        variable.set(1)  # the server has started: no request sees it
         protocol.data_received(GET + GET)
-        await turns(10)
+        await iterations(10)
         await service.idle()
-        loop.set_task_factory(None)  # with which uvloop could not be closed
+        loop.set_task_factory(None)  # uvloop could not be closed with it
         return transport.written
 
     assert run(main) == OK * 2
@@ -362,11 +362,11 @@ def test_eager_task_factory_is_respected(wire):
         service = Service(wire, application)
         protocol, transport = service.connect()
         protocol.data_received(GET + GET)
-        await turns(10)
+        await iterations(10)
         await service.idle()
         return transport.written
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop's create_task does not take to it
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop's create_task does not support it
         assert runner.run(main()) == OK * 2
 
 
@@ -382,7 +382,7 @@ def test_next_request_is_served_while_background_work_runs(wire, run):
         protocol, transport = service.connect()
         for _ in range(2):
             protocol.data_received(GET)
-            await turns()
+            await iterations()
         written, running = transport.written, len(service.state.tasks)
         gate.set()
         await service.idle()
@@ -398,7 +398,7 @@ variable = contextvars.ContextVar("variable", default="unset")
 
 
 @pytest.mark.parametrize("pause", [False, True], ids=["at once", "after a pause"])
-def test_context_of_one_pipelined_request_does_not_reach_the_next(wire, run, pause):
+def test_context_of_pipelined_request_does_not_reach_next(wire, run, pause):
     seen = []
 
     async def application(scope, receive, send):
@@ -415,7 +415,7 @@ def test_context_of_one_pipelined_request_does_not_reach_the_next(wire, run, pau
     assert seen == ["unset"] * 3
 
 
-def test_context_does_not_reach_the_loop(wire, run):
+def test_context_of_application_does_not_reach_loop(wire, run):
     async def application(scope, receive, send):
         variable.set("changed")
         await answer(send)
@@ -424,13 +424,13 @@ def test_context_does_not_reach_the_loop(wire, run):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         return variable.get()
 
     assert run(main) == "unset"
 
 
-def test_context_of_the_server_reaches_the_application(wire, run):
+def test_context_of_server_reaches_application(wire, run):
     seen = []
 
     async def application(scope, receive, send):
@@ -443,13 +443,13 @@ def test_context_of_the_server_reaches_the_application(wire, run):
         variable.set("later")
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
 
     run(main)
     assert seen == ["server"]
 
 
-def test_contexts_can_be_reset(wire, run):
+def test_reset_contextvars_hides_context_of_server(wire, run):
     seen = []
 
     async def application(scope, receive, send):
@@ -461,13 +461,13 @@ def test_contexts_can_be_reset(wire, run):
         service = Service(wire, application, reset_contextvars=True)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
 
     run(main)
     assert seen == ["unset"]
 
 
-def test_context_is_one_across_an_applications_waits(wire, run):
+def test_context_is_kept_while_application_waits(wire, run):
     seen = []
 
     async def application(scope, receive, send):
@@ -495,7 +495,7 @@ def test_context_is_one_across_an_applications_waits(wire, run):
     ],
     ids=["IPv4", "IPv6", "Unix", "unknown"],
 )
-def test_addresses_of_the_scope(wire, run, extra, client, server):
+def test_scope_has_addresses_of_transport(wire, run, extra, client, server):
     seen = []
 
     async def application(scope, receive, send):
@@ -506,7 +506,7 @@ def test_addresses_of_the_scope(wire, run, extra, client, server):
         service = Service(wire, application)
         protocol, _ = service.connect(**extra)
         protocol.data_received(GET)
-        await turns()
+        await iterations()
 
     run(main)
     assert seen == [(client, server)]
@@ -532,11 +532,11 @@ def test_concurrency_limit_counts_connections(wire, run, log):
         service = Service(wire, application, limit_concurrency=3)
         (first, its), _, (third, other) = service.connect(), None, (None, None)
         first.data_received(GET)
-        await turns()
+        await iterations()
         service.connect()
         third, other = service.connect()
         third.data_received(GET)
-        await turns()
+        await iterations()
         return its.written, other.written
 
     assert run(main) == (OK, CROWDED)
@@ -554,7 +554,7 @@ def test_concurrency_limit_counts_tasks(wire, run, log):
         protocol, transport = service.connect()
         for _ in range(3):
             protocol.data_received(GET)
-            await turns()
+            await iterations()
         gate.set()
         await service.idle()
         return transport.written
@@ -579,7 +579,7 @@ class BaseFailure(BaseException):
     [Failure(), SystemExit(3), KeyboardInterrupt(), BaseFailure(), asyncio.CancelledError(), GeneratorExit()],
     ids=repr,
 )
-def test_error_before_the_head_is_answered_500(wire, run, log, error, pause):
+def test_error_before_head_is_answered_500(wire, run, log, error, pause):
     async def application(scope, receive, send):
         if pause:
             await asyncio.sleep(0)
@@ -591,7 +591,7 @@ def test_error_before_the_head_is_answered_500(wire, run, log, error, pause):
 
 
 @pytest.mark.parametrize("pause", [False, True], ids=["at once", "after a pause"])
-def test_error_behind_the_head_breaks_the_response_off(wire, run, log, pause):
+def test_error_after_head_truncates_response(wire, run, log, pause):
     error = Failure()
 
     async def application(scope, receive, send):
@@ -607,7 +607,7 @@ def test_error_behind_the_head_breaks_the_response_off(wire, run, log, pause):
     assert log == [("ERROR", "Exception in ASGI application\n", error)]
 
 
-def test_error_with_the_head_only_said_is_answered_500(wire, run, log):
+def test_error_after_unsent_head_is_answered_500(wire, run, log):
     async def application(scope, receive, send):
         await send(START)
         raise Failure
@@ -615,7 +615,7 @@ def test_error_with_the_head_only_said_is_answered_500(wire, run, log):
     assert exchange(wire, run, application) == (FAILED, ["close"])
 
 
-def test_error_behind_a_complete_response_is_logged_only(wire, run, log):
+def test_error_after_complete_response_is_only_logged(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
         raise Failure
@@ -636,7 +636,7 @@ def test_error_of_one_request_does_not_reach_another_connection(wire, run, log):
         second, transport = service.connect()
         first.data_received(b"GET /exit HTTP/1.1\r\nhost: a\r\n\r\n")
         second.data_received(GET)
-        await turns()
+        await iterations()
         return transport.written
 
     assert run(main) == OK
@@ -651,7 +651,7 @@ def test_error_of_one_request_does_not_reach_another_connection(wire, run, log):
     ],
     ids=["status", "header", "order"],
 )
-def test_message_that_is_wrong_is_the_applications_error(wire, run, log, message):
+def test_invalid_message_is_error_of_application(wire, run, log, message):
     async def application(scope, receive, send):
         await send(message)
 
@@ -660,7 +660,7 @@ def test_message_that_is_wrong_is_the_applications_error(wire, run, log, message
 
 
 @pytest.mark.parametrize("data", [b"too long", b"x"])
-def test_body_of_another_length_before_the_head_has_left(wire, run, log, data):
+def test_body_of_wrong_length_is_answered_500_if_head_is_unsent(wire, run, log, data):
     async def application(scope, receive, send):
         await send(START)
         await send({"type": "http.response.body", "body": data})
@@ -668,7 +668,7 @@ def test_body_of_another_length_before_the_head_has_left(wire, run, log, data):
     assert exchange(wire, run, application) == (FAILED, ["close"])
 
 
-def test_return_without_a_response(wire, run, log):
+def test_return_without_response_is_answered_500(wire, run, log):
     async def application(scope, receive, send):
         pass
 
@@ -676,7 +676,7 @@ def test_return_without_a_response(wire, run, log):
     assert log == [("ERROR", "ASGI callable returned without starting response.", None)]
 
 
-def test_return_within_a_response(wire, run, log):
+def test_return_within_response_truncates_it(wire, run, log):
     async def application(scope, receive, send):
         await send(STREAM)
         await send(PART)
@@ -687,7 +687,7 @@ def test_return_within_a_response(wire, run, log):
     assert log == [("ERROR", "ASGI callable returned without completing response.", None)]
 
 
-def test_return_of_something(wire, run, log):
+def test_return_of_value_is_logged(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
         return 5
@@ -697,7 +697,7 @@ def test_return_of_something(wire, run, log):
     assert log == [("ERROR", "ASGI callable should return None, but returned '5'.", None)]
 
 
-def test_return_of_something_without_a_response(wire, run, log):
+def test_return_of_value_without_response_is_answered_500(wire, run, log):
     async def application(scope, receive, send):
         return "text"
 
@@ -705,7 +705,7 @@ def test_return_of_something_without_a_response(wire, run, log):
     assert log == [("ERROR", "ASGI callable should return None, but returned 'text'.", None)]
 
 
-def test_refused_request_is_logged_with_the_peer_and_the_reason(wire, run, log):
+def test_refused_request_is_logged_with_peer_and_reason(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -718,7 +718,7 @@ def test_refused_request_is_logged_with_the_peer_and_the_reason(wire, run, log):
     assert "no Host" in message
 
 
-def test_upgrade_that_is_not_taken_is_served_with_a_warning(wire, run, log):
+def test_unsupported_upgrade_is_served_with_warning(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -727,7 +727,7 @@ def test_upgrade_that_is_not_taken_is_served_with_a_warning(wire, run, log):
     assert log == [("WARNING", "Unsupported upgrade request.", None)]
 
 
-def test_warnings_about_clients_are_bounded(wire, run, log):
+def test_warnings_about_clients_are_limited_per_second(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -736,7 +736,7 @@ def test_warnings_about_clients_are_bounded(wire, run, log):
         for _ in range(WARNINGS_A_SECOND + 5):
             protocol, _ = service.connect()
             protocol.data_received(b"bad\r\n\r\n")
-        await turns()
+        await iterations()
         counts = [len(log)]
         service.tick()
         counts.append(len(log))
@@ -748,7 +748,7 @@ def test_warnings_about_clients_are_bounded(wire, run, log):
     assert log[WARNINGS_A_SECOND][:2] == ("WARNING", "5 more warnings about clients in the last second.")
 
 
-def test_tick_leaves_connections_of_others_alone(wire, run):
+def test_tick_ignores_foreign_connections(wire, run):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -763,11 +763,11 @@ def test_tick_leaves_connections_of_others_alone(wire, run):
     assert run(main) == ["close"]
 
 
-# A client that leaves
+# Disconnects
 
 
 class ClientDisconnect(Exception):
-    """As Starlette names it."""
+    """An error with Starlette's name."""
 
 
 def wrapped_plainly(error):
@@ -799,8 +799,8 @@ def wrapped_deeply(error):
 WRAPS = [wrapped_plainly, wrapped_by_cause, wrapped_by_context, wrapped_in_a_group, wrapped_deeply]
 
 
-def left_client(wire, run, behave, data=GET, **options):
-    """Run `behave(send, left)` in an application whose client goes when it has begun; what was written."""
+def run_after_disconnect(wire, run, behave, data=GET, **options):
+    """Run `behave(send)` in an application after its client has disconnected; return the bytes written."""
 
     async def main():
         begun = asyncio.Event()
@@ -824,22 +824,22 @@ def left_client(wire, run, behave, data=GET, **options):
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-def test_disconnect_that_comes_back_is_not_logged(wire, run, log, wrap):
+def test_disconnect_raised_by_application_is_not_logged(wire, run, log, wrap):
     async def behave(send):
         try:
             await send(START)
         except ClientDisconnected as error:
             wrap(error)
 
-    assert left_client(wire, run, behave) == b""
+    assert run_after_disconnect(wire, run, behave) == b""
     assert log == []
 
 
-def test_other_error_of_an_application_whose_client_has_left_is_logged(wire, run, log):
+def test_other_error_after_disconnect_is_logged(wire, run, log):
     async def behave(send):
         raise Failure
 
-    left_client(wire, run, behave)
+    run_after_disconnect(wire, run, behave)
     assert [message for _, message, _ in log] == ["Exception in ASGI application\n"]
 
 
@@ -847,25 +847,25 @@ def test_group_with_another_error_is_logged(wire, run, log):
     async def behave(send):
         raise ExceptionGroup("group", [ClientDisconnected("left"), Failure()])
 
-    left_client(wire, run, behave)
+    run_after_disconnect(wire, run, behave)
     assert [message for _, message, _ in log] == ["Exception in ASGI application\n"]
 
 
-def test_returning_when_the_client_has_left_is_not_an_error(wire, run, log):
+def test_return_after_disconnect_is_not_logged(wire, run, log):
     async def behave(send):
         pass
 
-    left_client(wire, run, behave)
+    run_after_disconnect(wire, run, behave)
     assert log == []
 
 
 class NamedDisconnect(Exception):
-    """As frameworks name what they raise of their own when `receive()` says that the client has left."""
+    """An error named like those that frameworks raise at a disconnect message."""
 
 
 @pytest.mark.parametrize("started", [False, True], ids=["before the start", "within a response"])
 @pytest.mark.parametrize("error", [None, NamedDisconnect(), ExceptionGroup("", [NamedDisconnect()])], ids=repr)
-def test_application_that_ends_when_it_hears_of_the_end_has_done_nothing_wrong(wire, run, log, error, started):
+def test_application_that_ends_at_disconnect_message_is_not_logged(wire, run, log, error, started):
     async def application(scope, receive, send):
         if started:
             await send(STREAM)
@@ -879,7 +879,7 @@ def test_application_that_ends_when_it_hears_of_the_end_has_done_nothing_wrong(w
         service = Service(wire, application)
         protocol, transport = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         transport.written = b""
         protocol.eof_received()
         await transport.closed.wait()
@@ -889,7 +889,7 @@ def test_application_that_ends_when_it_hears_of_the_end_has_done_nothing_wrong(w
     assert log == []
 
 
-def test_other_error_of_an_application_that_has_heard_of_the_end_is_logged(wire, run, log):
+def test_other_error_after_disconnect_message_is_logged(wire, run, log):
     async def application(scope, receive, send):
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -907,7 +907,7 @@ def test_other_error_of_an_application_that_has_heard_of_the_end_is_logged(wire,
     assert [message for _, message, _ in log] == ["Exception in ASGI application\n"]
 
 
-def test_application_that_the_server_cancels_has_done_nothing_wrong(wire, run, log):
+def test_application_cancelled_by_server_is_not_logged(wire, run, log):
     async def application(scope, receive, send):
         await asyncio.Future()
 
@@ -915,7 +915,7 @@ def test_application_that_the_server_cancels_has_done_nothing_wrong(wire, run, l
         service = Service(wire, application)
         protocol, transport = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         for task in service.state.tasks:
             task.cancel()
         await transport.closed.wait()
@@ -925,7 +925,7 @@ def test_application_that_the_server_cancels_has_done_nothing_wrong(wire, run, l
     assert log == []
 
 
-def test_disconnect_raised_while_the_client_is_there_is_an_error(wire, run, log):
+def test_disconnect_raised_while_client_is_connected_is_error(wire, run, log):
     async def application(scope, receive, send):
         raise ClientDisconnected("somebody else's")
 
@@ -933,8 +933,8 @@ def test_disconnect_raised_while_the_client_is_there_is_an_error(wire, run, log)
     assert [message for _, message, _ in log] == ["Exception in ASGI application\n"]
 
 
-def cancelled_by_leaving(wire, run, policy, streaming, half=False):
-    """Whether an application that waits for something else is cancelled when its client leaves."""
+def is_cancelled_by_disconnect(wire, run, policy, streaming, half=False):
+    """Return whether a disconnect cancels an application that waits for something else."""
 
     async def main():
         outcome = []
@@ -953,14 +953,14 @@ def cancelled_by_leaving(wire, run, policy, streaming, half=False):
         service = Service(wire, application, cancel_on_disconnect=policy, send_after_disconnect="raise")
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         if half:
             assert protocol.eof_received()
             for _ in range(3):
                 service.tick()
         else:
             protocol.connection_lost(None)
-        await turns()
+        await iterations()
         gate.set()
         await service.idle()
         return outcome == ["cancelled"]
@@ -979,8 +979,8 @@ def cancelled_by_leaving(wire, run, policy, streaming, half=False):
         ("always", False, True),
     ],
 )
-def test_policy_on_a_client_that_leaves(wire, run, log, policy, streaming, expected):
-    assert cancelled_by_leaving(wire, run, policy, streaming) is expected
+def test_policy_decides_cancellation_at_disconnect(wire, run, log, policy, streaming, expected):
+    assert is_cancelled_by_disconnect(wire, run, policy, streaming) is expected
     assert [message for level, message, _ in log if "Exception" in message] == []
 
 
@@ -988,13 +988,13 @@ def test_policy_on_a_client_that_leaves(wire, run, log, policy, streaming, expec
     ("policy", "streaming", "expected"),
     [("never", True, False), ("streaming", True, True), ("streaming", False, False)],
 )
-def test_policy_on_a_client_that_half_closes(wire, run, log, policy, streaming, expected):
-    assert cancelled_by_leaving(wire, run, policy, streaming, half=True) is expected
+def test_policy_decides_cancellation_at_half_close(wire, run, log, policy, streaming, expected):
+    assert is_cancelled_by_disconnect(wire, run, policy, streaming, half=True) is expected
     assert [message for level, message, _ in log if "Exception" in message] == []
 
 
-def leaving_a_stream(wire, run, half, **options):
-    """What becomes of an application that streams on after its client has left: what it did, and whether it ended."""
+def stream_past_disconnect(wire, run, half, **options):
+    """Run an application that streams on after a disconnect; return what it did and how it ended."""
 
     async def main():
         done = []
@@ -1019,7 +1019,7 @@ def leaving_a_stream(wire, run, half, **options):
         service = Service(wire, application, **{k: v for k, v in options.items() if k != "endless"})
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         if half:
             protocol.eof_received()
             for _ in range(3):
@@ -1035,19 +1035,19 @@ def leaving_a_stream(wire, run, half, **options):
 
 @pytest.mark.parametrize("half", [False, True], ids=["lost", "half-closed"])
 @pytest.mark.parametrize("policy", ["never", "streaming"])
-def test_sending_to_a_client_that_has_left_is_ignored(wire, run, log, policy, half):
-    done = leaving_a_stream(wire, run, half, cancel_on_disconnect=policy)
+def test_send_after_disconnect_is_ignored(wire, run, log, policy, half):
+    done = stream_past_disconnect(wire, run, half, cancel_on_disconnect=policy)
     assert done == ["sent"] * 10 + ["http.disconnect", "finally"]
     assert log == []
 
 
-def test_stream_without_an_end_to_a_client_that_has_left_is_cancelled(wire, run, log):
-    done = leaving_a_stream(wire, run, False, endless=True, timeout_write=1)
+def test_endless_stream_is_cancelled_after_disconnect(wire, run, log):
+    done = stream_past_disconnect(wire, run, False, endless=True, timeout_write=1)
     assert done == ["sent"] * 10 + ["finally"]
     assert log == []
 
 
-def test_sending_to_a_client_that_has_left_lets_others_run(wire, run, log):
+def test_send_after_disconnect_lets_other_tasks_run(wire, run, log):
     async def main():
         turn = asyncio.Event()
 
@@ -1063,7 +1063,7 @@ def test_sending_to_a_client_that_has_left_lets_others_run(wire, run, log):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         protocol.connection_lost(None)
         await service.idle()
 
@@ -1071,7 +1071,7 @@ def test_sending_to_a_client_that_has_left_lets_others_run(wire, run, log):
     assert log == []
 
 
-def test_send_that_waits_for_a_client_that_leaves_goes_on(wire, run, log):
+def test_waiting_send_returns_at_disconnect(wire, run, log):
     async def main():
         done = []
 
@@ -1088,7 +1088,7 @@ def test_send_that_waits_for_a_client_that_leaves_goes_on(wire, run, log):
         protocol.data_received(GET)
         protocol.pause_writing()
         gate.set()
-        await turns()
+        await iterations()
         assert done == []
         protocol.connection_lost(None)
         await service.idle()
@@ -1098,7 +1098,7 @@ def test_send_that_waits_for_a_client_that_leaves_goes_on(wire, run, log):
     assert log == []
 
 
-def test_stream_that_listens_is_told_and_not_cancelled(wire, run, log):
+def test_stream_that_receives_gets_disconnect_and_is_not_cancelled(wire, run, log):
     async def main():
         outcome = []
 
@@ -1111,7 +1111,7 @@ def test_stream_that_listens_is_told_and_not_cancelled(wire, run, log):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         protocol.connection_lost(None)
         await service.idle()
         return outcome
@@ -1120,7 +1120,7 @@ def test_stream_that_listens_is_told_and_not_cancelled(wire, run, log):
     assert log == []
 
 
-def test_background_work_is_not_cancelled_by_a_client_that_leaves(wire, run, log):
+def test_disconnect_does_not_cancel_background_work(wire, run, log):
     async def main():
         gate = asyncio.Event()
         outcome = []
@@ -1133,9 +1133,9 @@ def test_background_work_is_not_cancelled_by_a_client_that_leaves(wire, run, log
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         protocol.connection_lost(None)
-        await turns()
+        await iterations()
         gate.set()
         await service.idle()
         return outcome
@@ -1144,7 +1144,7 @@ def test_background_work_is_not_cancelled_by_a_client_that_leaves(wire, run, log
 
 
 @pytest.mark.parametrize("policy", ["streaming", "always"])
-def test_background_work_is_not_cancelled_for_a_later_request(wire, run, log, policy):
+def test_disconnect_during_later_request_does_not_cancel_background_work(wire, run, log, policy):
     async def main():
         gate = asyncio.Event()
         outcome = []
@@ -1161,10 +1161,10 @@ def test_background_work_is_not_cancelled_for_a_later_request(wire, run, log, po
         service = Service(wire, application, cancel_on_disconnect=policy)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         protocol.data_received(b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
         protocol.connection_lost(None)
-        await turns()
+        await iterations()
         gate.set()
         await service.idle()
         return outcome
@@ -1208,11 +1208,11 @@ def test_lost_connection_is_forgotten(wire, run):
     assert run(main) == (1, 0)
 
 
-# Flow control and the end
+# Flow control and closing
 
 
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="the system does not tell")
-def test_end_of_a_client_behind_bytes_that_are_not_read_is_noticed(wire, run):
+def test_disconnect_behind_unread_bytes_is_noticed(wire, run):
     async def main():
         seen = []
 
@@ -1240,7 +1240,7 @@ def test_end_of_a_client_behind_bytes_that_are_not_read_is_noticed(wire, run):
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["half-closing", "closing only"])
-def test_refused_client_that_still_sends_has_its_answer(wire, run, log, half):
+def test_refused_client_that_still_sends_gets_answer(wire, run, log, half):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -1249,14 +1249,14 @@ def test_refused_client_that_still_sends_has_its_answer(wire, run, log, half):
         protocol, transport = service.connect()
         transport.can_write_eof = lambda: half
         protocol.data_received(b"bad\r\n\r\n" + bytes(100))
-        await turns()
+        await iterations()
         return transport.written[:12], transport.calls
 
-    # One that can only be closed is left open for a moment: to close it would destroy the answer.
+    # A transport without half-close stays open for a moment: closing it would destroy the answer.
     assert run(main) == (b"HTTP/1.1 400", ["write_eof"] if half else [])
 
 
-def test_client_that_is_gone_when_the_stream_ends_is_let_go(wire, run, log):
+def test_client_that_is_gone_at_write_eof_is_closed(wire, run, log):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -1277,7 +1277,7 @@ def test_client_that_is_gone_when_the_stream_ends_is_let_go(wire, run, log):
     assert [level for level, _, _ in log] == ["WARNING"]
 
 
-def test_abort_is_the_transports(wire, run):
+def test_abort_aborts_transport(wire, run):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -1290,7 +1290,7 @@ def test_abort_is_the_transports(wire, run):
     assert run(main) == ["abort"]
 
 
-def test_unread_body_pauses_the_transport(wire, run):
+def test_unread_body_pauses_transport(wire, run):
     async def main():
         gate = asyncio.Event()
 
@@ -1307,7 +1307,7 @@ def test_unread_body_pauses_the_transport(wire, run):
         protocol.data_received(bytes(90000))
         paused = transport.calls.copy()
         gate.set()
-        await turns()
+        await iterations()
         resumed = transport.calls.copy()
         protocol.data_received(bytes(10000))
         await service.idle()
@@ -1316,7 +1316,7 @@ def test_unread_body_pauses_the_transport(wire, run):
     assert run(main) == (["pause_reading"], ["pause_reading", "resume_reading"], OK)
 
 
-def test_full_transport_holds_back_the_application(wire, run):
+def test_full_transport_pauses_application(wire, run):
     async def main():
         sent = []
 
@@ -1332,7 +1332,7 @@ def test_full_transport_holds_back_the_application(wire, run):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         before = sent.copy()
         protocol.resume_writing()
         await service.idle()
@@ -1341,7 +1341,7 @@ def test_full_transport_holds_back_the_application(wire, run):
     assert run(main) == ([0], [0, 1, 2])
 
 
-def test_pipelined_requests_beyond_a_turn_are_served_in_the_next(wire, run):
+def test_pipelined_requests_beyond_one_iteration_are_served_in_next(wire, run):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -1349,7 +1349,7 @@ def test_pipelined_requests_beyond_a_turn_are_served_in_the_next(wire, run):
     assert written == OK * 100
 
 
-def test_shutdown_closes_what_is_idle(wire, run):
+def test_shutdown_closes_idle_connections(wire, run):
     async def application(scope, receive, send):
         await answer(send)
 
@@ -1357,7 +1357,7 @@ def test_shutdown_closes_what_is_idle(wire, run):
         service = Service(wire, application)
         protocol, transport = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         service.state.shared.draining = True
         protocol.shutdown()
         await transport.closed.wait()
@@ -1366,7 +1366,7 @@ def test_shutdown_closes_what_is_idle(wire, run):
     assert run(main) == ["close"]
 
 
-def test_no_reference_cycle_is_left_behind_a_request(wire, run):
+def test_request_leaves_no_reference_cycle(wire, run):
     import gc
 
     async def application(scope, receive, send):
@@ -1377,13 +1377,13 @@ def test_no_reference_cycle_is_left_behind_a_request(wire, run):
         service = Service(wire, application)
         protocol, _ = service.connect()
         protocol.data_received(GET)
-        await turns()
+        await iterations()
         gc.collect()
         gc.disable()
         try:
             for _ in range(10):
                 protocol.data_received(GET)
-                await turns()
+                await iterations()
             return gc.collect()
         finally:
             gc.enable()

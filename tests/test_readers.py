@@ -1,4 +1,4 @@
-"""Readers of sockets on each loop: they hear of a reset behind what they have read, and leave nothing behind."""
+"""Readers of sockets on each loop: they are called for a reset after data, and leak no descriptor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """A function that runs a coroutine's function in a loop of that kind."""
+    """A function that runs a coroutine function in a loop of this kind."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
     if sys.platform == "win32":
@@ -40,7 +40,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 @pytest.fixture
 def pair() -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
-    """A function that makes a connection: our side, which does not block, and the client's."""
+    """A function that makes a connection; it returns our non-blocking socket and the client's."""
     made: list[socket.socket] = []
 
     def make() -> tuple[socket.socket, socket.socket]:
@@ -62,7 +62,7 @@ def reset(client: socket.socket) -> None:
 
 
 class Once:
-    """A reader that reads once each time it is called, and forgets what may follow."""
+    """A reader that reads once per call and leaves any further data."""
 
     def __init__(self, readers: Readers, sock: socket.socket) -> None:
         self.heard: list[bytes] = []
@@ -81,7 +81,7 @@ class Once:
             self.error.set_result(error)
 
 
-def test_reset_behind_data_is_heard(run: Run, pair: Any) -> None:
+def test_reset_after_data_is_reported(run: Run, pair: Any) -> None:
     async def main() -> None:
         ours, client = pair()
         reader = Once(Readers(asyncio.get_running_loop()), ours)
@@ -93,7 +93,7 @@ def test_reset_behind_data_is_heard(run: Run, pair: Any) -> None:
     run(main)
 
 
-def test_reader_that_raises_keeps_none_waiting(run: Run, pair: Any) -> None:
+def test_reader_that_raises_does_not_block_others(run: Run, pair: Any) -> None:
     async def main() -> None:
         caught: list[Any] = []
         loop = asyncio.get_running_loop()
@@ -133,7 +133,7 @@ def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
             await asyncio.sleep(0)
         assert reader.heard == []
         assert not reader.error.done()
-        # Heard again when it reads again.
+        # The reader is called again after it is added again.
         readers.add(ours.fileno(), reader.read)
         assert isinstance(await reader.error, ConnectionResetError)
         assert not other.error.done()
@@ -142,7 +142,7 @@ def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not tell")
-def test_no_descriptor_is_left(run: Run, pair: Any) -> None:
+def test_no_descriptor_leaks(run: Run, pair: Any) -> None:
     async def main() -> None:
         readers = Readers(asyncio.get_running_loop())
         pairs = [pair() for _ in range(3)]

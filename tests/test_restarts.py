@@ -33,7 +33,7 @@ def test_no_request_is_lost(setup):
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "status 502"),
     ],
 )
-def test_what_is_no_whole_answer_counts_as_lost(answer, reason):
+def test_incomplete_answer_counts_as_lost(answer, reason):
     async def main():
         async def serve(reader, writer):
             await reader.readuntil(b"\r\n\r\n")

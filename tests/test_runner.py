@@ -1,4 +1,4 @@
-"""`pronghorn.run`: the order of its steps, and the exit code of the process."""
+"""`pronghorn.run`: the order of its steps and the exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 @pytest.fixture
 def server_that(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """A function that replaces our server by one that only calls `run`."""
+    """A function that replaces our server with one that only calls `run`."""
 
     def replace(run: Callable[[Any], None]) -> None:
         class Server:
@@ -51,7 +51,7 @@ def test_parameters_reach_the_server(server_that: Serve) -> None:
     assert ports == [1234]
 
 
-def test_server_that_never_started_ends_with_3(server_that: Serve) -> None:
+def test_server_that_never_starts_ends_with_3(server_that: Serve) -> None:
     server_that(lambda server: None)
     with pytest.raises(SystemExit) as caught:
         pronghorn.run(app, log_config=None)
@@ -76,7 +76,7 @@ def test_keyboard_interrupt_ends_with_0(server_that: Serve) -> None:
     pronghorn.run(app, log_config=None)
 
 
-def test_application_is_imported_before_the_server_is_created(server_that: Serve) -> None:
+def test_application_is_imported_before_server_is_created(server_that: Serve) -> None:
     calls: list[str] = []
     server_that(lambda server: calls.append("served"))
     with pytest.raises(SystemExit):
@@ -90,7 +90,7 @@ def test_wrong_value_raises_config_error() -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"workers": 2}, {"reload": True}])
-def test_workers_and_reload_need_an_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_workers_and_reload_need_import_string(wanted: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
         pronghorn.run(app, log_config=None, **wanted)
     line = "You must pass the application as an import string to enable 'reload' or 'workers'."

@@ -1,4 +1,4 @@
-"""The configuration file: what may stand in it, what comes before it, what a mistake in it says."""
+"""The configuration file: its settings, their precedence, and the messages for mistakes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(*arguments: str) -> str:
-    """The line of a usage error."""
+    """The message of a usage error."""
     result = CliRunner().invoke(cli.main, arguments)
     assert result.exit_code == 2
     return result.output.splitlines()[-1].removeprefix("Error: ")
@@ -52,7 +52,7 @@ def project(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("explicit", [False, True])
-def test_value(parsed: Run, text: str, name: str, value: Any, explicit: bool) -> None:
+def test_setting_becomes_parameter(parsed: Run, text: str, name: str, value: Any, explicit: bool) -> None:
     if explicit:
         Path("server.toml").write_text(text)
         assert parsed("main:app", "--config", "server.toml")[name] == value
@@ -61,14 +61,14 @@ def test_value(parsed: Run, text: str, name: str, value: Any, explicit: bool) ->
         assert parsed("main:app")[name] == value
 
 
-def test_application_may_stand_in_the_file(parsed: Run) -> None:
+def test_file_may_name_application(parsed: Run) -> None:
     project('app = "shop:app"')
     assert parsed()["app"] == "shop:app"
     assert parsed("main:app")["app"] == "main:app"
     assert parsed(UVICORN_APP="old:app")["app"] == "old:app"
 
 
-def test_precedence(parsed: Run) -> None:
+def test_options_precede_environment_and_environment_precedes_file(parsed: Run) -> None:
     project("port = 1\nhost = '1.1.1.1'\nbacklog = 1\naccess-log = false\nheader = ['a:1']")
     environment = {"PRONGHORN_HOST": "2.2.2.2", "UVICORN_BACKLOG": "2", "PRONGHORN_PORT": "2"}
     given = parsed("main:app", "--port", "3", "--access-log", "--header", "a:3", **environment)
@@ -76,7 +76,7 @@ def test_precedence(parsed: Run) -> None:
     assert (given["access_log"], given["headers"], given["root_path"]) == (True, [["a", "3"]], "")
 
 
-def test_file_given_takes_the_place_of_the_projects(parsed: Run) -> None:
+def test_given_file_replaces_file_of_project(parsed: Run) -> None:
     project("port = 1\nbacklog = 1")
     Path("server.toml").write_text("port = 2")
     given = parsed("main:app", "--config", "server.toml")
@@ -84,14 +84,14 @@ def test_file_given_takes_the_place_of_the_projects(parsed: Run) -> None:
     assert parsed("main:app", PRONGHORN_CONFIG="server.toml")["port"] == 2
 
 
-def test_file_given_may_be_a_project_elsewhere(parsed: Run, folder: Path) -> None:
+def test_given_file_may_be_another_project(parsed: Run, folder: Path) -> None:
     (folder / "other").mkdir()
     (folder / "other/pyproject.toml").write_text('[project]\nname = "other"\n[tool.pronghorn]\nport = 4\n')
     assert parsed("main:app", "--config", "other/pyproject.toml")["port"] == 4
 
 
 @pytest.mark.parametrize("text", ["", '[project]\nname = "pronghorn"', "[tool.other]\nport = 1", "broken ="])
-def test_project_without_our_table_changes_nothing(parsed: Run, text: str) -> None:
+def test_project_without_our_table_is_ignored(parsed: Run, text: str) -> None:
     Path("pyproject.toml").write_text(text)
     assert parsed("main:app")["port"] == 8000
 
@@ -117,7 +117,7 @@ def test_project_without_our_table_changes_nothing(parsed: Run, text: str) -> No
         ("[tool.pronghorn.ssl]\nkeyfile = 'a'", "ssl is not a setting."),
     ],
 )
-def test_mistake(text: str, line: str) -> None:
+def test_invalid_setting_is_refused(text: str, line: str) -> None:
     project(text)
     assert refusal("main:app").startswith(f"pyproject.toml [tool.pronghorn]: {line}")
 
@@ -130,14 +130,14 @@ def test_mistake(text: str, line: str) -> None:
         ('header = ["no colon"]', ["--header", "'no colon' must have the form Name:Value"]),
     ],
 )
-def test_value_that_the_option_refuses(text: str, words: list[str]) -> None:
+def test_value_refused_by_option_is_reported_with_file(text: str, words: list[str]) -> None:
     project(text)
     line = refusal("main:app")
     assert line.startswith("pyproject.toml [tool.pronghorn]: Invalid value for ")
     assert all(word in line for word in words)
 
 
-def test_mistake_on_the_command_line_is_not_the_files() -> None:
+def test_mistake_on_command_line_is_reported_without_file() -> None:
     project("backlog = 1")
     assert refusal("main:app", "--port", "70000") == "port must be a number between 0 and 65535, not 70000"
 
@@ -153,23 +153,23 @@ def test_mistake_on_the_command_line_is_not_the_files() -> None:
         ("pyproject.toml", "[tool]\npronghorn = 1", "pyproject.toml [tool.pronghorn] must be a table of settings."),
     ],
 )
-def test_file_that_is_no_configuration(name: str, text: str | None, line: str) -> None:
+def test_invalid_file_is_refused(name: str, text: str | None, line: str) -> None:
     if text is not None:
         Path(name).write_text(text)
     assert refusal("main:app", "--config", name).startswith(line)
 
 
-def test_no_file_at_all(parsed: Run) -> None:
+def test_empty_file_turns_settings_off(parsed: Run) -> None:
     project("port = 1")
     assert parsed("main:app", PRONGHORN_CONFIG=os.devnull)["port"] == 8000
 
 
-def test_broken_file_of_the_project_that_names_us() -> None:
+def test_broken_project_file_that_names_us_is_refused() -> None:
     project("port = ")
     assert refusal("main:app").startswith("pyproject.toml is not valid TOML: ")
 
 
-def test_help_and_version_need_no_good_file() -> None:
+def test_help_and_version_work_with_invalid_file() -> None:
     project("prot = 1")
     for flag in ("--help", "--version"):
         assert CliRunner().invoke(cli.main, [flag]).exit_code == 0

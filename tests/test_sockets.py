@@ -1,4 +1,4 @@
-"""Binding: every address of a host, unix sockets that nobody else serves, inherited descriptors."""
+"""Binding: the addresses of a host, unix sockets, and inherited descriptors."""
 
 from __future__ import annotations
 
@@ -61,52 +61,50 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
-def test_ipv4(bind: Bind) -> None:
+def test_default_host_is_ipv4(bind: Bind) -> None:
     (sock,) = bind()
     assert (sock.family, sock.getsockname()[0]) == (socket.AF_INET, "127.0.0.1")
 
 
 @needs_ipv6
-def test_ipv6_leaves_ipv4_alone(bind: Bind) -> None:
+def test_ipv6_socket_is_ipv6_only(bind: Bind) -> None:
     (sock,) = bind(host="::1")
     assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
 @needs_ipv6
-def test_empty_host_is_every_interface_on_one_port(bind: Bind) -> None:
+def test_empty_host_binds_every_interface_to_one_port(bind: Bind) -> None:
     bound = bind(host="")
     assert {sock.getsockname()[0] for sock in bound} == {"0.0.0.0", "::"}
     assert len({sock.getsockname()[1] for sock in bound}) == 1
 
 
 def answers(*addresses: str) -> Any:
-    """A getaddrinfo that finds these IPv4 addresses."""
+    """A fake `getaddrinfo` that returns these IPv4 addresses."""
     return lambda host, port, *rest, **flags: [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses
     ]
 
 
-def test_addresses_that_this_machine_lacks_are_left_out(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_addresses_are_skipped(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answers("192.0.2.1", "127.0.0.1", "127.0.0.1"))
     (sock,) = bind(host="example")
     assert sock.getsockname()[0] == "127.0.0.1"
 
 
-def test_host_with_no_address_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_without_available_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answers("192.0.2.1"))
     with pytest.raises(StartupError, match=r"bind on address \('192\.0\.2\.1', 0\)"):
         sockets.bind(config(host="example"))
 
 
-def test_second_address_gets_the_port_of_the_first(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_address_gets_port_of_first(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
     first, second = bind(host="example")
     assert first.getsockname()[1] == second.getsockname()[1]
 
 
-def test_another_port_is_chosen_where_the_second_address_has_it_taken(
-    bind: Bind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_port_is_chosen_if_taken_on_second_address(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
     real, refusals = sockets._bind_address, iter([True])
 
@@ -119,7 +117,7 @@ def test_another_port_is_chosen_where_the_second_address_has_it_taken(
     assert len(bind(host="example")) == 2
 
 
-def test_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any, **flags: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -128,7 +126,7 @@ def test_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
         sockets.bind(config(host="nowhere"))
 
 
-def test_port_in_use() -> None:
+def test_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError) as caught:
@@ -155,29 +153,29 @@ def test_port_in_use() -> None:
         (errno.ENOENT, "unix socket '/no/s'", "Its directory must exist."),
     ],
 )
-def test_advice(number: int, place: str, advice: str) -> None:
+def test_bind_error_has_advice(number: int, place: str, advice: str) -> None:
     error = sockets._explained(OSError(number, "Reason"), place)
     assert str(error) == f"[Errno {number}] error while attempting to bind on {place}: reason. {advice}"
 
 
-def test_path_that_is_too_long(tmp_path: Path) -> None:
+def test_too_long_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         StartupError, match=r"^error while attempting to bind on unix socket '.*': AF_UNIX path too long$"
     ):
         sockets.bind(config(uds=str(tmp_path / ("s" * 200))))
 
 
-def test_nothing_listens_yet(bind: Bind) -> None:
+def test_bound_socket_does_not_listen_yet(bind: Bind) -> None:
     (sock,) = bind()
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
 
 
-def test_port_is_free_again_at_once(bind: Bind) -> None:
+def test_port_may_be_reused_at_once(bind: Bind) -> None:
     (sock,) = bind()
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
 
 
-def test_unix_socket_is_for_everyone(bind: Bind, path: str) -> None:
+def test_unix_socket_is_accessible_to_everyone(bind: Bind, path: str) -> None:
     bind(uds=path)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
 
@@ -188,7 +186,7 @@ def leave_stale(path: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
-def test_stale_unix_socket_is_replaced_with_its_mode(bind: Bind, path: str) -> None:
+def test_stale_unix_socket_is_replaced_and_keeps_its_mode(bind: Bind, path: str) -> None:
     leave_stale(path, 0o600)
     bind(uds=path)[0].listen()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
@@ -220,24 +218,24 @@ def test_ordinary_file_is_not_replaced(path: str) -> None:
     assert Path(path).read_text() == "precious"
 
 
-def test_unix_socket_in_no_directory(path: str) -> None:
+def test_unix_socket_in_missing_directory_is_refused(path: str) -> None:
     with pytest.raises(StartupError, match="no such file or directory"):
         sockets.bind(config(uds=f"{path}/s"))
 
 
-def test_too_long_a_path() -> None:
+def test_too_long_path_in_tmp_is_refused() -> None:
     with pytest.raises(StartupError, match="path too long"):
         sockets.bind(config(uds="/tmp/" + "x" * 200))
 
 
-def test_unlink_may_be_called_again(bind: Bind, path: str) -> None:
+def test_unlink_may_be_called_twice(bind: Bind, path: str) -> None:
     bind(uds=path)
     sockets.unlink(config(uds=path))
     sockets.unlink(config(uds=path))
     assert not os.path.exists(path)
 
 
-def test_unlink_leaves_the_file_of_a_successor(bind: Bind, path: str) -> None:
+def test_unlink_keeps_file_of_successor(bind: Bind, path: str) -> None:
     (first,) = bind(uds=path)
     first.close()
     os.unlink(path)
@@ -246,20 +244,20 @@ def test_unlink_leaves_the_file_of_a_successor(bind: Bind, path: str) -> None:
     assert os.path.exists(path)
 
 
-def test_unlink_leaves_what_was_not_bound_here(path: str) -> None:
+def test_unlink_keeps_file_not_bound_here(path: str) -> None:
     leave_stale(path, 0o666)
     sockets.unlink(config(uds=path))
     assert os.path.exists(path)
 
 
-def test_inherited_descriptor(bind: Bind) -> None:
+def test_inherited_descriptor_is_used(bind: Bind) -> None:
     given = socket.create_server(("127.0.0.1", 0))
     name = given.getsockname()
     (sock,) = bind(fd=given.detach())
     assert (sock.family, sock.getsockname()) == (socket.AF_INET, name)
 
 
-def test_closed_descriptor() -> None:
+def test_closed_descriptor_is_refused() -> None:
     read, write = os.pipe()
     os.close(read)
     os.close(write)
@@ -267,7 +265,7 @@ def test_closed_descriptor() -> None:
         sockets.bind(config(fd=read))
 
 
-def test_descriptor_of_no_socket() -> None:
+def test_descriptor_of_pipe_is_refused() -> None:
     read, write = os.pipe()
     try:
         with pytest.raises(StartupError, match="on non-socket"):
@@ -277,12 +275,12 @@ def test_descriptor_of_no_socket() -> None:
         os.close(write)
 
 
-def test_descriptor_of_a_datagram_socket() -> None:
+def test_descriptor_of_datagram_socket_is_refused() -> None:
     with pytest.raises(StartupError, match="not a stream socket"):
         sockets.bind(config(fd=socket.socket(type=socket.SOCK_DGRAM).detach()))
 
 
-def test_line_has_the_real_port(bind: Bind) -> None:
+def test_line_has_actual_port(bind: Bind) -> None:
     bound = bind()
     url = f"http://127.0.0.1:{bound[0].getsockname()[1]}"
     assert sockets.describe(bound, config()) == [
@@ -300,24 +298,24 @@ def test_line_has_brackets_for_ipv6(bind: Bind) -> None:
     assert line == f"Pronghorn running on http://[::1]:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
 
 
-def test_line_for_a_unix_socket(bind: Bind, path: str) -> None:
+def test_line_has_path_of_unix_socket(bind: Bind, path: str) -> None:
     line, _ = sockets.describe(bind(uds=path), config(uds=path))[0]
     assert line == f"Pronghorn running on unix socket {path} (Press CTRL+C to quit)"
 
 
-def test_line_for_a_descriptor(bind: Bind) -> None:
+def test_line_has_address_of_descriptor(bind: Bind) -> None:
     given = socket.create_server(("127.0.0.1", 0))
     name, number = given.getsockname(), given.detach()
     line, _ = sockets.describe(bind(fd=number), config(fd=number))[0]
     assert line == f"Pronghorn running on socket {name} (Press CTRL+C to quit)"
 
 
-def test_bind_socket_is_one_that_children_inherit() -> None:
+def test_bind_socket_returns_inheritable_socket() -> None:
     with config(host="localhost").bind_socket() as sock:
         assert (sock.family, sock.get_inheritable()) == (socket.AF_INET, True)
 
 
-def test_places() -> None:
+def test_places_are_parsed() -> None:
     assert [
         sockets.parse(text)
         for text in ("127.0.0.1:80", "example.com:0", "[::1]:8000", ":9000", "unix:/run/a b:1.sock", "fd://3")
@@ -334,19 +332,19 @@ def test_places() -> None:
 @pytest.mark.parametrize(
     "text", ["", "8000", "localhost", "::1:8000", "a:65536", "a:-1", "a:b", "unix:", "fd://", "fd://x", "http://a:1"]
 )
-def test_no_place(text: str) -> None:
+def test_malformed_place_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is not HOST:PORT, \[IPV6\]:PORT, unix:PATH or fd://NUMBER"):
         config(bind=[text])
 
 
 @pytest.mark.parametrize("other", [{"host": "::1"}, {"port": 80}, {"uds": "/s"}, {"fd": 0}], ids=str)
-def test_bind_is_given_alone(other: dict[str, Any]) -> None:
+def test_bind_cannot_be_combined(other: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="bind cannot be combined with host, port, uds or fd"):
         config(bind=["127.0.0.1:0"], **other)
 
 
 @needs_ipv6
-def test_several_places(bind: Bind, path: str) -> None:
+def test_several_places_are_bound(bind: Bind, path: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         places = ["127.0.0.1:0", "[::1]:0", f"unix:{path}", f"fd://{os.dup(given.fileno())}"]
         bound = bind(bind=places)
@@ -378,7 +376,7 @@ def test_several_places(bind: Bind, path: str) -> None:
         pytest.param("[::]:8000", "[::1]:8000", marks=needs_ipv6),
     ],
 )
-def test_places_that_overlap_are_refused(one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlapping_places_are_refused(one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StartupError) as caught:
         sockets.bind(config(bind=["127.0.0.1:0", one, other]))
@@ -396,7 +394,7 @@ def test_places_that_overlap_are_refused(one: str, other: str, tmp_path: Path, m
     ],
     ids=str,
 )
-def test_places_that_do_not_overlap(
+def test_places_that_do_not_overlap_are_bound(
     bind: Bind, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -408,18 +406,18 @@ def test_places_that_do_not_overlap(
     sockets.unlink(config(bind=named))
 
 
-def test_one_place_as_a_string(bind: Bind) -> None:
+def test_one_place_may_be_string(bind: Bind) -> None:
     (sock,) = bind(bind="127.0.0.1:0")
     assert sock.getsockname()[0] == "127.0.0.1"
 
 
 @needs_ipv6
-def test_place_of_every_interface(bind: Bind) -> None:
+def test_place_without_host_binds_every_interface(bind: Bind) -> None:
     bound = bind(bind=[":0"])
     assert {sock.getsockname()[0] for sock in bound} == {"0.0.0.0", "::"}
 
 
-def test_nothing_stays_bound_when_one_place_cannot_be_had(path: str) -> None:
+def test_nothing_stays_bound_if_one_place_fails(path: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         places = ["127.0.0.1:0", f"unix:{path}", f"127.0.0.1:{taken.getsockname()[1]}"]
         with pytest.raises(StartupError, match="address already in use"):
@@ -436,7 +434,7 @@ def test_live_unix_socket_among_several_is_not_stolen(path: str) -> None:
         assert os.path.exists(path)
 
 
-def test_bind_socket_is_the_one_of_the_only_place() -> None:
+def test_bind_socket_accepts_one_place_only() -> None:
     with config(bind=["127.0.0.1:0"]).bind_socket() as sock:
         assert (sock.getsockname()[0], sock.get_inheritable()) == ("127.0.0.1", True)
     with pytest.raises(StartupError, match="names 2 places"):
@@ -444,14 +442,14 @@ def test_bind_socket_is_the_one_of_the_only_place() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"bind": ["127.0.0.1:0"]}], ids=["port", "bind"])
-def test_line_says_https(bind: Bind, tmp_path: Path, parameters: dict[str, Any]) -> None:
+def test_line_has_https_with_tls(bind: Bind, tmp_path: Path, parameters: dict[str, Any]) -> None:
     bound = bind(**parameters)
     ((line, _),) = sockets.describe(bound, config(**parameters, ssl_certfile=tmp_path))
     assert line == f"Pronghorn running on https://127.0.0.1:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
-def test_what_is_acknowledged_is_counted() -> None:
+def test_acknowledged_bytes_are_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         theirs, _ = server.accept()
         with theirs:
@@ -465,7 +463,7 @@ def test_what_is_acknowledged_is_counted() -> None:
     assert sockets.acknowledged(client) is None
 
 
-def test_what_is_not_acknowledged_is_counted() -> None:
+def test_unacknowledged_bytes_are_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         theirs, _ = server.accept()
         with theirs:
@@ -478,7 +476,7 @@ def test_what_is_not_acknowledged_is_counted() -> None:
     assert sockets.unacknowledged(client) is None
 
 
-def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
+def test_reset_connection_has_no_unacknowledged_bytes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         theirs, _ = server.accept()
         client.setblocking(False)
@@ -492,7 +490,7 @@ def test_nothing_is_unsent_to_a_client_that_has_reset() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no filter for sockets")
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
-def test_withdrawn_address_keeps_what_the_system_has_accepted(bind: Bind, host: str) -> None:
+def test_withdrawn_address_keeps_accepted_connections(bind: Bind, host: str) -> None:
     (sock,) = bind(host=host)
     sock.listen()
     name = sock.getsockname()
@@ -512,7 +510,7 @@ def test_withdrawn_address_keeps_what_the_system_has_accepted(bind: Bind, host: 
             sock.accept()
 
 
-def test_withdrawn_path_keeps_what_the_system_has_accepted(bind: Bind, path: str) -> None:
+def test_withdrawn_path_keeps_accepted_connections(bind: Bind, path: str) -> None:
     (sock,) = bind(uds=path)
     sock.listen()
     with socket.socket(socket.AF_UNIX) as early, socket.socket(socket.AF_UNIX) as late:
@@ -534,7 +532,7 @@ def test_inherited_socket_is_never_withdrawn(bind: Bind) -> None:
         pass
 
 
-def test_socket_without_filters_is_left_as_it_is(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_stays_open_without_filter_support(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     (sock,) = bound = bind()
     sock.listen()
     monkeypatch.setattr(sockets, "_SO_ATTACH_FILTER", 0x7FFF)

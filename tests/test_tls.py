@@ -1,4 +1,4 @@
-"""The context that a configuration asks for, and the one line for each that cannot be made."""
+"""The TLS context of a configuration, and the one-line error for each invalid configuration."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def refusal(**parameters: Any) -> str:
     return str(caught.value)
 
 
-def test_none_is_asked_for() -> None:
+def test_no_context_is_made_without_certificate() -> None:
     asked = config()
     asked.load()
     assert asked.ssl is None
     assert not asked.is_ssl
 
 
-def test_load_makes_the_context(certificates: Certificates) -> None:
+def test_load_makes_context(certificates: Certificates) -> None:
     asked = config(**certificates.parameters)
     assert asked.ssl is None
     asked.load()
@@ -51,7 +51,7 @@ def test_load_makes_the_context(certificates: Certificates) -> None:
     assert asked.ssl.verify_mode == ssl.CERT_NONE
 
 
-def test_everything_that_can_be_asked_for(certificates: Certificates) -> None:
+def test_context_has_all_options(certificates: Certificates) -> None:
     context = make_context(
         config(
             ssl_certfile=certificates.certificate,
@@ -69,11 +69,11 @@ def test_everything_that_can_be_asked_for(certificates: Certificates) -> None:
     assert names == ["ECDHE-ECDSA-AES128-GCM-SHA256"]
 
 
-def test_key_and_certificate_in_one_file(certificates: Certificates) -> None:
+def test_one_file_may_hold_key_and_certificate(certificates: Certificates) -> None:
     assert make_context(config(ssl_certfile=certificates.both)) is not None
 
 
-def test_missing_files(certificates: Certificates) -> None:
+def test_missing_file_is_refused(certificates: Certificates) -> None:
     files = certificates.parameters
     for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
         flag = "--" + name.replace("_", "-")
@@ -81,34 +81,34 @@ def test_missing_files(certificates: Certificates) -> None:
         assert reason == f"{flag}: cannot read '/nowhere/file': No such file or directory."
 
 
-def test_key_without_a_certificate(certificates: Certificates) -> None:
+def test_key_without_certificate_is_refused(certificates: Certificates) -> None:
     assert refusal(ssl_keyfile=certificates.key) == "TLS needs a certificate: --ssl-certfile is missing."
 
 
-def test_directory(certificates: Certificates, tmp_path: Path) -> None:
+def test_directory_is_refused(certificates: Certificates, tmp_path: Path) -> None:
     assert refusal(ssl_certfile=tmp_path) == f"--ssl-certfile: cannot read {str(tmp_path)!r}: Is a directory."
 
 
-def test_wrong_password(certificates: Certificates) -> None:
+def test_wrong_password_is_refused(certificates: Certificates) -> None:
     files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
     key = str(certificates.locked_key)
     assert refusal(**files, ssl_keyfile_password="no") == f"--ssl-keyfile-password is not the password of {key!r}."
 
 
-def test_no_password(certificates: Certificates) -> None:
+def test_encrypted_key_without_password_is_refused(certificates: Certificates) -> None:
     files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
     key = str(certificates.locked_key)
     assert refusal(**files) == f"The private key in {key!r} is encrypted: --ssl-keyfile-password is missing."
 
 
-def test_key_of_another_certificate(certificates: Certificates) -> None:
+def test_key_of_another_certificate_is_refused(certificates: Certificates) -> None:
     certificate, key = str(certificates.certificate), str(certificates.other_key)
     assert refusal(ssl_certfile=certificate, ssl_keyfile=key) == (
         f"The private key in {key!r} does not belong to the certificate in {certificate!r}."
     )
 
 
-def test_files_that_hold_something_else(certificates: Certificates, tmp_path: Path) -> None:
+def test_files_with_other_content_are_refused(certificates: Certificates, tmp_path: Path) -> None:
     certificate, key, other = certificates.certificate, certificates.key, tmp_path / "other"
     other.write_text("something else")
     files = {"ssl_certfile": certificate, "ssl_keyfile": key}
@@ -121,13 +121,13 @@ def test_files_that_hold_something_else(certificates: Certificates, tmp_path: Pa
     assert refusal(**{**files, "ssl_certfile": other}).startswith(f"Cannot load the certificate in {name} with the key")
 
 
-def test_numbers_that_mean_nothing(certificates: Certificates) -> None:
+def test_unknown_numbers_are_refused(certificates: Certificates) -> None:
     files = certificates.parameters
     assert refusal(**files, ssl_version=99) == "--ssl-version: 99 is not a protocol of this Python."
     assert refusal(**files, ssl_cert_reqs=9) == "--ssl-cert-reqs: 9 is not 0, 1 or 2."
 
 
-def test_no_such_cipher(certificates: Certificates) -> None:
+def test_unknown_cipher_is_refused(certificates: Certificates) -> None:
     files = certificates.parameters
     assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."
 
@@ -149,7 +149,7 @@ def test_no_such_cipher(certificates: Certificates) -> None:
     ],
     ids=["authorities", "optional", "required", "both", "neither"],
 )
-def test_clients_certificates_that_are_half_asked_for(
+def test_incomplete_client_verification_is_warned_about(
     certificates: Certificates, caplog: pytest.LogCaptureFixture, asked: dict[str, Any], lines: list[str]
 ) -> None:
     if "ssl_ca_certs" in asked:
@@ -159,7 +159,9 @@ def test_clients_certificates_that_are_half_asked_for(
     assert all(record.getMessage().startswith(line) for record, line in zip(caplog.records, lines, strict=True))
 
 
-def test_factory_adds_the_authorities_itself(certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
+def test_factory_that_adds_authorities_causes_no_warning(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
     def factory(asked: Config, default: Any) -> ssl.SSLContext:
         context: ssl.SSLContext = default()
         context.load_verify_locations(certificates.authority)
@@ -169,7 +171,7 @@ def test_factory_adds_the_authorities_itself(certificates: Certificates, caplog:
     assert not caplog.records
 
 
-def test_factory_gets_the_configuration_and_the_default(certificates: Certificates) -> None:
+def test_factory_gets_configuration_and_default(certificates: Certificates) -> None:
     seen = []
 
     def factory(asked: Config, default: Any) -> ssl.SSLContext:
@@ -183,7 +185,7 @@ def test_factory_gets_the_configuration_and_the_default(certificates: Certificat
     assert seen == [asked]
 
 
-def test_factory_without_files() -> None:
+def test_factory_needs_no_certificate_file() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     asked = config(ssl_context_factory=lambda asked, default: context)
     assert asked.is_ssl
@@ -193,13 +195,13 @@ def test_factory_without_files() -> None:
         make_context(asked)
 
 
-def test_factory_of_something_else() -> None:
+def test_factory_must_return_context() -> None:
     assert refusal(ssl_context_factory=lambda asked, default: 1) == (
         "ssl_context_factory has to return an ssl.SSLContext, not 1."
     )
 
 
-def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certificates) -> None:
+def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) -> None:
     pytest.importorskip("aiofastnet")
 
     def left() -> int:
@@ -231,7 +233,7 @@ def test_failed_handshakes_leave_nothing_to_the_collector(certificates: Certific
         gc.enable()
 
 
-def test_engine_is_one_that_is_installed(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_is_installed(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = config(**certificates.parameters)
     asked.load()
     assert tls.engine(asked) in ("aiofastnet", "ssl")
@@ -251,18 +253,18 @@ if sys.version_info >= (3, 13):
 
 @pytest.fixture(params=CALLBACKS)
 def set_callback(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], object]:
-    """A function that sets a callback into Python on a context."""
+    """A function that sets a Python callback on a context."""
     return lambda context: CALLBACKS[request.param](context, tmp_path / "keys")
 
 
-def test_context_with_a_callback_is_the_loops(certificates: Certificates, set_callback: Any) -> None:
+def test_context_with_callback_is_served_by_ssl(certificates: Certificates, set_callback: Any) -> None:
     asked = config(**certificates.parameters)
     asked.load()
     set_callback(asked.ssl)
     assert tls.engine(asked) == "ssl"
 
 
-def test_context_of_ones_own_is_the_loops(certificates: Certificates) -> None:
+def test_context_of_user_is_served_by_ssl(certificates: Certificates) -> None:
     asked = config(**certificates.parameters)
     asked.load()
     asked.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -272,7 +274,7 @@ def test_context_of_ones_own_is_the_loops(certificates: Certificates) -> None:
     assert tls.engine(asked) == "ssl"
 
 
-def test_context_takes_no_callback_while_aiofastnet_serves_it(certificates: Certificates, set_callback: Any) -> None:
+def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificates, set_callback: Any) -> None:
     pytest.importorskip("aiofastnet")
     asked = config(**certificates.parameters)
     asked.load()

@@ -1,4 +1,4 @@
-"""The public interface in a user's project, which mypy checks strictly."""
+"""The types of the public interface: mypy checks a user's project strictly."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ MISTAKES = {
 }
 
 
-def test_mypy(tmp_path: Path) -> None:
+def test_mypy_accepts_public_interface_and_finds_mistakes(tmp_path: Path) -> None:
     (tmp_path / "project.py").write_text(PROJECT)
     wrong = ["from pronghorn import Config, Server, run", *MISTAKES]
     (tmp_path / "wrong.py").write_text("\n".join(wrong))

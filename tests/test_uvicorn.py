@@ -1,4 +1,4 @@
-"""What uvicorn has, read off the one that is installed: ours too, or listed with the reason why not."""
+"""Compatibility with the installed uvicorn: everything it has exists here, or is listed with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ uvicorn = pytest.importorskip("uvicorn")
 _FRACTIONS = "takes decimal numbers too"
 _BOUNDED = "a response that never ends would hold SIGTERM for ever"
 
-# What is ours where it is not uvicorn's, and why.
+# Our value where it differs from uvicorn's, and the reason.
 DIFFERENCES: dict[str, dict[str, tuple[Any, str]]] = {
     "timeout_keep_alive": {"type": ("float", _FRACTIONS)},
     "timeout_worker_healthcheck": {"type": ("float", _FRACTIONS)},
@@ -35,7 +35,7 @@ _LOOP = "`Config.get_loop_factory` makes the loop"
 _CLICK = "click's own, for uvicorn's options"
 _EVENT = "a type for uvicorn's own annotations"
 
-# Modules, names in modules, and attributes of objects that we do not have, and why.
+# Modules, names in modules, and attributes of objects that we omit, and the reason.
 LEFT_OUT: dict[str, str] = {
     # Modules
     "loops.asyncio": _LOOP,
@@ -96,7 +96,7 @@ LEFT_OUT: dict[str, str] = {
     "ChangeReload": "signals and changes are handled in one place, not by overridden methods",
 }
 
-# What hooks of an object are called that ours has all the same, though its other attributes are left out.
+# Hooks that our object has although its other attributes are omitted.
 HOOKS = {"Multiprocess": {"run"}, "ChangeReload": {"run"}}
 
 
@@ -108,7 +108,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 
 def facts(option: Any) -> dict[str, Any]:
-    """What a user sees of an option."""
+    """The facts about an option that a user sees."""
     repeated = getattr(option, "multiple", False)
     return {
         "flags": [*option.opts, *option.secondary_opts],
@@ -123,7 +123,7 @@ def facts(option: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", list(OPTIONS))
-def test_option(name: str) -> None:
+def test_option_equals_option_of_uvicorn(name: str) -> None:
     differences = DIFFERENCES.get(name, {})
     theirs, ours = facts(OPTIONS[name]), facts(OURS[name])
     assert ours == theirs | {fact: value for fact, (value, _) in differences.items()}
@@ -131,19 +131,19 @@ def test_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"version"}))
-def test_environment_of_an_option(name: str) -> None:
+def test_option_has_both_environment_variables(name: str) -> None:
     assert OURS[name].envvar == [f"PRONGHORN_{name.upper()}", f"UVICORN_{name.upper()}"]
 
 
 @pytest.mark.parametrize("name", list(IMPORTABLE))
-def test_names_of_implementations(name: str) -> None:
+def test_implementation_names_of_uvicorn_are_accepted(name: str) -> None:
     named = OPTIONS[name].metavar.strip("[]").split("|")
     assert set(named) <= set(IMPORTABLE[name])
     for each in named:
         assert getattr(pronghorn.Config(app, log_config=None, **{name: each}), name) in IMPORTABLE[name]
 
 
-def test_positions_in_config_are_the_same() -> None:
+def test_positional_parameters_of_config_are_equal() -> None:
     def positional(function: Any) -> list[str]:
         parameters = inspect.signature(function).parameters.values()
         return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
@@ -152,7 +152,7 @@ def test_positions_in_config_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("function", ["Config", "run"])
-def test_parameters(function: str) -> None:
+def test_parameters_of_uvicorn_exist_with_equal_defaults(function: str) -> None:
     ours = inspect.signature(getattr(pronghorn, function)).parameters
     defaults = pronghorn.config.parameters()
     for name, parameter in inspect.signature(getattr(uvicorn, function)).parameters.items():
@@ -162,11 +162,11 @@ def test_parameters(function: str) -> None:
             assert defaults[name] == expected, name
 
 
-def test_names_of_the_package_are_listed_before_their_use() -> None:
+def test_dir_lists_names_of_package_before_use() -> None:
     assert set(pronghorn.__all__) <= set(dir(pronghorn))
 
 
-def test_names_of_the_package() -> None:
+def test_package_has_names_of_uvicorn() -> None:
     assert set(uvicorn.__all__) <= set(pronghorn.__all__)
     assert isinstance(pronghorn.main, click.Command)
 
@@ -186,7 +186,7 @@ def modules() -> dict[str, Path]:
 
 
 def names(path: Path) -> set[str]:
-    """The public names that a module defines, or imports from another module of uvicorn's that is public."""
+    """The public names that a module defines, or imports from another public module of uvicorn."""
     found: set[str] = set()
     statements = list(ast.parse(path.read_text(encoding="utf-8")).body)
     for statement in statements:
@@ -213,7 +213,7 @@ LEFT_OUT_MODULES = [name for name in MODULES if any(f"{name}.".startswith(f"{eac
 
 @pytest.mark.parametrize("module", list(MODULES))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_names_of_a_module(module: str) -> None:
+def test_module_has_names_of_uvicorn(module: str) -> None:
     if module in LEFT_OUT_MODULES:
         with pytest.raises(ImportError):
             importlib.import_module(f"pronghorn.{module}")
@@ -227,7 +227,7 @@ def test_names_of_a_module(module: str) -> None:
     assert missing == {name for name in LEFT_OUT if name.rpartition(".")[0] == module and name not in MODULES}
 
 
-def test_import_of_the_module_main_leaves_the_command() -> None:
+def test_import_of_module_main_keeps_command() -> None:
     text = "import pronghorn; from pronghorn.main import Server; import pronghorn.main; print(pronghorn.main.name)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert done.stdout == "pronghorn\n", done.stderr
@@ -240,7 +240,7 @@ def loaded(package: str) -> Any:
 
 
 async def made(package: str, kind: str) -> Any:
-    """An object of that kind, of uvicorn's or ours."""
+    """An object of this kind from uvicorn or from us."""
     config = loaded(package)
     server = importlib.import_module(package).Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -271,7 +271,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_attributes(kind: str) -> None:
+def test_object_has_attributes_of_uvicorn(kind: str) -> None:
     theirs, ours = (asyncio.run(made(package, kind)) for package in ("uvicorn", "pronghorn"))
     public = {name for name in dir(theirs) if not name.startswith("_")}
     missing = {name for name in public if not hasattr(ours, name)}
@@ -281,7 +281,7 @@ def test_attributes(kind: str) -> None:
         assert missing == {name.partition(".")[2] for name in LEFT_OUT if name.startswith(f"{kind}.")}
 
 
-def test_nothing_is_left_out_that_uvicorn_does_not_have() -> None:
+def test_every_omission_exists_in_uvicorn() -> None:
     known = {f"{module}.{name}" for module, path in MODULES.items() for name in names(path)} | {*MODULES}
     known |= {*KINDS, "Config.setup_event_loop"}
     known |= {f"Lifespan.{name}" for name in dir(asyncio.run(made("uvicorn", "Lifespan")))}
@@ -289,14 +289,14 @@ def test_nothing_is_left_out_that_uvicorn_does_not_have() -> None:
 
 
 @pytest.mark.parametrize("name", ["_serve", "_wait_tasks_to_complete", "_captured_signals"])
-def test_private_attribute_that_programs_use(name: str) -> None:
+def test_private_attribute_used_by_programs_exists(name: str) -> None:
     assert all(hasattr(asyncio.run(made(package, "Server")), name) for package in ("uvicorn", "pronghorn"))
 
 
 @pytest.mark.parametrize("name", ["get_client_addr", "get_path_with_query_string"])
 @pytest.mark.parametrize("client", [("1.2.3.4", 5), ("::1", 5), None])
 @pytest.mark.parametrize("query", [b"", b"a=%41&b"])
-def test_what_a_log_says_of_a_request(name: str, client: Any, query: bytes) -> None:
+def test_helper_for_logging_returns_equal_text(name: str, client: Any, query: bytes) -> None:
     scope = {"type": "http", "client": client, "path": "/a b/\u00e9", "query_string": query}
     theirs, ours = (
         getattr(importlib.import_module(f"{each}.protocols.utils"), name) for each in ("uvicorn", "pronghorn")
@@ -305,14 +305,14 @@ def test_what_a_log_says_of_a_request(name: str, client: Any, query: bytes) -> N
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROTOCOLS", "WS_PROTOCOLS", "LIFESPAN", "LOOP_FACTORIES", "LOG_LEVELS"])
-def test_keys_of_a_table(name: str) -> None:
+def test_table_has_keys_of_uvicorn(name: str) -> None:
     assert list(getattr(pronghorn.config, name)) == list(getattr(uvicorn.config, name))
 
 
 @pytest.mark.parametrize("name", ["INTERFACES", "STARTUP_FAILURE", "SSL_PROTOCOL_VERSION", "LOG_LEVELS"])
-def test_value_of_a_name(name: str) -> None:
+def test_constant_equals_constant_of_uvicorn(name: str) -> None:
     assert getattr(pronghorn.config, name) == getattr(uvicorn.config, name)
 
 
-def test_signals_that_are_handled() -> None:
+def test_same_signals_are_handled() -> None:
     assert pronghorn.server.HANDLED_SIGNALS == uvicorn.server.HANDLED_SIGNALS

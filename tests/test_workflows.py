@@ -1,4 +1,4 @@
-"""The steps of CI: that scripts, workflows and versions agree."""
+"""The steps of CI: scripts, workflows and versions agree."""
 
 import os
 import re

@@ -12,7 +12,7 @@ from tests.served import PATIENCE
 
 @pytest.fixture
 def threads() -> DaemonThreads:
-    """One thread at most; it ends when this is collected."""
+    """An executor of one thread, which ends when the executor is collected."""
     return DaemonThreads(1, "test")
 
 
@@ -25,7 +25,7 @@ def test_call_raises_its_error(threads: DaemonThreads) -> None:
         threads.submit(divmod, 7, 0).result(PATIENCE)
 
 
-def test_call_that_was_cancelled_does_not_run(threads: DaemonThreads) -> None:
+def test_cancelled_call_does_not_run(threads: DaemonThreads) -> None:
     may_end = threading.Event()
     ran = []
     threads.submit(may_end.wait, PATIENCE)
