@@ -1,4 +1,4 @@
-"""Servers for the black-box tests: one process per application and variant for all of them, or one's own."""
+"""Servers for the black-box tests: a shared process per application and variant, or one of the test's own."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import pytest
 from raw import Client
 from served import lacks, process
 
-# Each form and each loop, without every pair of them.
+# Every form and every loop, but not every pair of them.
 VARIANTS = {
     "compiled-uvloop": ("compiled", "uvloop"),
     "compiled-asyncio": ("compiled", "asyncio"),
@@ -17,7 +17,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="session", params=list(VARIANTS))
 def variant(request):
-    """A form and a loop."""
+    """A pair of form and loop."""
     form, loop = VARIANTS[request.param]
     if reason := lacks(form, loop):
         pytest.skip(reason)
@@ -26,7 +26,7 @@ def variant(request):
 
 @pytest.fixture(scope="session", params=["compiled", "interpreted"])
 def form(request):
-    """One form, where the loop does not matter."""
+    """A form, for tests that do not depend on the loop."""
     if reason := lacks(request.param):
         pytest.skip(reason)
     return request.param
@@ -34,7 +34,7 @@ def form(request):
 
 @pytest.fixture(scope="session")
 def shared_servers():
-    """A function of application, form, loop and flags to a server that all tests share, and none may stop."""
+    """A function that returns a server shared by all tests. No test may stop it."""
     servers = {}
     with contextlib.ExitStack() as stack:
 
@@ -55,7 +55,7 @@ def bare(shared_servers, variant):
 
 @pytest.fixture
 def start():
-    """A function that starts a server of the test's own, which ends with it."""
+    """A function that starts a server for this test only."""
     with contextlib.ExitStack() as stack:
 
         def start(app, *flags, form=None, env=None):
@@ -67,7 +67,7 @@ def start():
 
 @pytest.fixture
 def connect():
-    """A function that opens a connection of raw bytes to a server or address."""
+    """A function that opens a raw connection to a server or address."""
     with contextlib.ExitStack() as stack:
 
         def connect(server):

@@ -1,4 +1,4 @@
-"""The loops, and what encrypts on them."""
+"""Event loops and their TLS engines."""
 
 import contextlib
 
@@ -7,12 +7,12 @@ from raw import Client
 
 from pronghorn import tls
 
-# A loop and an engine each: none, that of the loop, aiofastnet.
+# Pairs of loop and engine: no TLS, the `ssl` module, aiofastnet.
 ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
 
 
 def choose(loop, engine, monkeypatch):
-    """Have servers encrypt by `engine`, or skip where it or the loop is not installed."""
+    """Make servers use `engine`. Skip the test if the engine or the loop is not installed."""
     for module in {loop, engine} & {"uvloop", "aiofastnet"}:
         pytest.importorskip(module)
     if engine == "ssl":
@@ -20,7 +20,7 @@ def choose(loop, engine, monkeypatch):
 
 
 def connect(stack, server, context=None, suppress_ragged_eofs=True, **options):
-    """A client that `stack` closes, over TLS if there is a `context`; `options` are the client's."""
+    """Connect a client that `stack` closes, over TLS if there is a `context`. `options` go to `Client`."""
     client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port), **options)))
     if context is not None:
         wrapped = context.wrap_socket(

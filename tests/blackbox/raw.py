@@ -1,4 +1,4 @@
-"""A client of raw bytes: what was sent and what came back, exactly."""
+"""An HTTP client that sends and returns the exact bytes."""
 
 import select
 import socket
@@ -14,14 +14,14 @@ class Answer(NamedTuple):
     head: bytes
 
     def field(self, name):
-        """The field's only value, or None."""
+        """Return the field's only value, or None."""
         values = self.fields.get(name)
         assert values is None or len(values) == 1, values
         return values[0] if values else None
 
 
 class Client:
-    """One connection, to (host, port) or the path of a Unix socket; `receive_buffer` bounds what the system holds."""
+    """One connection to (host, port) or to the path of a Unix socket. `receive_buffer` sets `SO_RCVBUF`."""
 
     def __init__(self, address, receive_buffer=None):
         if isinstance(address, str):
@@ -51,7 +51,7 @@ class Client:
         self.send(body)
 
     def read(self, without_body=False):
-        """The next answer, its body decoded. Fails at the stream's end before that of the answer."""
+        """Read the next response and decode its body. Fail if the stream ends too early."""
         head = self._until(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
         fields = {}
@@ -70,37 +70,37 @@ class Client:
         return Answer(status, fields, body, head)
 
     def read_head(self):
-        """The next head and nothing behind it."""
+        """Read the next head only."""
         return self.read(without_body=True)
 
     def read_some(self):
-        """What is there, b"" at the end of the stream."""
+        """Read the next bytes, b"" at the end of the stream."""
         if self._buffer:
             data, self._buffer = self._buffer, b""
             return data
         return self.socket.recv(65536)
 
     def rest(self):
-        """Everything up to the end of the stream."""
+        """Read up to the end of the stream."""
         parts = []
         while data := self.read_some():
             parts.append(data)
         return b"".join(parts)
 
     def rest_until(self, mark):
-        """Everything up to `mark`."""
+        """Read up to `mark`, inclusive."""
         return self._until(mark)
 
     def skip(self, size):
-        """The next `size` bytes, whatever they are."""
+        """Read and drop the next `size` bytes."""
         self._exactly(size)
 
     def is_silent(self):
-        """Whether nothing has come."""
+        """Return whether no byte has arrived."""
         return not self._buffer and not select.select([self.socket], [], [], 0)[0]
 
     def end(self):
-        """End the stream in this direction only."""
+        """Half-close the connection."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def close(self):

@@ -1,4 +1,4 @@
-"""What a client or an application that does not read costs: a bounded amount of memory, whatever the size."""
+"""Backpressure: a client or an application that does not read costs bounded memory."""
 
 import socket
 
@@ -9,7 +9,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def server(start, variant):
-    """A server of the test's own that has served, so that its memory has settled."""
+    """A server for this test only."""
     server = start("bare:app", "--loop", variant[1], "--no-access-log", "--sendfile", form=variant[0])
     if not server.has_memory():
         pytest.skip("needs /proc")
@@ -37,7 +37,7 @@ def push(client, data, most):
 
 @pytest.fixture
 def small_buffers(connect):
-    """As `connect`, with kernel buffers of a known size for what comes."""
+    """Like `connect`, with a receive buffer of a known size."""
 
     def small(server):
         client = connect(server)
@@ -47,7 +47,7 @@ def small_buffers(connect):
     return small
 
 
-def test_an_application_that_never_receives_costs_little(server, connect):
+def test_application_that_never_receives_costs_little(server, connect):
     ask(connect, server, "/stream?count=1")
     before = server.memory()
     client = connect(server)
@@ -57,7 +57,7 @@ def test_an_application_that_never_receives_costs_little(server, connect):
     assert server.memory() - before < 4 * MIB
 
 
-def test_a_body_that_was_held_back_arrives_whole(server, connect):
+def test_delayed_body_arrives_whole(server, connect):
     client = connect(server)
     size = 16 * MIB
     client.get("/hold?name=later", f"content-length: {size}", method="POST")
@@ -68,7 +68,7 @@ def test_a_body_that_was_held_back_arrives_whole(server, connect):
 
 
 @pytest.mark.parametrize("target", ["/stream?count=4000", "/file?size=67108864"])
-def test_a_client_that_never_reads_costs_little(server, small_buffers, connect, target):
+def test_client_that_never_reads_costs_little(server, small_buffers, connect, target):
     ask(connect, server, "/file?size=600000")
     before = server.memory()
     client = small_buffers(server)
@@ -79,14 +79,14 @@ def test_a_client_that_never_reads_costs_little(server, small_buffers, connect, 
     assert server.memory() - before < 6 * MIB
 
 
-def test_a_client_that_reads_late_gets_everything(server, small_buffers, connect):
+def test_client_that_reads_late_gets_everything(server, small_buffers, connect):
     client = small_buffers(server)
     client.get("/stream?count=200")
     ask(connect, server, "/")
     assert len(client.read().body) == 200 * 65536
 
 
-def test_pipelined_requests_whose_answers_nobody_reads_cost_little(server, small_buffers, connect):
+def test_pipelined_requests_with_unread_answers_cost_little(server, small_buffers, connect):
     ask(connect, server, "/stream?count=16")
     before = server.memory()
     client = small_buffers(server)
@@ -96,7 +96,7 @@ def test_pipelined_requests_whose_answers_nobody_reads_cost_little(server, small
     assert ask(connect, server, "/") == b"hello"
 
 
-def test_pipelined_requests_behind_one_that_runs_cost_little(server, connect):
+def test_pipelined_requests_behind_running_request_cost_little(server, connect):
     ask(connect, server, "/")
     before = server.memory()
     client = connect(server)
@@ -107,7 +107,7 @@ def test_pipelined_requests_behind_one_that_runs_cost_little(server, connect):
     assert server.memory() - before < 4 * MIB
 
 
-def test_a_head_without_end_is_refused(server, connect):
+def test_endless_head_is_refused(server, connect):
     client = connect(server)
     client.send(b"GET / HTTP/1.1\r\nhost: test\r\n")
     line = b"x: " + b"y" * 1000 + b"\r\n"

@@ -1,4 +1,4 @@
-"""The page's recipe for nginx, served: what a proxy changes of a request, and what it is not to break."""
+"""The documented nginx configuration: it forwards requests and WebSockets correctly."""
 
 import contextlib
 import json
@@ -23,21 +23,21 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 @pytest.fixture
 def folder():
-    """With a path short enough for Unix sockets."""
+    """A folder with a path short enough for Unix sockets."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 @contextlib.contextmanager
 def serving(folder, upstream):
-    """nginx as on the page, between two Unix sockets; the path of its own."""
+    """Run nginx with the documented configuration between two Unix sockets; yield the path of its own."""
     recipe = re.search(r'```nginx title="shop\.conf"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     front = folder / "front"
     recipe = recipe.replace("/run/shop.sock", str(upstream)).replace("listen 80;", f"listen unix:{front};")
     assert str(upstream) in recipe
     assert str(front) in recipe
     own = "".join(f"{each}_temp_path {folder}/{each};\n" for each in WRITES)
-    # Without other processes, which would be another user's.
+    # One process only: workers would run as another user.
     file = folder / "nginx.conf"
     file.write_text(
         f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\n"
@@ -76,15 +76,15 @@ def ask(client, request):
     return json.loads(body)[1:]
 
 
-def test_a_probe_of_http_10_needs_no_host(front, connect):
+def test_http_10_request_needs_no_host(front, connect):
     assert ask(connect(front), b"GET /a HTTP/1.0\r\n\r\n") == ["http", "shop.example", "", "/a"]
 
 
-def test_what_a_client_says_of_its_scheme_is_not_believed(front, connect):
+def test_forwarded_scheme_of_client_is_not_trusted(front, connect):
     request = b"GET /a HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\n\r\n"
     assert ask(connect(front), request) == ["http", "shop.example", "", "/a"]
 
 
-def test_a_websocket(front):
+def test_websocket_passes_through_proxy(front):
     with unix_connect(front, "ws://shop.example/a") as websocket:
         assert json.loads(websocket.recv())[1:] == ["ws", "shop.example", "", "/a"]

@@ -42,7 +42,7 @@ def is_there(pid):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
-def test_signal_ends_a_forked_child(serve, kind, number, code):
+def test_signal_ends_forked_child(serve, kind, number, code):
     server = serve(kind)
     with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
         client.get(f"/killed?{number}")
@@ -77,7 +77,7 @@ def launch():
         ("reload", signal.SIGTERM),
     ],
 )
-def test_daemon_process_ends_with_the_worker(serve, launch, kind, number):
+def test_daemon_process_ends_with_worker(serve, launch, kind, number):
     server = serve(kind)
     child = launch(server, "/daemon")
     server.signal(number)
@@ -85,7 +85,7 @@ def test_daemon_process_ends_with_the_worker(serve, launch, kind, number):
     assert not is_there(child)
 
 
-def test_other_child_process_delays_the_worker_only_briefly(serve, launch):
+def test_other_child_process_delays_worker_only_briefly(serve, launch):
     server = serve("workers")
     child = launch(server, "/other")
     server.signal()

@@ -12,8 +12,8 @@ PIECE = bytes(range(256)) * 256
 LARGE = PIECE * 160  # 10 MiB
 
 
-def told(body):
-    """What /digest says of a body."""
+def digest_of(body):
+    """The answer of /digest to a body."""
     return b"%d %s" % (len(body), hashlib.sha256(body).hexdigest().encode())
 
 
@@ -32,22 +32,22 @@ def curl(tmp_path):
     return curl
 
 
-def test_httpx_large_bodies_both_ways(bare):
+def test_httpx_sends_and_receives_large_bodies(bare):
     httpx = pytest.importorskip("httpx")
     with httpx.Client(timeout=10) as client:
-        assert client.post(f"{bare.url}/digest", content=LARGE).content == told(LARGE)
+        assert client.post(f"{bare.url}/digest", content=LARGE).content == digest_of(LARGE)
         assert client.get(f"{bare.url}/stream?count=160").content == LARGE
         assert client.get(f"{bare.url}/stream?count=160&length=1").content == LARGE
 
 
-def test_httpx_chunked_body(bare):
+def test_httpx_sends_chunked_body(bare):
     httpx = pytest.importorskip("httpx")
     parts = [PIECE[:size] for size in (1, 100, 65536, 3)]
     with httpx.Client(timeout=10) as client:
-        assert client.post(f"{bare.url}/digest", content=iter(parts)).content == told(b"".join(parts))
+        assert client.post(f"{bare.url}/digest", content=iter(parts)).content == digest_of(b"".join(parts))
 
 
-def test_httpx_many_connections_at_once(bare):
+def test_httpx_opens_many_connections_at_once(bare):
     httpx = pytest.importorskip("httpx")
 
     async def main():
@@ -57,20 +57,20 @@ def test_httpx_many_connections_at_once(bare):
     assert [answer.status_code for answer in asyncio.run(main())] == [200] * 100
 
 
-def test_aiohttp_large_bodies_both_ways(bare):
+def test_aiohttp_sends_and_receives_large_bodies(bare):
     aiohttp = pytest.importorskip("aiohttp")
 
     async def main():
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client:
             async with client.post(f"{bare.url}/digest", data=io.BytesIO(LARGE)) as answer:
-                assert await answer.read() == told(LARGE)
+                assert await answer.read() == digest_of(LARGE)
             async with client.get(f"{bare.url}/stream?count=160") as answer:
                 assert await answer.read() == LARGE
 
     asyncio.run(main())
 
 
-def test_aiohttp_talks_both_ways_at_once(bare):
+def test_aiohttp_sends_and_receives_at_once(bare):
     aiohttp = pytest.importorskip("aiohttp")
 
     async def main():
@@ -92,35 +92,35 @@ def test_aiohttp_talks_both_ways_at_once(bare):
     asyncio.run(main())
 
 
-def test_curl_get(bare, curl):
+def test_curl_gets_body(bare, curl):
     assert curl(f"{bare.url}/") == b"hello"
 
 
-def test_curl_http10(bare, curl):
+def test_curl_gets_stream_over_http10(bare, curl):
     assert curl("--http1.0", f"{bare.url}/stream?count=2") == PIECE * 2
 
 
-def test_curl_head(bare, curl):
+def test_curl_head_gets_length(bare, curl):
     assert b"content-length: 5\r\n" in curl("--head", f"{bare.url}/")
 
 
 def test_curl_waits_for_100_continue(bare, curl, tmp_path):
     sent = tmp_path / "body"
     sent.write_bytes(LARGE)
-    # Without the interim answer curl would wait longer than it may take.
+    # Without the interim response curl would exceed its own time limit.
     flags = ("--include", "--expect100-timeout", "60", "-H", "Expect: 100-continue")
     out = curl(*flags, "-T", str(sent), f"{bare.url}/digest")
     assert out.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
-    assert out.endswith(told(LARGE))
+    assert out.endswith(digest_of(LARGE))
 
 
 def test_curl_uploads_in_chunks(bare, curl, tmp_path):
     sent = tmp_path / "body"
     sent.write_bytes(LARGE)
-    assert curl("-H", "Transfer-Encoding: chunked", "-T", str(sent), f"{bare.url}/digest") == told(LARGE)
+    assert curl("-H", "Transfer-Encoding: chunked", "-T", str(sent), f"{bare.url}/digest") == digest_of(LARGE)
 
 
-def test_curl_two_requests_on_one_connection(bare, curl):
+def test_curl_sends_two_requests_on_one_connection(bare, curl):
     each = ("--write-out", " %{num_connects} ", f"{bare.url}/")
     out = curl(*each, "--next", *each)
     assert out == b"hello 1 hello 0 "

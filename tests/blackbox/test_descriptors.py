@@ -1,4 +1,4 @@
-"""A server that has no descriptors left."""
+"""A server that has run out of file descriptors."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ FEW = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"]
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("place", ["tcp", "unix"])
-def test_connections_wait_and_one_line_says_so(tmp_path, loop, place):
+def test_connections_wait_and_one_line_is_logged(tmp_path, loop, place):
     if reason := lacks(loop=loop):
         pytest.skip(reason)
     path = str(tmp_path / "s")
@@ -26,7 +26,7 @@ def test_connections_wait_and_one_line_says_so(tmp_path, loop, place):
         address = path if place == "unix" else ("127.0.0.1", server.port)
         clients = [stack.enter_context(contextlib.closing(Client(address))) for _ in range(100)]
         server.log.wait_for("WARNING:  Cannot accept connections: Too many open files")
-        time.sleep(1.5)  # for accepting to be tried again
+        time.sleep(1.5)  # until accept is retried
         for client in clients[:60]:
             client.socket.close()
         for client in clients[60:]:

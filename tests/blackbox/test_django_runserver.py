@@ -1,4 +1,4 @@
-"""`manage.py runserver` of a project that has `pronghorn.django` among its applications."""
+"""`manage.py runserver` in a project that installs `pronghorn.django`."""
 
 import contextlib
 import json
@@ -95,7 +95,7 @@ class Project:
 
 
 class Manage:
-    """`manage.py ...`, and what it writes."""
+    """A `manage.py` process and its output."""
 
     def __init__(self, project, *arguments):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO", "PRONGHORN_", "UVICORN_"))}
@@ -134,11 +134,11 @@ class Manage:
         return code
 
     def end(self):
-        # The reloader's child is in the same group, which is this process's own.
+        # The reloader's child is in the same process group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(PATIENCE)
-        print(self.log.text())  # which pytest shows of a test that has failed
+        print(self.log.text())  # pytest shows it for a failed test
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def runserver(manage):
     return lambda *flags: manage("runserver", "--noreload", *flags)
 
 
-def test_it_serves_the_projects_application(runserver):
+def test_runserver_serves_application_of_project(runserver):
     server = runserver("0").wait_until_running()
     assert server.url.startswith("http://127.0.0.1:")
     status, headers, body = server.get()
@@ -179,19 +179,19 @@ def test_it_serves_the_projects_application(runserver):
     assert "server process" not in server.log.text()
 
 
-def test_static_files(runserver):
+def test_static_files_are_served(runserver):
     server = runserver("0").wait_until_running()
     status, headers, body = server.get("static/style.css")
     assert (status, headers["content-type"], body) == (200, "text/css", b"body { color: red }")
     assert server.get("static/missing.css")[0] == 404
 
 
-def test_static_files_may_be_left_out(runserver):
+def test_static_files_can_be_turned_off(runserver):
     server = runserver("--nostatic", "0").wait_until_running()
     assert server.get("static/style.css")[0] == 404
 
 
-def test_a_project_without_static_files_and_an_application_of_its_own(runserver, project):
+def test_project_without_static_files_and_asgi_application_is_served(runserver, project):
     project.change("settings", ', "django.contrib.staticfiles"', "")
     project.change("settings", "ASGI_APPLICATION", "UNUSED")
     server = runserver("0").wait_until_running()
@@ -202,7 +202,7 @@ def test_a_project_without_static_files_and_an_application_of_its_own(runserver,
 @pytest.mark.parametrize(
     ("place", "shown"), [("localhost:0", "localhost"), ("0.0.0.0:0", "0.0.0.0"), ("0:0", "0.0.0.0")]
 )
-def test_addresses(runserver, place, shown):
+def test_address_is_bound_and_shown(runserver, place, shown):
     server = runserver(place).wait_until_running()
     assert server.url.startswith(f"http://{shown}:")
     server.url = server.url.replace("0.0.0.0", "127.0.0.1")
@@ -211,33 +211,33 @@ def test_addresses(runserver, place, shown):
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
 @pytest.mark.parametrize("flags", [["[::1]:0"], ["-6", "0"]], ids=str)
-def test_ipv6(runserver, flags):
+def test_ipv6_address_is_bound(runserver, flags):
     server = runserver(*flags).wait_until_running()
     assert server.url.startswith("http://[::1]:")
     assert server.get()[0] == 200
 
 
-def test_a_port_in_use(runserver):
+def test_port_in_use_is_refused(runserver):
     with socket.create_server(("127.0.0.1", 0)) as other:
         server = runserver(str(other.getsockname()[1]))
         assert server.wait() == 1
     server.log.wait_for("Error: That port is already in use.")
 
 
-def test_an_address_that_is_none(runserver):
+def test_malformed_address_is_refused(runserver):
     server = runserver("nowhere:at:all")
     assert server.wait() == 1
     server.log.wait_for("is not a valid port number or address:port pair")
 
 
-def test_an_application_that_is_none(runserver, project):
+def test_missing_application_is_refused(runserver, project):
     project.change("settings", "project.asgi.application", "project.asgi.missing")
     server = runserver("0")
     assert server.wait() == 1
     server.log.wait_for("ImproperlyConfigured: ASGI application 'project.asgi.missing' could not be loaded")
 
 
-def test_a_lifespan_that_fails(runserver, project):
+def test_failed_lifespan_ends_command(runserver, project):
     project.change(
         "asgi",
         "    async def named",
@@ -251,7 +251,7 @@ def test_a_lifespan_that_fails(runserver, project):
     server.log.wait_for("no cache")
 
 
-def test_requests_run_side_by_side(runserver):
+def test_requests_run_in_parallel(runserver):
     server = runserver("0").wait_until_running()
     other = threading.Thread(target=server.get, args=["meet"])
     other.start()
@@ -269,7 +269,7 @@ def test_requests_run_one_by_one_without_threading(runserver):
         each.join(PATIENCE)
 
 
-def test_a_change_reloads(manage, project):
+def test_change_reloads_project(manage, project):
     server = manage("runserver", "0").wait_until_running()
     assert json.loads(server.get()[2])["answer"] == "first"
     project.change("urls", '"first"', '"second"')
@@ -280,7 +280,7 @@ def test_a_change_reloads(manage, project):
     server.wait()
 
 
-def test_its_place_among_the_applications(manage, project):
+def test_wrong_place_among_applications_is_warned_about(manage, project):
     project.change(
         "settings",
         '"pronghorn.django", "django.contrib.staticfiles"',

@@ -1,4 +1,4 @@
-"""`pronghorn.Server` inside of another program: in its loop, with its signals, and with hooks of its own."""
+"""`pronghorn.Server` inside another program: its loop, its signals and overridden hooks."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ def is_listening(place):
 
 
 class App:
-    """An application that remembers its life."""
+    """An application that records its lifespan messages."""
 
     def __init__(self, fails_at=None):
         self.life = []
@@ -63,7 +63,7 @@ def app():
 
 @pytest.fixture
 def run():
-    """Runs a coroutine function in a loop, for a while at most."""
+    """A function that runs a coroutine function in a loop, with a time limit."""
 
     def run(main):
         async def bounded():
@@ -85,7 +85,7 @@ def make(app, server_class=pronghorn.Server, **parameters):
     return server_class(pronghorn.Config(app, **{"port": 0, "log_config": None, **parameters}))
 
 
-def test_a_block_is_served(run, app):
+def test_server_runs_within_block(run, app):
     async def main():
         async with make(app) as server:
             assert server.started
@@ -100,7 +100,7 @@ def test_a_block_is_served(run, app):
     run(main)
 
 
-def test_an_empty_block(run, app):
+def test_empty_block_runs_lifespan(run, app):
     async def main():
         async with make(app):
             pass
@@ -109,7 +109,7 @@ def test_an_empty_block(run, app):
     run(main)
 
 
-def test_several_servers_of_one_block(run, app):
+def test_one_block_may_have_several_servers(run, app):
     async def main():
         async with make(app, lifespan="off") as first, make(app, lifespan="off") as second:
             assert address(first) != address(second)
@@ -119,7 +119,7 @@ def test_several_servers_of_one_block(run, app):
     run(main)
 
 
-def test_a_block_leaves_signals_alone(run, app):
+def test_block_installs_no_signal_handlers(run, app):
     async def main():
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         async with make(app):
@@ -128,7 +128,7 @@ def test_a_block_leaves_signals_alone(run, app):
     run(main)
 
 
-def test_a_block_that_raises_ends_its_server(run, app):
+def test_block_that_raises_stops_server(run, app):
     async def main():
         places = []
         with contextlib.suppress(LookupError):
@@ -141,7 +141,7 @@ def test_a_block_that_raises_ends_its_server(run, app):
     run(main)
 
 
-def test_a_block_that_is_cancelled_ends_its_server(run, app):
+def test_cancelled_block_stops_server(run, app):
     async def main():
         entered = asyncio.Event()
 
@@ -158,8 +158,8 @@ def test_a_block_that_is_cancelled_ends_its_server(run, app):
     run(main)
 
 
-def test_a_block_that_is_cancelled_on_its_way_in_or_out(run, app):
-    """Nothing is left behind, at whichever turn of the loop it is."""
+def test_block_cancelled_on_entry_or_exit_leaves_nothing(run, app):
+    """Cancel in each event-loop iteration in turn."""
 
     async def main():
         for turns in range(20):
@@ -177,19 +177,19 @@ def test_a_block_that_is_cancelled_on_its_way_in_or_out(run, app):
     run(main)
 
 
-def test_should_exit_ends_the_server_before_its_block(run, app):
+def test_should_exit_stops_server_before_block_ends(run, app):
     async def main():
         async with make(app) as server:
             place = address(server)
             server.should_exit = True
-            while await asyncio.to_thread(is_listening, place):  # which may have to wait for the server
+            while await asyncio.to_thread(is_listening, place):  # the connection attempt may wait for the server
                 await asyncio.sleep(0.01)
         assert app.life == ["lifespan.startup", "lifespan.shutdown"]
 
     run(main)
 
 
-def test_an_error_of_a_hook_comes_out_of_the_block(run, app):
+def test_error_in_hook_is_raised_by_block(run, app):
     async def notify():
         raise LookupError("hook")
 
@@ -212,7 +212,7 @@ async def enter(server):
 
 
 @pytest.mark.parametrize("start", [serve, enter])
-def test_a_start_that_fails_raises(run, start):
+def test_failed_start_raises(run, start):
     async def main():
         with pytest.raises(pronghorn.StartupError, match="Could not import module"):
             await start(make("missing_module:app"))
@@ -227,7 +227,7 @@ def test_a_start_that_fails_raises(run, start):
     run(main)
 
 
-def test_a_block_of_a_server_that_was_told_to_stop(run, app):
+def test_block_of_stopped_server_raises(run, app):
     async def main():
         server = make(app)
         server.should_exit = True
@@ -238,7 +238,7 @@ def test_a_block_of_a_server_that_was_told_to_stop(run, app):
     run(main)
 
 
-def test_run_exits_where_the_start_fails(caplog):
+def test_run_exits_if_start_fails(caplog):
     with pytest.raises(SystemExit) as caught:
         make(App(fails_at="lifespan.startup")).run()
     assert caught.value.code == 3
@@ -246,8 +246,8 @@ def test_run_exits_where_the_start_fails(caplog):
 
 
 @contextlib.contextmanager
-def recorded(number):
-    """A handler for the signal that only notes it."""
+def recording_handler(number):
+    """Install a handler that only records the signal."""
     heard = []
     before = signal.signal(number, lambda *_: heard.append(number))
     try:
@@ -258,7 +258,7 @@ def recorded(number):
 
 @contextlib.asynccontextmanager
 async def serving(*servers):
-    """Servers in tasks, which are awaited at the end."""
+    """Run servers in tasks and await these at the end."""
     tasks = []
     for server in servers:
         tasks.append(asyncio.create_task(server.serve()))
@@ -268,9 +268,9 @@ async def serving(*servers):
     await asyncio.gather(*tasks)
 
 
-def test_serving_handles_signals(run, app):
+def test_serve_handles_signals(run, app):
     async def main():
-        with recorded(signal.SIGTERM) as heard:
+        with recording_handler(signal.SIGTERM) as heard:
             server = make(app)
             async with serving(server):
                 assert signal.getsignal(signal.SIGTERM) == server.handle_exit
@@ -281,9 +281,9 @@ def test_serving_handles_signals(run, app):
     run(main)
 
 
-def test_serving_without_signals(run, app):
+def test_serve_without_install_signals_ignores_signals(run, app):
     async def main():
-        with recorded(signal.SIGTERM) as heard:
+        with recording_handler(signal.SIGTERM) as heard:
             server = make(app, install_signals=False)
             async with serving(server):
                 signal.raise_signal(signal.SIGTERM)
@@ -294,9 +294,9 @@ def test_serving_without_signals(run, app):
     run(main)
 
 
-def test_a_signal_ends_all_servers_of_a_loop(run, app):
+def test_signal_stops_all_servers_of_loop(run, app):
     async def main():
-        with recorded(signal.SIGINT) as heard:
+        with recording_handler(signal.SIGINT) as heard:
             servers = [make(app, lifespan="off") for _ in range(3)]
             async with serving(*servers):
                 signal.raise_signal(signal.SIGINT)
@@ -309,7 +309,7 @@ def test_a_signal_ends_all_servers_of_a_loop(run, app):
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
 def test_servers_may_end_in_any_order(run, app, order):
     async def main():
-        with recorded(signal.SIGTERM) as heard:
+        with recording_handler(signal.SIGTERM) as heard:
             handler = signal.getsignal(signal.SIGTERM)
             servers = [make(app, lifespan="off") for _ in range(3)]
             async with serving(*servers) as tasks:
@@ -324,7 +324,7 @@ def test_servers_may_end_in_any_order(run, app, order):
     run(main)
 
 
-def test_startup_and_shutdown_by_hand(run, app):
+def test_startup_and_shutdown_may_be_called_directly(run, app):
     async def main():
         server = make(app)
         await server.startup()
@@ -340,10 +340,10 @@ def test_startup_and_shutdown_by_hand(run, app):
 LIFE = ["lifespan.startup", "lifespan.shutdown"]
 
 
-def test_shutdown_may_be_called_again(run, app, caplog):
+def test_shutdown_may_be_called_twice(run, app, caplog):
     async def main():
         server = make(app)
-        await server.shutdown()  # of a server that has not started
+        await server.shutdown()  # before the server has started
         await server.startup()
         await server.shutdown()
         await server.shutdown()
@@ -362,7 +362,7 @@ def test_shutdown_may_be_called_again(run, app, caplog):
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("listed", [True, False])
-def test_shutdown_of_servers_that_a_program_has_closed(app, loop, listed):
+def test_shutdown_works_if_program_has_closed_listeners(app, loop, listed):
     pytest.importorskip(loop)
 
     async def main():
@@ -385,7 +385,7 @@ def test_shutdown_of_servers_that_a_program_has_closed(app, loop, listed):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_startup_behind_shutdown_serves_again(loop):
+def test_startup_after_shutdown_serves_again(loop):
     pytest.importorskip(loop)
     apps = [App(), App()]
 
@@ -409,7 +409,7 @@ def test_startup_behind_shutdown_serves_again(loop):
         runner.run(asyncio.wait_for(main(), PATIENCE))
 
 
-def test_second_run():
+def test_server_may_run_twice():
     seen = []
 
     class Recorded(pronghorn.Server):
@@ -431,7 +431,7 @@ def test_second_run():
 def test_signal_is_raised_again_once(run, app):
     async def main():
         server = make(app)
-        with recorded(signal.SIGTERM) as heard:
+        with recording_handler(signal.SIGTERM) as heard:
             async with serving(server):
                 signal.raise_signal(signal.SIGTERM)
             server.should_exit = False
@@ -443,11 +443,11 @@ def test_signal_is_raised_again_once(run, app):
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_server_in_a_process_of_multiprocessings(method):
+def test_server_runs_in_multiprocessing_process(method):
     server = make("bare:app", host="127.0.0.1", app_dir=str(APPS), log_config=None)
     assert pickle.loads(pickle.dumps(server)).config.app == "bare:app"
     sock = server.config.bind_socket()
-    sock.listen()  # so that the client need not wait for the process
+    sock.listen()  # a client can connect before the process runs
     process = multiprocessing.get_context(method).Process(target=server.run, args=([sock],))
     process.start()
     try:
@@ -464,7 +464,7 @@ def test_server_in_a_process_of_multiprocessings(method):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_what_cannot_start_is_an_exit(loop, caplog):
+def test_failed_start_raises_system_exit(loop, caplog):
     pytest.importorskip(loop)
     caplog.set_level("ERROR", "pronghorn.error")
     line = "Application startup failed. Exiting."
@@ -485,7 +485,7 @@ def test_what_cannot_start_is_an_exit(loop, caplog):
     assert len(caplog.messages) == len({*caplog.messages}) + 1
 
 
-def test_program_whose_server_cannot_start_ends_with_3():
+def test_program_with_failed_server_ends_with_3():
     text = "import asyncio, pronghorn; asyncio.run(pronghorn.Server(pronghorn.Config('missing:app')).serve())"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
@@ -493,7 +493,7 @@ def test_program_whose_server_cannot_start_ends_with_3():
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_block_whose_start_fails_raises_no_exit(run):
+def test_block_with_failed_start_raises_no_system_exit(run):
     async def main():
         with pytest.raises(pronghorn.StartupError) as caught:
             await enter(make("missing:app"))
@@ -502,7 +502,7 @@ def test_block_whose_start_fails_raises_no_exit(run):
     run(main)
 
 
-def test_limit_of_requests_that_is_set_later(run, app):
+def test_request_limit_may_be_set_later(run, app):
     async def main():
         server = make(app)
         server.config.limit_max_requests = 1
@@ -512,7 +512,7 @@ def test_limit_of_requests_that_is_set_later(run, app):
     run(main)
 
 
-def test_default_headers(run, app):
+def test_default_headers_are_set_by_startup(run, app):
     async def main():
         server = make(app, headers=[("X-A", "1")])
         assert server.server_state.default_headers == []
@@ -523,7 +523,7 @@ def test_default_headers(run, app):
     run(main)
 
 
-def test_attributes_that_load_has_made_may_be_set(run, app, certificates):
+def test_attributes_made_by_load_may_be_replaced(run, app, certificates):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.certificate, certificates.key)
     schemes = []
@@ -557,7 +557,7 @@ def test_attributes_that_load_has_made_may_be_set(run, app, certificates):
     run(main)
 
 
-def test_lifespan_by_hand(run, app, caplog):
+def test_lifespan_may_be_run_directly(run, app, caplog):
     caplog.set_level("ERROR", "pronghorn.error")
 
     async def main():
@@ -597,7 +597,7 @@ def test_subclass_of_our_protocol_is_served(run, app):
 
 
 @pytest.mark.parametrize("http", ["h11_impl:H11Protocol", "httptools_impl:HttpToolsProtocol"])
-def test_protocol_of_uvicorns_is_served(run, app, http):
+def test_protocol_of_uvicorn_is_served(run, app, http):
     pytest.importorskip("uvicorn")
     pytest.importorskip(http.partition("_")[0])
 
@@ -615,7 +615,7 @@ def test_protocol_of_uvicorns_is_served(run, app, http):
     run(main)
 
 
-def test_startup_with_a_lifespan_made_by_hand(run, app):
+def test_startup_accepts_lifespan_made_before(run, app):
     async def main():
         server = make(app)
         server.config.load()
@@ -628,7 +628,7 @@ def test_startup_with_a_lifespan_made_by_hand(run, app):
 
 
 class Hooked(pronghorn.Server):
-    """A server with every hook that uvicorn's users override, the one of old too."""
+    """A server with every hook that uvicorn's users override, including the deprecated one."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -660,7 +660,7 @@ class Hooked(pronghorn.Server):
         await super().shutdown(sockets=sockets)
 
 
-def test_hooks(run, app):
+def test_hooks_are_called_in_order(run, app):
     async def main():
         server = make(app, Hooked)
         await server.serve()
@@ -678,7 +678,7 @@ def test_handle_exit_may_be_overridden(run, app):
             super().handle_exit(sig, frame)
 
     async def main():
-        with recorded(signal.SIGTERM):
+        with recording_handler(signal.SIGTERM):
             server = make(app, Careful)
             async with serving(server):
                 signal.raise_signal(signal.SIGTERM)

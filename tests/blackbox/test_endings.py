@@ -1,4 +1,4 @@
-"""Connections that end before their time, as clients see it: refused uploads, broken-off responses, slow readers."""
+"""Connections that end early, as clients see them: refused uploads, truncated responses, slow readers."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ HEAD_1_1 = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
 @pytest.fixture(params=ENGINES)
 def serve(request, certificates, monkeypatch):
-    """A function that serves an application in a thread, and gives the server and a way to connect."""
+    """A function that serves an application in a thread; it returns the server and a function to connect."""
     loop, engine = request.param.split("-")
     choose(loop, engine, monkeypatch)
     secure = {} if engine == "plain" else certificates.parameters
@@ -50,8 +50,8 @@ async def fail(scope, receive, send):
 
 
 @pytest.mark.parametrize("size", [MIB, 20 * MIB])
-def test_early_answer_reaches_a_client_that_sends_on(serve, size):
-    """As most clients do: everything is sent before the answer is looked at."""
+def test_early_response_reaches_client_that_still_sends(serve, size):
+    """Most clients send everything before they read the response."""
     _, connect = serve(refuse)
     client = connect()
     client.post("/", bytes(size))
@@ -59,14 +59,14 @@ def test_early_answer_reaches_a_client_that_sends_on(serve, size):
     assert (answer.status, answer.body) == (401, b"no way")
 
 
-def test_early_refusal_by_the_server_reaches_a_client_that_sends_on(serve):
+def test_early_refusal_reaches_client_that_still_sends(serve):
     _, connect = serve(refuse, limit_body_size=MIB)
     client = connect()
     client.post("/", bytes(20 * MIB))
     assert client.read().status == 413
 
 
-def test_client_that_sends_without_end_is_cut_off(serve):
+def test_client_that_sends_endlessly_is_disconnected(serve):
     _, connect = serve(refuse)
     client = connect()
     client.get("/", f"content-length: {1000 * MIB}", method="POST")
@@ -75,24 +75,24 @@ def test_client_that_sends_without_end_is_cut_off(serve):
 
 
 @pytest.mark.parametrize("head", [HEAD_1_0, HEAD_1_1], ids=["1.0", "1.1"])
-def test_response_that_fails_midway_does_not_look_whole(serve, head):
+def test_failed_response_does_not_look_complete(serve, head):
     _, connect = serve(fail)
     client = connect()
     client.send(head)
-    assert not looks_whole(client, head)
+    assert not looks_complete(client, head)
 
 
 @pytest.mark.parametrize("head", [HEAD_1_0, HEAD_1_1], ids=["1.0", "1.1"])
-def test_response_that_the_stop_cuts_off_does_not_look_whole(serve, head):
+def test_response_truncated_by_shutdown_does_not_look_complete(serve, head):
     server, connect = serve(fail, timeout_graceful_shutdown=1)
     client = connect()
     client.send(head.replace(b"/", b"/hang", 1))
     client.rest_until(b"some of it")
     server.should_exit = True
-    assert not looks_whole(client, head)
+    assert not looks_complete(client, head)
 
 
-def test_response_that_is_not_read_does_not_look_whole(serve):
+def test_unread_response_does_not_look_complete(serve):
     async def app(scope, receive, send):
         await send(START)
         with contextlib.suppress(OSError):
@@ -104,11 +104,11 @@ def test_response_that_is_not_read_does_not_look_whole(serve):
     client.send(HEAD_1_0)
     wait_until(lambda: server.server_state.connections)
     wait_until(lambda: not server.server_state.connections)
-    assert not looks_whole(client, HEAD_1_0)
+    assert not looks_complete(client, HEAD_1_0)
 
 
 @pytest.mark.parametrize("file", [False, True], ids=["body", "file"])
-def test_slow_reader_that_reads_on_gets_everything(serve, file, tmp_path):
+def test_slow_reader_gets_everything(serve, file, tmp_path):
     size = 10 * MIB
     path = tmp_path / "file"
     path.write_bytes(bytes(size))
@@ -125,15 +125,15 @@ def test_slow_reader_that_reads_on_gets_everything(serve, file, tmp_path):
     client.get("/", "connection: close")
     client.rest_until(b"\r\n\r\n")
     slowly = 0
-    for step in range(1, 21):  # for four seconds, in which the system has no room for more
+    for step in range(1, 21):  # four seconds with a full socket buffer
         while slowly < step * 65536:
             slowly += len(client.read_some())
         time.sleep(0.2)
     assert slowly + len(client.rest()) == size
 
 
-def looks_whole(client, head):
-    """Whether the client takes what has come for a whole answer to `head`."""
+def looks_complete(client, head):
+    """Return whether the client takes the bytes for a complete response to `head`."""
     try:
         data = client.rest()
     except (ConnectionError, ssl.SSLEOFError):

@@ -1,5 +1,5 @@
-"""What a user reads when the server cannot start: one line that says what to do, and a traceback only where it was the
-user's own code that raised.
+"""Errors at startup: one line with advice, and a traceback only if the user's code
+raised.
 """
 
 import os
@@ -29,7 +29,7 @@ FILES = {
 }
 HERE = "{folder}"
 
-# Arguments, exit code, the error's line, and the user's file in which the traceback begins.
+# Arguments, exit code, line of the error, and the user's file where the traceback starts.
 CASES = {
     "no application": ([], 2, "Error: Missing argument 'APP'.", None),
     "no attribute": (
@@ -171,7 +171,7 @@ def taken():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_user_reads(case, folder, taken):
+def test_startup_error_is_one_line_with_advice(case, folder, taken):
     arguments, code, expected, culprit = CASES[case]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PRONGHORN_", "UVICORN_"))}
     done = subprocess.run(
@@ -193,8 +193,8 @@ def test_what_a_user_reads(case, folder, taken):
         assert str(SOURCES) not in traceback
 
 
-def test_no_httptools(folder):
-    """The parser that was asked for by name is not there."""
+def test_missing_httptools_is_one_line(folder):
+    """The requested parser is not installed."""
     (folder / "without.py").write_text(
         "import sys\nsys.modules['httptools'] = None\nasync def app(scope, receive, send): ...\n"
     )

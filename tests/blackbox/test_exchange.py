@@ -1,4 +1,4 @@
-"""Single exchanges on a connection of raw bytes: what CONTRACT says of the wire and of `receive` and `send`."""
+"""Single exchanges over a raw connection: the bytes on the wire, and the messages of `receive` and `send`."""
 
 import email.utils
 import json
@@ -16,20 +16,20 @@ def wait(connect, server, name):
     return json.loads(exchange(connect, server, f"/wait?name={name}").body)
 
 
-def test_the_variant_is_what_its_name_says(bare, variant, connect):
+def test_variant_uses_its_form_and_loop(bare, variant, connect):
     form, loop = variant
     told = json.loads(exchange(connect, bare, "/form").body)
     assert told["form"] == ("pronghorn._wire_c.request" if form == "compiled" else "pronghorn._wire.request")
     assert told["loop"].split(".")[0] == loop
 
 
-def test_an_application_runs_in_a_real_task_with_a_name(bare, connect):
+def test_application_runs_in_named_task(bare, connect):
     told = json.loads(exchange(connect, bare, "/form").body)
     assert told["task"] is True
     assert told["name"]
 
 
-def test_a_response_has_date_server_and_the_lower_cased_fields(bare, connect):
+def test_response_has_date_server_and_lower_cased_fields(bare, connect):
     answer = exchange(connect, bare, "/")
     assert answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert email.utils.parsedate(answer.field("date"))
@@ -39,12 +39,12 @@ def test_a_response_has_date_server_and_the_lower_cased_fields(bare, connect):
 
 
 @pytest.mark.parametrize("code", [204, 304, 404, 500])
-def test_every_status_has_a_date(bare, connect, code):
+def test_every_status_has_date(bare, connect, code):
     assert exchange(connect, bare, f"/status?code={code}").field("date")
 
 
 @pytest.mark.parametrize("code", [204, 304])
-def test_no_framing_where_there_is_no_body(bare, connect, code):
+def test_response_without_body_has_no_framing(bare, connect, code):
     client = connect(bare)
     client.get(f"/status?code={code}")
     answer = client.read()
@@ -54,7 +54,7 @@ def test_no_framing_where_there_is_no_body(bare, connect, code):
     assert client.read().body == b"hello"
 
 
-def test_a_refused_request_has_a_date_and_closes(bare, connect):
+def test_refusal_has_date_and_closes(bare, connect):
     client = connect(bare)
     client.send(b"GET / HTTP/1.1\r\n\r\n")
     answer = client.read()
@@ -66,7 +66,7 @@ def test_a_refused_request_has_a_date_and_closes(bare, connect):
     assert client.rest() == b""
 
 
-def test_head_keeps_the_length_and_has_no_body(bare, connect):
+def test_response_to_head_keeps_length_without_body(bare, connect):
     client = connect(bare)
     client.get("/", method="HEAD")
     assert client.read(without_body=True).field("content-length") == "5"
@@ -74,7 +74,7 @@ def test_head_keeps_the_length_and_has_no_body(bare, connect):
     assert client.read().body == b"hello"
 
 
-def test_head_of_a_stream_has_no_body(bare, connect):
+def test_streamed_response_to_head_has_no_body(bare, connect):
     client = connect(bare)
     client.get("/stream?count=3", method="HEAD")
     assert client.read(without_body=True).status == 200
@@ -82,13 +82,13 @@ def test_head_of_a_stream_has_no_body(bare, connect):
     assert client.read().body == b"hello"
 
 
-def test_no_length_is_chunked_for_http11(bare, connect):
+def test_body_without_length_is_chunked_for_http11(bare, connect):
     answer = exchange(connect, bare, "/stream?count=2")
     assert answer.field("transfer-encoding") == "chunked"
     assert len(answer.body) == 131072
 
 
-def test_no_length_ends_with_the_connection_for_http10(bare, connect):
+def test_body_without_length_ends_with_connection_for_http10(bare, connect):
     client = connect(bare)
     client.get("/stream?count=2", version="1.0")
     answer = client.read()
@@ -98,7 +98,7 @@ def test_no_length_ends_with_the_connection_for_http10(bare, connect):
     assert len(answer.body) == 131072
 
 
-def test_http10_keeps_alive_when_asked_to(bare, connect):
+def test_http10_keeps_alive_on_request(bare, connect):
     client = connect(bare)
     client.get("/", "connection: keep-alive", version="1.0")
     assert client.read().field("connection") == "keep-alive"
@@ -107,7 +107,7 @@ def test_http10_keeps_alive_when_asked_to(bare, connect):
     assert client.rest() == b""
 
 
-def test_the_scope_has_every_key(bare, connect):
+def test_scope_has_every_key(bare, connect):
     client = connect(bare)
     client.get("/some%20where/%2F?q=%41", "X-Twice: 1", "x-twice: 2")
     scope = json.loads(client.read().body)
@@ -132,13 +132,13 @@ def test_the_scope_has_every_key(bare, connect):
 
 
 @pytest.mark.parametrize(("target", "path"), [("*", "*"), ("http://test/absolute?x", "/absolute")])
-def test_the_other_forms_of_target(bare, connect, target, path):
+def test_asterisk_and_absolute_targets_are_served(bare, connect, target, path):
     answer = exchange(connect, bare, target, method="OPTIONS" if target == "*" else "GET")
     assert json.loads(answer.body)["path"] == path
 
 
 @pytest.mark.parametrize(("version", "field"), [("1.1", "x: y"), ("1.0", "x: y"), ("1.0", None)])
-def test_the_authority_of_the_target_is_the_host(bare, connect, version, field):
+def test_authority_of_target_replaces_host(bare, connect, version, field):
     client = connect(bare)
     lines = [f"GET https://other:80/scope HTTP/{version}", *(["host: test", field] if field else [])]
     client.send("".join(line + "\r\n" for line in lines).encode() + b"\r\n")
@@ -147,14 +147,14 @@ def test_the_authority_of_the_target_is_the_host(bare, connect, version, field):
     assert (scope["scheme"], scope["server"]) == ("http", ["127.0.0.1", bare.port])
 
 
-def test_a_bare_cr_in_a_head_is_refused_at_once(bare, connect):
+def test_bare_cr_in_head_is_refused_at_once(bare, connect):
     client = connect(bare)
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\rX")
     assert client.read().status == 400
     assert client.rest() == b""
 
 
-def test_a_quote_without_end_in_a_chunk_is_refused(bare, connect):
+def test_unterminated_quote_in_chunk_extension_is_refused(bare, connect):
     client = connect(bare)
     client.get("/echo", "transfer-encoding: chunked", method="POST")
     client.send(b'5;a="b\r\nhello\r\n0;c="\r\n\r\n')
@@ -162,7 +162,7 @@ def test_a_quote_without_end_in_a_chunk_is_refused(bare, connect):
     assert client.rest() == b""
 
 
-def test_an_absolute_target_without_a_path_is_the_root(bare, connect):
+def test_absolute_target_without_path_is_root(bare, connect):
     assert exchange(connect, bare, "http://test").body == b"hello"
 
 
@@ -176,7 +176,7 @@ def test_pipelined_requests_are_answered_in_order(bare, connect):
     assert lengths[:3] == [5, 65536, 0]
 
 
-def test_a_malformed_request_is_refused_behind_the_answer_before_it(bare, connect):
+def test_malformed_request_is_refused_after_earlier_response(bare, connect):
     client = connect(bare)
     client.get("/head-first?name=malformed-behind")
     assert client.read_head().status == 200
@@ -186,7 +186,7 @@ def test_a_malformed_request_is_refused_behind_the_answer_before_it(bare, connec
     assert rest.startswith(b"9\r\nlate body\r\n0\r\n\r\nHTTP/1.1 400 ")
 
 
-def test_the_head_does_not_wait_for_the_body(bare, connect):
+def test_head_does_not_wait_for_body(bare, connect):
     client = connect(bare)
     client.get("/head-first?name=head-first")
     assert client.read_head().field("transfer-encoding") == "chunked"
@@ -194,7 +194,7 @@ def test_the_head_does_not_wait_for_the_body(bare, connect):
     assert client.rest_until(b"0\r\n\r\n") == b"9\r\nlate body\r\n0\r\n\r\n"
 
 
-def test_the_next_request_is_served_while_the_last_one_works_on(bare, connect):
+def test_next_request_is_served_while_background_work_runs(bare, connect):
     client = connect(bare)
     client.get("/background?name=works-on")
     assert client.read().body == b"answered"
@@ -206,7 +206,7 @@ def test_the_next_request_is_served_while_the_last_one_works_on(bare, connect):
     client.read()
 
 
-def test_receive_says_disconnect_each_time_after_the_response(bare, connect):
+def test_receive_returns_disconnect_each_time_after_response(bare, connect):
     client = connect(bare)
     client.get("/background?name=after-response")
     assert client.read().body == b"answered"
@@ -215,7 +215,7 @@ def test_receive_says_disconnect_each_time_after_the_response(bare, connect):
     assert wait(connect, bare, "after-response") == ["http.disconnect", "http.disconnect"]
 
 
-def test_no_second_request_message_before_the_disconnect(bare, connect):
+def test_disconnect_follows_single_request_message(bare, connect):
     client = connect(bare)
     client.get("/listen?name=listen")
     assert client.read_head().status == 200
@@ -225,7 +225,7 @@ def test_no_second_request_message_before_the_disconnect(bare, connect):
     assert disconnect == {"type": "http.disconnect"}
 
 
-def test_a_client_that_leaves_behind_pipelined_bytes_is_noticed(bare, connect):
+def test_disconnect_behind_pipelined_bytes_is_noticed(bare, connect):
     client = connect(bare)
     client.get("/listen?name=pipelined-and-left")
     assert client.read_head().status == 200
@@ -234,7 +234,7 @@ def test_a_client_that_leaves_behind_pipelined_bytes_is_noticed(bare, connect):
     assert wait(connect, bare, "pipelined-and-left")[-1] == {"type": "http.disconnect"}
 
 
-def test_a_client_that_leaves_behind_an_unread_body_is_noticed(bare, connect):
+def test_disconnect_behind_unread_body_is_noticed(bare, connect):
     client = connect(bare)
     client.get("/background?name=unread-and-left", "content-length: 5000000", method="POST")
     client.send(bytes(1_000_000))
@@ -244,7 +244,7 @@ def test_a_client_that_leaves_behind_an_unread_body_is_noticed(bare, connect):
     assert wait(connect, bare, "unread-and-left-done") is None
 
 
-def test_a_body_that_breaks_off_gives_its_part_and_then_the_disconnect(bare, connect):
+def test_truncated_body_is_followed_by_disconnect(bare, connect):
     client = connect(bare)
     client.get("/left?name=partial", "content-length: 10", method="POST")
     client.send(b"12345")
@@ -252,7 +252,7 @@ def test_a_body_that_breaks_off_gives_its_part_and_then_the_disconnect(bare, con
     assert wait(connect, bare, "partial") == [True, "disconnect"]
 
 
-def test_a_half_closed_client_is_answered(bare, connect):
+def test_half_closed_client_is_answered(bare, connect):
     client = connect(bare)
     client.get("/left?name=half-closed")
     client.end()
@@ -261,7 +261,7 @@ def test_a_half_closed_client_is_answered(bare, connect):
     assert client.rest() == b""
 
 
-def test_pipelined_requests_of_a_half_closed_client_are_answered(bare, connect):
+def test_pipelined_requests_of_half_closed_client_are_answered(bare, connect):
     client = connect(bare)
     for _ in range(50):
         client.get("/")
@@ -271,7 +271,7 @@ def test_pipelined_requests_of_a_half_closed_client_are_answered(bare, connect):
     assert client.rest() == b""
 
 
-def test_send_fails_once_the_client_has_left(start, variant, connect):
+def test_send_raises_after_disconnect_on_request(start, variant, connect):
     server = start("bare:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
     client = connect(server)
     client.get("/scope")
@@ -283,7 +283,7 @@ def test_send_fails_once_the_client_has_left(start, variant, connect):
 
 
 @pytest.mark.parametrize("flags", [("--send-after-disconnect", "raise"), ("--timeout-write", "1")], ids=" ".join)
-def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(start, variant, connect, flags):
+def test_stalled_stream_is_cancelled_at_disconnect(start, variant, connect, flags):
     server = start("bare:app", "--loop", variant[1], *flags, form=variant[0])
     client = connect(server)
     client.get("/idle?name=idle")
@@ -292,7 +292,7 @@ def test_a_stream_that_stalls_is_cancelled_when_its_client_leaves(start, variant
     assert wait(connect, server, "idle-done") == "CancelledError"
 
 
-def test_a_stream_without_an_end_is_cancelled_after_its_client_has_left(start, variant, connect):
+def test_endless_stream_is_cancelled_after_disconnect(start, variant, connect):
     server = start("bare:app", "--loop", variant[1], "--timeout-write", "1", form=variant[0])
     client = connect(server)
     client.get("/endless?name=endless")
@@ -304,7 +304,7 @@ def test_a_stream_without_an_end_is_cancelled_after_its_client_has_left(start, v
     assert "ERROR" not in server.log.text()
 
 
-def test_a_stream_that_stalls_is_not_cancelled_where_that_is_not_wanted(start, connect):
+def test_stalled_stream_is_not_cancelled_with_policy_never(start, connect):
     server = start("bare:app", "--cancel-on-disconnect", "never", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/idle?name=idle")
@@ -315,7 +315,7 @@ def test_a_stream_that_stalls_is_not_cancelled_where_that_is_not_wanted(start, c
 
 
 @pytest.mark.parametrize("how", ["silently", "before", "quit"])
-def test_a_failure_before_the_head_is_a_500(bare, connect, how):
+def test_failure_before_head_is_answered_500(bare, connect, how):
     target = {"silently": "/leave?how=silently", "before": "/fail?when=before", "quit": "/quit"}[how]
     client = connect(bare)
     client.get(target)
@@ -328,14 +328,14 @@ def test_a_failure_before_the_head_is_a_500(bare, connect, how):
 
 
 @pytest.mark.parametrize("target", ["/leave?how=midway", "/fail?when=after"])
-def test_a_failure_behind_the_head_leaves_the_answer_without_its_end(bare, connect, target):
+def test_failure_after_head_truncates_response(bare, connect, target):
     client = connect(bare)
     client.get(target)
     assert client.read_head().status == 200
     assert client.rest() == b"7\r\npartial\r\n"
 
 
-def test_what_an_application_leaves_undone_is_logged(start, connect):
+def test_incomplete_response_is_logged(start, connect):
     server = start("bare:app")
     for target in ("/fail?when=before", "/leave?how=silently", "/leave?how=midway", "/leave?how=value"):
         connect(server).get(target)
@@ -346,7 +346,7 @@ def test_what_an_application_leaves_undone_is_logged(start, connect):
     server.log.wait_for("^ERROR:    ASGI callable should return None, but returned '5'.$")
 
 
-def test_a_client_that_leaves_is_not_logged_as_an_error(start, connect):
+def test_disconnect_is_not_logged_as_error(start, connect):
     server = start("bare:app", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/endless?name=left")
@@ -358,7 +358,7 @@ def test_a_client_that_leaves_is_not_logged_as_an_error(start, connect):
     assert "ERROR" not in server.log.text()
 
 
-def test_100_continue_comes_with_the_first_receive(bare, connect):
+def test_100_continue_is_sent_at_first_receive(bare, connect):
     client = connect(bare)
     client.get("/hold?name=continue", "expect: 100-continue", "content-length: 4", method="POST")
     assert exchange(connect, bare, "/wait?name=continue-runs").status == 200
@@ -369,7 +369,7 @@ def test_100_continue_comes_with_the_first_receive(bare, connect):
     assert client.read().body.startswith(b"4 ")
 
 
-def test_no_100_continue_where_nobody_receives(bare, connect):
+def test_100_continue_is_not_sent_without_receive(bare, connect):
     client = connect(bare)
     client.get("/", "expect: 100-continue", "content-length: 4", method="POST")
     answer = client.read()
@@ -378,11 +378,11 @@ def test_no_100_continue_where_nobody_receives(bare, connect):
     assert client.rest() == b""
 
 
-def test_an_upgrade_that_is_not_taken_is_an_ordinary_request(bare, connect):
+def test_unsupported_upgrade_is_ordinary_request(bare, connect):
     client = connect(bare)
     client.post("/echo", b"body", "connection: upgrade", "upgrade: h2c")
     assert client.read().body == b"body"
 
 
-def test_a_path_is_never_anything_but_text(bare, connect):
+def test_path_is_always_text(bare, connect):
     assert json.loads(exchange(connect, bare, "/%ff%C3%A4").body)["path"] == "/\ufffdä"

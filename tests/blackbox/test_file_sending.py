@@ -11,7 +11,7 @@ PIECE = bytes(range(256)) * 256
 
 @pytest.fixture
 def bare(shared_servers, variant):
-    """tests/apps/bare.py on every variant, with the extensions for files."""
+    """tests/apps/bare.py on every variant, with the file extensions enabled."""
     return shared_servers("bare:app", *variant, "--sendfile")
 
 
@@ -31,7 +31,7 @@ def wait(connect, server, name):
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 262144, 262145, 10 << 20])
 @pytest.mark.parametrize("length", ["length=1", "chunked=1"])
-def test_a_file_arrives_whole(bare, connect, size, length):
+def test_file_arrives_whole(bare, connect, size, length):
     client = connect(bare)
     for _ in range(2):
         client.get(f"/file?size={size}&{length}")
@@ -41,11 +41,11 @@ def test_a_file_arrives_whole(bare, connect, size, length):
         assert hashlib.sha256(answer.body).digest() == hashlib.sha256(content(size)).digest()
 
 
-def test_a_file_ends_with_the_connection_for_http10(bare, connect):
+def test_file_ends_with_connection_for_http10(bare, connect):
     assert get(connect, bare, "/file?size=300000", version="1.0").body == content(300000)
 
 
-def test_a_file_is_not_sent_for_head(bare, connect):
+def test_file_is_not_sent_for_head(bare, connect):
     client = connect(bare)
     client.get("/file?size=300000&length=1", method="HEAD")
     assert client.read(without_body=True).field("content-length") == "300000"
@@ -53,7 +53,7 @@ def test_a_file_is_not_sent_for_head(bare, connect):
     assert client.read().body == b"hello"
 
 
-def test_requests_behind_a_file_are_answered(bare, connect):
+def test_requests_after_file_are_answered(bare, connect):
     client = connect(bare)
     for _ in range(3):
         client.get("/file?size=1000000")
@@ -63,12 +63,12 @@ def test_requests_behind_a_file_are_answered(bare, connect):
         assert client.read().body == b"hello"
 
 
-def test_parts_of_a_file_go_with_other_parts(bare, connect):
+def test_parts_of_file_mix_with_other_parts(bare, connect):
     assert get(connect, bare, "/parts-of-file").body == b"567|56789|0123456789"
 
 
 @pytest.mark.parametrize("path", ["/no/such/file", "no/such/file", "/", ""])
-def test_a_file_that_cannot_be_had_is_a_500(bare, connect, path):
+def test_unreadable_file_is_answered_500(bare, connect, path):
     answer = get(connect, bare, f"/no-file?path={path}")
     assert answer.status == 500
     assert answer.body == b"Internal Server Error"
@@ -76,30 +76,30 @@ def test_a_file_that_cannot_be_had_is_a_500(bare, connect, path):
 
 @pytest.mark.parametrize("kind", ["str", "bytes", "Path"])
 @pytest.mark.parametrize("place", ["absolute", "relative"])
-def test_a_path_may_be_of_each_type(bare, connect, kind, place):
+def test_path_may_have_each_type(bare, connect, kind, place):
     assert get(connect, bare, f"/file-at?kind={kind}&place={place}").body == content(300_000)
 
 
-def test_a_path_is_not_a_descriptor(bare, connect):
+def test_path_must_not_be_descriptor(bare, connect):
     client = connect(bare)
     client.get("/file-at?kind=int&place=absolute")
     assert client.read().status == 500
     assert get(connect, bare, "/").body == b"hello"
 
 
-def test_a_descriptor_may_be_a_number(bare, connect):
+def test_file_may_be_number_of_descriptor(bare, connect):
     answer = get(connect, bare, "/descriptor")
     assert answer.field("content-length") == "300000"
     assert answer.body == content(300_000)
 
 
-def test_parts_by_a_descriptor(bare, connect):
-    """It moves with what is sent, and stays the application's."""
+def test_parts_move_position_of_descriptor_and_leave_it_open(bare, connect):
+    """Sending moves the position of the descriptor and does not close it."""
     assert get(connect, bare, "/parts-by-descriptor").body == b"567|89012|" + b"0123456789" * 99_998 + b"|open"
 
 
 @pytest.mark.parametrize("how", ["path", "file"])
-def test_a_file_that_has_grown_sends_what_was_declared(bare, connect, how):
+def test_grown_file_sends_declared_length(bare, connect, how):
     client = connect(bare)
     for _ in range(2):
         client.get(f"/changed?size=300000&declared=200000&how={how}")
@@ -108,33 +108,33 @@ def test_a_file_that_has_grown_sends_what_was_declared(bare, connect, how):
 
 @pytest.mark.parametrize("how", ["path", "file"])
 @pytest.mark.parametrize("size", [0, 100_000])
-def test_a_file_that_has_shrunk_breaks_the_answer_off(bare, connect, how, size):
+def test_shrunk_file_truncates_response(bare, connect, how, size):
     client = connect(bare)
     client.get(f"/changed?size={size}&declared=200000&how={how}")
     assert client.read_head().field("content-length") == "200000"
     assert client.rest() == content(size)
 
 
-def test_more_of_a_file_than_was_declared_is_a_500(bare, connect):
+def test_count_above_declared_length_is_answered_500(bare, connect):
     answer = get(connect, bare, "/changed?size=300000&declared=200000&how=count")
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
 
 
-def test_files_are_not_sent_without_the_flag(start, connect):
+def test_files_are_not_sent_without_flag(start, connect):
     server = start("bare:app")
     answer = get(connect, server, "/file?size=10")
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     server.log.wait_for("^RuntimeError: 'http.response.pathsend' is not offered without --sendfile$")
 
 
-def test_a_file_that_becomes_shorter_breaks_the_answer_off(bare, connect):
+def test_file_that_shrinks_during_sending_truncates_response(bare, connect):
     client = connect(bare)
     client.get("/shrinking-file")
     assert client.read_head().field("content-length") == "65536"
     assert client.rest() == content(1000)
 
 
-def test_a_client_that_leaves_in_the_middle_ends_the_sending(bare, connect):
+def test_disconnect_ends_sending(bare, connect):
     client = connect(bare)
     client.get("/file-left?name=file-left")
     assert client.read_head().status == 200
@@ -142,7 +142,7 @@ def test_a_client_that_leaves_in_the_middle_ends_the_sending(bare, connect):
     assert wait(connect, bare, "file-left") is None  # no error reached the application
 
 
-def test_a_client_that_leaves_a_file_is_not_logged_as_an_error(start, connect, variant):
+def test_disconnect_during_file_is_not_logged_as_error(start, connect, variant):
     flags = ("--sendfile", "--send-after-disconnect", "raise")
     server = start("bare:app", *flags, "--loop", variant[1], form=variant[0])
     client = connect(server)
@@ -156,7 +156,7 @@ def test_a_client_that_leaves_a_file_is_not_logged_as_an_error(start, connect, v
     assert "never retrieved" not in server.log.text()
 
 
-def test_a_file_whose_sending_is_cancelled_breaks_the_answer_off(start, connect, variant):
+def test_cancelled_sending_truncates_response(start, connect, variant):
     server = start("bare:app", "--sendfile", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file-cancelled?name=cancelled")
@@ -171,7 +171,7 @@ def test_a_file_whose_sending_is_cancelled_breaks_the_answer_off(start, connect,
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_reader_that_stops_is_cut_off(start, connect, loop):
+def test_client_that_stops_reading_is_disconnected(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     flags = ("--sendfile", "--send-after-disconnect", "raise")
@@ -182,7 +182,7 @@ def test_a_reader_that_stops_is_cut_off(start, connect, loop):
     assert wait(connect, server, "stopped") == ["ClientDisconnected", True]
 
 
-def test_the_server_does_not_keep_files_open(bare, connect):
+def test_server_does_not_keep_files_open(bare, connect):
     def descriptors():
         return len(os.listdir(f"/proc/{bare.pid}/fd"))
 

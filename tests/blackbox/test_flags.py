@@ -1,4 +1,4 @@
-"""Flags whose effect only a real server shows."""
+"""Options with an effect that only a real server shows."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_access_lines_go_to_stdout(start, connect, form):
     ]
 
 
-def test_connections_at_trace(start, connect, form):
+def test_connections_are_logged_at_trace(start, connect, form):
     server = start("bare:app", "--log-level", "trace", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()
@@ -42,7 +42,7 @@ def test_connections_at_trace(start, connect, form):
     server.log.wait_for(f"^TRACE:    {host}:{port} - HTTP connection lost$")
 
 
-def test_no_connections_at_debug(start, connect):
+def test_connections_are_not_logged_at_debug(start, connect):
     server = start("bare:app", "--log-level", "debug")
     ask(connect(server), "/echo")
     server.signal()
@@ -51,18 +51,18 @@ def test_no_connections_at_debug(start, connect):
 
 
 @pytest.mark.parametrize("flags", [(), ("--interface", "asgi2")])
-def test_version_that_an_application_of_asgi_2_is_told(start, connect, form, flags):
+def test_asgi2_application_gets_version_2(start, connect, form, flags):
     server = start("older:Versions", *flags, form=form)
     assert ask(connect(server)).body == b"2.0 2.0"
 
 
-def test_an_application_that_fails_has_its_access_line(start, connect, form):
+def test_failed_request_has_access_line(start, connect, form):
     server = start("bare:app", form=form)
     ask(connect(server), "/fail?when=before")
     server.access.wait_for('"GET /fail[?]when=before HTTP/1.1" 500 Internal Server Error$')
 
 
-def test_access_lines_can_be_left_out(start, connect):
+def test_access_log_can_be_turned_off(start, connect):
     server = start("bare:app", "--no-access-log")
     ask(connect(server))
     server.signal()
@@ -70,7 +70,7 @@ def test_access_lines_can_be_left_out(start, connect):
     assert server.access.text() == ""
 
 
-def test_every_access_line_is_written_before_the_end(start, connect):
+def test_every_access_line_is_written_before_exit(start, connect):
     server = start("bare:app")
     client = connect(server)
     for _ in range(100):
@@ -80,7 +80,7 @@ def test_every_access_line_is_written_before_the_end(start, connect):
     assert len(list(server.access)) == 100
 
 
-def test_header_fields_of_ones_own(start, connect, form):
+def test_header_option_adds_and_replaces_fields(start, connect, form):
     server = start("bare:app", "--header", "X-One: 1", "--header", "Server:other", "--header", "X-Two:a:b", form=form)
     answer = ask(connect(server))
     assert answer.field("x-one") == "1"
@@ -88,15 +88,15 @@ def test_header_fields_of_ones_own(start, connect, form):
     assert answer.field("server") == "other"
 
 
-def test_no_server_header(start, connect, form):
+def test_server_header_can_be_turned_off(start, connect, form):
     assert "server" not in ask(connect(start("bare:app", "--no-server-header", form=form))).fields
 
 
-def test_no_date_header(start, connect, form):
+def test_date_header_can_be_turned_off(start, connect, form):
     assert "date" not in ask(connect(start("bare:app", "--no-date-header", form=form))).fields
 
 
-def test_limit_concurrency(start, connect, form):
+def test_request_over_limit_concurrency_is_answered_503(start, connect, form):
     server = start("bare:app", "--limit-concurrency", "2", form=form)
     first = connect(server)
     assert ask(first).status == 200
@@ -111,7 +111,7 @@ def test_limit_concurrency(start, connect, form):
     server.log.wait_for("^WARNING:  Exceeded concurrency limit.$")
 
 
-def test_a_limited_body(start, connect, form):
+def test_body_over_limit_is_answered_413(start, connect, form):
     server = start("bare:app", "--limit-body-size", "10", form=form)
     client = connect(server)
     client.post("/echo", b"0123456789")
@@ -120,7 +120,7 @@ def test_a_limited_body(start, connect, form):
     assert client.read().status == 413
 
 
-def test_clients_that_are_too_slow(start, connect, form):
+def test_slow_clients_time_out(start, connect, form):
     flags = [f"--timeout-{what}=1" for what in ("first-byte", "head", "body", "keep-alive")]
     server = start("bare:app", *flags, form=form)
     silent, in_head, in_body, idle = (connect(server) for _ in range(4))
@@ -132,7 +132,7 @@ def test_clients_that_are_too_slow(start, connect, form):
     assert [client.rest() for client in (silent, in_head, in_body, idle)] == [b""] * 4
 
 
-def test_a_refused_request_is_logged_with_its_client(start, connect, form):
+def test_refused_request_is_logged_with_client(start, connect, form):
     server = start("bare:app", form=form)
     client = connect(server)
     client.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -149,7 +149,7 @@ PREAMBLES = {
 }
 
 
-def test_another_protocol_is_named_in_the_log(start, connect, variant):
+def test_another_protocol_is_named_in_log(start, connect, variant):
     form, loop = variant
     server = start("bare:app", "--loop", loop, form=form)
     for data, line in PREAMBLES.items():
@@ -160,7 +160,7 @@ def test_another_protocol_is_named_in_the_log(start, connect, variant):
         server.log.wait_for(f"^WARNING:  Invalid HTTP request received. {host}:{port}: {line}")
 
 
-def test_a_preamble_behind_a_request_is_a_malformed_request(start, connect, form):
+def test_preamble_after_request_is_malformed_request(start, connect, form):
     server = start("bare:app", form=form)
     client = connect(server)
     assert ask(client).status == 200
@@ -169,7 +169,7 @@ def test_a_preamble_behind_a_request_is_a_malformed_request(start, connect, form
     server.log.wait_for("malformed request line")
 
 
-def test_the_asterisk_stays_under_a_root_path(start, connect, form):
+def test_asterisk_is_unchanged_under_root_path(start, connect, form):
     server = start("bare:app", "--root-path", "/below", form=form)
     client = connect(server)
     client.get("*", method="OPTIONS")
@@ -179,13 +179,13 @@ def test_the_asterisk_stays_under_a_root_path(start, connect, form):
 
 @pytest.fixture
 def path():
-    """Of a socket: shorter than pytest's own folders."""
+    """A path short enough for a Unix socket, unlike pytest's own folders."""
     with tempfile.TemporaryDirectory() as folder:
         yield os.path.join(folder, "s")
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
-def test_a_unix_socket(start, connect, variant, path):
+def test_unix_socket_is_served(start, connect, variant, path):
     server = start("bare:app", "--uds", path, "--loop", variant[1], "--sendfile", form=variant[0])
     server.log.wait_for(rf"running on unix socket {path} \(Press CTRL\+C to quit\)")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
@@ -199,7 +199,7 @@ def test_a_unix_socket(start, connect, variant, path):
     assert not os.path.exists(path)
 
 
-def test_an_inherited_descriptor(connect):
+def test_inherited_descriptor_is_served(connect):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         server = Process("bare:app", "--fd", str(sock.fileno()), pass_fds=[sock.fileno()])
         try:
@@ -209,7 +209,7 @@ def test_an_inherited_descriptor(connect):
             server.end()
 
 
-def test_ipv6(start, connect):
+def test_ipv6_address_is_served(start, connect):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -220,18 +220,18 @@ def test_ipv6(start, connect):
     assert scope["client"][0] == scope["server"][0] == "::1"
 
 
-def test_trace_shows_the_messages(start, connect):
+def test_trace_logs_messages(start, connect):
     server = start("bare:app", "--log-level", "trace")
     ask(connect(server))
     server.log.wait_for("http.response.start")
 
 
-def test_a_factory(start, connect, form):
+def test_factory_is_served(start, connect, form):
     server = start("made:make", "--factory", form=form)
     assert ask(connect(server)).body == b"made"
 
 
-def test_several_places_at_once(connect, tmp_path):
+def test_several_places_are_served(connect, tmp_path):
     path = f"{tmp_path}/s"
     with socket.create_server(("127.0.0.1", 0)) as given:
         name, number = given.getsockname(), given.fileno()
@@ -250,7 +250,7 @@ def test_several_places_at_once(connect, tmp_path):
     assert not os.path.exists(path)
 
 
-def test_places_from_the_environment(connect):
+def test_places_may_come_from_environment(connect):
     server = Process("bare:app", form="interpreted", env={"PRONGHORN_BIND": "127.0.0.1:0 127.0.0.1:0"})
     try:
         server.log.wait_for("running on", 2)
@@ -261,13 +261,13 @@ def test_places_from_the_environment(connect):
         server.end()
 
 
-def test_bind_beside_a_port_is_a_mistake():
+def test_bind_with_port_is_refused():
     server = Process("bare:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
     assert server.wait() == 2
     assert "bind cannot be combined with host, port, uds or fd" in server.log.text()
 
 
-def test_tls(certificates, form):
+def test_tls_is_served(certificates, form):
     server = Process("bare:app", "--port", "0", *certificates.flags, form=form)
     try:
         port = server.log.wait_for(r"Pronghorn running on https://127\.0\.0\.1:(\d+) \(Press")[1]
@@ -279,7 +279,7 @@ def test_tls(certificates, form):
         server.end()
 
 
-def test_tls_that_cannot_be_had_is_one_line(certificates):
+def test_invalid_tls_files_are_reported_on_one_line(certificates):
     flags = ("--ssl-certfile", str(certificates.certificate), "--ssl-keyfile", str(certificates.other_key))
     server = Process("bare:app", "--port", "0", *flags, form="interpreted")
     assert server.wait() == 3

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(find_spec("gunicorn") is None, reason="gunicorn 
 class Gunicorn:
     def __init__(self, home, app, *flags, worker="pronghorn.gunicorn.Worker", **env):
         environment = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
-        # Its control socket goes to the home directory.
+        # gunicorn puts its control socket into the home directory.
         environment |= {"PYTHONPATH": f"{SOURCES}{os.pathsep}{APPS}", "PYTHONUNBUFFERED": "1", "HOME": str(home), **env}
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-k", worker, "-b", "127.0.0.1:0", *flags, app],
@@ -52,14 +52,14 @@ class Gunicorn:
 
     def end(self):
         if self._popen.poll() is None:
-            # Its workers end with it.
+            # The workers end with the arbiter.
             self._popen.terminate()
             try:
                 self._popen.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
         self._popen.wait(PATIENCE)
-        print(self.log.text())  # which pytest shows of a test that has failed
+        print(self.log.text())  # pytest shows it for a failed test
 
 
 @pytest.fixture
@@ -75,27 +75,27 @@ def gunicorn(tmp_path):
 
 
 def ask(client, target="/", *fields):
-    """The worker's process id, and what it has seen."""
+    """Return the worker's process id and the facts it has seen."""
     client.get(target, *fields)
     return json.loads(client.read().body)
 
 
 @pytest.mark.parametrize("worker", ["UvicornWorker", "UvicornH11Worker"])
-def test_worker_under_uvicorns_name(gunicorn, connect, worker):
+def test_worker_is_available_under_uvicorn_names(gunicorn, connect, worker):
     server = gunicorn(worker=f"pronghorn.workers.{worker}").wait_until_running()
     client = connect(server)
     assert ask(client)[1][0] == list(client.socket.getsockname())
     assert server.stop() == 0
 
 
-def test_several_binds_logs_and_an_end(gunicorn, connect, tmp_path):
+def test_several_binds_are_served_logged_and_stopped(gunicorn, connect, tmp_path):
     path = str(tmp_path / "s")
     server = gunicorn("under_gunicorn:app", "-b", f"unix:{path}", "-w", "2", "--access-logfile", "-")
     server.wait_until_running(workers=2)
     client = connect(server)
     host, port = client.socket.getsockname()
     assert ask(client)[1][0] == [host, port]
-    # As gunicorn has it, whoever comes by a Unix socket is trusted.
+    # Like gunicorn, the worker trusts every peer on a Unix socket.
     assert ask(connect(path), "/", "X-Forwarded-For: 1.2.3.4")[1][0] == ["1.2.3.4", 0]
     server.log.wait_for(rf'^{host}:{port} - "GET / HTTP/1\.1" 200$')
     server.log.wait_for(r'^1\.2\.3\.4:0 - "GET / HTTP/1\.1" 200$')
@@ -107,14 +107,14 @@ def test_several_binds_logs_and_an_end(gunicorn, connect, tmp_path):
     assert "Pronghorn running" not in text
 
 
-def test_no_access_log_unless_it_is_asked_for(gunicorn, connect):
+def test_access_log_is_off_by_default(gunicorn, connect):
     server = gunicorn().wait_until_running()
     ask(connect(server))
     assert server.stop() == 0
     assert "GET" not in server.log.text()
 
 
-def test_proxies_that_are_not_trusted(gunicorn, connect):
+def test_untrusted_proxy_is_ignored(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--forwarded-allow-ips", "10.0.0.1").wait_until_running()
     client = connect(server)
     assert ask(client, "/", "X-Forwarded-For: 1.2.3.4")[1][0] == list(client.socket.getsockname())
@@ -131,7 +131,7 @@ def test_sigterm_lets_requests_finish(gunicorn, connect):
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGINT])
-def test_a_quick_stop_does_not(gunicorn, connect, number):
+def test_quick_stop_does_not_wait_for_requests(gunicorn, connect, number):
     server = gunicorn("under_gunicorn:app", "--graceful-timeout", "60").wait_until_running()
     client = connect(server)
     client.get("/endless")
@@ -141,7 +141,7 @@ def test_a_quick_stop_does_not(gunicorn, connect, number):
     assert "Worker (pid" not in server.log.text()
 
 
-def test_graceful_timeout(gunicorn, connect):
+def test_graceful_timeout_ends_requests(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--graceful-timeout", "1").wait_until_running()
     client = connect(server)
     client.get("/endless")
@@ -149,7 +149,7 @@ def test_graceful_timeout(gunicorn, connect):
     assert server.stop() == 0
 
 
-def test_sighup_replaces_the_workers(gunicorn, connect):
+def test_sighup_replaces_workers(gunicorn, connect):
     server = gunicorn().wait_until_running()
     first, _ = ask(connect(server))
     server.kill(signal.SIGHUP)
@@ -158,7 +158,7 @@ def test_sighup_replaces_the_workers(gunicorn, connect):
     assert ask(connect(server))[0] != first
 
 
-def test_sigusr1_reopens_the_logs(gunicorn, connect, tmp_path):
+def test_sigusr1_reopens_logs(gunicorn, connect, tmp_path):
     log = tmp_path / "access.log"
     server = gunicorn("under_gunicorn:app", "--access-logfile", str(log)).wait_until_running()
     ask(connect(server), "/one")
@@ -172,7 +172,7 @@ def test_sigusr1_reopens_the_logs(gunicorn, connect, tmp_path):
     assert "/one" in (tmp_path / "old.log").read_text()
 
 
-def test_max_requests(gunicorn, connect):
+def test_worker_is_replaced_after_max_requests(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--max-requests", "3").wait_until_running()
     first, _ = ask(connect(server))
     ask(connect(server))
@@ -182,7 +182,7 @@ def test_max_requests(gunicorn, connect):
     assert ask(connect(server))[0] != first
 
 
-def test_a_kept_connection_is_told_before_max_requests_ends_it(gunicorn, connect):
+def test_kept_connection_is_closed_with_notice_after_max_requests(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--max-requests", "3").wait_until_running()
     client = connect(server)
     told = None
@@ -193,7 +193,7 @@ def test_a_kept_connection_is_told_before_max_requests_ends_it(gunicorn, connect
     assert client.rest() == b""
 
 
-def test_keepalive_and_parameters_of_ones_own(gunicorn, connect):
+def test_keepalive_and_worker_parameters_apply(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--keep-alive", "0", worker="under_gunicorn.Bounded").wait_until_running()
     client = connect(server)
     client.get("/", "Forwarded: for=1.2.3.4", "X-Forwarded-For: 2.3.4.5")
@@ -205,7 +205,7 @@ def test_keepalive_and_parameters_of_ones_own(gunicorn, connect):
     assert client.read().status == 413
 
 
-def test_a_blocked_worker_is_replaced(gunicorn, connect):
+def test_blocked_worker_is_replaced(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--timeout", "2").wait_until_running()
     first, _ = ask(connect(server))
     connect(server).get("/block")
@@ -215,19 +215,19 @@ def test_a_blocked_worker_is_replaced(gunicorn, connect):
     assert ask(connect(server))[0] != first
 
 
-def test_a_slow_start_is_no_timeout(gunicorn, connect):
+def test_slow_start_is_no_timeout(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--timeout", "2", STARTS_FOR="3").wait_until_running()
     ask(connect(server))
     assert "TIMEOUT" not in server.log.text()
 
 
-def test_sigterm_ends_a_start_at_once(gunicorn):
+def test_sigterm_ends_startup_at_once(gunicorn):
     server = gunicorn("under_gunicorn:app", "--graceful-timeout", "600", STARTS_FOR="600")
     server.log.wait_for("Waiting for application startup")
     assert server.stop() == 0
 
 
-def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
+def test_workers_do_not_outlive_arbiter(gunicorn, connect):
     server = gunicorn().wait_until_running()
     worker, _ = ask(connect(server))
     server.kill(signal.SIGKILL)
@@ -236,7 +236,7 @@ def test_workers_do_not_outlive_the_arbiter(gunicorn, connect):
     server.log.wait_for(rf"Worker exiting \(pid: {worker}\)")
 
 
-def test_reload(gunicorn, connect, tmp_path):
+def test_reload_follows_changed_file(gunicorn, connect, tmp_path):
     changing = tmp_path / "changing.py"
     changing.write_text("from under_gunicorn import app\n")
     server = gunicorn("changing:app", "--reload", "--reload-engine", "poll").wait_until_running()
@@ -252,14 +252,14 @@ def test_reload(gunicorn, connect, tmp_path):
     assert ask(connect(server))[0] != first
 
 
-def test_a_start_that_fails_stops_gunicorn(gunicorn):
+def test_failed_startup_stops_gunicorn(gunicorn):
     server = gunicorn("under_gunicorn:app", FAILS="1")
     assert server.wait() == 3
     server.log.wait_for("no database")
     assert server.log.text().count("Booting worker") == 1
 
 
-def test_a_parameter_that_is_wrong_stops_gunicorn(gunicorn):
+def test_invalid_parameter_stops_gunicorn(gunicorn):
     server = gunicorn("under_gunicorn:app", worker="under_gunicorn.Wrong")
     assert server.wait() == 3
     server.log.wait_for("timeout_head must be a number between 0 and .*, not 'soon'")
@@ -272,7 +272,7 @@ def test_proxy_protocol_stops_gunicorn(gunicorn):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
-def test_a_forked_child_ends_of_a_signal_as_elsewhere(gunicorn, connect, number, code):
+def test_signal_ends_forked_child(gunicorn, connect, number, code):
     client = connect(gunicorn("children:app").wait_until_running())
     client.get(f"/killed?{number}")
     assert int(client.read().body) == code
@@ -280,7 +280,7 @@ def test_a_forked_child_ends_of_a_signal_as_elsewhere(gunicorn, connect, number,
 
 @pytest.fixture
 def authority(tmp_path):
-    """One that has certified `tmp_path / "cert.pem"`."""
+    """A certificate authority that has issued `tmp_path / "cert.pem"`."""
     authority = pytest.importorskip("trustme").CA()
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "cert.pem"))
     return authority
@@ -292,7 +292,7 @@ def shake_hands(client, authority):
     client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
 
 
-def test_tls(gunicorn, connect, authority, tmp_path):
+def test_tls_is_served(gunicorn, connect, authority, tmp_path):
     pem = str(tmp_path / "cert.pem")
     server = gunicorn("under_gunicorn:app", "--certfile", pem, "--keyfile", pem).wait_until_running()
     client = connect(server)
@@ -300,7 +300,7 @@ def test_tls(gunicorn, connect, authority, tmp_path):
     assert ask(client)[1][1] == "https"
 
 
-def test_keys_of_tls_are_logged(gunicorn, connect, authority, tmp_path):
+def test_tls_keys_are_logged(gunicorn, connect, authority, tmp_path):
     pem, keys = str(tmp_path / "cert.pem"), tmp_path / "keys"
     server = gunicorn("under_gunicorn:app", "--certfile", pem, "--keyfile", pem, SSLKEYLOGFILE=str(keys))
     client = connect(server.wait_until_running())
@@ -309,7 +309,7 @@ def test_keys_of_tls_are_logged(gunicorn, connect, authority, tmp_path):
     assert "SERVER_TRAFFIC_SECRET_0 " in keys.read_text()
 
 
-# What becomes of the settings
+# The translation of settings
 
 
 def config_of(monkeypatch, **settings):
@@ -328,7 +328,7 @@ def config_of(monkeypatch, **settings):
     return worker._make_config()
 
 
-def test_settings(monkeypatch):
+def test_settings_become_parameters(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     config = config_of(
         monkeypatch,
@@ -348,24 +348,24 @@ def test_settings(monkeypatch):
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [("drop", "auto"), ("refuse", "drop"), ("dangerous", "keep")])
-def test_header_map(monkeypatch, theirs, ours):
+def test_header_map_becomes_underscored_headers(monkeypatch, theirs, ours):
     assert config_of(monkeypatch, header_map=theirs).underscored_headers == ours
 
 
-def test_settings_left_alone(monkeypatch):
+def test_default_settings_become_default_limits(monkeypatch):
     config = config_of(monkeypatch)
     assert (config.limit_target_size, config.limit_head_fields, config.limit_head_size) == (4094, 100, 65536)
     assert config.limit_max_requests is None
     assert not config.is_ssl
 
 
-def test_settings_without_a_limit(monkeypatch):
+def test_zero_settings_become_no_limit(monkeypatch):
     config = config_of(monkeypatch, limit_request_line=0, forwarded_allow_ips="*", max_requests_jitter=5)
     assert (config.limit_target_size, config.limit_head_size) == (2**31 - 1, 2**31 - 1)
     assert (config.forwarded_allow_ips, config.limit_max_requests) == ("*", None)
 
 
-def test_jitter(monkeypatch):
+def test_max_requests_have_jitter(monkeypatch):
     limits = {config_of(monkeypatch, max_requests=10, max_requests_jitter=5).limit_max_requests for _ in range(100)}
     assert limits <= set(range(10, 16))
     assert len(limits) > 1

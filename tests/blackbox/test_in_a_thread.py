@@ -1,4 +1,4 @@
-"""`pronghorn.Server` driven by other code: in a thread, in a loop that is there, several at once."""
+"""`pronghorn.Server` driven by other code: in a thread, in a running loop, several at once."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def fetch(url):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_should_exit_stops_a_server_in_a_thread(loop):
+def test_should_exit_stops_server_in_thread(loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     with thread(app, loop=loop) as server:
@@ -34,7 +34,7 @@ def test_should_exit_stops_a_server_in_a_thread(loop):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_task_factory_that_takes_nothing_but_a_coroutine(loop):
+def test_task_factory_may_take_only_coroutine(loop):
     pytest.importorskip(loop)
     made = []
 
@@ -48,7 +48,7 @@ def test_task_factory_that_takes_nothing_but_a_coroutine(loop):
             asyncio.get_running_loop().set_task_factory(make_task)
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            asyncio.get_running_loop().set_task_factory(None)  # with which uvloop could not be closed
+            asyncio.get_running_loop().set_task_factory(None)  # uvloop could not be closed with it
             await send({"type": "lifespan.shutdown.complete"})
         else:
             await app(scope, receive, send)
@@ -59,13 +59,13 @@ def test_task_factory_that_takes_nothing_but_a_coroutine(loop):
     assert not server.lifespan.failed
 
 
-def test_two_servers_in_two_threads():
+def test_two_threads_may_run_two_servers():
     with thread(app) as first, thread(app) as second:
         assert first.port != second.port
         assert fetch(first.url) == fetch(second.url) == b"ok"
 
 
-def test_several_servers_in_one_loop():
+def test_one_loop_may_run_several_servers():
     async def main():
         servers = [pronghorn.Server(pronghorn.Config(app, port=0, log_config=None)) for _ in range(3)]
         tasks = [asyncio.create_task(server.serve()) for server in servers]
@@ -80,7 +80,7 @@ def test_several_servers_in_one_loop():
     asyncio.run(main())
 
 
-def test_a_server_can_be_cancelled():
+def test_server_can_be_cancelled():
     async def main():
         server = pronghorn.Server(pronghorn.Config(app, port=0, log_config=None))
         task = asyncio.create_task(server.serve())
@@ -96,7 +96,7 @@ def test_a_server_can_be_cancelled():
     asyncio.run(main())
 
 
-def test_sockets_that_are_given(form):
+def test_given_sockets_are_served(form):
     config = pronghorn.Config(app, port=0, log_config=None, http="h11" if form == "interpreted" else "auto")
     sock = config.bind_socket()
 

@@ -1,4 +1,4 @@
-"""Whatever one connection raises, its neighbours on the loop are served: each step made to fail, on every engine."""
+"""Isolation of connections: each step fails on one connection, on every engine, and the others are served."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ WEBSOCKET = (
 UPLOAD = b"POST /late HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n" + bytes(300_000)
 STREAM = b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n"
 
-# Each step of a connection, and what a client sends to bring it about.
+# Each step of a connection, and the bytes that cause it.
 STEPS = {
     "data_received": GET,
     "on_request": GET,
@@ -47,7 +47,7 @@ class Fault(Exception):
 
 
 class Faulty(HTTPProtocol):
-    """Raises at the step that is its `fault`."""
+    """A protocol that raises at the step named by `fault`."""
 
     fault = ""
 
@@ -85,7 +85,7 @@ async def app(scope, receive, send):
 
 @pytest.fixture(params=ENGINES)
 def serve(request, certificates, monkeypatch):
-    """A function that starts a server of `Faulty` protocols in a thread, and gives it and a way to connect."""
+    """A function that starts a server of `Faulty` protocols in a thread, and a function to connect."""
     loop, engine = request.param.split("-")
     choose(loop, engine, monkeypatch)
     monkeypatch.setattr("pronghorn.protocol.HTTPProtocol", Faulty)
@@ -102,8 +102,8 @@ def serve(request, certificates, monkeypatch):
         yield serve, connect_to
 
 
-def marked(server, connect, fault):
-    """A client whose connection, the only one so far, fails at the step `fault`."""
+def failing_client(server, connect, fault):
+    """Connect the first client; its connection fails at the step `fault`."""
     client = connect(server)
     connections = server.server_state.connections
     wait_until(lambda: [each for each in list(connections) if hasattr(each, "connection")])
@@ -112,57 +112,57 @@ def marked(server, connect, fault):
     return client, protocol
 
 
-def ask(neighbours):
-    """Each is answered, what each asks having come in one turn with what went before."""
+def ask(other_clients):
+    """Check that each client is answered. All requests come together with the bytes sent before."""
     for _ in range(3):
-        for each in neighbours:
+        for each in other_clients:
             each.send(GET)
-        for each in neighbours:
+        for each in other_clients:
             assert each.read().body == b"ok"
 
 
 def is_over(client):
-    """The connection has ended, one way or another."""
+    """Wait for the end of the connection, by EOF or by an error."""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         client.rest()
     return True
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_neighbours_of_a_connection_that_fails_are_served(serve, step):
+def test_other_connections_are_served_after_failure(serve, step):
     start, connect = serve
     server = start()
-    client, protocol = marked(server, connect, step)
-    neighbours = [connect(server) for _ in range(3)]
-    for each in neighbours:
+    client, protocol = failing_client(server, connect, step)
+    other_clients = [connect(server) for _ in range(3)]
+    for each in other_clients:
         each.send(GET)
     with contextlib.suppress(OSError):
         client.send(STEPS[step])
         if step in ("eof_received", "_lose"):
             client.socket.close()
-    for each in neighbours:
+    for each in other_clients:
         assert each.read().body == b"ok"
-    ask(neighbours)
+    ask(other_clients)
     protocol.fault = ""
     client.socket.close()
-    ask(neighbours)
+    ask(other_clients)
     wait_until(lambda: protocol not in server.server_state.connections)
-    ask(neighbours)
+    ask(other_clients)
 
 
-def test_neighbours_of_one_that_fails_in_the_sweep_are_swept(serve):
+def test_other_connections_are_swept_after_failure_in_sweep(serve):
     start, connect = serve
     server = start(timeout_first_byte=1)
-    client, _ = marked(server, connect, "close")
+    client, _ = failing_client(server, connect, "close")
     others = [connect(server) for _ in range(3)]
     assert all(is_over(each) for each in [*others, client])
     wait_until(lambda: not server.server_state.connections)
 
 
-def test_neighbours_of_one_that_fails_at_the_drain_are_drained(serve):
+def test_other_connections_are_drained_after_failure_in_drain(serve):
     start, connect = serve
     server = start()
-    client, _ = marked(server, connect, "close")
+    client, _ = failing_client(server, connect, "close")
     client.send(GET)
     assert client.read().body == b"ok"
     busy, idle = connect(server), connect(server)
@@ -175,16 +175,16 @@ def test_neighbours_of_one_that_fails_at_the_drain_are_drained(serve):
     assert all(is_over(each) for each in (busy, idle, client))
 
 
-def test_every_close_by_the_server_on_every_engine_ends_one_connection(serve, caplog):
+def test_close_by_server_ends_one_connection(serve, caplog):
     start, connect = serve
     server = start(timeout_keep_alive=1)
-    neighbours = [connect(server) for _ in range(10)]
+    other_clients = [connect(server) for _ in range(10)]
     clients = []
     for data in (LAST, BAD, GET, WEBSOCKET + b"\x88\x80aaaa", b"GET / HTTP/1.1\r\n\r\n"):
         clients.append(connect(server))
         clients[-1].send(data)
-        ask(neighbours)
-    assert all(is_over(each) for each in [*clients, *neighbours])
+        ask(other_clients)
+    assert all(is_over(each) for each in [*clients, *other_clients])
     wait_until(lambda: not server.server_state.connections)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -206,36 +206,36 @@ def raising_filter(name):
     finally:
         logger.removeFilter(refuse)
         logger.removeHandler(handler)
-        logger.setLevel(before[0])  # which also forgets what is kept of the level
+        logger.setLevel(before[0])  # this also clears the cached level
         logger.propagate = before[1]
 
 
 @pytest.mark.parametrize("name", ["pronghorn.access", "pronghorn.error"])
-def test_filter_that_raises_costs_no_answer(serve, name, capfd):
+def test_log_filter_that_raises_costs_no_response(serve, name, capfd):
     start, connect = serve
     server = start()
     with raising_filter(name):
-        neighbours = [connect(server) for _ in range(3)]
+        other_clients = [connect(server) for _ in range(3)]
         for data in (STREAM, BAD, WEBSOCKET):
             client = connect(server)
             client.send(data)
-            ask(neighbours)
+            ask(other_clients)
             expected = {STREAM: b"HTTP/1.1 200", BAD: b"HTTP/1.1 400", WEBSOCKET: b"HTTP/1.1 101"}[data]
             assert client.read_head().head.startswith(expected)
     assert "Fault" in capfd.readouterr().err or name == "pronghorn.access"
 
 
-def test_client_that_is_reset_in_a_turn_with_others(serve):
-    """The end of the stream cannot be written to one that is gone, which only the system knows."""
+def test_reset_does_not_affect_others_in_same_iteration(serve):
+    """Only the system knows of the reset, so `write_eof` fails."""
     start, connect = serve
     server = start()
-    neighbours = [connect(server) for _ in range(3)]
+    other_clients = [connect(server) for _ in range(3)]
     for _ in range(5):
         client = connect(server)
-        for each in neighbours:
+        for each in other_clients:
             each.send(GET)
         client.send(BAD)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.socket.close()
-        for each in neighbours:
+        for each in other_clients:
             assert each.read().body == b"ok"

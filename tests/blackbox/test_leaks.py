@@ -1,4 +1,4 @@
-"""Many requests over keep-alive leave nothing behind: a hundred thousand, interpreted only where PRONGHORN_LONG=1."""
+"""Many requests and connections leak nothing. PRONGHORN_LONG=1 sends as many to the interpreted form."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def counts(connect, server):
 
 
 def drive(connect, server, requests):
-    """That many requests over one connection, a few at a time, each answered with five bytes."""
+    """Send `requests` requests over one connection in batches. Each response has five bytes."""
     client = connect(server)
     size = None
     for _ in range(requests // 24):
@@ -38,7 +38,7 @@ def drive(connect, server, requests):
     client.close()
 
 
-def test_requests_leave_nothing_behind(start, connect, form):
+def test_requests_leak_nothing(start, connect, form):
     requests = REQUESTS[form]
     server = start("bare:app", "--no-access-log", form=form)
     if not server.has_memory():
@@ -54,7 +54,7 @@ def test_requests_leave_nothing_behind(start, connect, form):
 
 
 @pytest.mark.parametrize("how", ["leaves", "refused", "fails", "half"])
-def test_connections_leave_nothing_behind(start, connect, form, how):
+def test_connections_leak_nothing(start, connect, form, how):
     server = start("bare:app", "--no-access-log", form=form)
 
     def once():
@@ -82,12 +82,12 @@ def test_connections_leave_nothing_behind(start, connect, form, how):
     many(200)
     after = settled(connect, server)
     assert after["tasks"] == before["tasks"]
-    # The list of what the application notes grows by itself; asyncio keeps a hundred timers that were cancelled.
+    # The application's notes grow, and asyncio keeps a hundred cancelled timers.
     assert after["objects"] - before["objects"] < (200 * 3 if how == "leaves" else 150)
 
 
 def settled(connect, server):
-    """The counts once the tasks of the connections before have ended."""
+    """Return the counts after the tasks of earlier connections have ended."""
     told = counts(connect, server)
     for _ in range(100):
         last, told = told, counts(connect, server)

@@ -1,4 +1,4 @@
-"""From start to end of the process: lifespan, signals, drain and exit codes."""
+"""The life of the process: lifespan, signals, drain and exit codes."""
 
 import re
 import signal
@@ -10,7 +10,7 @@ from served import Process
 
 @pytest.fixture
 def launch():
-    """A function that launches a server which need not come up."""
+    """A function that launches a server that may fail to start."""
     launched = []
 
     def launch(app, *flags, **options):
@@ -22,8 +22,8 @@ def launch():
         process.end()
 
 
-def lines_in_order(server, *patterns):
-    """Whether a line of each pattern is there, in this order."""
+def assert_in_order(server, *patterns):
+    """Check that the log has each pattern, in this order."""
     text = server.log.text()
     places = [text.find(pattern) for pattern in patterns]
     assert -1 not in places, text
@@ -31,11 +31,11 @@ def lines_in_order(server, *patterns):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_ends_it(start, variant, number, code):
+def test_signal_stops_server(start, variant, number, code):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     server.signal(number)
     assert server.wait() == code
-    lines_in_order(
+    assert_in_order(
         server,
         f"INFO:     Started server process [{server.pid}]",
         "INFO:     Waiting for application startup.",
@@ -51,7 +51,7 @@ def test_a_signal_ends_it(start, variant, number, code):
     assert "Traceback" not in server.log.text()
 
 
-def test_a_second_sigint_does_not_wait(start, connect):
+def test_second_sigint_does_not_wait(start, connect):
     server = start("life:whole")
     connect(server).get("/never")
     server.log.wait_for("never begins")
@@ -63,7 +63,7 @@ def test_a_second_sigint_does_not_wait(start, connect):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_under_way_is_answered(start, connect, variant, number):
+def test_running_request_is_answered(start, connect, variant, number):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/slow", "content-length: 4", method="POST")
@@ -76,10 +76,10 @@ def test_a_request_under_way_is_answered(start, connect, variant, number):
     assert answer.field("connection") == "close"
     assert client.rest() == b""
     server.wait()
-    lines_in_order(server, "Waiting for connections", "Waiting for application shutdown.", "stopping")
+    assert_in_order(server, "Waiting for connections", "Waiting for application shutdown.", "stopping")
 
 
-def test_an_idle_connection_is_closed(start, connect, variant):
+def test_idle_connection_is_closed(start, connect, variant):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/")
@@ -89,7 +89,7 @@ def test_an_idle_connection_is_closed(start, connect, variant):
     server.wait()
 
 
-def test_a_kept_connection_is_told_before_it_closes(start, connect, variant):
+def test_kept_connection_is_closed_with_notice(start, connect, variant):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/")
@@ -104,7 +104,7 @@ def test_a_kept_connection_is_told_before_it_closes(start, connect, variant):
     assert server.wait() == -signal.SIGTERM
 
 
-def test_a_head_that_has_begun_is_answered(start, connect, variant):
+def test_partial_head_is_completed_and_answered(start, connect, variant):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     fresh, kept = connect(server), connect(server)
     kept.get("/")
@@ -121,7 +121,7 @@ def test_a_head_that_has_begun_is_answered(start, connect, variant):
     assert server.wait() == -signal.SIGTERM
 
 
-def test_a_stream_is_told(start, connect, variant):
+def test_stream_gets_disconnect(start, connect, variant):
     server = start("life:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/stream")
@@ -132,26 +132,26 @@ def test_a_stream_is_told(start, connect, variant):
     assert server.wait() == -signal.SIGTERM
 
 
-def test_background_work_is_waited_for(start, connect):
+def test_server_waits_for_background_work(start, connect):
     server = start("life:whole")
     client = connect(server)
     client.get("/background")
     assert client.read().status == 200
     server.log.wait_for("background begins")
-    client.close()  # else its next request would be waited for meanwhile
+    client.close()  # otherwise the server would wait for its next request
     server.signal()
     server.wait()
-    lines_in_order(server, "Waiting for background tasks to complete. (CTRL+C to", "background ends", "stopping")
+    assert_in_order(server, "Waiting for background tasks to complete. (CTRL+C to", "background ends", "stopping")
 
 
-def test_what_does_not_end_in_time_is_cancelled(start, connect):
+def test_task_that_does_not_end_in_time_is_cancelled(start, connect):
     server = start("life:whole", "--timeout-graceful-shutdown", "1")
     client = connect(server)
     client.get("/never")
     server.log.wait_for("never begins")
     server.signal()
     assert server.wait() == -signal.SIGTERM
-    lines_in_order(
+    assert_in_order(
         server,
         "ERROR:    Cancel 1 running task(s), timeout graceful shutdown exceeded",
         "never was cancelled",
@@ -160,7 +160,7 @@ def test_what_does_not_end_in_time_is_cancelled(start, connect):
     )
 
 
-def test_a_cancelled_request_is_answered_if_it_can_be(start, connect):
+def test_cancelled_request_is_answered_500(start, connect):
     server = start("life:whole", "--timeout-graceful-shutdown", "1")
     client = connect(server)
     client.get("/never")
@@ -171,7 +171,7 @@ def test_a_cancelled_request_is_answered_if_it_can_be(start, connect):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_connections_that_were_accepted_or_queued_are_answered(start, connect, loop):
+def test_accepted_and_queued_connections_are_answered(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     server = start("life:whole", "--loop", loop)
@@ -191,7 +191,7 @@ def test_connections_that_were_accepted_or_queued_are_answered(start, connect, l
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_blocked_loop_is_not_counted_against_a_client(start, connect, loop):
+def test_time_of_blocked_loop_does_not_count_for_timeouts(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     client = connect(start("life:whole", "--timeout-keep-alive", "2", "--loop", loop))
@@ -201,7 +201,7 @@ def test_a_blocked_loop_is_not_counted_against_a_client(start, connect, loop):
     assert client.read().body == b"ok"
 
 
-def test_no_more_connections_are_accepted_during_the_drain(start, connect):
+def test_new_connections_are_refused_during_drain(start, connect):
     server = start("life:whole")
     client = connect(server)
     client.get("/slow", "content-length: 4", method="POST")
@@ -214,17 +214,17 @@ def test_no_more_connections_are_accepted_during_the_drain(start, connect):
     assert client.read().body == b"ok"
 
 
-def test_a_lifespan_that_says_no(launch):
+def test_failed_lifespan_startup_ends_with_3(launch):
     server = launch("life:says_no")
     assert server.wait() == 3
-    lines_in_order(server, "ERROR:    no database", "ERROR:    Application startup failed. Exiting.")
+    assert_in_order(server, "ERROR:    no database", "ERROR:    Application startup failed. Exiting.")
     assert "running on" not in server.log.text()
 
 
-def test_a_lifespan_that_raises_where_one_is_wanted(launch):
+def test_lifespan_exception_ends_with_3_if_lifespan_is_on(launch):
     server = launch("life:raises", "--lifespan", "on")
     assert server.wait() == 3
-    lines_in_order(
+    assert_in_order(
         server,
         "ERROR:    Exception in 'lifespan' protocol",
         "ValueError: no lifespan here",
@@ -232,7 +232,7 @@ def test_a_lifespan_that_raises_where_one_is_wanted(launch):
     )
 
 
-def test_a_lifespan_that_raises_where_none_is_needed(start, connect):
+def test_lifespan_exception_is_ignored_if_lifespan_is_auto(start, connect):
     server = start("life:raises")
     assert "INFO:     ASGI 'lifespan' protocol appears unsupported." in server.log.text()
     client = connect(server)
@@ -240,7 +240,7 @@ def test_a_lifespan_that_raises_where_none_is_needed(start, connect):
     assert client.read().body == b"ok"
 
 
-def test_no_lifespan_where_none_is_wanted(start):
+def test_lifespan_off_sends_no_events(start):
     server = start("life:whole", "--lifespan", "off")
     server.signal()
     server.wait()
@@ -256,14 +256,14 @@ def test_no_lifespan_where_none_is_wanted(start):
         ("life", 'Error loading ASGI app. Import string "life" must be in format "<module>:<attribute>".'),
     ],
 )
-def test_an_application_that_cannot_be_loaded(launch, target, line):
+def test_application_that_cannot_be_loaded_ends_with_3(launch, target, line):
     server = launch(target)
     assert server.wait() == 3
     assert f"ERROR:    {line}" in server.log.text()
     assert "Traceback" not in server.log.text()
 
 
-def test_a_port_that_is_in_use(launch):
+def test_port_in_use_ends_with_3(launch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = launch("life:whole", "--port", str(taken.getsockname()[1]))
         assert server.wait() == 3
@@ -273,7 +273,7 @@ def test_a_port_that_is_in_use(launch):
 
 @pytest.fixture
 def taken():
-    """A socket that is bound where another, which came first, listens."""
+    """A socket bound to an address where another one listens."""
     with socket.socket() as first, socket.socket() as second:
         for sock in (first, second):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -288,7 +288,7 @@ def taken():
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2"), "tls"], ids=["one", "workers", "tls"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_where_it_cannot_listen_the_lifespan_is_stopped(launch, loop, flags, taken, certificates):
+def test_lifespan_is_shut_down_if_listening_fails(launch, loop, flags, taken, certificates):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     if flags == "tls":
@@ -305,7 +305,7 @@ def test_where_it_cannot_listen_the_lifespan_is_stopped(launch, loop, flags, tak
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_signal_ends_a_startup_at_once(launch, loop, number, code):
+def test_signal_ends_startup_at_once(launch, loop, number, code):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     server = launch("life:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
@@ -317,14 +317,14 @@ def test_a_signal_ends_a_startup_at_once(launch, loop, number, code):
     assert "Traceback" not in server.log.text()
 
 
-def test_a_lifespan_that_hangs_at_shutdown_can_be_ended(start):
+def test_hanging_lifespan_shutdown_ends_at_timeout(start):
     server = start("life:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
     server.signal()
     server.log.wait_for("hanging")
     assert server.wait() == -signal.SIGTERM
 
 
-def test_the_maximum_of_requests_ends_it(start, connect):
+def test_request_limit_stops_server(start, connect):
     server = start("life:whole", "--limit-max-requests", "2")
     for _ in range(2):
         client = connect(server)

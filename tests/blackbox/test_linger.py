@@ -1,4 +1,4 @@
-"""A stop waits for what is on its way: the requests of idle connections, heads that have begun."""
+"""The linger time at a stop: the server waits for requests in transit and for partial heads."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from pronghorn import Config, Server, worker
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def serve(request):
-    """A function that serves `app` in a thread, on each loop; what it gives has the seconds of `linger`."""
+    """A function that serves `app` in a thread, on each loop, with `linger` in seconds."""
     if reason := lacks("interpreted", request.param):
         pytest.skip(reason)
     with contextlib.ExitStack() as stack:
@@ -28,17 +28,17 @@ def serve(request):
 
 
 @pytest.fixture
-def two(connect):
-    """A function that gives two idle connections to a server: one that has sent nothing, one that was answered."""
+def connect_two(connect):
+    """A function that opens two idle connections: one has sent nothing, the other was answered."""
 
-    def two(server):
+    def connect_two(server):
         fresh, kept = connect(server), connect(server)
         kept.get("/")
         assert kept.read().field("connection") is None
         assert len(server.server_state.connections) == 2
         return fresh, kept
 
-    return two
+    return connect_two
 
 
 async def app(scope, receive, send):
@@ -67,16 +67,16 @@ async def app(scope, receive, send):
 
 
 def stop(server):
-    """Begin a stop, and wait until it is known to connections."""
+    """Start a stop, and wait until connections know of it."""
     server.should_exit = True
     done = threading.Event()
     while not server.server_state.shared.draining:
         assert not done.wait(0.01)
 
 
-def test_a_request_on_its_way_is_answered_with_the_end(serve, two):
+def test_request_in_transit_is_answered_with_close(serve, connect_two):
     server = serve(PATIENCE)
-    clients = two(server)
+    clients = connect_two(server)
     stop(server)
     for client in clients:
         client.get("/")
@@ -85,26 +85,26 @@ def test_a_request_on_its_way_is_answered_with_the_end(serve, two):
         assert client.rest() == b""
 
 
-def test_idle_connections_are_closed_after_it(serve, two):
+def test_idle_connections_are_closed_after_linger(serve, connect_two):
     server = serve(0.1)
-    clients = two(server)
+    clients = connect_two(server)
     stop(server)
     assert [client.rest() for client in clients] == [b"", b""]
 
 
-def test_it_does_not_outlast_the_time_to_stop(serve, two):
+def test_linger_does_not_exceed_graceful_timeout(serve, connect_two):
     server = serve(10 * PATIENCE, timeout_graceful_shutdown=0.1)
-    clients = two(server)
+    clients = connect_two(server)
     stop(server)
     assert [client.rest() for client in clients] == [b"", b""]
 
 
-def test_nothing_that_is_connected_is_not_waited_for(serve):
+def test_stop_without_connections_does_not_wait(serve):
     server = serve(10 * PATIENCE)
     Client(("127.0.0.1", server.port)).close()
 
 
-def test_only_idle_connections_are_waited_for(serve, connect):
+def test_linger_waits_only_for_idle_connections(serve, connect):
     server = serve(10 * PATIENCE)
     busy, stream, websocket = (connect(server) for _ in range(3))
     busy.get("/body", "content-length: 1", method="POST")
@@ -119,13 +119,13 @@ def test_only_idle_connections_are_waited_for(serve, connect):
     assert stream.read_some() == b"k"
     busy.send(b"b")
     assert busy.read().field("connection") == "close"
-    stream.get("/")  # its answer had begun before the stop, and so did not announce the end
+    stream.get("/")  # the response started before the stop, so it did not announce the close
     assert stream.read().field("connection") == "close"
     websocket.close()
 
 
 @pytest.mark.parametrize("target", ["/body", "/background"], ids=["connection", "task"])
-def test_stop_ends_at_once_with_the_last_connection_or_task(serve, connect, caplog, monkeypatch, target):
+def test_stop_ends_with_last_connection_or_task(serve, connect, caplog, monkeypatch, target):
     caplog.set_level("INFO", "pronghorn.error")
     server = serve(10 * PATIENCE, timeout_graceful_shutdown=None)
     client = connect(server)
@@ -138,15 +138,15 @@ def test_stop_ends_at_once_with_the_last_connection_or_task(serve, connect, capl
     while not [line for line in caplog.messages if line.startswith("Waiting for")]:
         assert not done.wait(0.01)
     monkeypatch.setattr("pronghorn.server._POLL", 10 * PATIENCE)
-    done.wait(0.3)  # for a wait of that length to begin
+    done.wait(0.3)  # until the server waits
     if target == "/body":
         client.send(b"b")
         assert client.read().status == 200
 
 
-def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog):
+def test_failing_connection_does_not_delay_others(serve, connect_two, caplog):
     server = serve(0.1)
-    clients = two(server)
+    clients = connect_two(server)
 
     class Broken:
         def is_idle(self):
@@ -166,7 +166,7 @@ def test_one_that_cannot_be_told_does_not_hold_up_the_others(serve, two, caplog)
 
 
 @pytest.mark.parametrize("is_given", [False, True], ids=["its own", "a caller's"])
-def test_only_sockets_of_its_own_are_withdrawn(monkeypatch, is_given):
+def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
     withdrawn = []
 
     def withdraw(sockets, config):
@@ -189,6 +189,6 @@ def test_only_sockets_of_its_own_are_withdrawn(monkeypatch, is_given):
     assert withdrawn == ([] if is_given else places)
 
 
-def test_nobody_waits_where_a_file_has_changed():
+def test_reloaded_worker_does_not_linger():
     servers = [worker._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)]
     assert [server.linger for server in servers] == [Server.linger, 0.0]
