@@ -1,4 +1,4 @@
-"""Standard streams that nobody reads: requests are answered all the same."""
+"""Standard streams that nobody reads: the server still answers requests."""
 
 import contextlib
 import os
@@ -15,13 +15,13 @@ from served import APPS, FORMS, PATIENCE, SOURCES, wait_until
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 
 LONG = "/l" + "x" * 8000
-REQUESTS = 500  # both logs take a fourth of their lines
+REQUESTS = 500  # each log accepts only a quarter of these lines
 
 DROPPED = re.compile(r"WARNING:  (\d+) lines of the log were dropped: (standard \w+) was not read in time\.")
 
 
 class Unread:
-    """A server whose streams are read when the test wants it."""
+    """A server with streams that are only read on demand."""
 
     def __init__(self, *flags, form="compiled"):
         environment, form_flags = FORMS[form]
@@ -38,7 +38,7 @@ class Unread:
         self._threads = []
 
     def wait_for(self, pattern):
-        """Read the error log, no further than the line in which `pattern` is found."""
+        """Read the error log up to the line that contains `pattern`."""
         while True:
             line = self.streams["log"].readline().decode()
             assert line, "the log has ended"
@@ -46,7 +46,7 @@ class Unread:
                 return found
 
     def read_on(self):
-        """Read both streams."""
+        """Start to read both streams."""
         for name, stream in self.streams.items():
             thread = threading.Thread(target=self._read, args=(self.lines[name], stream))
             thread.start()
@@ -84,7 +84,7 @@ def unread():
 
 
 def ask(port, target, count):
-    """The bodies of so many answers, on one connection."""
+    """Send `count` requests over one connection; return the set of bodies."""
     client = Client(("127.0.0.1", port))
     bodies = set()
     for _ in range(count):
@@ -98,7 +98,7 @@ def dropped(server, name):
     return [int(found[1]) for line in server.lines["log"] if (found := DROPPED.search(line)) and found[2] == name]
 
 
-def test_requests_are_answered(unread, form):
+def test_requests_are_answered_while_log_is_unread(unread, form):
     server = unread(form=form)
     port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
     ask(port, LONG, REQUESTS)
@@ -112,7 +112,7 @@ def test_requests_are_answered(unread, form):
         assert written + sum(dropped(server, what)) == REQUESTS
 
 
-def test_requests_are_answered_by_workers(unread):
+def test_workers_answer_requests_while_log_is_unread(unread):
     server = unread("--workers", "2", "--log-level", "debug")
     port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_requests_are_answered_by_workers(unread):
 
 
 @pytest.mark.parametrize(("flags", "code"), [((), -signal.SIGTERM), (("--workers", "2"), 0)])
-def test_a_stop_does_not_wait_for_a_reader(unread, flags, code):
+def test_stop_does_not_wait_for_reader(unread, flags, code):
     server = unread("--log-level", "debug", *flags)
     port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
     if flags:
@@ -140,7 +140,7 @@ def test_a_stop_does_not_wait_for_a_reader(unread, flags, code):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")])
-def test_what_was_kept_is_written_before_the_end(unread, number, flags):
+def test_pending_lines_are_written_before_exit(unread, number, flags):
     server = unread("--log-level", "debug", *flags)
     port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
     if flags:

@@ -1,4 +1,4 @@
-"""What a server writes, where a user sees it: configurations written for uvicorn, formats of the user's, JSON."""
+"""The log output of a server: configurations written for uvicorn, custom formats, JSON."""
 
 import json
 import re
@@ -30,7 +30,7 @@ HANDLERS = {
     "default": {"class": "logging.StreamHandler", "formatter": "default", "stream": "ext://sys.stderr"},
     "access": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
 }
-# Without `disable_existing_loggers`, which is true then.
+# `disable_existing_loggers` is absent and so defaults to true.
 UVICORN = {
     "version": 1,
     "formatters": FORMATTERS,
@@ -45,7 +45,7 @@ UVICORN = {
 
 @pytest.fixture
 def serve(start, connect, tmp_path):
-    """A function that starts APP, behind other lines of its module, and lets it answer some requests."""
+    """A function that starts APP, with `before` at the top of its module, and sends it some requests."""
 
     def serve(*flags, before="", targets=("/",), form=None, fields=()):
         (tmp_path / "logged.py").write_text(before + APP)
@@ -60,7 +60,7 @@ def serve(start, connect, tmp_path):
 
 
 def end(server):
-    """The lines on stdout and on stderr, once the server has ended."""
+    """Stop the server; return its lines on stdout and on stderr."""
     server.signal()
     server.wait()
     return list(server.access), list(server.log)
@@ -82,7 +82,7 @@ class Shout(logging.Filter):
 """
 
 
-def test_uvicorns_own_configuration(serve, tmp_path):
+def test_configuration_of_installed_uvicorn_works(serve, tmp_path):
     config = pytest.importorskip("uvicorn.config").LOGGING_CONFIG
     access, log = end(serve("--log-config", written(tmp_path / "log.json", config), targets=["/", "/fail"]))
     assert len(access) == 2
@@ -91,14 +91,14 @@ def test_uvicorns_own_configuration(serve, tmp_path):
     assert "ERROR:    Exception in ASGI application" in log
 
 
-def test_configuration_for_uvicorn_where_uvicorn_is_not_installed(serve, tmp_path):
+def test_configuration_for_uvicorn_works_without_uvicorn(serve, tmp_path):
     without = "import sys\nassert not any(name.startswith('uvicorn') for name in sys.modules)\n"
     access, log = end(serve("--log-config", written(tmp_path / "log.json", UVICORN), before=without))
     assert [bool(re.match(LINE % "/", line)) for line in access] == [True]
     assert log[-1].startswith("INFO:     Finished server process")
 
 
-def test_configuration_that_names_a_filter_of_the_application(serve, tmp_path):
+def test_configuration_may_name_filter_of_application(serve, tmp_path):
     (tmp_path / "filters.py").write_text(SHOUT)
     handlers = {**HANDLERS, "default": {**HANDLERS["default"], "filters": ["shout"]}}
     config = {**UVICORN, "filters": {"shout": {"()": "filters.Shout"}}, "handlers": handlers}
@@ -106,7 +106,7 @@ def test_configuration_that_names_a_filter_of_the_application(serve, tmp_path):
     assert "INFO:     shouted Application startup complete." in log
 
 
-def test_yaml_where_everything_goes_to_the_root(serve, tmp_path):
+def test_yaml_may_send_all_records_to_root(serve, tmp_path):
     pytest.importorskip("yaml")
     (tmp_path / "log.yaml").write_text("""
 version: 1
@@ -127,7 +127,7 @@ loggers:
     assert log[3] == "INFO [pronghorn.error] Application startup complete."
 
 
-def test_ini_with_requests_in_a_file(serve, tmp_path):
+def test_ini_may_send_requests_to_file(serve, tmp_path):
     (tmp_path / "log.ini").write_text(f"""
 [loggers]
 keys=root,uvicorn,access
@@ -167,7 +167,7 @@ format=%(message)s
     assert "INFO:     Application startup complete." in log
 
 
-def test_access_logger_that_a_configuration_silences(serve, tmp_path):
+def test_configuration_may_silence_access_log(serve, tmp_path):
     loggers = {**UVICORN["loggers"], "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False}}
     access, _ = end(serve("--log-config", written(tmp_path / "log.json", {**UVICORN, "loggers": loggers})))
     assert access == []
@@ -195,41 +195,41 @@ for name in ("uvicorn", "uvicorn.access"):
 """
 
 
-def test_filter_of_health_checks(serve, form):
+def test_filter_drops_health_checks(serve, form):
     access, _ = end(serve(before=IMPORTS + HEALTH, targets=["/health", "/", "/healthz?a"], form=form))
     assert len(access) == 1
     assert re.match(LINE % "/", access[0])
 
 
-def test_filter_of_health_checks_and_a_format(serve, form):
+def test_filter_drops_health_checks_with_custom_format(serve, form):
     server = serve("--access-log-format", "%(U)s %(B)s", before=IMPORTS + HEALTH, targets=["/health", "/"], form=form)
     assert end(server)[0] == ["/ 5"]
 
 
 @pytest.mark.parametrize("statement", ["disabled = True", "handlers.clear()", "setLevel(logging.WARNING)"])
-def test_access_logger_that_code_silences(serve, statement):
+def test_code_may_silence_access_log(serve, statement):
     access, log = end(serve(before=f"{IMPORTS}logging.getLogger('uvicorn.access').{statement}\n"))
     assert access == []
     assert log
 
 
-def test_handlers_that_code_replaces(serve):
+def test_code_may_replace_handlers(serve):
     access, log = end(serve(before=IMPORTS + LOGURU))
     assert access == []
     assert sum("intercepted INFO 127.0.0.1:" in line for line in log) == 1
     assert all(line.startswith("intercepted INFO ") for line in log)
 
 
-def test_application_that_configures_logging_itself(serve):
-    """Where it disables all loggers but those that it names, it has named ours."""
+def test_application_may_configure_logging_itself(serve):
+    """The configuration disables the loggers it does not name, but it names ours."""
     config = {**UVICORN, "formatters": json.loads(json.dumps(FORMATTERS).replace("uvicorn", "pronghorn"))}
     access, log = end(serve(before=f"{IMPORTS}logging.config.dictConfig({config!r})\n"))
     assert [bool(re.match(LINE % "/", line)) for line in access] == [True]
     assert log[-1].startswith("INFO:     Finished server process")
 
 
-def test_filter_added_before_the_server_is_made(tmp_path):
-    """As a script does that calls `run` itself."""
+def test_filter_added_before_server_is_created_applies(tmp_path):
+    """A script that calls `run` may add the filter first."""
     (tmp_path / "script.py").write_text(
         IMPORTS
         + HEALTH
@@ -260,10 +260,10 @@ Server(pronghorn.Config(app, port=0)).run()
     assert [bool(re.match(LINE % "/other", line)) for line in done.stdout.splitlines()] == [True], done.stderr
 
 
-# Formats of the user's
+# Custom formats
 
 
-def test_format_of_gunicorn(serve, form):
+def test_format_of_gunicorn_is_supported(serve, form):
     text = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %({x-out}o)s'
     fields = ['user-agent: a"b\\c', "referer: http://other/"]
     access, _ = end(serve("--access-log-format", text, targets=["/a%20b?q=%41"], fields=fields, form=form))
@@ -275,7 +275,7 @@ def test_format_of_gunicorn(serve, form):
     )
 
 
-def test_json_lines_of_requests(serve, form):
+def test_requests_are_logged_as_json(serve, form):
     server = serve("--access-log-format", "json", targets=["/?a=1", "/fail"], fields=["x-request-id: 7"], form=form)
     access, log = end(server)
     first, second = (json.loads(line) for line in access)
@@ -294,7 +294,7 @@ def test_stream_is_logged_at_its_end(start, connect):
     server.access.wait_for(r"^/stream 200 196608 0\.\d{6}$")
 
 
-def test_size_of_a_file(start, connect, variant):
+def test_size_of_sent_file_is_logged(start, connect, variant):
     server = start("bare:app", "--access-log-format", "%(B)s", "--sendfile", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file?size=600000")
@@ -302,7 +302,7 @@ def test_size_of_a_file(start, connect, variant):
     server.access.wait_for("^600000$")
 
 
-def test_client_that_leaves_has_its_line(start, connect, form):
+def test_disconnected_request_is_logged(start, connect, form):
     server = start("bare:app", "--access-log-format", "%(U)s %(s)s %(B)s", form=form)
     client = connect(server)
     client.get("/endless?name=logged")
@@ -311,7 +311,7 @@ def test_client_that_leaves_has_its_line(start, connect, form):
     server.access.wait_for(r"^/endless 200 [1-9]\d*$")
 
 
-def test_every_line_is_written_before_the_end(start, connect):
+def test_every_line_is_written_before_exit(start, connect):
     server = start("bare:app", "--access-log-format", "%(U)s %(B)s", "--timeout-graceful-shutdown", "1")
     client, endless = connect(server), connect(server)
     endless.get("/endless?name=logged")
@@ -324,7 +324,7 @@ def test_every_line_is_written_before_the_end(start, connect):
     assert sum(line.startswith("/endless ") for line in access) == 1
 
 
-def test_format_from_the_environment(start, connect):
+def test_format_may_come_from_environment(start, connect):
     server = start("bare:app", env={"PRONGHORN_ACCESS_LOG_FORMAT": "%(m)s %(s)s"})
     client = connect(server)
     client.get("/")
@@ -335,7 +335,7 @@ def test_format_from_the_environment(start, connect):
 # JSON
 
 
-def test_everything_as_json(serve, form):
+def test_log_format_json_applies_to_all_lines(serve, form):
     access, log = end(serve("--log-format", "json", targets=["/", "/fail"], form=form))
     assert [json.loads(line)["status"] for line in access] == [200, 500]
     lines = [json.loads(line) for line in log]
@@ -351,14 +351,14 @@ def test_everything_as_json(serve, form):
     assert failed["exception"].endswith("ZeroDivisionError: a\nb")
 
 
-def test_only_requests_as_text(serve):
+def test_requests_may_stay_text_with_log_format_json(serve):
     text = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
     access, log = end(serve("--log-format", "json", "--access-log-format", text))
     assert re.match(LINE % "/", access[0])
     assert all(json.loads(line) for line in log)
 
 
-def test_reason_for_not_starting_as_json(tmp_path):
+def test_startup_error_is_logged_as_json(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pronghorn", "nowhere:app", "--log-format", "json"],
         cwd=tmp_path,
@@ -371,7 +371,7 @@ def test_reason_for_not_starting_as_json(tmp_path):
     assert json.loads(done.stderr)["message"].startswith("Error loading ASGI app. ")
 
 
-def test_json_and_a_configuration(serve, tmp_path):
+def test_log_format_json_is_ignored_with_log_config(serve, tmp_path):
     access, log = end(serve("--log-format", "json", "--log-config", written(tmp_path / "log.json", UVICORN)))
     assert re.match(LINE % "/", access[0])
     assert log[0] == "WARNING:  --log-format json has no effect with --log-config."

@@ -51,14 +51,14 @@ def signal_it(server, number):
         ("life:hangs_at_startup", ("--reload",), "hanging"),
     ],
 )
-def test_signal_ends_the_server_with_0(launch, app, flags, line, number):
+def test_signal_ends_server_with_0(launch, app, flags, line, number):
     server = launch(app, *flags)
     server.log.wait_for(line)
     signal_it(server, number)
     assert server.wait() == 0, server.log.text()
 
 
-def test_sigterm_during_the_import_ends_the_server_with_0(launch):
+def test_sigterm_during_import_ends_server_with_0(launch):
     server = launch("slow:app")
     server.log.wait_for("importing")
     signal_it(server, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Programs written for uvicorn, in each way in which one runs it: with only the import changed they do the same."""
+"""Programs written for uvicorn, in every way to run it: with only the import changed they behave the same."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from served import PATIENCE, SOURCES, Lines, lacks
 
 pytest.importorskip("uvicorn")
 
-# `main.py` of every program.
+# The module `main.py` of every program.
 APPLICATION = """
 import contextlib
 
@@ -144,7 +144,7 @@ PROGRAMS = {
         """,
 }
 
-# Those that end by themselves.
+# Programs that end by themselves.
 SCRIPTS = {
     "a server in a thread": """
         import contextlib, threading, time, urllib.request
@@ -208,12 +208,12 @@ COMMANDS = [
 
 
 class Program:
-    """A program, told its server's name, and what is seen of it."""
+    """A program that uses one of the two servers, and its output."""
 
     def __init__(self, folder, arguments, package):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PRONGHORN_", "UVICORN_"))}
         environment |= {"PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
-        if lacks("compiled"):  # of which ours would warn
+        if lacks("compiled"):  # our server would log a warning
             environment["PRONGHORN_PURE"] = "1"
         self.package = package
         self.popen = subprocess.Popen(
@@ -228,9 +228,9 @@ class Program:
         self.lines = [Lines(self.popen.stdout), Lines(self.popen.stderr)]
 
     def ask(self):
-        """The server's answer, and what of its head both would send."""
+        """Send a request; return the response without the fields that may differ."""
         port = self.lines[1].wait_for(r"running on http://127.0.0.1:(\d+)")[1]
-        # A socket that was bound before says so before it listens.
+        # A socket bound before is announced before it listens.
         self.lines[1].wait_for(r"Application startup complete|unsupported")
         return self.fetch(port)
 
@@ -241,7 +241,7 @@ class Program:
             try:
                 answer = opener.open(f"http://127.0.0.1:{port}/a%20b?q=1", timeout=PATIENCE)
                 break
-            except urllib.error.URLError as error:  # a worker says that it has started before it listens
+            except urllib.error.URLError as error:  # a worker logs its start before it listens
                 if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
@@ -250,13 +250,13 @@ class Program:
             return answer.status, answer.read(), kept
 
     def outcome(self):
-        """The code that it ended with, and the lines of its two streams without what differs each time."""
+        """Wait for the end; return the exit code and the lines of both streams without their variable parts."""
         code = self.popen.wait(PATIENCE)
         return code, [self._told(lines.wait_for_end()) for lines in self.lines]
 
     def _told(self, text):
         text = re.sub(r"\[\d+\]|(?<=127\.0\.0\.1:)\d+|(?<=127\.0\.0\.1', )\d+", "N", text)
-        text = re.sub(r"\[errno \d+\] ", "", text)  # which asyncio's loop says twice
+        text = re.sub(r"\[errno \d+\] ", "", text)  # asyncio's loop prints it twice
         text = re.sub(rf"(?i){self.package}(?: \d+\.\d+\.\d+)?", "server", text)
         return [line for line in text.splitlines() if re.match("INFO|WARNING|ERROR|CRITICAL|Running|Error", line)]
 
@@ -267,7 +267,7 @@ class Program:
 
 @pytest.fixture
 def pair(tmp_path):
-    """A function of arguments, or of a program's text, that starts it with uvicorn and with us."""
+    """A function that starts a command or a program's text with uvicorn and with pronghorn."""
     started = []
     (tmp_path / "main.py").write_text(APPLICATION)
 
@@ -294,7 +294,7 @@ def interrupt(programs):
 
 
 @pytest.mark.parametrize("name", list(PROGRAMS))
-def test_program_that_serves(pair, name):
+def test_serving_program_behaves_as_with_uvicorn(pair, name):
     programs = pair(PROGRAMS[name])
     theirs, ours = [program.ask() for program in programs]
     assert ours == theirs
@@ -303,18 +303,18 @@ def test_program_that_serves(pair, name):
 
 
 @pytest.mark.parametrize("name", list(SCRIPTS))
-def test_program_that_ends(pair, name):
+def test_program_ends_as_with_uvicorn(pair, name):
     theirs, ours = [program.outcome() for program in pair(SCRIPTS[name])]
     assert ours[0] == theirs[0]
-    # In any order: our access log is written in batches, and what kept it from starting is the last line, which may
-    # go on to say what helps.
+    # In any order: our access log is written in batches. A startup error is the last line, and ours may
+    # end with advice.
     for mine, others in zip(ours[1], theirs[1], strict=True):
         for line, other in zip(sorted(mine), sorted(others), strict=True):
             assert line.startswith(other)
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_command(pair, arguments):
+def test_command_behaves_as_with_uvicorn(pair, arguments):
     programs = pair(arguments)
     theirs, ours = [program.ask() for program in programs]
     assert ours == theirs

@@ -25,7 +25,7 @@ def path():
         yield os.path.join(folder, "s")
 
 
-def test_a_peer_that_is_trusted(start, connect, form):
+def test_headers_of_trusted_peer_apply(start, connect, form):
     server = start("behind:app", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()
@@ -38,7 +38,7 @@ def test_a_peer_that_is_trusted(start, connect, form):
     ]
 
 
-def test_a_websocket(start, form):
+def test_headers_apply_to_websocket(start, form):
     server = start("behind:app", form=form)
     with connect_websocket(f"ws://127.0.0.1:{server.port}/a", additional_headers=AS_FIELDS) as websocket:
         assert json.loads(websocket.recv())[:2] == [["1.2.3.4", 5], "wss"]
@@ -59,12 +59,12 @@ def test_a_websocket(start, form):
     ],
     ids=str,
 )
-def test_a_peer_that_is_not(start, connect, flags, env):
+def test_headers_of_untrusted_peer_are_ignored(start, connect, flags, env):
     client = connect(start("behind:app", *flags, env=env))
     assert ask(client, *FIELDS)[:2] == [list(client.socket.getsockname()), "http"]
 
 
-def test_a_unix_socket(start, connect, form, path):
+def test_headers_of_trusted_unix_socket_apply(start, connect, form, path):
     server = start("behind:app", "--uds", path, "--forwarded-allow-ips", "unix", form=form)
     assert ask(connect(path), *FIELDS)[:2] == [["1.2.3.4", 5], "https"]
     assert ask(connect(path))[:2] == [None, "http"]
@@ -73,12 +73,12 @@ def test_a_unix_socket(start, connect, form, path):
         assert json.loads(websocket.recv())[:2] == [["1.2.3.4", 5], "wss"]
 
 
-def test_a_unix_socket_whose_peers_are_not_trusted(start, connect, path):
+def test_headers_of_untrusted_unix_socket_are_ignored(start, connect, path):
     start("behind:app", "--uds", path)
     assert ask(connect(path), *FIELDS)[:2] == [None, "http"]
 
 
-def test_every_kind(start, connect, form):
+def test_every_kind_of_header_is_supported(start, connect, form):
     fields = (*FIELDS, "X-Forwarded-Host: a.org", "X-Forwarded-Prefix: /api", "Forwarded: for=2.3.4.5;host=f.org")
     client = connect(start("behind:app", "--forwarded-headers", "x-forwarded-all", form=form))
     assert ask(client, *fields) == [["1.2.3.4", 5], "https", "a.org", "/api", "/api/a"]
@@ -86,7 +86,7 @@ def test_every_kind(start, connect, form):
     assert ask(client, *fields) == [["2.3.4.5", 0], "http", "f.org", "", "/a"]
 
 
-def test_a_refused_request_is_logged_with_its_peer(start, connect):
+def test_refused_request_is_logged_with_peer(start, connect):
     server = start("behind:app")
     client = connect(server)
     ask(client, *FIELDS)

@@ -93,7 +93,7 @@ def get(connect):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_reloader_serves_until_a_signal(reloading, get, module, tmp_path, number):
+def test_reloader_serves_until_signal(reloading, get, module, tmp_path, number):
     server = reloading("--workers", "2")
     assert get(server) == "one"
     server.signal(number)
@@ -109,7 +109,7 @@ def test_reloader_serves_until_a_signal(reloading, get, module, tmp_path, number
     assert "Traceback" not in server.log.text()
 
 
-def test_request_during_a_reload_waits(reloading, connect, get, module):
+def test_request_during_reload_waits(reloading, connect, get, module):
     server = reloading()
     assert get(server) == "one"
     module.ready.write_text("one")
@@ -122,7 +122,7 @@ def test_request_during_a_reload_waits(reloading, connect, get, module):
     assert client.read().body == b"two"
 
 
-def test_open_stream_does_not_delay_a_reload(reloading, connect, get, module):
+def test_open_stream_does_not_delay_reload(reloading, connect, get, module):
     server = reloading()
     client = connect(server)
     client.get("/stream")
@@ -133,7 +133,7 @@ def test_open_stream_does_not_delay_a_reload(reloading, connect, get, module):
     assert "stopping one" in server.log.text()
 
 
-def test_blocked_application_does_not_delay_a_reload_for_long(reloading, connect, get, module):
+def test_blocked_application_delays_reload_only_briefly(reloading, connect, get, module):
     server = reloading()
     client = connect(server)
     client.get("/block")
@@ -142,7 +142,7 @@ def test_blocked_application_does_not_delay_a_reload_for_long(reloading, connect
     assert get(server) == "two"
 
 
-def test_syntax_error_is_reported_and_the_next_change_is_loaded(reloading, get, module):
+def test_syntax_error_is_reported_and_next_change_is_loaded(reloading, get, module):
     server = reloading()
     module.write("two", "def app(:\n")
     server.log.wait_for("SyntaxError")
@@ -152,7 +152,7 @@ def test_syntax_error_is_reported_and_the_next_change_is_loaded(reloading, get, 
     assert get(server) == "three"
 
 
-def test_failing_import_at_the_start_does_not_end_the_reloader(start, get, module):
+def test_failed_first_import_does_not_end_reloader(start, get, module):
     module.write("one", "import missing_requirement\n")
     server = start("reloaded:app", "--app-dir", ".", "--reload", "--log-level", "debug")
     server.log.wait_for("ModuleNotFoundError: No module named 'missing_requirement'")
@@ -174,7 +174,7 @@ def test_change_during_startup_is_not_missed(reloading, get, module):
     assert get(server) == "three"
 
 
-def test_process_that_exits_is_started_again_after_a_change(reloading, connect, get, module):
+def test_exited_process_is_started_again_after_change(reloading, connect, get, module):
     server = reloading()
     connect(server).get("/exit")
     server.log.wait_for("died: exit code 7. Waiting for a file to change.")
@@ -191,7 +191,7 @@ def test_killed_process_is_started_again(reloading, connect, get, module):
     assert get(server) == "one"
 
 
-def test_process_killed_before_it_serves_waits_for_a_change(start, module):
+def test_process_killed_before_it_serves_waits_for_change(start, module):
     module.write("one", "import os\nos.kill(os.getpid(), 9)\n")
     server = start("reloaded:app", "--app-dir", ".", "--reload")
     server.log.wait_for("died: SIGKILL. Waiting for a file to change.")
@@ -231,7 +231,7 @@ def test_debugger_can_read_standard_input(reloading, get, module):
     assert server.log.wait_for("^read")
 
 
-def test_worker_ends_when_the_parent_dies(reloading, module):
+def test_worker_ends_when_parent_dies(reloading, module):
     server = reloading()
     server.signal(signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Responses of frameworks whose client leaves: they end as under uvicorn, with all that is behind them."""
+"""Framework responses after a disconnect: they end as under uvicorn, with their cleanup and background tasks."""
 
 import asyncio
 import contextlib
@@ -12,20 +12,20 @@ import pytest
 from raw import Client
 from served import PATIENCE, thread
 
-# More than what the system takes for a client that does not read.
+# More than the socket buffers hold.
 SIZE = 32 << 20
 PART = bytes(65536)
 RESET = struct.pack("ii", 1, 0)
 
 
 class Notes(list):
-    """What has been done, in order."""
+    """The recorded steps, in order."""
 
     def wait_for(self, *what):
         deadline = time.monotonic() + PATIENCE
         while not set(what) <= set(self):
             assert time.monotonic() < deadline, self
-            gc.collect()  # a generator that anyio has left in a cycle of references is ended with that
+            gc.collect()  # closes a generator that anyio has left in a reference cycle
             time.sleep(0.01)
 
 
@@ -131,7 +131,7 @@ CASES = [
     ("make", "target", "expected"), CASES, ids=[f"{make.__name__}{path}" for make, path, _ in CASES]
 )
 @pytest.mark.filterwarnings("ignore::Warning")
-def test_response_whose_client_leaves_is_finished(make, target, expected, how, loop, sendfile, tmp_path, caplog):
+def test_response_runs_cleanup_after_disconnect(make, target, expected, how, loop, sendfile, tmp_path, caplog):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     path = tmp_path / "file"
@@ -152,8 +152,8 @@ def test_response_whose_client_leaves_is_finished(make, target, expected, how, l
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_django_closes_a_file_whose_client_leaves(start, variant, connect):
-    """In a process of its own, as Django has one configuration for all."""
+def test_django_closes_file_after_disconnect(start, variant, connect):
+    """Django needs its own process, because its configuration is global."""
     pytest.importorskip("django")
     server = start("django_left:app", "--loop", variant[1], form=variant[0])
     client = connect(server)

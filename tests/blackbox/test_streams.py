@@ -1,4 +1,4 @@
-"""Processes that are started without standard streams."""
+"""Processes started without standard streams."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "<&- 2>&-"])
 @pytest.mark.parametrize("kind", ["alone", "workers", "reload", "program"])
-def test_closed_ones_are_the_null_device(tmp_path, kind, closed):
+def test_closed_streams_are_null_device(tmp_path, kind, closed):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         number = str(sock.fileno())
         if kind == "program":

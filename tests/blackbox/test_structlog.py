@@ -1,4 +1,4 @@
-"""structlog, set up as its users do it for uvicorn."""
+"""structlog, configured as users do for uvicorn."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("structlog")
 
 
-def test_requests_and_the_servers_own_lines(start, connect):
+def test_structlog_formats_requests_and_server_lines(start, connect):
     server = start("structlog_app:app")
     client = connect(server)
     client.get("/a%20b?c=%41")

@@ -1,4 +1,4 @@
-"""TLS over real sockets, on each engine and loop: clients of every manner, good and bad, and what is on the wire."""
+"""TLS over real sockets, on each engine and loop: good and bad clients, and the bytes on the wire."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ ENGINES = [f"{engine}-{loop}" for engine in ("aiofastnet", "ssl") for loop in ("
 
 @pytest.fixture(params=ENGINES)
 def serve(request, certificates, monkeypatch):
-    """A function that starts a server of TLS in a thread, on one engine and loop."""
+    """A function that starts a TLS server in a thread, on one engine and loop."""
     engine, loop = request.param.split("-")
     choose(loop, engine, monkeypatch)
     with contextlib.ExitStack() as stack:
@@ -38,7 +38,7 @@ def serve(request, certificates, monkeypatch):
 
 @pytest.fixture
 def connect(certificates):
-    """A function that opens a connection of TLS to a server."""
+    """A function that opens a TLS connection to a server."""
     with contextlib.ExitStack() as stack:
 
         def connect(server, context=None, address=None, name="localhost"):
@@ -76,8 +76,8 @@ async def echo(scope, receive, send):
 
 
 @contextlib.contextmanager
-def standing(server):
-    """While the server's loop stands still: what clients do meanwhile comes to it at once."""
+def blocked_loop(server):
+    """Block the server's loop. Everything that clients do meanwhile arrives in one iteration."""
     stands, go_on = threading.Event(), threading.Event()
 
     def stand():
@@ -97,7 +97,7 @@ def reset_connection(client):
     client.close()
 
 
-def test_scheme_and_version(serve, connect):
+def test_scheme_is_https_and_version_is_tls_1_3(serve, connect):
     seen = []
 
     async def app(scope, receive, send):
@@ -113,19 +113,19 @@ def test_scheme_and_version(serve, connect):
     assert server.config.ssl.verify_mode == ssl.CERT_NONE
 
 
-def test_large_bodies_both_ways(serve, certificates):
+def test_large_bodies_are_sent_and_received(serve, certificates):
     body = PIECE * 128
     with httpx.Client(verify=certificates.trust(), base_url=f"https://127.0.0.1:{serve(echo).port}") as client:
         for sent in (body, b"short", body):
             assert client.post("/", content=sent).content == sent
 
 
-def test_files(serve, certificates, tmp_path):
+def test_files_are_sent(serve, certificates, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(PIECE * 20)
 
     async def app(scope, receive, send):
-        await asyncio.sleep(0)  # so that its messages come in a turn in which nothing was read
+        await asyncio.sleep(0)  # the messages come in an iteration without a read
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.pathsend", "path": str(path)})
 
@@ -135,7 +135,7 @@ def test_files(serve, certificates, tmp_path):
         assert client.get("/").content == PIECE * 20
 
 
-def test_websocket(serve, certificates):
+def test_websocket_echoes(serve, certificates):
     schemes = []
 
     async def app(scope, receive, send):
@@ -152,12 +152,12 @@ def test_websocket(serve, certificates):
                 await client.send(message)
                 assert await client.recv() == message
 
-    # In a loop, as CPython's ssl may hang where two threads read and write on one connection.
+    # In a loop: CPython's ssl may hang if two threads read and write on one connection.
     asyncio.run(asyncio.wait_for(converse(f"wss://localhost:{serve(app, lifespan='off').port}/"), PATIENCE))
     assert schemes == ["wss"]
 
 
-def test_websocket_is_closed_when_the_server_stops(serve, certificates):
+def test_websocket_is_closed_when_server_stops(serve, certificates):
     async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
@@ -176,7 +176,7 @@ def test_websocket_is_closed_when_the_server_stops(serve, certificates):
 
 
 class Recorded:
-    """A client of TLS that keeps the server's bytes as they were on the wire."""
+    """A TLS client that records the server's bytes on the wire."""
 
     def __init__(self, context, address):
         self.socket = socket.create_connection(address, timeout=PATIENCE)
@@ -213,7 +213,7 @@ class Recorded:
 
 
 def records(wire):
-    """The content types of TLS records (RFC 8446 section 5.1) that `wire` consists of, and nothing else."""
+    """The content types of the TLS records (RFC 8446 section 5.1) in `wire`. Fail for other bytes."""
     types = set()
     while wire:
         kind, version, size = struct.unpack("!BHH", wire[:5])
@@ -226,7 +226,7 @@ def records(wire):
     return types
 
 
-def test_nothing_but_records_is_on_the_wire(serve, certificates):
+def test_only_tls_records_are_on_wire(serve, certificates):
     async def app(scope, receive, send):
         if scope["path"] == "/":
             await answer(send, b"secret")
@@ -252,7 +252,7 @@ def test_nothing_but_records_is_on_the_wire(serve, certificates):
 
 
 @pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="the application starts a turn too late")
-def test_request_with_the_end_of_the_stream_is_answered(serve, certificates):
+def test_request_with_end_of_stream_is_answered(serve, certificates):
     server = serve(hello)
     with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
         client.tls.write(GET)
@@ -280,11 +280,11 @@ def test_slow_reader_costs_bounded_memory(serve, connect):
     client = connect(serve(app, lifespan="off"))
     client.send(GET)
     assert blocked.wait(PATIENCE)
-    assert sum(sent) < 16 * 1024 * 1024  # of which the system's buffers take the most
+    assert sum(sent) < 16 * 1024 * 1024  # mostly in the socket buffers
     assert client.read().body == PIECE * 640
 
 
-def test_client_that_leaves_ends_a_stream(serve, connect, caplog):
+def test_disconnect_ends_stream(serve, connect, caplog):
     errors, over = [], threading.Event()
 
     async def app(scope, receive, send):
@@ -313,7 +313,7 @@ UPLOAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
 
 
 @pytest.mark.parametrize("sent", [GET, UPLOAD, UPLOAD + bytes(500_000)], ids=["whole", "head", "part"])
-def test_reset_behind_a_request_is_noticed(serve, connect, sent):
+def test_reset_behind_request_is_noticed(serve, connect, sent):
     told = threading.Event()
 
     async def app(scope, receive, send):
@@ -324,14 +324,14 @@ def test_reset_behind_a_request_is_noticed(serve, connect, sent):
     server = serve(app, lifespan="off", timeout_body=None)
     client = connect(server)
     wait_until(lambda: server.server_state.connections)
-    with standing(server):
+    with blocked_loop(server):
         client.send(sent)
         reset_connection(client.socket)
     assert told.wait(PATIENCE)
     wait_until(lambda: not server.server_state.connections)
 
 
-def test_reset_behind_a_message_is_noticed(serve, connect):
+def test_reset_behind_message_is_noticed(serve, connect):
     messages, over = [], threading.Event()
 
     async def app(scope, receive, send):
@@ -345,7 +345,7 @@ def test_reset_behind_a_message_is_noticed(serve, connect):
     client = connect(server)
     client.send(websocket_raw.handshake("/"))
     assert client.read_head().status == 101
-    with standing(server):
+    with blocked_loop(server):
         client.send(websocket_raw.frame(websocket_raw.TEXT, b"last words"))
         reset_connection(client.socket)
     assert over.wait(PATIENCE)
@@ -353,21 +353,21 @@ def test_reset_behind_a_message_is_noticed(serve, connect):
     wait_until(lambda: not server.server_state.connections)
 
 
-def test_reset_behind_half_a_head_is_noticed(serve, connect):
+def test_reset_behind_partial_head_is_noticed(serve, connect):
     server = serve(hello, timeout_head=None, timeout_first_byte=None)
     client = connect(server)
     wait_until(lambda: server.server_state.connections)
-    with standing(server):
+    with blocked_loop(server):
         client.send(b"GET / HT")
         reset_connection(client.socket)
     wait_until(lambda: not server.server_state.connections)
 
 
-def test_reset_of_one_leaves_its_neighbours_alone(serve, connect):
+def test_reset_does_not_affect_other_connections(serve, connect):
     server = serve(echo)
     leaving, staying = [connect(server) for _ in range(5)], [connect(server) for _ in range(5)]
     wait_until(lambda: len(server.server_state.connections) == 10)
-    with standing(server):
+    with blocked_loop(server):
         for client in leaving + staying:
             client.send(UPLOAD)
         for client in leaving:
@@ -378,16 +378,16 @@ def test_reset_of_one_leaves_its_neighbours_alone(serve, connect):
         assert client.read().body == bytes(1_000_000)
 
 
-def test_refused_client_that_still_sends_has_its_answer(serve, connect):
+def test_refused_client_that_still_sends_gets_answer(serve, connect):
     client = connect(serve(echo, limit_body_size=1000))
     client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + bytes(2000))
     client.send(bytes(3000))
     assert client.read().status == 413
 
 
-def test_client_without_a_certificate_is_refused(serve, connect, certificates, caplog):
+def test_client_without_certificate_is_refused(serve, connect, certificates, caplog):
     server = serve(hello, ssl_ca_certs=str(certificates.authority), ssl_cert_reqs=ssl.CERT_REQUIRED)
-    client = connect(server)  # it learns of it later, with TLS 1.3
+    client = connect(server)  # with TLS 1.3 the client learns of the refusal later
     with contextlib.suppress(OSError):
         client.send(GET)
     with pytest.raises((OSError, EOFError)):
@@ -402,7 +402,7 @@ def test_client_without_a_certificate_is_refused(serve, connect, certificates, c
     assert line.endswith(" failed: peer did not return a certificate")
 
 
-def test_client_may_have_a_certificate(serve, connect, certificates):
+def test_client_certificate_may_be_optional(serve, connect, certificates):
     server = serve(hello, ssl_ca_certs=str(certificates.authority), ssl_cert_reqs=ssl.CERT_OPTIONAL)
     context = certificates.trust()
     context.load_cert_chain(certificates.client)
@@ -412,7 +412,7 @@ def test_client_may_have_a_certificate(serve, connect, certificates):
         assert client.read().body == b"hello"
 
 
-def test_key_with_a_password(serve, connect, certificates):
+def test_key_may_have_password(serve, connect, certificates):
     from tests.certificates import PASSWORD
 
     client = connect(serve(hello, ssl_keyfile=certificates.locked_key, ssl_keyfile_password=PASSWORD))
@@ -420,7 +420,7 @@ def test_key_with_a_password(serve, connect, certificates):
     assert client.read().body == b"hello"
 
 
-def test_context_of_ones_own(serve, connect):
+def test_context_factory_is_used(serve, connect):
     def factory(config, default):
         context = default()
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -433,7 +433,7 @@ def test_context_of_ones_own(serve, connect):
 
 
 def by_name(certificates):
-    """A callback that chooses the certificate by the name that a client asks for."""
+    """A callback that chooses the certificate by server name."""
     elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     elsewhere.load_cert_chain(certificates.elsewhere)
 
@@ -445,7 +445,7 @@ def by_name(certificates):
 
 
 def names(server, connect):
-    """Those that the server can prove."""
+    """Yield the names in the certificates that the server presents."""
     for name in ("elsewhere", "localhost"):
         client = connect(server, name=name)
         client.send(GET)
@@ -466,13 +466,13 @@ def test_certificate_is_chosen_by_name(serve, connect, certificates, how):
     assert list(names(serve(hello, ssl_context_factory=factory), connect)) == ["elsewhere", "localhost"]
 
 
-def test_callback_that_is_set_while_the_server_runs(serve, connect, certificates):
+def test_callback_may_be_set_while_server_runs(serve, connect, certificates):
     server = serve(hello, ssl_context_factory=lambda config, default: default())
     server.config.ssl.sni_callback = by_name(certificates)
     assert list(names(server, connect)) == ["elsewhere", "localhost"]
 
 
-def test_callbacks_of_a_context_that_a_callback_has_chosen(serve, connect):
+def test_callbacks_of_chosen_context_are_called(serve, connect):
     seen = []
 
     def factory(config, default):
@@ -488,7 +488,7 @@ def test_callbacks_of_a_context_that_a_callback_has_chosen(serve, connect):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_callback_that_raises_ends_the_one_handshake(serve, connect, caplog):
+def test_callback_that_raises_fails_one_handshake(serve, connect, caplog):
     def choose(tls_object, name, context):
         if name != "localhost":
             raise RuntimeError("no such name")
@@ -524,7 +524,7 @@ def test_keys_are_logged(serve, connect, certificates, monkeypatch, tmp_path):
     assert "SERVER_TRAFFIC_SECRET_0 " in path.read_text()
 
 
-def test_messages_are_shown(serve, connect):
+def test_message_callback_is_called(serve, connect):
     seen = []
 
     def factory(config, default):
@@ -539,7 +539,7 @@ def test_messages_are_shown(serve, connect):
 
 
 @pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="this Python has no pre-shared keys")
-def test_key_that_client_and_server_share(serve, connect):
+def test_pre_shared_key_is_used(serve, connect):
     asked = []
 
     def key(identity):
@@ -567,7 +567,7 @@ def test_key_that_client_and_server_share(serve, connect):
     assert asked == ["client"]
 
 
-def test_unix_socket(serve, connect, tmp_path):
+def test_tls_works_over_unix_socket(serve, connect, tmp_path):
     path = str(tmp_path / "s")
     server = serve(hello, uds=path)
     client = connect(server, address=path)
@@ -624,10 +624,10 @@ def hang(address, certificates):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reason):
+def test_failed_handshake_does_not_affect_others(serve, connect, certificates, caplog, misbehave, reason):
     server = serve(hello, timeout_first_byte=0.2 if misbehave is hang else 30)
     misbehave(("127.0.0.1", server.port), certificates)
-    client = connect(server)  # after it, in the order of the queue
+    client = connect(server)  # accepted after it
     client.send(GET)
     assert client.read().body == b"hello"
     wait_until(lambda: not server.servers[0].connecting)
@@ -637,21 +637,21 @@ def test_failed_handshake(serve, connect, certificates, caplog, misbehave, reaso
     assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
 
 
-def test_reset_in_the_middle_of_a_handshake_is_noticed(serve, connect, caplog):
+def test_reset_during_handshake_is_noticed(serve, connect, caplog):
     server = serve(hello)
-    with standing(server):
+    with blocked_loop(server):
         for _ in range(5):
             client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
             client.sendall(bytes.fromhex("16030100020100"))
             reset_connection(client)
-    client = connect(server)  # after them, in the order of the queue
+    client = connect(server)  # accepted after them
     client.send(GET)
     assert client.read().body == b"hello"
     wait_until(lambda: not server.servers[0].connecting)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_idle_connections_do_not_hold_up_the_end(serve, connect):
+def test_idle_connections_do_not_delay_shutdown(serve, connect):
     server = serve(hello)
     clients = [connect(server) for _ in range(3)]
     for client in clients:
@@ -662,7 +662,7 @@ def test_idle_connections_do_not_hold_up_the_end(serve, connect):
     assert [client.rest() for client in clients] == [b""] * 3
 
 
-def test_what_is_under_way_is_answered_at_the_end(serve, connect, certificates):
+def test_running_request_is_answered_during_shutdown(serve, connect, certificates):
     begun, go_on = threading.Event(), threading.Event()
 
     async def app(scope, receive, send):
@@ -689,18 +689,18 @@ def test_what_is_under_way_is_answered_at_the_end(serve, connect, certificates):
     late.close()
 
 
-def test_handshake_that_hangs_does_not_hold_up_the_end(serve):
+def test_hanging_handshake_does_not_delay_shutdown(serve):
     server = serve(hello)
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
         server.should_exit = True
         assert client.recv(1) == b""
 
 
-def test_keep_alive_ends_though_the_client_does_not_agree(serve, certificates):
+def test_keep_alive_ends_without_close_notify_of_client(serve, certificates):
     server = serve(hello, timeout_keep_alive=1)
     with Recorded(certificates.trust(), ("127.0.0.1", server.port)) as client:
         client.tls.write(GET)
         client.flush()
         assert b"hello" in client.repeat(lambda: client.tls.read(65536))
-        # It neither reads nor answers from here on.
+        # The client neither reads nor answers from here on.
         wait_until(lambda: not server.server_state.connections)

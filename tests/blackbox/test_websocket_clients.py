@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect as connect_async  # noqa: E402
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory as Deflate  # noqa: E402
 from websockets.sync.client import connect as connect_sync  # noqa: E402
 
-# Text that folds, bytes that do not, and what lies at the edges of the length forms.
+# Compressible text, incompressible bytes, and sizes at the limits of the length encodings.
 MESSAGES = [
     "",
     "short",
@@ -40,7 +40,7 @@ def server(shared_servers, variant):
 
 @pytest.fixture(params=["deflate", "plain"])
 def either(shared_servers, form, request):
-    """A server that compresses, or one that does not; and whether it does."""
+    """A server with or without compression, and whether it compresses."""
     flags = () if request.param == "deflate" else ("--ws-per-message-deflate", "false")
     return shared_servers("websocket_app:app", form, "asyncio", *flags), request.param == "deflate"
 
@@ -84,7 +84,7 @@ def test_websockets_sends_fragments_and_everything_at_once(server, compression):
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_websockets_in_threads(either):
+def test_websockets_echoes_in_threads(either):
     server, deflates = either
     with connect_sync(url(server), max_size=None, proxy=None) as client:
         assert bool(client.protocol.extensions) == deflates
@@ -94,7 +94,7 @@ def test_websockets_in_threads(either):
         assert client.ping().wait(10)
 
 
-def test_websockets_iterates_until_the_server_closes(server):
+def test_websockets_iterates_until_server_closes(server):
     async def main():
         async with connect_async(url(server, "/choir?voices=3&each=4&size=1000"), proxy=None) as client:
             return [message async for message in client]
@@ -105,7 +105,7 @@ def test_websockets_iterates_until_the_server_closes(server):
 @pytest.mark.parametrize(
     ("path", "code"), [("/refuse?name=client", 403), ("/deny?name=client", 401), ("/fail?when=before&how=error", 500)]
 )
-def test_websockets_is_refused(server, path, code):
+def test_websockets_gets_refusal(server, path, code):
     with pytest.raises(websockets.InvalidStatus) as caught, connect_sync(url(server, path), proxy=None):
         pass
     assert caught.value.response.status_code == code
@@ -113,7 +113,7 @@ def test_websockets_is_refused(server, path, code):
         assert caught.value.response.body == b"who are you?"
 
 
-def test_websockets_sees_code_and_reason(server):
+def test_websockets_gets_code_and_reason(server):
     with (
         connect_sync(url(server, "/part?name=client&code=4321&reason=enough"), proxy=None) as client,
         pytest.raises(websockets.ConnectionClosedError) as caught,
@@ -122,8 +122,8 @@ def test_websockets_sees_code_and_reason(server):
     assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "enough")
 
 
-def test_messages_of_several_tasks_fold_in_order(server):
-    """A context that is taken over would break if two tasks' messages mixed."""
+def test_messages_of_several_tasks_are_compressed_in_order(server):
+    """Context takeover would fail if the messages of two tasks mixed."""
 
     async def main():
         async with connect_async(
@@ -140,7 +140,7 @@ def test_messages_of_several_tasks_fold_in_order(server):
 
 
 @pytest.mark.parametrize("compress", [0, 9, 15])
-def test_aiohttp(either, compress):
+def test_aiohttp_echoes(either, compress):
     aiohttp = pytest.importorskip("aiohttp")
     server, deflates = either
 
@@ -169,7 +169,7 @@ def test_aiohttp(either, compress):
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_picows(either):
+def test_picows_echoes(either):
     picows = pytest.importorskip("picows")
     server, _ = either
 
@@ -200,7 +200,7 @@ def test_picows(either):
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_websocket_client(either):
+def test_websocket_client_echoes(either):
     client = pytest.importorskip("websocket").create_connection(url(either[0]), timeout=10)
     for message in MESSAGES:
         if isinstance(message, str):

@@ -1,4 +1,4 @@
-"""Sizes, queues and waiting: what a client or an application that does not read costs, and what is lost: nothing."""
+"""WebSocket message sizes, queues and backpressure: slow readers cost little memory and lose no message."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def server(shared_servers, variant):
 
 @pytest.fixture
 def own(start, variant):
-    """A server of the test's own, whose memory has settled. It sends no pings, however long the test takes."""
+    """A server for this test only, without pings."""
     server = start("websocket_app:app", "--loop", variant[1], "--ws-ping-interval", "0", form=variant[0])
     if not server.has_memory():
         pytest.skip("needs /proc")
@@ -32,7 +32,7 @@ def own(start, variant):
 
 
 def settle(connect, server):
-    """Have a large message echoed, so that its cost is known."""
+    """Echo a large message, so that the memory it needs is counted before."""
     client = Socket(connect(server))
     client.send(BINARY, bytes(2 * MIB))
     assert len(client.read().payload) == 2 * MIB
@@ -41,8 +41,8 @@ def settle(connect, server):
 
 
 def push(client, data, most):
-    """Send `data` over and over until the peer takes no more, or `most` times; return how many times it was sent whole,
-    and what is left of it.
+    """Send `data` repeatedly until the peer takes no more, at most `most` times. Return the number of complete sends
+    and the unsent rest.
     """
     client.socket.settimeout(0.5)
     left = memoryview(data)
@@ -59,7 +59,7 @@ def push(client, data, most):
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1 << 20])
-def test_a_message_of_every_length_form(server, connect, size):
+def test_message_of_every_length_encoding_is_echoed(server, connect, size):
     client = Socket(connect(server))
     client.send(BINARY, b"x" * size)
     assert client.read() == (BINARY, b"x" * size, True, 0)
@@ -67,21 +67,21 @@ def test_a_message_of_every_length_form(server, connect, size):
     assert client.read() == (TEXT, b"y" * size, True, 0)
 
 
-def test_the_largest_message_and_a_byte_more(server, connect):
+def test_message_over_default_limit_is_refused(server, connect):
     client = Socket(connect(server))
     largest = bytes(16 * MIB)
     client.send(BINARY, largest)
     assert client.read() == (BINARY, largest, True, 0)
     client.send_text("short")
     assert client.read_text() == "short"
-    # The header is enough to know.
+    # The header alone shows the size.
     client.client.send(frame(BINARY, largest + b"x")[:14])
     assert client.read_close()[0] == 1009
     assert client.rest() == b""
 
 
 @pytest.mark.parametrize("parts", [1, 2, 1001])
-def test_ws_max_size(shared_servers, connect, form, parts):
+def test_message_over_ws_max_size_is_refused(shared_servers, connect, form, parts):
     server = shared_servers("websocket_app:app", form, "asyncio", "--ws-max-size", "1000")
     noted = Noted(connect, server)
     client = Socket(connect(server), f"/listen?name={noted.name}")
@@ -96,7 +96,7 @@ def test_ws_max_size(shared_servers, connect, form, parts):
 
 
 @EACH_ONCE
-def test_a_message_that_unfolds_beyond_ws_max_size_is_not_unfolded(own, connect):
+def test_message_beyond_ws_max_size_is_not_decompressed(own, connect):
     client = Socket(connect(own), "/echo", DEFLATE)
     compressor = zlib.compressobj(1, wbits=-12)
     bomb = b"".join(compressor.compress(bytes(MIB)) for _ in range(128)) + compressor.flush(zlib.Z_SYNC_FLUSH)
@@ -107,14 +107,14 @@ def test_a_message_that_unfolds_beyond_ws_max_size_is_not_unfolded(own, connect)
 
 
 def peak(server):
-    """The most resident bytes that a server has ever had."""
+    """The peak resident size of a server in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 @EACH_ONCE
 @pytest.mark.parametrize(("size", "count"), [(10, 8_000_000), (MIB, 64)])
-def test_an_application_that_never_receives_costs_little(own, connect, size, count):
+def test_application_that_never_receives_costs_little(own, connect, size, count):
     before = settle(connect, own)
     noted = Noted(connect, own)
     client = Socket(connect(own), f"/hold?name={noted.name}")
@@ -127,7 +127,7 @@ def test_an_application_that_never_receives_costs_little(own, connect, size, cou
 
 
 @EACH_ONCE
-def test_what_waited_to_be_received_comes_whole_and_in_order(own, connect):
+def test_delayed_messages_arrive_whole_and_in_order(own, connect):
     noted = Noted(connect, own)
     client = Socket(connect(own), f"/hold?name={noted.name}")
     noted.wait("-runs")
@@ -145,7 +145,7 @@ def test_what_waited_to_be_received_comes_whole_and_in_order(own, connect):
 
 
 @pytest.mark.parametrize("queue", ["1", "3"])
-def test_ws_max_queue(start, connect, form, queue):
+def test_ws_max_queue_loses_no_message(start, connect, form, queue):
     server = start("websocket_app:app", "--ws-max-queue", queue, form=form)
     noted = Noted(connect, server)
     client = Socket(connect(server), f"/hold?name={noted.name}")
@@ -158,7 +158,7 @@ def test_ws_max_queue(start, connect, form, queue):
     client.finish()
 
 
-def test_a_close_behind_messages_that_wait_is_told_behind_them(server, connect):
+def test_close_is_delivered_after_pending_messages(server, connect):
     noted = Noted(connect, server)
     client = Socket(connect(server), f"/hold?name={noted.name}")
     noted.wait("-runs")
@@ -169,7 +169,7 @@ def test_a_close_behind_messages_that_wait_is_told_behind_them(server, connect):
 
 
 @EACH_ONCE
-def test_a_message_in_tiny_fragments_costs_little_more_than_itself(own, connect):
+def test_tiny_fragments_cost_little_more_than_message(own, connect):
     before = settle(connect, own)
     client = Socket(connect(own))
     client.send(BINARY, fin=False)
@@ -184,7 +184,7 @@ def test_a_message_in_tiny_fragments_costs_little_more_than_itself(own, connect)
 
 
 @EACH_ONCE
-def test_pings_of_a_client_that_never_reads_cost_little(own, connect):
+def test_pings_of_client_that_never_reads_cost_little(own, connect):
     before = settle(connect, own)
     client = Socket(connect(own))
     push(client.client, frame(PING, bytes(125)) * 500, 500)
@@ -192,15 +192,15 @@ def test_pings_of_a_client_that_never_reads_cost_little(own, connect):
     assert own.memory() - before < 6 * MIB
 
 
-def flooded(connect, server):
-    """A socket that reads nothing, when the application can send no more; and what it notes."""
+def blocked_by_flood(connect, server):
+    """Open a socket that does not read, and wait until `send()` blocks; return it, its notes and the count sent."""
     noted = Noted(connect, server)
     client = connect(server)
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     stuck = Socket(client, f"/flood?name={noted.name}")
     sent, now = -1, 0
     while sent < now or not now:
-        # A round trip of another socket of the same loop is a turn in which the application could have sent.
+        # During a round trip of another socket, the loop runs, so the application could have sent.
         other = Socket(connect(server))
         for _ in range(20):
             other.send_text("turn")
@@ -211,16 +211,16 @@ def flooded(connect, server):
 
 
 @EACH_ONCE
-def test_a_client_that_never_reads_costs_little(own, connect):
+def test_client_that_never_reads_costs_little(own, connect):
     before = settle(connect, own)
-    _, _, sent = flooded(connect, own)
+    _, _, sent = blocked_by_flood(connect, own)
     assert sent * 65536 < 32 * MIB
     assert own.memory() - before < 6 * MIB
 
 
 @pytest.mark.parametrize("how", ["reset", "end", "half"])
-def test_a_send_that_waits_is_released_when_the_client_leaves(server, connect, how):
-    stuck, noted, _ = flooded(connect, server)
+def test_waiting_send_is_released_at_disconnect(server, connect, how):
+    stuck, noted, _ = blocked_by_flood(connect, server)
     match how:
         case "reset":
             stuck.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -234,24 +234,24 @@ def test_a_send_that_waits_is_released_when_the_client_leaves(server, connect, h
     assert (disconnect["type"], disconnect["code"]) == ("websocket.disconnect", 1006)
 
 
-def test_a_send_that_waits_is_released_when_nothing_is_heard_of_the_client(start, connect):
+def test_waiting_send_is_released_at_ping_timeout(start, connect):
     server = start("websocket_app:app", "--ws-ping-interval", "1", "--ws-ping-timeout", "1")
-    _, noted, _ = flooded(connect, server)
+    _, noted, _ = blocked_by_flood(connect, server)
     error, disconnect = noted.at_end()
     assert error == "ClientDisconnected"
     assert (disconnect["type"], disconnect["code"]) == ("websocket.disconnect", 1011)
 
 
 @EACH_ONCE
-def test_a_send_that_waits_is_released_when_the_server_drains(start, connect, variant):
+def test_waiting_send_is_released_at_drain(start, connect, variant):
     server = start("websocket_app:app", "--loop", variant[1], form=variant[0])
-    flooded(connect, server)
+    blocked_by_flood(connect, server)
     server.signal()
     server.log.wait_for("flood was told")
 
 
-def test_a_client_that_closes_while_a_send_waits_gets_what_was_sent_and_the_close(server, connect):
-    stuck, noted, sent = flooded(connect, server)
+def test_client_that_closes_during_waiting_send_gets_messages_and_close(server, connect):
+    stuck, noted, sent = blocked_by_flood(connect, server)
     stuck.send(CLOSE, close_payload(1000, "enough"))
     count = 0
     while (found := stuck.read()).opcode == BINARY:
@@ -265,8 +265,8 @@ def test_a_client_that_closes_while_a_send_waits_gets_what_was_sent_and_the_clos
     assert disconnect == {"type": "websocket.disconnect", "code": 1000, "reason": "enough"}
 
 
-def test_a_client_that_reads_late_gets_everything(server, connect):
-    stuck, _, sent = flooded(connect, server)
+def test_client_that_reads_late_gets_everything(server, connect):
+    stuck, _, sent = blocked_by_flood(connect, server)
     for _ in range(sent + 50):
         found = stuck.read()
         assert (found.opcode, len(found.payload), found.fin) == (BINARY, 65536, True)
@@ -284,7 +284,7 @@ def test_messages_of_several_tasks_never_interleave(server, connect, size):
     assert found.opcode == CLOSE
 
 
-def test_receive_and_send_in_tasks_of_their_own(server, connect):
+def test_separate_tasks_may_receive_and_send(server, connect):
     noted = Noted(connect, server)
     client = Socket(connect(server), f"/two-ears?name={noted.name}")
     for number in range(100):
@@ -294,7 +294,7 @@ def test_receive_and_send_in_tasks_of_their_own(server, connect):
     assert noted.at_end() == [[f"to {number}" for number in range(100)]]
 
 
-def test_cancelling_receive_loses_no_message(server, connect):
+def test_cancelled_receive_loses_no_message(server, connect):
     client = Socket(connect(server), "/fickle")
     assert client.read_text() == "cancelled"
     for number in range(200):
@@ -303,13 +303,13 @@ def test_cancelling_receive_loses_no_message(server, connect):
     assert json.loads(client.read_text()) == [*map(str, range(200)), "end"]
 
 
-def test_many_small_messages_in_one_packet(server, connect):
+def test_many_small_messages_may_come_in_one_packet(server, connect):
     client = Socket(connect(server))
     client.client.send(b"".join(frame(TEXT, b"%d" % number) for number in range(5000)))
     assert [client.read_text() for _ in range(5000)] == [str(number) for number in range(5000)]
 
 
-def test_a_busy_socket_does_not_starve_its_neighbours(server, connect):
+def test_busy_socket_does_not_starve_others(server, connect):
     busy = connect(server)
     noted = Noted(connect, server)
     flood = Socket(busy, f"/flood?name={noted.name}")
@@ -324,7 +324,7 @@ def test_a_busy_socket_does_not_starve_its_neighbours(server, connect):
 
 
 @EACH_ONCE
-def test_a_socket_costs_no_task_once_it_is_closed(own, connect):
+def test_closed_socket_leaves_no_task(own, connect):
     tasks = ask(connect, own, "/counts")["tasks"]
     sockets = [Socket(connect(own)) for _ in range(20)]
     assert ask(connect, own, "/counts")["tasks"] == tasks + 20

@@ -1,4 +1,4 @@
-"""WebSocket applications of real frameworks, asked by a real client."""
+"""WebSocket applications of real frameworks with a real client."""
 
 import contextlib
 import json
@@ -20,14 +20,14 @@ FRAMEWORKS = {
     "quart": ("quart_ws:app", ""),
 }
 
-# What a client sees of an application that fails behind its accept: the server's 1011, or the framework's own.
+# The framework's own close code for an application that fails after its accept, where it is not the server's 1011.
 FAILED = {"litestar": 4500, "quart": 1000}
 
 pytestmark = EACH_ONCE
 
 
 class Served:
-    """An application of tests/apps and the paths of it."""
+    """An application of tests/apps under a path prefix."""
 
     def __init__(self, server, prefix=""):
         self.server = server
@@ -47,7 +47,7 @@ class Served:
 
 @pytest.fixture
 def serve(shared_servers, variant):
-    """A function of a framework's name to its application."""
+    """A function that serves the application of the named framework."""
 
     def serve(name):
         package = name.partition("-")[0]
@@ -66,7 +66,7 @@ def framework(serve, request):
 
 
 def read_close(client):
-    """The code and the reason of the close frame that comes next, or None if the stream just ends."""
+    """Read a close frame; return its code and reason, or None if the stream ends without one."""
     try:
         message = client.recv(10)
     except websockets.ConnectionClosed as error:
@@ -75,7 +75,7 @@ def read_close(client):
 
 
 def refused(framework, path, **more):
-    """The answer to a handshake that is refused."""
+    """Send a handshake that is refused; return the response."""
     try:
         client = framework.connect(path, **more)
     except websockets.InvalidStatus as error:
@@ -84,14 +84,14 @@ def refused(framework, path, **more):
     raise AssertionError("the handshake was accepted")
 
 
-def test_echo(framework):
+def test_messages_are_echoed(framework):
     with framework.connect("/echo") as client:
         for message in ("", "ünï", "long " * 50_000, b"\0\xff", bytes(1 << 20)):
             client.send(message)
             assert client.recv(10) == message
 
 
-def test_fifty_sockets(framework):
+def test_fifty_sockets_echo(framework):
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(framework.connect("/echo")) for _ in range(50)]
         for number, client in enumerate(clients):
@@ -99,29 +99,29 @@ def test_fifty_sockets(framework):
         assert [client.recv(10) for client in clients] == [str(number) for number in range(50)]
 
 
-def test_reject(framework):
+def test_rejected_handshake_is_answered_403(framework):
     assert refused(framework, "/reject").status_code == 403
 
 
-def test_close_with_a_code(framework):
+def test_application_closes_with_code(framework):
     with framework.connect("/close") as client:
         assert read_close(client) == (4321, "enough")
 
 
-def test_an_application_that_fails(framework, request):
+def test_failed_application_closes_with_error_code(framework, request):
     code = FAILED.get(request.node.callspec.params["framework"], 1011)
     with framework.connect("/fail") as client:
         assert read_close(client)[0] == code
 
 
-def test_http_beside_it(framework):
+def test_http_is_served_beside_websocket(framework):
     with framework.connect("/echo") as client:
         assert framework.get("/http").strip('"') == "http"
         client.send("still here")
         assert client.recv(10) == "still here"
 
 
-def test_no_such_path(framework):
+def test_unknown_path_is_refused(framework):
     assert refused(framework, "/nowhere").status_code in (403, 404, 500)
 
 
@@ -137,7 +137,7 @@ def test_no_such_path(framework):
         ("quart", ["cancelled"]),
     ],
 )
-def test_the_application_is_told_how_the_client_left(serve, name, noted):
+def test_application_gets_close_code_of_client(serve, name, noted):
     framework = serve(name)
     before = framework.ended().count(noted)
     with framework.connect("/echo") as client:
@@ -148,20 +148,20 @@ def test_the_application_is_told_how_the_client_left(serve, name, noted):
 
 
 def wait_until_noted(framework, noted, count=1):
-    """The closing handshake may be over a moment before the application has run."""
+    """Wait for the application, which may run a little after the closing handshake."""
     for _ in range(1000):
         if framework.ended().count(noted) >= count:
             return
     raise AssertionError(f"nothing but {framework.ended()}")
 
 
-def test_starlette_denial_response(serve):
+def test_starlette_sends_denial_response(serve):
     response = refused(serve("starlette"), "/deny")
     assert (response.status_code, response.body) == (503, b"no place left")
     assert response.headers["retry-after"] == "5"
 
 
-def test_starlette_state_subprotocol_headers_and_json(serve):
+def test_starlette_uses_state_subprotocol_headers_and_json(serve):
     with serve("starlette").connect("/state?a=1", subprotocols=["other", "json"]) as client:
         assert client.subprotocol == "json"
         assert client.response.headers["x-mine"] == "yes"
@@ -170,13 +170,13 @@ def test_starlette_state_subprotocol_headers_and_json(serve):
         assert json.loads(client.recv(10)) == {"b": 2}
 
 
-def test_starlette_endpoint(serve):
+def test_starlette_endpoint_answers(serve):
     with serve("starlette").connect("/endpoint") as client:
         client.send("upper")
         assert client.recv(10) == "UPPER"
 
 
-def test_starlette_makes_a_disconnect_of_a_send_to_nobody(serve, connect):
+def test_starlette_send_after_disconnect_raises_disconnect(serve, connect):
     starlette = serve("starlette")
     client = Socket(connect(starlette.server), "/after-the-client")
     client.read()
@@ -184,7 +184,7 @@ def test_starlette_makes_a_disconnect_of_a_send_to_nobody(serve, connect):
     wait_until_noted(starlette, ["send", 1006])
 
 
-def test_fastapi_parameters_and_dependencies(serve):
+def test_fastapi_resolves_parameters_and_dependencies(serve):
     fastapi = serve("fastapi")
     with fastapi.connect("/items/7?token=secret") as client:
         assert json.loads(client.recv(10)) == {"number": 7, "token": "secret"}
@@ -193,7 +193,7 @@ def test_fastapi_parameters_and_dependencies(serve):
         assert refused(fastapi, path).status_code == 403
 
 
-def test_channels_groups(serve):
+def test_channels_sends_to_group(serve):
     channels = serve("channels")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(channels.connect("/chat", subprotocols=["chat"])) for _ in range(5)]
@@ -212,13 +212,13 @@ def test_channels_refuses_another_origin(serve):
     assert refused(serve("channels"), "/echo", origin="http://elsewhere.example").status_code == 403
 
 
-def test_litestar_listener(serve):
+def test_litestar_listener_answers(serve):
     with serve("litestar").connect("/doubled") as client:
         client.send('{"a": 1}')
         assert json.loads(client.recv(10)) == {"a": 2}
 
 
-def test_quart_both_ways(serve):
+def test_quart_sends_and_receives_at_once(serve):
     with serve("quart").connect("/both-ways", subprotocols=["both"]) as client:
         assert client.response.headers["x-mine"] == "yes"
         for number in range(100):
@@ -227,7 +227,7 @@ def test_quart_both_ways(serve):
         assert json.loads(client.recv(10)) == {"done": True}
 
 
-def test_quart_denial_response(serve):
+def test_quart_sends_denial_response(serve):
     response = refused(serve("quart"), "/deny")
     assert (response.status_code, response.body) == (401, b"who are you?")
     assert response.headers["x-mine"] == "yes"

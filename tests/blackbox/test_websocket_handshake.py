@@ -1,4 +1,4 @@
-"""The opening of a WebSocket over real sockets: what is refused, what is accepted and what the application is told."""
+"""The opening handshake of a WebSocket over real sockets: refusals, acceptance and the application's messages."""
 
 import json
 import tempfile
@@ -13,8 +13,8 @@ def server(shared_servers, form):
     return shared_servers("websocket_app:app", form)
 
 
-def shake(connect, server, *arguments, **replaced):
-    """A client that has sent a handshake."""
+def send_handshake(connect, server, *arguments, **replaced):
+    """Connect a client and send a handshake."""
     client = connect(server)
     client.send(handshake(*arguments, **replaced))
     return client
@@ -36,8 +36,8 @@ def shake(connect, server, *arguments, **replaced):
         ({"method": "POST"}, 400),
     ],
 )
-def test_a_faulty_handshake_is_refused(server, connect, fields, status):
-    client = shake(connect, server, **fields)
+def test_invalid_handshake_is_refused(server, connect, fields, status):
+    client = send_handshake(connect, server, **fields)
     answer = client.read()
     assert answer.status == status
     assert answer.field("connection") == "close"
@@ -47,7 +47,7 @@ def test_a_faulty_handshake_is_refused(server, connect, fields, status):
 
 
 def test_two_keys_are_refused(server, connect):
-    assert shake(connect, server, "/echo", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==").read().status == 400
+    assert send_handshake(connect, server, "/echo", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==").read().status == 400
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_two_keys_are_refused(server, connect):
         {"connection": "Upgrade,,"},
     ],
 )
-def test_tokens_are_lists_in_any_case(server, connect, fields):
+def test_tokens_may_be_lists_in_any_case(server, connect, fields):
     Socket(connect(server), **fields).finish()
 
 
 @pytest.mark.parametrize("fields", [{"upgrade": None}, {"upgrade": "h2c"}, {"connection": "keep-alive"}])
-def test_what_is_no_handshake_is_an_ordinary_request(server, connect, fields):
-    client = shake(connect, server, "/show", **fields)
+def test_incomplete_handshake_is_ordinary_request(server, connect, fields):
+    client = send_handshake(connect, server, "/show", **fields)
     answer = client.read()
     assert answer.status == 200
     assert json.loads(answer.body)["type"] == "http"
@@ -79,17 +79,17 @@ def test_websockets_can_be_turned_off(start, connect, flags):
     if "wsgi" in flags:
         pytest.importorskip("a2wsgi")
         app = "older:wsgi"
-    answer = shake(connect, start(app, *flags), "/show").read()
+    answer = send_handshake(connect, start(app, *flags), "/show").read()
     assert answer.status == 200
     assert "sec-websocket-accept" not in answer.fields
 
 
 @pytest.mark.parametrize("name", ["websockets", "websockets-sansio", "wsproto"])
-def test_the_other_implementations_are_this_one(start, connect, name):
+def test_names_of_other_implementations_select_ours(start, connect, name):
     Socket(connect(start("websocket_app:app", "--ws", name))).finish()
 
 
-def test_the_answer_to_a_handshake(server, connect):
+def test_response_to_handshake_has_required_fields(server, connect):
     socket = Socket(connect(server))
     assert socket.answer.head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
     fields = socket.answer.head.decode().split("\r\n")[1:4]
@@ -98,8 +98,8 @@ def test_the_answer_to_a_handshake(server, connect):
     socket.finish()
 
 
-def test_the_answer_is_spelt_as_uvicorns(server, connect):
-    """Clients on small devices compare names letter by letter."""
+def test_response_is_spelt_as_by_uvicorn(server, connect):
+    """Some clients on small devices compare field names case-sensitively."""
     pytest.importorskip("uvicorn")
     pytest.importorskip("websockets")
     theirs = Process("websocket_app:app", "--port", "0", "--ws", "websockets-sansio", module="uvicorn")
@@ -114,7 +114,7 @@ def test_the_answer_is_spelt_as_uvicorns(server, connect):
     assert spelt == expected
 
 
-def test_the_answer_has_the_default_fields(start, connect):
+def test_response_has_default_fields(start, connect):
     server = start("websocket_app:app", "--header", "x-mine: yes")
     answer = Socket(connect(server)).answer
     assert answer.field("x-mine") == "yes"
@@ -122,7 +122,7 @@ def test_the_answer_has_the_default_fields(start, connect):
     assert answer.field("date").endswith(" GMT")
 
 
-def test_a_subprotocol_that_was_chosen(server, connect):
+def test_chosen_subprotocol_is_sent(server, connect):
     socket = Socket(
         connect(server), "/greet?subprotocol=two", "sec-websocket-protocol: one,two", "sec-websocket-protocol: three"
     )
@@ -130,29 +130,29 @@ def test_a_subprotocol_that_was_chosen(server, connect):
     assert json.loads(socket.read_text())["subprotocols"] == ["one", "two", "three"]
 
 
-def test_a_subprotocol_that_was_offered_twice(server, connect):
+def test_subprotocol_may_be_offered_twice(server, connect):
     socket = Socket(connect(server), "/greet?subprotocol=one", "sec-websocket-protocol: one, two, one")
     assert b"\r\nSec-WebSocket-Protocol: one\r\n" in socket.answer.head
     assert json.loads(socket.read_text())["subprotocols"] == ["one", "two", "one"]
 
 
 @pytest.mark.parametrize("name", ["Server", "date"])
-def test_the_applications_own_server_and_date(server, connect, name):
+def test_application_may_set_server_and_date(server, connect, name):
     assert Socket(connect(server), f"/greet?header={name}:mine").answer.fields[name.lower()] == ["mine"]
 
 
-def test_no_subprotocol_need_be_chosen(server, connect):
+def test_application_may_choose_no_subprotocol(server, connect):
     socket = Socket(connect(server), "/greet", "sec-websocket-protocol: one")
     assert "sec-websocket-protocol" not in socket.answer.fields
 
 
-def test_header_fields_of_the_application(server, connect):
+def test_header_fields_of_application_are_sent(server, connect):
     socket = Socket(connect(server), "/greet?header=X-Mine:a%20value")
     assert [value for name, value in socket.answer.fields.items() if name.lower() == "x-mine"] == [["a value"]]
     assert socket.answer.fields["set-cookie"] == ["a=1", "b=2"]
 
 
-def test_the_scope(start, connect, form):
+def test_scope_has_every_key(start, connect, form):
     server = start("websocket_app:app", "--root-path", "/below", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()
@@ -179,37 +179,37 @@ def test_the_scope(start, connect, form):
     }
 
 
-def test_the_state_is_a_copy_for_each_socket(server, connect):
+def test_each_socket_has_copy_of_state(server, connect):
     states = [json.loads(Socket(connect(server), "/greet").read_text())["state"] for _ in range(2)]
     assert states == [{"word": "from the lifespan"}] * 2
 
 
-def test_accept_before_the_connect_message_was_received(server, connect):
+def test_application_may_accept_before_receive(server, connect):
     socket = Socket(connect(server), "/accept-at-once")
     assert socket.read_text() == "websocket.connect"
     assert socket.read_close() == (1000, "")
 
 
-def test_close_before_accept_is_a_403(server, connect):
-    client = shake(connect, server, "/refuse?name=shared")
+def test_close_before_accept_is_answered_403(server, connect):
+    client = send_handshake(connect, server, "/refuse?name=shared")
     answer = client.read()
     assert (answer.status, answer.body) == (403, b"")
     assert answer.field("connection") == "close"
     assert client.rest() == b""
 
 
-def test_after_a_403_the_application_is_told(server, connect):
+def test_application_gets_disconnect_after_403(server, connect):
     noted = Noted(connect, server)
-    shake(connect, server, f"/refuse?name={noted.name}").read()
+    send_handshake(connect, server, f"/refuse?name={noted.name}").read()
     first, again, *errors = noted.at_end()
     assert first["type"] == "websocket.disconnect"
     assert again == first
     assert errors == ["ClientDisconnected"] * 2
 
 
-def test_a_denial_of_ones_own(server, connect):
+def test_denial_response_is_sent(server, connect):
     noted = Noted(connect, server)
-    answer = shake(connect, server, f"/deny?name={noted.name}").read()
+    answer = send_handshake(connect, server, f"/deny?name={noted.name}").read()
     assert (answer.status, answer.body) == (401, b"who are you?")
     assert answer.field("www-authenticate") == "Basic"
     assert answer.field("content-type") == "text/plain"
@@ -221,8 +221,8 @@ def test_a_denial_of_ones_own(server, connect):
 
 
 @pytest.mark.parametrize("how", ["error", "return", "exit"])
-def test_an_application_that_does_not_accept_is_a_500(server, connect, how):
-    client = shake(connect, server, f"/fail?when=before&how={how}")
+def test_failure_before_accept_is_answered_500(server, connect, how):
+    client = send_handshake(connect, server, f"/fail?when=before&how={how}")
     answer = client.read()
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     assert answer.field("connection") == "close"
@@ -238,11 +238,11 @@ def test_an_application_that_does_not_accept_is_a_500(server, connect, how):
         *(f"header&header={name}" for name in ("Upgrade", "sec-websocket-accept", "connection")),
     ],
 )
-def test_a_wrong_answer_to_the_handshake_is_a_500(server, connect, how):
-    assert shake(connect, server, f"/misuse?how={how}").read().status == 500
+def test_invalid_accept_is_answered_500(server, connect, how):
+    assert send_handshake(connect, server, f"/misuse?how={how}").read().status == 500
 
 
-def test_frames_that_come_with_the_handshake(server, connect):
+def test_frames_sent_with_handshake_are_received(server, connect):
     client = connect(server)
     client.send(handshake() + frame(TEXT, b"first") + frame(TEXT, b"second"))
     assert client.read_head().status == 101
@@ -251,7 +251,7 @@ def test_frames_that_come_with_the_handshake(server, connect):
     assert client.rest() == b"\x88\x02\x03\xe8"
 
 
-def test_frames_that_come_before_the_application_accepts(server, connect):
+def test_frames_sent_before_accept_are_received(server, connect):
     noted = Noted(connect, server)
     client = connect(server)
     client.send(handshake(f"/slow-accept?name={noted.name}") + frame(TEXT, b"early"))
@@ -263,10 +263,10 @@ def test_frames_that_come_before_the_application_accepts(server, connect):
     assert noted.so_far() == [{"type": "websocket.receive", "text": "early"}]
 
 
-def test_a_client_that_leaves_before_the_application_accepts(start, connect, form):
+def test_disconnect_before_accept_is_reported(start, connect, form):
     server = start("websocket_app:app", form=form)
     noted = Noted(connect, server)
-    client = shake(connect, server, f"/slow-accept?name={noted.name}")
+    client = send_handshake(connect, server, f"/slow-accept?name={noted.name}")
     noted.wait("-runs")
     client.close()
     noted.set()
@@ -276,7 +276,7 @@ def test_a_client_that_leaves_before_the_application_accepts(start, connect, for
     assert "Traceback" not in server.log.text()
 
 
-def test_a_handshake_behind_a_request_that_runs_is_answered_behind_it(server, connect):
+def test_handshake_behind_running_request_is_answered_after_it(server, connect):
     noted = Noted(connect, server)
     client = connect(server)
     client.get(f"/head-first?name={noted.name}")
@@ -288,7 +288,7 @@ def test_a_handshake_behind_a_request_that_runs_is_answered_behind_it(server, co
     assert client.rest_until(b"hello") == b"\x81\x05hello"
 
 
-def test_requests_and_then_a_handshake_on_one_connection(server, connect):
+def test_handshake_may_follow_requests_on_one_connection(server, connect):
     client = connect(server)
     for _ in range(3):
         client.get("/")
@@ -296,7 +296,7 @@ def test_requests_and_then_a_handshake_on_one_connection(server, connect):
     Socket(client).finish()
 
 
-def test_over_a_unix_socket(start, connect, form):
+def test_websocket_works_over_unix_socket(start, connect, form):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/socket"
         start("websocket_app:app", "--uds", path, form=form)

@@ -1,4 +1,4 @@
-"""How a WebSocket ends: by the client, by the application, by an error, by silence and by the server's own end."""
+"""The end of a WebSocket: by the client, the application, an error, a ping timeout or the server's shutdown."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ def server(shared_servers, form):
 
 
 def open_noted(connect, server, path="/listen", query=""):
-    """A socket, and what its application notes."""
+    """Open a socket; return it and the notes of its application."""
     noted = Noted(connect, server)
     return Socket(connect(server), f"{path}?name={noted.name}{query}"), noted
 
 
-def assert_told(noted, code, reason=""):
-    """The application was told so, twice, and could send no more."""
+def assert_disconnected(noted, code, reason=""):
+    """Check that the application got this disconnect twice, and could not send afterwards."""
     first, again, *errors = noted.at_end()[-4:]
     assert first == {"type": "websocket.disconnect", "code": code, "reason": reason}
     assert again == first
@@ -33,24 +33,24 @@ def assert_told(noted, code, reason=""):
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, ""), (1001, "going"), (3000, ""), pytest.param(4999, "ü" * 61, id="long")]
 )
-def test_a_client_closes_with_a_code(server, connect, code, reason):
+def test_client_closes_with_code(server, connect, code, reason):
     socket, noted = open_noted(connect, server)
     socket.send(CLOSE, close_payload(code, reason))
     assert socket.read_close() == (code, reason)
     assert socket.rest() == b""
-    assert_told(noted, code, reason)
+    assert_disconnected(noted, code, reason)
 
 
-def test_a_client_closes_without_a_code(server, connect):
+def test_client_closes_without_code(server, connect):
     socket, noted = open_noted(connect, server)
     socket.send(CLOSE)
     assert socket.read_close() == (1005, "")
     assert socket.rest() == b""
-    assert_told(noted, 1005)
+    assert_disconnected(noted, 1005)
 
 
 @pytest.mark.parametrize("how", ["end", "reset", "half"])
-def test_a_client_leaves_without_a_word(server, connect, how):
+def test_disconnect_without_close_frame_is_1006(server, connect, how):
     socket, noted = open_noted(connect, server)
     if how == "reset":
         socket.client.socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
@@ -58,12 +58,12 @@ def test_a_client_leaves_without_a_word(server, connect, how):
         socket.client.end()
         assert socket.rest() == b""
     socket.client.close()
-    assert_told(noted, 1006)
+    assert_disconnected(noted, 1006)
 
 
 @EACH_ONCE
 @pytest.mark.parametrize("word", [b"", frame(CLOSE, close_payload(1000))], ids=["without a word", "with one"])
-def test_what_a_client_sent_before_it_left_is_received_however_late(shared_servers, variant, connect, word):
+def test_messages_sent_before_disconnect_are_received_late(shared_servers, variant, connect, word):
     server = shared_servers("websocket_app:app", *variant)
     socket, noted = open_noted(connect, server, "/hold")
     noted.wait("-runs")
@@ -74,20 +74,20 @@ def test_what_a_client_sent_before_it_left_is_received_however_late(shared_serve
     assert noted.so_far() == [500]
 
 
-def test_what_came_before_the_end_is_received_before_it(server, connect):
+def test_messages_are_received_before_disconnect(server, connect):
     socket, noted = open_noted(connect, server)
     for number in range(5):
         socket.send_text(str(number))
     socket.send(BINARY, b"bytes")
     socket.client.close()
-    assert_told(noted, 1006)
+    assert_disconnected(noted, 1006)
     messages = noted.so_far()[:6]
     assert [message["text"] for message in messages[:5]] == [repr(str(number)) for number in range(5)]
     assert messages[5] == {"type": "'websocket.receive'", "bytes": repr(b"bytes")}
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "gone"), (1011, "broken"), (4000, "b%C3%BCe")])
-def test_the_application_closes_with_a_code(server, connect, code, reason):
+def test_application_closes_with_code(server, connect, code, reason):
     socket, noted = open_noted(connect, server, "/part", f"&code={code}&reason={reason}")
     assert socket.read_close() == (code, reason.replace("%C3%BC", "ü"))
     socket.send(CLOSE, close_payload(code))
@@ -98,7 +98,7 @@ def test_the_application_closes_with_a_code(server, connect, code, reason):
     assert errors == ["ClientDisconnected"] * 2
 
 
-def test_what_a_client_sends_behind_the_close_of_the_application_is_dropped(server, connect):
+def test_messages_after_close_of_application_are_dropped(server, connect):
     socket, noted = open_noted(connect, server, "/part")
     socket.read_close()
     for _ in range(100):
@@ -108,13 +108,13 @@ def test_what_a_client_sends_behind_the_close_of_the_application_is_dropped(serv
     assert [message["type"] for message in noted.at_end()[:2]] == ["websocket.disconnect"] * 2
 
 
-def test_a_long_reason_is_cut_at_a_character(server, connect):
+def test_long_reason_is_cut_between_characters(server, connect):
     socket, _ = open_noted(connect, server, "/part", "&code=4000&reason=" + "x" + "%C3%BC" * 100)
     assert socket.read_close() == (4000, "x" + "ü" * 61)
 
 
 @pytest.mark.skipif(os.environ.get("PRONGHORN_LONG") != "1", reason="waits ten seconds")
-def test_a_client_that_never_answers_the_close_is_left(server, connect):
+def test_client_that_never_answers_close_is_disconnected(server, connect):
     socket, _ = open_noted(connect, server, "/part")
     socket.read_close()
     socket.client.socket.settimeout(20)
@@ -122,7 +122,7 @@ def test_a_client_that_never_answers_the_close_is_left(server, connect):
 
 
 @pytest.mark.parametrize(("how", "code"), [("error", 1011), ("exit", 1011), ("return", 1000), ("value", 1000)])
-def test_an_application_that_ends_behind_the_accept(start, connect, form, how, code):
+def test_application_that_ends_after_accept_closes_with_code(start, connect, form, how, code):
     server = start("websocket_app:app", form=form)
     socket = Socket(connect(server), f"/fail?when=after&how={how}")
     assert socket.read_close()[0] == code
@@ -134,11 +134,11 @@ def test_an_application_that_ends_behind_the_accept(start, connect, form, how, c
 
 
 @pytest.mark.parametrize("how", ["twice", "type", "code", "surrogate", "neither", "kind"])
-def test_a_wrong_message_of_the_application_is_its_error(server, connect, how):
+def test_invalid_message_of_application_closes_with_1011(server, connect, how):
     assert Socket(connect(server), f"/misuse?how={how}").read_close()[0] == 1011
 
 
-def test_kinds_of_text_and_bytes(server, connect):
+def test_types_like_text_and_bytes_are_sent(server, connect):
     socket = Socket(connect(server), "/kinds")
     assert socket.read() == (BINARY, b"bytearray", True, 0)
     assert socket.read() == (BINARY, b"memoryview", True, 0)
@@ -146,7 +146,7 @@ def test_kinds_of_text_and_bytes(server, connect):
     assert socket.read_close() == (1000, "")
 
 
-def test_a_leaving_client_is_not_the_error_of_the_application(start, connect, form):
+def test_disconnect_is_not_logged_as_error(start, connect, form):
     server = start("websocket_app:app", form=form)
     socket, noted = open_noted(connect, server, "/flood")
     socket.read()
@@ -177,7 +177,7 @@ VIOLATIONS = {
 
 
 @pytest.mark.parametrize("name", list(VIOLATIONS))
-def test_a_violation_has_a_code_and_ends_it(server, connect, name):
+def test_protocol_violation_closes_with_code(server, connect, name):
     data, code = VIOLATIONS[name]
     socket, noted = open_noted(connect, server)
     socket.send_text("before")
@@ -191,8 +191,8 @@ def test_a_violation_has_a_code_and_ends_it(server, connect, name):
     assert errors == ["ClientDisconnected"] * 2
 
 
-def test_a_client_that_sends_on_behind_a_violation_can_still_read_the_code(server, connect):
-    """What the server does not read must not become a reset that takes the close frame along."""
+def test_client_that_still_sends_after_violation_gets_code(server, connect):
+    """Unread bytes must not cause a reset that destroys the close frame."""
     socket, _ = open_noted(connect, server)
     socket.client.send(frame(TEXT, b"\xff") + frame(BINARY, bytes(1 << 20)))
     assert socket.read_close()[0] == 1007
@@ -214,7 +214,7 @@ def test_pings_are_answered(server, connect):
     socket.finish()
 
 
-def test_pings_are_answered_while_the_application_receives_nothing(server, connect):
+def test_pings_are_answered_while_application_does_not_receive(server, connect):
     socket, noted = open_noted(connect, server, "/hold")
     for number in range(3):
         socket.send(PING, b"%d" % number)
@@ -223,7 +223,7 @@ def test_pings_are_answered_while_the_application_receives_nothing(server, conne
     socket.finish()
 
 
-def test_a_client_that_says_nothing_is_left_and_one_that_answers_pings_is_not(start, connect):
+def test_only_silent_client_is_disconnected(start, connect):
     server = start("websocket_app:app", "--ws-ping-interval", "1", "--ws-ping-timeout", "1")
     silent, noted = open_noted(connect, server)
     lively = Socket(connect(server))
@@ -233,25 +233,25 @@ def test_a_client_that_says_nothing_is_left_and_one_that_answers_pings_is_not(st
         assert ping.opcode == PING
         lively.send(PONG, ping.payload)
         talking.send(BINARY, b"a message is a sign of life, too")
-    assert past_pings(silent) == (CLOSE, close_payload(1011, "keepalive ping timeout"), True, 0)
-    assert_told(noted, 1011, "keepalive ping timeout")
+    assert read_past_pings(silent) == (CLOSE, close_payload(1011, "keepalive ping timeout"), True, 0)
+    assert_disconnected(noted, 1011, "keepalive ping timeout")
     for socket in (lively, talking):
         socket.send(CLOSE, close_payload(1000))
-        assert past_pings(socket) == (CLOSE, close_payload(1000), True, 0)
+        assert read_past_pings(socket) == (CLOSE, close_payload(1000), True, 0)
 
 
-def past_pings(socket):
-    """The next frame that is no ping."""
+def read_past_pings(socket):
+    """Read the next frame that is no ping."""
     return next(found for found in iter(socket.read, None) if found.opcode != PING)
 
 
-def test_no_pings(start, connect):
-    """Sockets are kept for ever where the interval is 0."""
+def test_ping_interval_0_turns_pings_off(start, connect):
+    """An interval of 0 keeps sockets open without pings."""
     server = start("websocket_app:app", "--ws-ping-interval", "0", "--ws-ping-timeout", "1")
     Socket(connect(server)).finish()
 
 
-def test_the_server_drains(start, connect, variant):
+def test_drain_closes_with_1012(start, connect, variant):
     form, loop = variant
     server = start("websocket_app:app", "--loop", loop, form=form)
     idle, finishing = Socket(connect(server)), Socket(connect(server), "/finish")
@@ -267,7 +267,7 @@ def test_the_server_drains(start, connect, variant):
     assert "Traceback" not in text
 
 
-def test_the_server_drains_without_the_close_frame_of_a_client(start, connect):
+def test_drain_does_not_need_close_frame_of_client(start, connect):
     server = start("websocket_app:app", "--timeout-graceful-shutdown", "1")
     socket = Socket(connect(server))
     server.signal()
@@ -275,7 +275,7 @@ def test_the_server_drains_without_the_close_frame_of_a_client(start, connect):
     assert socket.read_close()[0] == 1012
 
 
-def test_an_application_that_does_not_end_with_the_drain_is_cancelled(start, connect):
+def test_application_that_outlasts_drain_is_cancelled(start, connect):
     server = start("websocket_app:app", "--timeout-graceful-shutdown", "1")
     socket = Socket(connect(server), "/stay")
     server.log.wait_for("stay begins")
@@ -285,7 +285,7 @@ def test_an_application_that_does_not_end_with_the_drain_is_cancelled(start, con
     assert "stay was cancelled" in server.log.text()
 
 
-def test_a_handshake_that_is_not_answered_yet_drains(start, connect):
+def test_unanswered_handshake_does_not_block_drain(start, connect):
     server = start("websocket_app:app", "--timeout-graceful-shutdown", "1")
     noted = Noted(connect, server)
     client = connect(server)
@@ -295,7 +295,7 @@ def test_a_handshake_that_is_not_answered_yet_drains(start, connect):
     assert server.wait() == -signal.SIGTERM
 
 
-def test_log_lines(start, connect, form):
+def test_sockets_are_logged(start, connect, form):
     server = start("websocket_app:app", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()

@@ -27,7 +27,7 @@ DEFLATE = [(), ("--ws-per-message-deflate", "false")]
 
 
 def check(told):
-    """Whether the checks saw what they should; returns the extensions in use."""
+    """Check the results of the script; return the extensions in use."""
     extensions = told["echoes"].pop("extensions")
     assert told == {
         "echoes": {
@@ -45,11 +45,11 @@ def check(told):
 
 @pytest.fixture
 def servers(shared_servers, form):
-    """With compression and without."""
+    """A server with compression and one without."""
     return [shared_servers("websocket_app:app", form, "asyncio", *flags) for flags in DEFLATE]
 
 
-def test_node(servers, connect):
+def test_node_passes_checks(servers, connect):
     node = shutil.which("node")
     if node is None or not has_websocket(node):
         pytest.skip("needs Node with a WebSocket")
@@ -62,7 +62,7 @@ def test_node(servers, connect):
         check(json.loads(run.stdout))
 
 
-def test_chromium(servers, connect, tmp_path):
+def test_chromium_passes_checks(servers, connect, tmp_path):
     command = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if command is None:
         pytest.skip("needs Chromium")
@@ -82,7 +82,7 @@ def has_websocket(node):
 
 @contextlib.contextmanager
 def running(*command):
-    """A program and what it starts, in a group of its own that is ended as one."""
+    """Run a program in its own process group, and kill the group at the end."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""Socket.IO over polling and over WebSocket, with its own client."""
+"""Socket.IO over polling and WebSocket, with its own client."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def server(shared_servers):
 
 
 def run(server, talk, **more):
-    """Run a coroutine function of a connected client."""
+    """Run `talk` with a connected client."""
 
     async def main():
         async with socketio.AsyncSimpleClient() as client:
@@ -31,7 +31,7 @@ def run(server, talk, **more):
     [(None, "websocket"), (["polling"], "polling"), (["websocket"], "websocket")],
 )
 @EACH_ONCE
-def test_transports(shared_servers, variant, transports, used):
+def test_every_transport_works(shared_servers, variant, transports, used):
     async def talk(client):
         assert client.client.transport() == used
         assert await client.call("transport", timeout=10) == used
@@ -41,7 +41,7 @@ def test_transports(shared_servers, variant, transports, used):
     run(shared_servers("socketio_ws:app", *variant), talk, transports=transports)
 
 
-def test_a_room(server):
+def test_room_gets_messages(server):
     async def main():
         async with (
             socketio.AsyncSimpleClient() as first,
@@ -58,8 +58,8 @@ def test_a_room(server):
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_pings_of_its_own(server):
-    """Longer than the interval and the time-out of its pings together, where polls are long and sockets idle."""
+def test_connections_outlast_pings_of_socketio(server):
+    """The pause is longer than Socket.IO's ping interval and timeout together."""
 
     async def main():
         async with socketio.AsyncSimpleClient() as polling, socketio.AsyncSimpleClient() as upgraded:
@@ -73,7 +73,7 @@ def test_pings_of_its_own(server):
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
-def test_a_refused_connection(server, transports):
+def test_refused_connection_raises(server, transports):
     async def main():
         async with socketio.AsyncSimpleClient() as client:
             with pytest.raises(socketio.exceptions.ConnectionError):
@@ -83,7 +83,7 @@ def test_a_refused_connection(server, transports):
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
-def test_the_server_disconnects(server, transports):
+def test_server_may_disconnect(server, transports):
     async def main():
         client = socketio.AsyncClient(reconnection=False)
         left = asyncio.Event()

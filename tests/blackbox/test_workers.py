@@ -13,19 +13,19 @@ from served import Process
 
 
 @pytest.fixture
-def two(start):
+def start_two(start):
     """A function that starts two workers."""
 
-    def two(*flags, app="processes:app", **environment):
+    def start_two(*flags, app="processes:app", **environment):
         server = start(app, "--workers", "2", "--log-level", "debug", *flags, env=environment)
         server.log.wait_for(r"\] serves", 2)
         return server
 
-    return two
+    return start_two
 
 
 def pids(server):
-    """The process ids of the workers that were started, in that order."""
+    """The process ids of the workers in the order of their start."""
     return [int(found[1]) for line in server.log if (found := re.search(r"Started server process \[(\d+)\]", line))]
 
 
@@ -45,8 +45,8 @@ def is_free(port):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_workers_serve_until_a_signal(two, number):
-    server = two()
+def test_workers_serve_until_signal(start_two, number):
+    server = start_two()
     assert int(visit(server)) in pids(server)
     server.signal(number)
     assert server.wait() == 0
@@ -66,16 +66,16 @@ def test_workers_serve_until_a_signal(two, number):
     assert len([line for line in server.access if "GET / HTTP/1.1" in line]) == 1
 
 
-def test_workers_serve_a_unix_socket(two, tmp_path):
+def test_workers_serve_unix_socket(start_two, tmp_path):
     path = str(tmp_path / "socket")
-    server = two("--uds", path)
+    server = start_two("--uds", path)
     assert int(visit(server, place=path)) in pids(server)
     server.signal()
     assert server.wait() == 0
     assert not os.path.exists(path)
 
 
-def test_workers_serve_an_inherited_socket():
+def test_workers_serve_inherited_socket():
     with socket.create_server(("127.0.0.1", 0)) as sock:
         fd = str(sock.fileno())
         server = Process("processes:app", "--workers", "2", "--fd", fd, pass_fds=[sock.fileno()])
@@ -89,7 +89,7 @@ def test_workers_serve_an_inherited_socket():
 
 
 @pytest.mark.parametrize("line", ["Started parent process", "Started server process", r"\] serves"])
-def test_ctrl_c_ends_all_processes_at_any_stage_of_startup(line):
+def test_ctrl_c_ends_all_processes_at_each_stage_of_startup(line):
     server = Process("processes:app", "--workers", "2", "--port", "0", "--log-level", "debug", session=True)
     try:
         server.log.wait_for(line)
@@ -118,8 +118,8 @@ def test_workers_survive_ctrl_z_and_continue():
     assert "died" not in server.log.text()
 
 
-def test_killed_worker_is_replaced(two):
-    server = two()
+def test_killed_worker_is_replaced(start_two):
+    server = start_two()
     killed = pids(server)[0]
     os.kill(killed, signal.SIGKILL)
     server.log.wait_for(rf"INFO:     Child process \[{killed}\] died: SIGKILL")
@@ -127,15 +127,15 @@ def test_killed_worker_is_replaced(two):
 
 
 @pytest.mark.parametrize("code", [1, 3])
-def test_worker_that_exits_is_replaced_whatever_its_code(two, connect, code):
-    server = two()
+def test_exited_worker_is_replaced_for_each_exit_code(start_two, connect, code):
+    server = start_two()
     connect(server).get(f"/exit?code={code}")
     server.log.wait_for(rf"INFO:     Child process \[\d+\] died: exit code {code}")
     server.log.wait_for(r"\] serves", 3)
 
 
-def test_killed_worker_is_replaced_while_its_fork_lives_on(two):
-    server = two()
+def test_killed_worker_is_replaced_while_its_fork_lives_on(start_two):
+    server = start_two()
     parent = int(visit(server, "/fork"))
     child = int(server.log.wait_for(r"forked (\d+)")[1])
     try:
@@ -145,8 +145,8 @@ def test_killed_worker_is_replaced_while_its_fork_lives_on(two):
         os.kill(child, signal.SIGKILL)
 
 
-def test_worker_that_garbles_the_pipe_is_replaced(two):
-    server = two("--timeout-worker-healthcheck", "60")
+def test_worker_that_garbles_pipe_is_replaced(start_two):
+    server = start_two("--timeout-worker-healthcheck", "60")
     garbled = int(visit(server, "/garble"))
     server.log.wait_for(rf"ERROR:    Lost contact with child process \[{garbled}\]: ")
     server.log.wait_for(rf"Child process \[{garbled}\] died: exit code 0")
@@ -156,8 +156,8 @@ def test_worker_that_garbles_the_pipe_is_replaced(two):
     assert server.log.text().count("Lost contact") == 1
 
 
-def test_worker_that_closes_every_descriptor_is_replaced(two):
-    server = two("--timeout-worker-healthcheck", "2")
+def test_worker_that_closes_every_descriptor_is_replaced(start_two):
+    server = start_two("--timeout-worker-healthcheck", "2")
     closed = int(visit(server, "/close"))
     server.log.wait_for(rf"Child process \[{closed}\] died")
     server.log.wait_for(r"\] serves", 3)
@@ -173,14 +173,14 @@ def test_crash_loop_is_slowed_down(start):
     assert time.monotonic() - began > 1.4
 
 
-def test_worker_with_a_busy_event_loop_is_not_replaced(two):
-    server = two("--timeout-worker-healthcheck", "1")
+def test_worker_with_busy_event_loop_is_not_replaced(start_two):
+    server = start_two("--timeout-worker-healthcheck", "1")
     assert int(visit(server, "/busy?seconds=2.5")) in pids(server)[:2]
     assert "died" not in server.log.text()
 
 
-def test_suspended_worker_is_replaced(two):
-    server = two("--timeout-worker-healthcheck", "1")
+def test_suspended_worker_is_replaced(start_two):
+    server = start_two("--timeout-worker-healthcheck", "1")
     stopped = int(visit(server))
     os.kill(stopped, signal.SIGSTOP)
     server.log.wait_for(rf"Child process \[{stopped}\] died: no answer")
@@ -189,11 +189,11 @@ def test_suspended_worker_is_replaced(two):
     assert server.wait() == 0
 
 
-def test_workers_serve_several_addresses_over_tls(two, tmp_path, certificates):
+def test_workers_serve_several_addresses_over_tls(start_two, tmp_path, certificates):
     path = str(tmp_path / "socket")
     files = certificates.parameters
     tls = ("--ssl-certfile", files["ssl_certfile"], "--ssl-keyfile", files["ssl_keyfile"])
-    server = two("--bind", "127.0.0.1:0", "--bind", "localhost:0", "--bind", f"unix:{path}", *map(str, tls))
+    server = start_two("--bind", "127.0.0.1:0", "--bind", "localhost:0", "--bind", f"unix:{path}", *map(str, tls))
     served = [int(found[1]) for found in (re.search(r"on https://.+:(\d+) ", line) for line in server.log) if found]
     assert len(served) == 2
     context = certificates.trust()
@@ -214,7 +214,7 @@ def test_workers_serve_several_addresses_over_tls(two, tmp_path, certificates):
         ("life:says_no", "ERROR:    Application startup failed. Exiting."),
     ],
 )
-def test_parent_exits_if_the_first_workers_cannot_start(app, line):
+def test_parent_exits_if_first_workers_cannot_start(app, line):
     server = Process(app, "--workers", "2", "--port", "0")
     assert server.wait() == 3
     assert any(each.startswith(line) for each in server.log)
@@ -222,10 +222,10 @@ def test_parent_exits_if_the_first_workers_cannot_start(app, line):
     assert "Traceback" not in server.log.text()
 
 
-def test_failed_replacement_of_a_dead_worker_is_retried(two, tmp_path):
+def test_failed_replacement_of_dead_worker_is_retried(start_two, tmp_path):
     start = tmp_path / "start"
     start.write_text("")
-    server = two(START=str(start))
+    server = start_two(START=str(start))
     start.write_text("fail")
     os.kill(pids(server)[0], signal.SIGKILL)
     server.log.wait_for(r"ERROR:    Child process \[\d+\] failed to start: exit code 3")
@@ -241,8 +241,8 @@ def test_address_in_use_exits_with_3():
     assert "address already in use" in server.log.text()
 
 
-def test_sighup_replaces_workers_without_a_gap(two):
-    server = two()
+def test_sighup_replaces_workers_without_gap(start_two):
+    server = start_two()
     before = pids(server)
     visit(server)
     server.signal(signal.SIGHUP)
@@ -268,10 +268,10 @@ def test_sighup_replaces_workers_without_a_gap(two):
 @pytest.mark.parametrize(
     ("state", "why"), [("hang", "was not ready in time"), ("fail", r"failed to start \(exit code 3\)")]
 )
-def test_sighup_keeps_the_old_workers_if_a_new_one_does_not_serve(two, tmp_path, state, why):
+def test_sighup_keeps_old_workers_if_new_one_does_not_serve(start_two, tmp_path, state, why):
     file = tmp_path / "start"
     file.write_text("")
-    server = two("--timeout-worker-healthcheck", "2", START=str(file))
+    server = start_two("--timeout-worker-healthcheck", "2", START=str(file))
     old = pids(server)
     file.write_text(state)
     server.signal(signal.SIGHUP)
@@ -285,8 +285,8 @@ def test_sighup_keeps_the_old_workers_if_a_new_one_does_not_serve(two, tmp_path,
     server.log.wait_for("Finished server process", 2)
 
 
-def test_sigttin_and_sigttou_change_the_number_of_workers(two):
-    server = two()
+def test_sigttin_and_sigttou_change_number_of_workers(start_two):
+    server = start_two()
     server.signal(signal.SIGTTIN)
     server.log.wait_for("INFO:     Received SIGTTIN, increasing the number of processes.")
     server.log.wait_for(r"\] serves", 3)
@@ -300,16 +300,16 @@ def test_sigttin_and_sigttou_change_the_number_of_workers(two):
     assert visit(server)
 
 
-def test_other_signals_have_no_effect(two):
-    server = two()
+def test_other_signals_have_no_effect(start_two):
+    server = start_two()
     for number in (signal.SIGUSR1, signal.SIGQUIT):
         server.signal(number)
         server.log.wait_for(f"DEBUG:    Received signal {number.name}, but no handler is defined for it.")
     assert visit(server)
 
 
-def test_worker_at_its_request_limit_is_replaced_before_it_stops(two):
-    server = two("--limit-max-requests", "5", "--limit-max-requests-jitter", "3")
+def test_worker_at_request_limit_is_replaced_before_it_stops(start_two):
+    server = start_two("--limit-max-requests", "5", "--limit-max-requests-jitter", "3")
     seen = set()
     while len(seen) < 4:
         seen.add(visit(server))
@@ -319,8 +319,8 @@ def test_worker_at_its_request_limit_is_replaced_before_it_stops(two):
     assert "died" not in server.log.text()
 
 
-def test_kept_alive_connection_is_closed_with_notice_at_the_request_limit(two):
-    server = two("--limit-max-requests", "5")
+def test_kept_alive_connection_is_closed_with_notice_at_request_limit(start_two):
+    server = start_two("--limit-max-requests", "5")
     for _ in range(4):
         with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
             told = None
@@ -331,16 +331,16 @@ def test_kept_alive_connection_is_closed_with_notice_at_the_request_limit(two):
             assert client.rest() == b""
 
 
-def test_workers_end_and_free_the_port_when_the_parent_dies(two):
-    server = two()
+def test_workers_end_and_free_port_when_parent_dies(start_two):
+    server = start_two()
     server.signal(signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL
     assert server.log.text().count("Finished server process") == 2
     assert is_free(server.port)
 
 
-def test_running_request_is_answered_during_shutdown(two, connect):
-    server = two()
+def test_running_request_is_answered_during_shutdown(start_two, connect):
+    server = start_two()
     client = connect(server)
     client.get("/busy?seconds=1")
     server.log.wait_for("^busy")
@@ -349,8 +349,8 @@ def test_running_request_is_answered_during_shutdown(two, connect):
     assert server.wait() == 0
 
 
-def test_second_sigint_ends_without_waiting(two, connect):
-    server = two("--timeout-graceful-shutdown", "60")
+def test_second_sigint_ends_without_waiting(start_two, connect):
+    server = start_two("--timeout-graceful-shutdown", "60")
     client = connect(server)
     client.get("/stream")
     client.read_head()
@@ -360,8 +360,8 @@ def test_second_sigint_ends_without_waiting(two, connect):
     assert server.wait() == 0
 
 
-def test_worker_that_does_not_stop_in_time_is_killed(two, connect):
-    server = two("--timeout-graceful-shutdown", "0")
+def test_worker_that_does_not_stop_in_time_is_killed(start_two, connect):
+    server = start_two("--timeout-graceful-shutdown", "0")
     client = connect(server)
     client.get("/busy?seconds=60")
     server.log.wait_for("^busy")

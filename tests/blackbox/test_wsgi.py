@@ -1,4 +1,4 @@
-"""WSGI: no client that leaves keeps a thread, a response ends with its client, and a stop is a stop."""
+"""WSGI: a disconnect frees the thread and ends the response, and threads do not delay a stop."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from served import PATIENCE
 
 pytest.importorskip("a2wsgi")
 
-THREADS = 10  # the bridge's
+THREADS = 10  # of the bridge
 MANY = 2 * THREADS
 
 
@@ -22,7 +22,7 @@ def served(start, variant):
 
 
 def leave(server, target):
-    """Begin to read a response, then be gone."""
+    """Read the head of a response, then reset the connection."""
     client = Client(("127.0.0.1", server.port))
     client.get(target)
     assert client.read_head().status == 200
@@ -51,13 +51,13 @@ def wait_for_count(server, kind, name, count):
 
 
 @pytest.mark.parametrize("target", ["download", "endless", "write"])
-def test_response_ends_with_its_client(served, target):
+def test_response_ends_at_disconnect(served, target):
     for _ in range(MANY):
         leave(served, f"/{target}")
     wait_for_count(served, "closed", target, MANY)
 
 
-def test_response_that_is_wrong_ends(served):
+def test_response_longer_than_declared_ends(served):
     for _ in range(MANY):
         client = Client(("127.0.0.1", served.port))
         client.get("/too-long")
@@ -67,7 +67,7 @@ def test_response_that_is_wrong_ends(served):
     served.log.wait_for("body longer than its content-length", count=MANY)
 
 
-def test_upload_that_breaks_off_is_an_error(served):
+def test_truncated_upload_raises(served):
     client = Client(("127.0.0.1", served.port))
     client.send(b"POST /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
     reset(client)
@@ -75,14 +75,14 @@ def test_upload_that_breaks_off_is_an_error(served):
 
 
 @pytest.mark.parametrize(("flags", "seen"), [((), ["proxy"]), (("--underscored-headers", "keep"), ["proxy,client"])])
-def test_fields_with_an_underscore(start, connect, form, flags, seen):
+def test_underscored_fields_are_dropped_by_default(start, connect, form, flags, seen):
     client = connect(start("wsgi_app:app", *flags, form=form))
     client.get("/fields", "x-remote-user: proxy", "x_remote_user: client")
     fields = json.loads(client.read().body)
     assert [fields["HTTP_X_REMOTE_USER"]] == seen
 
 
-def test_downloads_of_flask(start, variant):
+def test_disconnected_flask_downloads_free_their_threads(start, variant):
     pytest.importorskip("flask")
     form, loop = variant
     server = start("wsgi_app:flask", "--factory", "--loop", loop, form=form)
@@ -93,7 +93,7 @@ def test_downloads_of_flask(start, variant):
 
 
 @pytest.mark.parametrize("target", ["download", "slow"])
-def test_responses_of_a_mounted_bridge(start, connect, target):
+def test_disconnected_responses_of_mounted_bridge_free_their_threads(start, connect, target):
     pytest.importorskip("fastapi")
     server = start("wsgi_app:mounted", "--factory")
     for _ in range(THREADS):
@@ -114,7 +114,7 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("number", "flags", "code"), STOPS)
-def test_stop_does_not_wait_for_a_busy_thread(start, connect, number, flags, code):
+def test_stop_does_not_wait_for_busy_thread(start, connect, number, flags, code):
     server = start("wsgi_app:app", "--timeout-graceful-shutdown", "1", *flags)
     if flags == WORKERS:
         server.log.wait_for(r"\] serves")
@@ -125,7 +125,7 @@ def test_stop_does_not_wait_for_a_busy_thread(start, connect, number, flags, cod
     assert "SIGKILL" not in server.log.text()
 
 
-def test_stop_does_not_wait_for_threads_whose_clients_have_left(start):
+def test_stop_does_not_wait_for_threads_after_disconnect(start):
     server = start("wsgi_app:app", "--timeout-graceful-shutdown", "600")
     for _ in range(MANY):
         leave(server, "/endless")

@@ -1,4 +1,4 @@
-"""A WebSocket client of raw bytes: what was sent and what came back, exactly."""
+"""A WebSocket client that sends and returns the exact bytes."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-# Each form and each loop once, where the pairs do not matter.
+# Each form and each loop once, for tests that do not depend on the pair.
 EACH_ONCE = pytest.mark.parametrize("variant", ["compiled-uvloop", "httptools-asyncio"], indirect=True)
 
 _numbers = itertools.count()
@@ -33,12 +33,12 @@ class Frame(NamedTuple):
 
 
 def accepted(key=KEY):
-    """What answers a key (RFC 6455 section 4.2.2)."""
+    """The Sec-WebSocket-Accept value for a key (RFC 6455 section 4.2.2)."""
     return base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
 
 
 def handshake(target="/echo", *fields, method="GET", version="1.1", **replaced):
-    """The bytes of a handshake; `replaced` changes its fields, or leaves them out as None."""
+    """The bytes of a handshake. `replaced` changes its fields; None omits a field."""
     changed = {name.replace("_", "-"): value for name, value in replaced.items()}
     lines = [f"{name}: {value}" for name, value in {**HANDSHAKE, **changed}.items() if value is not None]
     head = [f"{method} {target} HTTP/{version}", "host: test", *lines, *fields]
@@ -46,7 +46,7 @@ def handshake(target="/echo", *fields, method="GET", version="1.1", **replaced):
 
 
 def frame(opcode, payload=b"", *, fin=True, rsv=0, masked=True):
-    """The bytes of a frame as a client sends it."""
+    """The bytes of a client's frame."""
     size = len(payload)
     if size < 126:
         length = struct.pack("!B", size | masked << 7)
@@ -69,7 +69,7 @@ def close_payload(code, reason=""):
 
 
 class Socket:
-    """A WebSocket over a raw client, open once made."""
+    """A WebSocket over a raw client. The constructor does the handshake."""
 
     def __init__(self, client, target="/echo", *fields, **replaced):
         self.client = client
@@ -85,7 +85,7 @@ class Socket:
         self.send(TEXT, text.encode())
 
     def read(self):
-        """The next frame."""
+        """Read the next frame."""
         first, second = self._take(2)
         assert not second & 128, "a server masks nothing"
         size = second & 127
@@ -101,17 +101,17 @@ class Socket:
         return found.payload.decode()
 
     def read_close(self):
-        """The code and the reason of a close frame, which comes next."""
+        """Read a close frame; return its code and reason."""
         found = self.read()
         assert (found.opcode, found.fin, found.rsv) == (CLOSE, True, 0), found
         return read_close_payload(found.payload)
 
     def rest(self):
-        """Everything up to the end of the stream."""
+        """Read up to the end of the stream."""
         return bytes(self._buffer) + self.client.rest()
 
     def finish(self, code=1000):
-        """The closing handshake."""
+        """Do the closing handshake."""
         self.send(CLOSE, close_payload(code))
         assert self.read_close() == (code, "")
         assert self.rest() == b""
@@ -132,7 +132,7 @@ def read_close_payload(payload):
 
 
 class Noted:
-    """What the application notes of one socket, asked for over HTTP."""
+    """The application's notes on one socket, read over HTTP."""
 
     def __init__(self, connect, server):
         self.name = f"name-{next(_numbers)}"
@@ -140,18 +140,18 @@ class Noted:
         self._server = server
 
     def at_end(self):
-        """The notes, once the application has set the event of that name."""
+        """Wait for the event of this name; return the notes."""
         return json.loads(self._get(f"/notes-at-end?name={self.name}"))
 
     def so_far(self, suffix=""):
         return json.loads(self._get(f"/notes?name={self.name}{suffix}"))
 
     def set(self):
-        """Set the event of that name."""
+        """Set the event of this name."""
         assert self._get(f"/set?name={self.name}") == b"set"
 
     def wait(self, suffix):
-        """Wait for the event of that name and suffix."""
+        """Wait for the event of this name and suffix."""
         self._get(f"/wait?name={self.name}{suffix}")
 
     def _get(self, target):
@@ -164,7 +164,7 @@ class Noted:
 
 
 def ask(connect, server, target):
-    """What an HTTP path of the same server answers, decoded from JSON."""
+    """Get an HTTP path of the same server; return the decoded JSON."""
     client = connect(server)
     client.get(target)
     answer = client.read()

@@ -1,7 +1,7 @@
-"""Many WebSockets at once: idle ones, broadcasts, storms of closing, readers that do not read.
+"""Many WebSockets at once: idle sockets, broadcasts, mass disconnects, slow readers.
 
 `python -m tests.blackbox.websocket_soak --sockets 10000 --members 1000 --messages 1000` measures them at full size;
-test_websocket_load.py runs them small. Each scenario ends with the server as it was: it answers, no task is left.
+test_websocket_load.py runs them at a small size. After each scenario the server answers and has no task left.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 RESET = struct.pack("ii", 1, 0)
 MIB = 1 << 20
 
-# How many handshakes are under way at once, so that no backlog overflows.
+# Concurrent handshakes, few enough for the backlog.
 AT_ONCE = 200
 PATIENCE = 60
 
 
 class Client(asyncio.Protocol):
-    """A WebSocket that counts the bytes behind its handshake."""
+    """A WebSocket that counts the bytes after its handshake."""
 
     def __init__(self, reads: bool = True) -> None:
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class Client(asyncio.Protocol):
                 waited.set_exception(error)
 
     async def wait_for(self, size: int) -> None:
-        """Wait until `size` bytes have come behind the handshake."""
+        """Wait until `size` bytes have arrived after the handshake."""
         if self.received < size:
             self._expected = size
             self._enough = asyncio.get_running_loop().create_future()
@@ -87,7 +87,7 @@ class Client(asyncio.Protocol):
 
 
 async def open_sockets(server: Process, target: str, count: int, reads: bool = True) -> list[Client]:
-    """Open WebSockets, which read nothing behind the handshake if told so."""
+    """Open WebSockets. Without `reads` they read nothing after the handshake."""
     limit = asyncio.Semaphore(AT_ONCE)
     loop = asyncio.get_running_loop()
 
@@ -110,7 +110,7 @@ async def ask(server: Process, target: str) -> Any:
 
 
 async def leave(clients: list[Client], how: str) -> None:
-    """All clients go at once: with the closing handshake, with the end of the stream, or with a reset."""
+    """Disconnect all clients at once: with the closing handshake, with EOF, or with a reset."""
     for client in clients:
         if how == "close":
             client.transport.write(CLOSE)
@@ -132,7 +132,7 @@ async def settled(server: Process, tasks: int) -> None:
 
 @contextlib.asynccontextmanager
 async def as_it_was(server: Process) -> AsyncIterator[int]:
-    """Checks that the server ends up as it was; yields what it weighs at the start."""
+    """Check that the server ends in its initial state; yield its memory at the start."""
     tasks = (await ask(server, "/counts"))["tasks"]
     yield server.memory()
     await settled(server, tasks)
@@ -143,7 +143,7 @@ async def as_it_was(server: Process) -> AsyncIterator[int]:
 
 
 async def idle(server: Process, sockets: int) -> dict[str, float]:
-    """Sockets that say nothing, then one message each."""
+    """Idle sockets, then one message on each."""
     async with as_it_was(server) as before:
         start = time.perf_counter()
         clients = await open_sockets(server, "/echo", sockets)
@@ -163,7 +163,7 @@ async def idle(server: Process, sockets: int) -> dict[str, float]:
 
 
 async def broadcast(server: Process, members: int, messages: int, size: int = 64) -> dict[str, float]:
-    """Messages from one request to everybody in a room."""
+    """Messages from one request to all members of a room."""
     async with as_it_was(server) as before:
         clients = await open_sockets(server, "/room?name=soak", members)
         while await ask(server, "/members?name=soak") < members:
@@ -181,7 +181,7 @@ async def broadcast(server: Process, members: int, messages: int, size: int = 64
 
 
 async def storm(server: Process, sockets: int, rounds: int = 2) -> dict[str, float]:
-    """Everybody leaves at once, in each way, while messages are under way."""
+    """All clients disconnect at once, in each way, while messages are in transit."""
     closed = 0
     async with as_it_was(server) as before:
         start = time.perf_counter()
@@ -197,7 +197,7 @@ async def storm(server: Process, sockets: int, rounds: int = 2) -> dict[str, flo
 
 
 async def storm_in_a_room(server: Process, members: int) -> dict[str, float]:
-    """Half of a room resets its connections while messages are sent to all."""
+    """Half of a room's members reset their connections during a broadcast."""
     async with as_it_was(server) as before:
         clients = await open_sockets(server, "/room?name=storm", members)
         while await ask(server, "/members?name=storm") < members:
@@ -213,7 +213,7 @@ async def storm_in_a_room(server: Process, members: int) -> dict[str, float]:
 
 
 async def slow(server: Process, readers: int) -> dict[str, float]:
-    """Readers that stop reading while the application sends without end, beside one that goes on."""
+    """Clients that stop reading while the application sends endlessly, beside one that reads on."""
     async with as_it_was(server) as before:
         stuck = await open_sockets(server, "/flood?name=slow", readers, reads=False)
         (lively,) = await open_sockets(server, "/echo", 1)
@@ -257,12 +257,12 @@ def main() -> None:
 
 
 def flags(loop: str) -> tuple[str, ...]:
-    """Without pings, which these clients do not answer."""
+    """The server's options: no pings, because these clients do not answer them."""
     return ("--loop", loop, "--no-access-log", "--ws-ping-interval", "0", "--backlog", "4096")
 
 
 def allow_sockets() -> None:
-    """As many descriptors as may be had, here and in the server."""
+    """Raise the limit of descriptors to its maximum, here and in the server."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
