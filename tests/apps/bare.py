@@ -1,4 +1,4 @@
-"""An application of plain ASGI: every path is one behaviour."""
+"""A plain ASGI application. Each path has one behaviour."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ _notes = {}
 
 
 def event(name):
-    """What tests and running requests wait for, by name."""
+    """The event of this name, for tests and running requests."""
     return _events.setdefault(name, asyncio.Event())
 
 
@@ -59,13 +59,13 @@ async def hello(scope, receive, send):
 
 
 async def echo(scope, receive, send):
-    """The body, once all of it has come."""
+    """Answer with the whole body."""
     print("echo runs", file=sys.stderr)
     await text(send, await read(receive))
 
 
 async def echo_parts(scope, receive, send):
-    """Each part of the body as it comes."""
+    """Answer with each part of the body as it arrives."""
     await start(send)
     more = True
     while more:
@@ -75,7 +75,7 @@ async def echo_parts(scope, receive, send):
 
 
 async def digest(scope, receive, send):
-    """Size and checksum of the body."""
+    """Answer with the size and checksum of the body."""
     size, checksum = 0, hashlib.sha256()
     while True:
         message = await receive()
@@ -86,7 +86,7 @@ async def digest(scope, receive, send):
 
 
 async def stream(scope, receive, send):
-    """`count` pieces of 64 KiB, with their length if `length` is given."""
+    """Send `count` pieces of 64 KiB, with a Content-Length if `length` is given."""
     asked = query(scope)
     count = int(asked.get("count", 4))
     headers = [(b"content-length", b"%d" % (count * len(PIECE)))] if "length" in asked else []
@@ -97,7 +97,7 @@ async def stream(scope, receive, send):
 
 
 async def endless(scope, receive, send):
-    """Pieces until `send` says that the client has left, then the event `name`."""
+    """Send pieces until `send` raises, then set the event `name`."""
     try:
         await start(send)
         while True:
@@ -110,7 +110,7 @@ async def endless(scope, receive, send):
 
 
 async def idle(scope, receive, send):
-    """Start a stream, and neither send nor receive until cancelled or the event `name` is set; note which."""
+    """Start a stream, then wait for cancellation or for the event `name`; note which came."""
     name = query(scope)["name"]
     await start(send)
     await body(send, b"idle", True)
@@ -126,7 +126,7 @@ async def idle(scope, receive, send):
 
 
 async def listen(scope, receive, send):
-    """Start a stream, and note every message up to the disconnect."""
+    """Start a stream and note every message up to the disconnect."""
     name = query(scope)["name"]
     notes = _notes.setdefault(name, [])
     await start(send)
@@ -142,7 +142,7 @@ async def listen(scope, receive, send):
 
 
 async def left(scope, receive, send):
-    """Note the messages up to the disconnect, and then answer all the same."""
+    """Note the messages up to the disconnect, then answer anyway."""
     name = query(scope)["name"]
     notes = _notes.setdefault(name, [])
     print("left runs", file=sys.stderr)
@@ -156,7 +156,7 @@ async def left(scope, receive, send):
 
 
 async def hold(scope, receive, send):
-    """Receive nothing before the event `name` is set."""
+    """Receive nothing before the event `name` is set, then act like `digest`."""
     name = query(scope)["name"]
     event(f"{name}-runs").set()
     print("hold runs", file=sys.stderr)
@@ -165,7 +165,7 @@ async def hold(scope, receive, send):
 
 
 async def head_first(scope, receive, send):
-    """The head, and the body only when the event `name` is set."""
+    """Send the head, and the body when the event `name` is set."""
     await start(send)
     await event(query(scope)["name"]).wait()
     await body(send, b"late body")
@@ -188,7 +188,7 @@ async def set_event(scope, receive, send):
 
 
 async def wait_event(scope, receive, send):
-    """Wait for an event, then tell what was noted under its name."""
+    """Wait for an event, then answer with the notes under its name."""
     name = query(scope)["name"]
     await event(name).wait()
     await answer_json(send, _notes.get(name))
@@ -200,7 +200,7 @@ async def show_scope(scope, receive, send):
 
 
 async def form(scope, receive, send):
-    """Which form of the wire serves, and which loop."""
+    """Answer with the form of the hot path, the loop and the task."""
     task = asyncio.current_task()
     await answer_json(
         send,
@@ -214,14 +214,14 @@ async def form(scope, receive, send):
 
 
 async def status(scope, receive, send):
-    """An empty answer of that status, with a body that must not go on the wire where there can be none."""
+    """Send an empty response with this status. A body must not be sent where none is allowed."""
     code = int(query(scope)["code"])
     await start(send, code, *[(b"content-length", b"0")] * (code not in (204, 304)))
     await body(send)
 
 
 async def fail(scope, receive, send):
-    """Fail before the head, or behind a part of the body."""
+    """Fail before the head, or after a part of the body."""
     if query(scope)["when"] == "after":
         await start(send)
         await body(send, b"partial", True)
@@ -229,7 +229,7 @@ async def fail(scope, receive, send):
 
 
 async def leave(scope, receive, send):
-    """Return early: without an answer, in the middle of one, or with a value."""
+    """Return early: without a response, within one, or with a value."""
     match query(scope)["how"]:
         case "midway":
             await start(send)
@@ -245,7 +245,7 @@ async def leave_python(scope, receive, send):
 
 
 async def file(scope, receive, send):
-    """A file of `size` bytes by `pathsend`."""
+    """Send a file of `size` bytes with `pathsend`."""
     size = int(query(scope)["size"])
     with tempfile.NamedTemporaryFile() as made:
         made.write(_content(size))
@@ -268,7 +268,7 @@ async def no_file(scope, receive, send):
 
 
 async def parts_of_file(scope, receive, send):
-    """Parts of one file by `zerocopysend`, with bytes between: by offset and count, where it stands, to its end."""
+    """Send parts of a file with `zerocopysend`, bytes between: by offset and count, from its position, to its end."""
     with tempfile.TemporaryFile() as made:
         made.write(b"0123456789" * 100_000)
         made.seek(10)
@@ -283,7 +283,7 @@ async def parts_of_file(scope, receive, send):
 
 
 async def file_at(scope, receive, send):
-    """A file by a path of the type `kind`, from where the server runs or from the root."""
+    """Send a file by a path of the type `kind`, relative or absolute."""
     asked = query(scope)
     with tempfile.NamedTemporaryFile() as made:
         made.write(_content(300_000))
@@ -295,7 +295,7 @@ async def file_at(scope, receive, send):
 
 
 async def descriptor(scope, receive, send):
-    """A file by the number of its descriptor, opened as baize does."""
+    """Send a file by the number of its descriptor, as baize does."""
     with tempfile.NamedTemporaryFile() as made:
         made.write(_content(300_000))
         made.flush()
@@ -308,7 +308,7 @@ async def descriptor(scope, receive, send):
 
 
 async def parts_by_descriptor(scope, receive, send):
-    """As `parts_of_file`, by the number of the descriptor; then whether that is open."""
+    """Like `parts_of_file` with the number of the descriptor; then report whether it is open."""
     with tempfile.TemporaryFile() as made:
         made.write(b"0123456789" * 100_000)
         made.flush()
@@ -325,7 +325,7 @@ async def parts_by_descriptor(scope, receive, send):
 
 
 async def changed(scope, receive, send):
-    """A file of `size` bytes where `declared` were said, `how` being path, file or its whole count."""
+    """Send a file of `size` bytes with `declared` as Content-Length. `how` is path, file or count."""
     asked = query(scope)
     size = int(asked["size"])
     with tempfile.NamedTemporaryFile() as made:
@@ -340,7 +340,7 @@ async def changed(scope, receive, send):
 
 
 async def shrinking_file(scope, receive, send):
-    """A file that is shorter when it is read than when it was asked for its size."""
+    """Send a file that shrinks between `fstat` and the read."""
     with tempfile.TemporaryFile() as made:
         made.write(PIECE)
         made.flush()
@@ -366,7 +366,7 @@ async def shrinking_file(scope, receive, send):
 
 
 async def file_left(scope, receive, send):
-    """A file that is larger than what anybody buffers; note how `send` ends."""
+    """Send a file that is larger than all buffers; note how `send` ends."""
     name = query(scope)["name"]
     with tempfile.NamedTemporaryFile() as made:
         made.truncate(64 << 20)
@@ -381,7 +381,7 @@ async def file_left(scope, receive, send):
 
 
 async def file_cancelled(scope, receive, send):
-    """A file whose sending is cancelled when the event `name` is set; note how it ends."""
+    """Send a file and cancel this when the event `name` is set; note how it ends."""
     name = query(scope)["name"]
     with tempfile.NamedTemporaryFile() as made:
         made.truncate(64 << 20)
@@ -395,8 +395,8 @@ async def file_cancelled(scope, receive, send):
 
 
 async def counts(scope, receive, send):
-    """What is alive in this process."""
-    for _ in range(3):  # the turns in which the server's task that has made this connection ends
+    """Answer with the numbers of live objects, memory blocks and tasks."""
+    for _ in range(3):  # iterations in which the server's task that made this connection ends
         await asyncio.sleep(0)
     gc.collect()
     tasks = len(asyncio.all_tasks())

@@ -1,4 +1,4 @@
-"""Tells what of a request a proxy can change, over HTTP and in a WebSocket's first message."""
+"""Answers with the parts of a request that a proxy can change, over HTTP and WebSocket."""
 
 import json
 

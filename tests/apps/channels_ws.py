@@ -1,4 +1,4 @@
-"""WebSockets of Django Channels: consumers in the loop and in threads, and groups of them."""
+"""WebSockets of Django Channels: consumers in the loop and in threads, and their groups."""
 
 import django
 from django.conf import settings

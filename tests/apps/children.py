@@ -1,4 +1,4 @@
-"""Forks a child that lives for ever, at /daemon and /other; /killed?15 tells what that signal does to one."""
+"""/daemon and /other fork a child that never ends; /killed?15 reports the exit code of a child after that signal."""
 
 import multiprocessing
 import os
@@ -10,14 +10,14 @@ context = multiprocessing.get_context("fork")
 def live(up):
     up.send_bytes(b"up")
     while True:
-        time.sleep(0.1)  # signal.pause() would miss a signal that comes just before it
+        time.sleep(0.1)  # signal.pause() would miss a signal just before it
 
 
 def launch(daemon):
     ours, theirs = context.Pipe()
     child = context.Process(target=live, args=(theirs,), daemon=daemon)
     child.start()
-    theirs.close()  # so that a child that dies ends the wait
+    theirs.close()  # a dying child then ends the wait
     ours.recv_bytes()
     return child
 

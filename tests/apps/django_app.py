@@ -1,4 +1,4 @@
-"""Django's ASGI handler, which knows no lifespan."""
+"""Django's ASGI handler, which does not support lifespan."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""A file of Django's that says on stderr when it is closed."""
+"""A Django file response that prints to stderr when it is closed."""
 
 import io
 import sys

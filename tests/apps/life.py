@@ -1,4 +1,4 @@
-"""Lifespans and requests that begin and end in every way. What tests wait for is written to stderr."""
+"""Lifespans and requests that start and end in every way. They print the events for tests to stderr."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ def say(text):
 
 
 async def serve(scope, receive, send):
-    """Answer: at /slow when the body is complete, at /never never, at /stream until told to stop."""
+    """Answer: /slow when the body is complete, /never never, /stream until the disconnect."""
     match scope["path"]:
         case "/slow":
             say("slow begins")
@@ -46,7 +46,7 @@ async def serve(scope, receive, send):
 
 
 async def messages(receive, send):
-    """The lifespan as it should be."""
+    """Run a correct lifespan."""
     await receive()
     say("starting")
     await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""An application that a factory makes."""
+"""A factory that makes an application."""
 
 
 def make():

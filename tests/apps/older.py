@@ -25,7 +25,7 @@ class ASGI2:
 
 
 class Versions:
-    """Answers with the versions of ASGI that its lifespan and its request were told."""
+    """Answers with the ASGI versions in the scopes of its lifespan and its request."""
 
     def __init__(self, scope):
         self.scope = scope

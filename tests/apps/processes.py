@@ -1,4 +1,4 @@
-"""Applications of several processes: each answers with its number, and ends, blocks or fails to start when told."""
+"""Applications for several processes: each answers with its process id, and exits, blocks or fails on request."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ def say(text):
 
 
 async def serve(scope, receive, send):
-    """Answer with the process's number: at /busy after some seconds of computing, at /stream without end."""
+    """Answer with the process id: /busy after some seconds of computing, /stream endlessly."""
     query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
     match scope["path"]:
         case "/busy":
@@ -28,13 +28,13 @@ async def serve(scope, receive, send):
         case "/fork":
             child = os.fork()
             if not child:
-                time.sleep(60)  # noqa: ASYNC251 - nobody's loop
+                time.sleep(60)  # noqa: ASYNC251 - no loop runs in this process
                 os._exit(0)
             say(f"forked {child}")
         case "/garble":
             for each in gc.get_objects():
                 if isinstance(each, Connection):
-                    os.write(each.fileno(), b"\0\0\0\5of")  # the length of a message, and less than that
+                    os.write(each.fileno(), b"\0\0\0\5of")  # the length of a message, and a shorter message
         case "/close":
             asyncio.get_running_loop().call_later(0.1, os.closerange, 3, 1024)
         case "/stream":
@@ -47,7 +47,7 @@ async def serve(scope, receive, send):
 
 
 async def app(scope, receive, send):
-    """Starts unless the file START says `fail` or `hang`."""
+    """Start unless the file START contains `fail` or `hang`."""
     if scope["type"] != "lifespan":
         return await serve(scope, receive, send)
     await receive()
@@ -61,7 +61,7 @@ async def app(scope, receive, send):
 
 
 async def dies(scope, receive, send):
-    """Ends its process as soon as it serves."""
+    """End the process as soon as it serves."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})

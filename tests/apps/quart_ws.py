@@ -1,4 +1,4 @@
-"""WebSockets of Quart: accepted by the first send or by `accept`, rejected with an answer of their own."""
+"""WebSockets of Quart: accepted by the first send or by `accept`, or rejected with a denial response."""
 
 import asyncio
 

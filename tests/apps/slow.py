@@ -1,4 +1,4 @@
-"""An application whose import takes for ever."""
+"""An application with an endless import."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""Starlette, with what its users lean on."""
+"""A Starlette application with the features that its users rely on."""
 
 import asyncio
 import contextlib
@@ -43,12 +43,12 @@ async def stream(request):
 
 
 async def forwarded(request):
-    """What another server has answered in chunks, its content and its fields."""
+    """Forward a chunked response of another server with its content and fields."""
     return Response(b"from elsewhere", headers={"transfer-encoding": "chunked", "x-mine": "yes"})
 
 
 async def ticks(request):
-    """Server-sent events until the client leaves."""
+    """Send server-sent events until the disconnect."""
 
     async def events():
         try:
@@ -84,7 +84,7 @@ async def upload(request):
 
 
 async def partial(request):
-    """Read a body that breaks off."""
+    """Read a truncated body."""
     try:
         await request.body()
     except ClientDisconnect:

@@ -60,7 +60,7 @@ async def state(websocket):
 
 
 async def after_the_client(websocket):
-    """Send until the client has left; note the error that Starlette makes of it."""
+    """Send until the disconnect; note the error that Starlette raises."""
     await websocket.accept()
     try:
         while True:

@@ -1,4 +1,4 @@
-"""Tells what the descriptors and the streams of a process's input, output and errors are."""
+"""Answers with the kinds of the process's standard descriptors and streams."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""structlog as its users set it up: a middleware logs each request, and the server's own lines go the same way."""
+"""structlog as users configure it: a middleware logs each request, and server lines have the same format."""
 
 import logging
 
@@ -38,7 +38,7 @@ async def answer(scope, receive, send):
 
 
 async def app(scope, receive, send):
-    """`answer`, logged with what it has bound."""
+    """Run `answer` and log the request with its bound context variables."""
     assert scope["type"] == "http"
     structlog.contextvars.clear_contextvars()
     status = 500

@@ -1,4 +1,4 @@
-"""Each request logs a long line to the error log; its answer tells the process."""
+"""Each request logs a long line to the error log and is answered with the process id."""
 
 import logging
 import os

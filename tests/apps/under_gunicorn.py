@@ -1,4 +1,4 @@
-"""What gunicorn's signals and limits do to an application."""
+"""An application and workers for tests of gunicorn's signals, limits and settings."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def app(scope, receive, send):
 
 
 class Bounded(Worker):
-    """Parameters that gunicorn has no setting for."""
+    """A worker with parameters that gunicorn has no settings for."""
 
     CONFIG_KWARGS = {"limit_body_size": 3, "forwarded_headers": "forwarded"}  # noqa: RUF012
 

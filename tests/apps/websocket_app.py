@@ -1,4 +1,4 @@
-"""WebSockets of plain ASGI, those of websocket_paths.py. HTTP is that of bare.py, and what tests ask about sockets."""
+"""The WebSockets of websocket_paths.py, the HTTP paths of bare.py, and paths for tests to ask about sockets."""
 
 import json
 
@@ -10,7 +10,7 @@ from websocket_paths import notes, rooms
 
 
 async def broadcast(scope, receive, send):
-    """`count` messages of `size` to all in the room `name`; tell how many sends failed."""
+    """Send `count` messages of `size` bytes to all in the room `name`; answer with the number of failed sends."""
     asked = query(scope)
     message = {"type": "websocket.send", "bytes": bytes(int(asked["size"]))}
     failed = 0
@@ -28,24 +28,24 @@ async def members(scope, receive, send):
 
 
 async def told(scope, receive, send):
-    """The notes of that name, as they are."""
+    """Answer with the current notes of this name."""
     await bare.answer_json(send, notes.get(query(scope)["name"]))
 
 
 async def told_at_end(scope, receive, send):
-    """The notes of that name, once the event of that name is set."""
+    """Wait for the event of this name, then answer with the notes of this name."""
     await event(query(scope)["name"]).wait()
     await told(scope, receive, send)
 
 
 async def page(scope, receive, send):
-    """The checks of websocket_page.py for a browser, which reports to /report."""
+    """Serve the checks of websocket_page.py to a browser, which reports to /report."""
     await bare.start(send, 200, (b"content-type", b"text/html; charset=utf-8"))
     await bare.body(send, PAGE.encode())
 
 
 async def script(scope, receive, send):
-    """The same checks for Node, which gets the port as its argument."""
+    """Serve the same checks to Node, which gets the port as its argument."""
     await bare.text(send, SCRIPT.encode())
 
 

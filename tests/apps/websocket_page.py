@@ -1,4 +1,4 @@
-"""Checks of a WebSocket server in JavaScript, for browsers and Node: `checks(base)` resolves to what it saw."""
+"""Checks of a WebSocket server in JavaScript, for browsers and Node: `checks(base)` resolves to the results."""
 
 CHECKS = """
 "use strict";

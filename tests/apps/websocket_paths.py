@@ -1,4 +1,4 @@
-"""What a WebSocket of websocket_app.py does: every path is one behaviour."""
+"""The WebSockets of websocket_app.py. Each path has one behaviour."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ def say(text):
 
 
 def note(scope, value):
-    """Keep `value` under the name that the client gave, for /notes to tell."""
+    """Keep `value` under the client's name, for /notes."""
     notes.setdefault(query(scope).get("name"), []).append(value)
 
 
@@ -39,13 +39,13 @@ async def close(send, code=1000, reason=""):
 
 
 async def messages(receive):
-    """What the client sends, up to the disconnect."""
+    """Yield the client's messages up to the disconnect."""
     while (message := await receive())["type"] != "websocket.disconnect":
         yield message
 
 
 async def note_end(scope, receive, send):
-    """Note what `receive()` gives twice, and what `send()` raises, once the socket has ended."""
+    """After the end of the socket, note the next two messages of `receive()` and the errors of `send()`."""
     for _ in range(2):
         note(scope, await receive())
     for message in ({"type": "websocket.send", "text": "late"}, {"type": "websocket.close"}):
@@ -57,7 +57,7 @@ async def note_end(scope, receive, send):
 
 
 async def echo(scope, receive, send):
-    """Every message back, each by keys of its own or with the other key as None."""
+    """Send every message back, with its own key or with the other key as None."""
     await accept(scope, receive, send)
     async for message in messages(receive):
         if message.get("text") is not None:
@@ -67,7 +67,7 @@ async def echo(scope, receive, send):
 
 
 async def greet(scope, receive, send):
-    """Accept as the query says, and tell the scope."""
+    """Accept with the query's parameters, and send the scope."""
     asked = query(scope)
     more = {"subprotocol": asked["subprotocol"]} if "subprotocol" in asked else {}
     if "header" in asked:
@@ -81,14 +81,14 @@ async def greet(scope, receive, send):
 
 
 async def accept_at_once(scope, receive, send):
-    """Accept, and only then ask for the connect message."""
+    """Accept before receiving the connect message."""
     await send({"type": "websocket.accept"})
     await send_text(send, (await receive())["type"])
     await close(send)
 
 
 async def listen(scope, receive, send):
-    """Note every message, and how it ends."""
+    """Note every message and the end."""
     await accept(scope, receive, send)
     async for message in messages(receive):
         note(scope, {key: repr(value) for key, value in message.items()})
@@ -96,7 +96,7 @@ async def listen(scope, receive, send):
 
 
 async def part(scope, receive, send):
-    """Close with the code and the reason of the query, then note what comes."""
+    """Close with the code and reason of the query, then note the end."""
     asked = query(scope)
     await accept(scope, receive, send)
     await close(send, int(asked.get("code", 1000)), asked.get("reason", ""))
@@ -110,7 +110,7 @@ async def refuse(scope, receive, send):
 
 
 async def deny(scope, receive, send):
-    """A denial of one's own, in parts."""
+    """Send a denial response in parts."""
     await receive()
     headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Basic")]
     await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
@@ -120,7 +120,7 @@ async def deny(scope, receive, send):
 
 
 async def fail(scope, receive, send):
-    """Fail or return early, before or behind the accept."""
+    """Fail or return early, before or after the accept."""
     asked = query(scope)
     await receive()
     if asked["when"] == "after":
@@ -136,7 +136,7 @@ async def fail(scope, receive, send):
 
 
 async def kinds(scope, receive, send):
-    """What is as good as bytes, or as text, in the fields of a message."""
+    """Send values of other types that are accepted as bytes or text."""
 
     class Text(str):
         __slots__ = ()
@@ -149,7 +149,7 @@ async def kinds(scope, receive, send):
 
 
 async def misuse(scope, receive, send):
-    """A message that is wrong, or wrong where it is sent."""
+    """Send an invalid message, or a valid one at the wrong time."""
     asked = query(scope)
     await receive()
     match asked["how"]:
@@ -182,7 +182,7 @@ async def misuse(scope, receive, send):
 
 
 async def hold(scope, receive, send):
-    """Receive nothing before the event `name` is set, then tell what has come by each `end` message."""
+    """Receive nothing before the event `name` is set, then answer each `end` message with a digest."""
     await accept(scope, receive, send)
     name = query(scope)["name"]
     event(f"{name}-runs").set()
@@ -199,7 +199,7 @@ async def hold(scope, receive, send):
 
 
 async def flood(scope, receive, send):
-    """Send 64 KiB again and again until `send()` says that the client has left; note the error."""
+    """Send 64 KiB repeatedly until `send()` raises; note the error."""
     await accept(scope, receive, send)
     sent = notes[f"{query(scope)['name']}-sent"] = [0]
     try:
@@ -214,7 +214,7 @@ async def flood(scope, receive, send):
 
 
 async def choir(scope, receive, send):
-    """Several tasks at once, each sending messages full of its own letter and marked with their number."""
+    """Send from several tasks at once. Each message has a number and the letter of its task."""
     asked = query(scope)
     await accept(scope, receive, send)
 
@@ -227,7 +227,7 @@ async def choir(scope, receive, send):
 
 
 async def fickle(scope, receive, send):
-    """Cancel `receive()` at every turn of the loop while it waits; tell what came all the same."""
+    """Cancel `receive()` in every loop iteration while it waits; send the list of messages received anyway."""
     await accept(scope, receive, send)
     cancelled, got = 0, []
     while not got or got[-1] != "end":
@@ -244,7 +244,7 @@ async def fickle(scope, receive, send):
 
 
 async def two_ears(scope, receive, send):
-    """Receive in one task while another sends and a third waits; leave nothing behind."""
+    """Receive in one task while another sends and a third waits."""
     await accept(scope, receive, send)
 
     async def talk():
@@ -263,7 +263,7 @@ async def two_ears(scope, receive, send):
 
 
 async def finish(scope, receive, send):
-    """Work on for a moment when the server drains."""
+    """Work for a moment after the server starts to drain."""
     await accept(scope, receive, send)
     say("finish begins")
     message = await receive()
@@ -283,7 +283,7 @@ async def stay(scope, receive, send):
 
 
 async def slow_accept(scope, receive, send):
-    """Accept when the event `name` is set, then tell what `receive()` gives."""
+    """Accept when the event `name` is set, then note the messages of `receive()`."""
     await receive()
     name = query(scope)["name"]
     event(f"{name}-runs").set()
@@ -297,7 +297,7 @@ async def slow_accept(scope, receive, send):
 
 
 async def room(scope, receive, send):
-    """Be in a room that /broadcast sends to."""
+    """Join a room that /broadcast sends to."""
     members = rooms.setdefault(query(scope)["name"], set())
     await accept(scope, receive, send)
     members.add(send)

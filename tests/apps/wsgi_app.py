@@ -1,4 +1,4 @@
-"""WSGI: downloads and streams that tell when they were closed, for clients that leave."""
+"""A WSGI application with downloads and streams that record their `close`, for clients that disconnect."""
 
 import collections
 import io
@@ -8,14 +8,14 @@ import sys
 import time
 
 PART = b"x" * 65536
-PARTS = 512  # more than all buffers take
+PARTS = 512  # more than all buffers hold
 
 closed = collections.Counter()
 failed = collections.Counter()
 
 
 class Response:
-    """Parts with a `close`."""
+    """An iterable of parts with a `close`."""
 
     def __init__(self, name, parts):
         self._name = name
@@ -76,7 +76,7 @@ def answer(start_response, told):
 
 
 def flask():
-    """A factory: Flask with a file."""
+    """Make a Flask application with a file."""
     from flask import Flask, send_file
 
     made = Flask(__name__)
@@ -93,7 +93,7 @@ def flask():
 
 
 def mounted():
-    """A factory: FastAPI with a bridge of its own."""
+    """Make a FastAPI application with its own WSGI bridge."""
     from a2wsgi import WSGIMiddleware
     from fastapi import FastAPI
 

@@ -1,4 +1,4 @@
-"""What is said to a server and what it answers, in a form that can be compared with another server's answer."""
+"""Requests to a server and its responses, in a form that can be compared between servers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 import httpx
 
-# Fields that are the server's own, or the clock's.
+# Fields that the server or the clock sets.
 OWN = ("server", "date")
 
-# Bodies longer than this are told apart by their digest.
+# Bodies longer than this are compared by their digest.
 SHOWN = 4000
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request. `{name}` in its path, fields and content is what an earlier exchange has kept under that name.
+    """One request. `{name}` in its path, fields and content stands for a value kept by an earlier exchange.
 
     `keeps` maps names to patterns, whose first group is looked for in the answer and stands as `<name>` in what is
     compared: it is another one at each server. `masks` are patterns of what just differs each time. `lines` is how much
@@ -42,7 +42,7 @@ class Exchange:
 
 @dataclass
 class Answer:
-    """What came back; `broken` names how it ended if it broke off."""
+    """A response. `broken` names the error if it was truncated."""
 
     status: int
     reason: str
@@ -52,7 +52,7 @@ class Answer:
 
 
 def differences(expected: Answer, answer: Answer) -> dict[str, tuple[Any, Any]]:
-    """What differs between two answers: the name of a field or of another part, and what it is in each."""
+    """Map the name of each field or other part that differs to its value in each of the two answers."""
     names = [
         name for name in ("status", "reason", "body", "broken") if getattr(expected, name) != getattr(answer, name)
     ]
@@ -86,7 +86,7 @@ def post_json(path: str, content: Any, **more: Any) -> Exchange:
 
 
 def converse(url: str, conversation: Sequence[Exchange]) -> list[Answer]:
-    """Say all of it, one after the other, as one client with its cookies and connections."""
+    """Send all exchanges one after the other, as one client with its cookies and connections."""
     with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
         kept: dict[str, str] = {}
         return [_exchange(client, each, kept) for each in conversation]

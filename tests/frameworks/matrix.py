@@ -1,4 +1,4 @@
-"""The frameworks, and what is said to an application of each."""
+"""The frameworks, and the conversations with an application of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .exchanges import Exchange, get, head, post, post_json
 
 Conversations = Mapping[str, Sequence[Exchange]]
 
-# What apps/starlette.py imports.
+# Imported by apps/starlette.py.
 MIDDLEWARE = ("starlette", "starlette_exporter", "python_multipart", "itsdangerous", "opentelemetry.sdk")
-# What apps/middleware.py imports.
+# Imported by apps/middleware.py.
 MIDDLEWARE_OF_OTHERS = ("starlette", "brotli_asgi", "zstd_asgi", "slowapi", "baize", "flask", "a2wsgi")
 
 COMPILED = ("compiled",)
@@ -20,7 +20,7 @@ BOTH = ("compiled", "interpreted")
 BINARY = {"content-type": "application/octet-stream"}
 LARGE = bytes(range(256)) * 4096
 UPLOAD = {"files": {"file": ("a name.bin", LARGE)}, "data": {"word": "ünï"}}
-# A cookie that says when it was signed.
+# A cookie that contains the time of its signature.
 STAMPED = (r"session=\S+",)
 CLOCK = r"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$"
 EVENTS = {"accept": "application/json, text/event-stream"}
@@ -28,7 +28,7 @@ EVENTS = {"accept": "application/json, text/event-stream"}
 
 @dataclass(frozen=True)
 class Framework:
-    """`app` is a module of tests/frameworks/apps; `needs` what has to be installed."""
+    """A framework. `app` is a module of tests/frameworks/apps; `needs` lists the modules it requires."""
 
     app: str
     needs: tuple[str, ...]
@@ -38,14 +38,14 @@ class Framework:
 
 @dataclass(frozen=True)
 class Difference:
-    """The fields and other parts of an answer that differ, and why they may."""
+    """The fields and other parts of an answer that may differ, and the reason."""
 
     names: tuple[str, ...]
     reason: str
 
 
 def common(prefix: str = "", *, without: Sequence[str] = ()) -> dict[str, Sequence[Exchange]]:
-    """What every application here answers, each in its own way."""
+    """The conversations that every application here supports."""
     every = {
         "query": [get(f"{prefix}/show?a=1&b=%C3%BC%20+%26"), head(f"{prefix}/show?a=1"), get(f"{prefix}/sh%6Fw?a=2")],
         "not-so": [
@@ -73,7 +73,7 @@ def common(prefix: str = "", *, without: Sequence[str] = ()) -> dict[str, Sequen
 
 
 def file(path: str, masks: Sequence[str] = ()) -> Sequence[Exchange]:
-    """A file: whole, its head, a part of it, parts that are none, and again only if it has changed."""
+    """Requests for a file: whole, HEAD, a range, an invalid range, and a conditional request."""
     conditional = {"if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT"}
     return [
         get(path, masks=masks),
@@ -85,7 +85,7 @@ def file(path: str, masks: Sequence[str] = ()) -> Sequence[Exchange]:
 
 
 def through(prefix: str) -> Conversations:
-    """The common conversations behind the middleware that is mounted at `prefix`."""
+    """The common conversations through the middleware mounted at `prefix`."""
     return {f"{prefix.strip('/')}-{name}": each for name, each in common(prefix).items()}
 
 
@@ -95,7 +95,7 @@ def behind(
     masks: Sequence[str] = (),
     without: Sequence[str] = (),
 ) -> Sequence[Exchange]:
-    """What apps/middleware.py answers behind the middleware at `prefix`."""
+    """Requests to apps/middleware.py through the middleware at `prefix`."""
     paths = [path for path in ("/show", "/stream", "/file", "/static/file.txt", "/show") if path not in without]
     ranged = {**(headers or {}), "range": "bytes=10-29"}
     return [
@@ -153,7 +153,7 @@ FASTAPI: Conversations = {
 DJANGO: Conversations = {
     **common(without=("static",)),
     "stream-async": [get("/stream-async"), head("/stream-async"), get("/show")],
-    # Django pads what it zips at random.
+    # Django adds random padding to compressed responses.
     "zipped": [get("/zipped", masks=[r"^\d+$", r'^"\w+"$']), get("/zipped", headers={"accept-encoding": "identity"})],
     "conditional": [
         get("/show", keeps={"etag": r"(?im)^etag: (.+)$"}),
@@ -194,7 +194,7 @@ BLACKSHEEP = common(without=("file",))
 
 SANIC = common()
 
-# How long a limit still lasts, and what is left of it.
+# The time when a limit ends, the seconds until then, and the requests left.
 LIMIT = (r"^\d{10}(\.\d+)?$", r"^\d\d?$", r"^9\d\d$")
 BEHIND_OTHERS: Conversations = {
     "brotli": behind("/brotli", {"accept-encoding": "br"}),
@@ -258,7 +258,7 @@ SSE: Conversations = {
 
 
 def call(method: str, number: int | None = None, session: bool = True, **parameters: object) -> Exchange:
-    """A message of MCP."""
+    """An MCP message."""
     message: dict[str, object] = {"jsonrpc": "2.0", "method": method, "params": parameters}
     if number is not None:
         message["id"] = number
@@ -336,4 +336,4 @@ DIFFERENCES: Mapping[tuple[str, str], Difference] = {
     ("blacksheep", "GET /empty"): NO_LENGTH_IN_204,
     ("blacksheep", "HEAD /static/file.txt"): TWO_LENGTHS,
 }
-"""What a client of pronghorn sees otherwise than one of uvicorn, by framework and exchange."""
+"""Accepted differences between pronghorn and uvicorn, by framework and exchange."""

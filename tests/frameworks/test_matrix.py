@@ -1,4 +1,4 @@
-"""Applications of real frameworks, served by uvicorn and by pronghorn: a client sees no difference but those listed."""
+"""Applications of real frameworks under uvicorn and pronghorn: clients see only the listed differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .matrix import DIFFERENCES, FRAMEWORKS
 
 TESTS = Path(__file__).parent.parent
 
-# Sets come out in the same order.
+# Sets have the same order in all processes.
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 
 CASES = [
@@ -28,7 +28,7 @@ CASES = [
 
 
 def absent(name):
-    """Why the application of a framework cannot be served here, or None if it can."""
+    """The reason that a framework's application cannot run here, or None if it can."""
     for module in FRAMEWORKS[name].needs:
         with contextlib.suppress(ModuleNotFoundError):
             if find_spec(module):
@@ -38,7 +38,7 @@ def absent(name):
 
 
 def launch_each(name, stack):
-    """uvicorn and each form of pronghorn, which serve the application of one framework until `stack` is closed."""
+    """Serve one framework's application with uvicorn and each form of pronghorn until `stack` is closed."""
 
     def launch(**more):
         app = f"frameworks.apps.{FRAMEWORKS[name].app}:app"
@@ -55,7 +55,7 @@ def launch_each(name, stack):
 
 @pytest.fixture(scope="module")
 def serve():
-    """A function of a framework's name to its servers, which run until another framework's are asked for."""
+    """A function that returns a framework's servers. They run until another framework is requested."""
     running = {}
     with contextlib.ExitStack() as stack:
 
@@ -70,7 +70,7 @@ def serve():
 
 
 @pytest.mark.parametrize(("name", "form", "conversation"), CASES)
-def test_the_same_answers(serve, name, form, conversation):
+def test_answers_equal_those_of_uvicorn(serve, name, form, conversation):
     if reason := absent(name) or lacks(form):
         pytest.skip(reason)
     servers = serve(name)

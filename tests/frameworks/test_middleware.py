@@ -1,5 +1,5 @@
-"""Middleware that reads, compresses or counts what Starlette sends, and applications that send files by themselves:
-every answer is whole.
+"""Middleware that reads, compresses or counts Starlette's responses, and applications that send files themselves:
+every response is complete.
 """
 
 import sys
@@ -39,7 +39,7 @@ def sending(request):
 
 
 def get(url, encoding="identity"):
-    """An answer, its content as it came."""
+    """Get a response and its raw content."""
     with httpx.Client(timeout=20, trust_env=False) as client:
         request = client.build_request("GET", url, headers={"accept-encoding": encoding})
         answer = client.send(request, stream=True)
@@ -62,7 +62,7 @@ def decompressed(answer, content):
 
 @pytest.mark.parametrize(("prefix", "encoding"), [("brotli", "br"), ("zstd", "zstd")])
 @pytest.mark.parametrize("path", ["file", "static/file.txt", "stream"])
-def test_what_is_compressed(plain, prefix, encoding, path):
+def test_compressed_response_decompresses_to_content(plain, prefix, encoding, path):
     answer, content = get(f"{plain}/{prefix}/{path}", encoding)
     assert answer.status_code == 200
     assert answer.headers["content-encoding"] == encoding
@@ -71,44 +71,44 @@ def test_what_is_compressed(plain, prefix, encoding, path):
 
 @pytest.mark.parametrize("prefix", ["brotli", "zstd", "limited", "limited-asgi", "reading"])
 @pytest.mark.parametrize("path", ["file", "static/file.txt"])
-def test_a_file_behind_middleware(plain, prefix, path):
+def test_file_passes_through_middleware(plain, prefix, path):
     answer, content = get(f"{plain}/{prefix}/{path}")
     assert (answer.status_code, content) == (200, FILE)
     assert answer.headers["content-length"] == str(len(FILE))
 
 
 @pytest.mark.parametrize("prefix", ["brotli", "zstd", "limited", "reading"])
-def test_a_stream_behind_middleware(plain, prefix):
+def test_stream_passes_through_middleware(plain, prefix):
     answer, content = get(f"{plain}/{prefix}/stream")
     assert (answer.status_code, content) == (200, STREAM)
 
 
-def test_middleware_sees_the_bytes_of_a_file(plain):
+def test_middleware_sees_bytes_of_file(plain):
     answer, _ = get(f"{plain}/reading/file")
     assert answer.headers["x-size"] == str(len(FILE))
 
 
 @pytest.mark.parametrize("prefix", ["limited", "limited-asgi"])
-def test_limits_are_told_with_a_file(plain, prefix):
+def test_file_has_rate_limit_fields(plain, prefix):
     answer, _ = get(f"{plain}/{prefix}/file")
     assert answer.headers["x-ratelimit-limit"] == "1000"
 
 
 @pytest.mark.parametrize("prefix", ["brotli", "zstd", "limited", "reading"])
-def test_what_was_forwarded_has_one_framing(plain, prefix):
+def test_forwarded_response_has_one_framing(plain, prefix):
     answer, content = get(f"{plain}/{prefix}/forwarded")
     assert (answer.status_code, content) == (200, b"from elsewhere")
     assert ("content-length" in answer.headers) + ("transfer-encoding" in answer.headers) == 1
 
 
 @pytest.mark.parametrize("path", ["baize/file", "wsgi/file", "wsgi/static/file.txt"])
-def test_a_file_of_a_mounted_application(plain, path):
+def test_mounted_application_sends_file(plain, path):
     answer, content = get(f"{plain}/{path}")
     assert (answer.status_code, content) == (200, FILE)
 
 
 @pytest.mark.parametrize("path", ["baize/file", "wsgi/file", "limited/file"])
-def test_a_file_with_sendfile(sending, path):
-    """baize gives the number of a descriptor, Starlette a path."""
+def test_file_is_sent_with_sendfile(sending, path):
+    """baize sends a descriptor number, Starlette a path."""
     answer, content = get(f"{sending}/{path}")
     assert (answer.status_code, content) == (200, FILE)

@@ -1,4 +1,4 @@
-"""A storm: clients that misbehave in every way known, honest ones beside them, and what is left of the server.
+"""A storm: clients that misbehave in every known way, honest clients beside them, and a check for leaks.
 
-`python -m tests.storm` runs it at full length, test_storm.py for a few seconds in each variant.
+`python -m tests.storm` runs it at full length, test_storm.py for a few seconds per variant.
 """

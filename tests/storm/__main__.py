@@ -1,6 +1,6 @@
 """A storm on each loop and each kind of TLS: `python -m tests.storm --seconds 60 --loop uvloop --tls none ssl`.
 
-Ends with 1 if a server has not weathered it, having printed why.
+Prints the faults and exits with 1 if a server fails.
 """
 
 from __future__ import annotations

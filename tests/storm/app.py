@@ -1,6 +1,6 @@
-"""What is served in a storm: content that its client can check, streams, files, WebSockets, WSGI on two bridges.
+"""The application of a storm: verifiable content, streams, files, WebSockets, and WSGI on two bridges.
 
-Everything that it waits for ends by itself or with its client. `/state` tells what is alive in this process.
+Every wait ends by itself or at the disconnect. `/state` reports the live objects of this process.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if os.environ.get("STORM_TLS") == "ssl":
 
 Asked = dict[str, str]
 
-# Sent at once by a stream.
+# Bytes per message of a stream.
 _PIECE = 16 << 10
-# More than any thread pool that is under the application has.
+# More threads than any thread pool of the application.
 _FILL = 40
-# Bounds what a client that stays for ever can take.
+# The limit for a client that never leaves.
 _FOREVER = 1 << 30
 
 _files: dict[int, str] = {}
@@ -71,7 +71,7 @@ async def _content(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _stream(asked: Asked, receive: Any, send: Any) -> None:
-    """Chunks, with a pause between them if asked."""
+    """Send chunks, with a pause between them on request."""
     data = content(asked["token"], int(asked["size"]))
     await _start(send, asked)
     for start in range(0, len(data), _PIECE):
@@ -82,7 +82,7 @@ async def _stream(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _head_first(asked: Asked, receive: Any, send: Any) -> None:
-    """A head that leaves alone."""
+    """Send the head before the body."""
     await _start(send, asked)
     await asyncio.sleep(float(asked["pause"]))
     await _body(send, content(asked["token"], int(asked["size"])))
@@ -102,7 +102,7 @@ async def _mirror(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _refuse(asked: Asked, receive: Any, send: Any) -> None:
-    """401 to a body that nobody reads."""
+    """Answer 401 without reading the body."""
     data = content(asked["token"], 100)
     await _start(send, asked, status=401, size=len(data))
     await _body(send, data)
@@ -115,7 +115,7 @@ async def _file(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _events(asked: Asked, receive: Any, send: Any) -> None:
-    """Numbered events, until the client has had them or has left."""
+    """Send numbered events until all are sent or the client disconnects."""
     await _start(send, asked)
     for number in range(int(asked.get("count", _FOREVER))):
         await _body(send, b"data: %s %d\n\n" % (asked["token"].encode(), number), True)
@@ -124,14 +124,14 @@ async def _events(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _listen(asked: Asked, receive: Any, send: Any) -> None:
-    """A stream that sends one event, and then only waits to be told that the client has left."""
+    """Send one event, then wait for the disconnect."""
     await _start(send, asked)
     await _body(send, b"data: first\n\n", True)
     await _until_disconnect(receive)
 
 
 async def _poll(asked: Asked, receive: Any, send: Any) -> None:
-    """A long poll: no answer before the client has left."""
+    """Wait for the disconnect without an answer, like a long poll."""
     await _until_disconnect(receive)
 
 
@@ -146,7 +146,7 @@ async def _nap(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _fail(asked: Asked, receive: Any, send: Any) -> None:
-    """Fail before the head, or in the middle of a body whose end only the closing of the connection tells."""
+    """Fail before the head, or within a body that is delimited by the close of the connection."""
     if asked["when"] == "midway":
         await _start(send, asked)
         await _body(send, content(asked["token"], int(asked["size"])), True)
@@ -160,7 +160,7 @@ async def _nowhere(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _state(asked: Asked, receive: Any, send: Any) -> None:
-    """What is alive here, beside the request that asks."""
+    """Report the live objects of this process, except this request."""
     gc.collect()
     protocols = sum(type(each) is HTTPProtocol for each in gc.get_objects())
     told = {
@@ -180,7 +180,7 @@ async def _state(asked: Asked, receive: Any, send: Any) -> None:
 
 
 def _memory() -> int:
-    """Resident bytes, without those that the allocator keeps to give them out again, where it can be told so."""
+    """The resident set size in bytes, without the allocator's free memory if it can be trimmed."""
     with contextlib.suppress(AttributeError):  # not the GNU C library
         ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -191,7 +191,7 @@ def _descriptors() -> list[str]:
     for name in os.listdir("/proc/self/fd"):
         try:
             found.append(os.readlink(f"/proc/self/fd/{name}").partition(":[")[0])
-        except FileNotFoundError:  # that of the directory itself
+        except FileNotFoundError:  # the descriptor of the directory itself
             continue
     return sorted(found)
 
@@ -221,7 +221,7 @@ async def _echo(asked: Asked, receive: Any, send: Any) -> None:
 
 
 async def _flood(asked: Asked, receive: Any, send: Any) -> None:
-    """Messages without end, to a client that may well not read them."""
+    """Send messages endlessly, to a client that may not read them."""
     for number in range(_FOREVER):
         await send({"type": "websocket.send", "bytes": content(f"flood-{number}", _PIECE)})
 
@@ -268,7 +268,7 @@ def _flask_answer(data: Any) -> flask.Response:
 
 
 class _Counted:
-    """A WSGI iterable that is open until it is closed."""
+    """A WSGI iterable that counts as open until `close`."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -296,7 +296,7 @@ _MOUNTED: dict[str, Callable[..., Any]] = {
 
 
 async def _fill_pools(scope: Any) -> None:
-    """Start all threads that requests may start, so that those are there from the beginning."""
+    """Start all threads that requests may start, so that they exist before the storm."""
     naps: list[Any] = [asyncio.to_thread(time.sleep, 0.3) for _ in range(_FILL)]
     for root, bridge in _MOUNTED.items():
         query = b"token=fill&size=1&seconds=0.3"

@@ -1,4 +1,4 @@
-"""The bytes that the application sends and an honest client expects, made from a token that no other request bears."""
+"""The bytes that the application sends and an honest client expects, derived from the request's unique token."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ SMALL_FILE = 64 << 10
 MEDIUM_FILE = 256 << 10
 LARGE_FILE = 4 << 20
 
-# What a request of an application that fails on purpose leaves in the log.
+# Marks the log records of deliberate failures.
 ON_PURPOSE = "on purpose"
 
-# Larger bodies are refused. A flag of the server.
+# The server refuses larger bodies.
 BODY_LIMIT = 1_000_000
 
 
-# A prime, so that a body out of which a buffer's worth is lost, or in which it comes twice, is another one.
+# A prime, so that a body with a lost or repeated buffer differs.
 _PERIOD = 4093
 
 

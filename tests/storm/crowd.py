@@ -1,6 +1,6 @@
-"""A process of clients: `python -m tests.storm.crowd honest --port 8000`. Prints what it saw as JSON.
+"""A process of clients: `python -m tests.storm.crowd honest --port 8000`. Prints its results as JSON.
 
-Honest ones end what they have begun; hostile ones are gone when their time is over.
+Honest clients finish their exchanges; hostile clients stop when their time is over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.storm.hostile import ACTS, TLS_ACTS, Act
 from tests.storm.link import LEFT, Place
 from tests.storm.witness import Witness, attend
 
-# Longer than any act is meant to take.
+# Longer than any act takes.
 _ACT_SECONDS = 10.0
 
 
@@ -66,7 +66,7 @@ async def _act(
     acted: collections.Counter[str],
     failures: list[str],
 ) -> None:
-    """One act after the other, until cancelled. What an act should not raise is a fault of its own."""
+    """Run one act after the other until cancelled. Record unexpected errors of an act as failures."""
     while True:
         act = rng.choice(acts)
         try:

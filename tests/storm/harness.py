@@ -1,4 +1,4 @@
-"""A storm from start to end: the server, the crowds around it, and what is wrong with what they leave."""
+"""A storm from start to end: the server, its crowds of clients, and the faults afterwards."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 
-# How long anything may take that an honest client wants.
+# Time limit in seconds for each exchange of an honest client.
 PATIENCE = 20.0
-# Of the server, in seconds: what a client leaves behind without a sign is gone a little later.
+# The server's timeouts in seconds: they end connections whose clients vanished.
 TIMEOUT = 3
-# A response that goes on for longer than this behind its client is cancelled. What a mounted bridge of WSGI makes for
-# nobody has to end before, in a loop that a storm keeps busy.
+# A response that goes on for longer than this after its disconnect is cancelled. Responses of a mounted WSGI bridge
+# must end earlier, in a loop that a storm keeps busy.
 WRITE_TIMEOUT = 10
 GRACE = 5
 FLAGS = (
-    # The server's own lines as JSON, so that others stand out; those of requests as they are by default, in batches.
+    # The server's own lines as JSON, so that others stand out; access lines in the default format, in batches.
     *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
     *("--sendfile", "--limit-body-size", str(BODY_LIMIT)),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
@@ -45,19 +45,19 @@ FLAGS = (
     *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),
     *("--timeout-graceful-shutdown", str(GRACE)),
 )
-# Within which the server is as it was when its clients have gone: its timeouts, and what a busy machine adds.
+# Seconds until the server has returned to its initial state: its timeouts plus a margin for a busy machine.
 SETTLED = WRITE_TIMEOUT + 15.0
-# Within which it has ended: an idle one, with clients that only keep connections.
+# Seconds until a stopped server has exited, with idle connections only.
 ENDED = GRACE + 10.0
-# What may be left of the memory of thousands of connections: fragments and caches, not one for each.
+# Memory that may remain after thousands of connections: fragments and caches, nothing per connection.
 MEMORY = 96 << 20
-# And of Python's blocks: one for each connection of a minute would be more.
+# Python's memory blocks that may remain: fewer than one per connection.
 BLOCKS = 10_000
-# Connections that are kept when the server is told to end.
+# Connections that are kept alive during the shutdown.
 KEPT = 10
 
 _MIB = 1 << 20
-# What a log without a fault does not have, whoever wrote it.
+# Text that no line of a faultless log contains.
 _FAULTY = re.compile(
     r"Traceback|Error calling|Exception in callback|never retrieved|Exception ignored|Fatal Python|never awaited"
 )
@@ -67,7 +67,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Storm:
-    """What to do. `tls` is none, or the engine: aiofastnet, or ssl for that of the loop."""
+    """The settings of a storm. `tls` is none or the engine: aiofastnet, or ssl for that of the loop."""
 
     loop: str = "asyncio"
     tls: str = "none"
@@ -89,7 +89,7 @@ class Storm:
 
 @dataclass
 class Report:
-    """What was seen; a storm without `faults` is weathered."""
+    """The results. A storm without `faults` is passed."""
 
     faults: list[str] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Report:
 
 
 def weather(storm: Storm, certificates: Certificates) -> Report:
-    """Serve, let the storm pass, and look at what is left."""
+    """Serve during a storm, and report the faults."""
     report = Report()
     flags = ["--loop", storm.loop]
     if storm.tls != "none":
@@ -154,11 +154,11 @@ def _note_crowd(report: Report, nature: str, crowd: subprocess.Popen[str], patie
         report.faults += [f"{kind}: {failure}" for failure in failures[:5]]
         if len(failures) > 5:
             report.faults.append(f"{kind}: {len(failures) - 5} more failures")
-        if not told.get("acts", told.get("answers")) and kind != "slow":  # which outlast a short storm
+        if not told.get("acts", told.get("answers")) and kind != "slow":  # slow clients outlast a short storm
             report.faults.append(f"{nature}: {kind}: did nothing")
 
 
-# What is left
+# Leaks
 
 
 class _Asker:
@@ -175,14 +175,14 @@ class _Asker:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=PATIENCE, context=self._context)
 
     def ask(self) -> dict[int, State]:
-        """By the process's id, each over the one connection to it that is open then."""
+        """Return the states by process id, each read over the only open connection to its process."""
         with contextlib.ExitStack() as stack:
             found = self._reach_all(stack)
             states = [_state_over(connection) for connection in found.values()]
         return {state.pop("pid"): state for state in states}
 
     def ask_when_calm(self) -> dict[int, State]:
-        """Wait until there is no connection but that which asks."""
+        """Wait until only the asking connections are open; return the states."""
         deadline = time.monotonic() + PATIENCE
         while True:
             states = self.ask()
@@ -192,7 +192,7 @@ class _Asker:
                 raise AssertionError(f"other connections are open before the storm: {states}")
 
     def _reach_all(self, stack: contextlib.ExitStack) -> dict[int, http.client.HTTPConnection]:
-        """A connection to each process. Who answers is up to the system, so several are asked at once."""
+        """Connect to each process. The system chooses the process, so several connections are opened at once."""
         found: dict[int, http.client.HTTPConnection] = {}
         deadline = time.monotonic() + PATIENCE
         with concurrent.futures.ThreadPoolExecutor(self._workers) as threads:
@@ -258,7 +258,7 @@ def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
 
 
 def _note_end(report: Report, server: Process, storm: Storm, asker: _Asker) -> None:
-    """SIGTERM ends it, beside clients that keep their connections."""
+    """Check that SIGTERM ends the server while clients keep their connections."""
     with contextlib.ExitStack() as stack:
         for _ in range(KEPT):
             connection = stack.enter_context(contextlib.closing(asker.connect()))
@@ -282,7 +282,7 @@ def _note_end(report: Report, server: Process, storm: Storm, asker: _Asker) -> N
 
 
 def _note_log(report: Report, server: Process) -> None:
-    """Each line is a record of JSON, and none tells of a fault but of those on purpose."""
+    """Check that each line is a JSON record, and that no record reports a fault except the deliberate ones."""
     report.log = server.log.text()
     faults: collections.Counter[str] = collections.Counter()
     for is_record, lines in itertools.groupby(server.log, _is_record):
@@ -297,13 +297,13 @@ def _is_record(line: str) -> bool:
     return line.startswith('{"') and line.endswith("}")
 
 
-# What a loop's own TLS logs about writes of the turn in which it has lost the client, but not yet said so.
+# Logged by a loop's TLS for writes between the loss of the connection and `connection_lost`.
 _OF_LOOPS = ("socket.send() raised exception.", "SSL connection is closed")
 
 
 def _without_frames(lines: Iterable[str]) -> list[str]:
-    """What stands outside of records, but for blank lines, the frames of tracebacks and what is not ours; numbers do
-    not make a difference.
+    """The lines outside of records, without blank lines, frames of tracebacks and the loops' own lines. Numbers are
+    masked.
     """
     return [
         re.sub(r"0x[0-9a-f]+|\d+", "N", line)[:300]
@@ -313,7 +313,7 @@ def _without_frames(lines: Iterable[str]) -> list[str]:
 
 
 def _fault_in(line: str) -> str | None:
-    """What is wrong with a record, the time left out so that the same fault is the same."""
+    """The fault in a record, if any, without the time, so that equal faults compare equal."""
     record = json.loads(line)
     if ON_PURPOSE in line or not (record["level"] in ("ERROR", "CRITICAL") or _FAULTY.search(line)):
         return None

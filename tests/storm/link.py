@@ -1,4 +1,4 @@
-"""One connection of raw bytes, plain or of TLS: honest clients read it exactly, hostile ones break it off."""
+"""A raw connection with or without TLS, for honest and hostile clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Self
 
-# What ends a hostile client's connection, and is nobody's fault.
+# Errors that end a hostile client's connection and are no fault.
 LEFT = (OSError, EOFError)
 
 _RESET = struct.pack("ii", 1, 0)
@@ -18,7 +18,7 @@ _SHUTDOWN_SECONDS = 5
 
 
 class Place(NamedTuple):
-    """Where the server is, and how clients believe it, if it speaks TLS."""
+    """The port of the server, and the clients' TLS context if it uses TLS."""
 
     port: int
     context: ssl.SSLContext | None = None
@@ -37,7 +37,7 @@ class Link:
 
     @classmethod
     async def open(cls, place: Place, *, plain: bool = False, buffer: int = 0) -> Self:
-        """Connect; `plain` says nothing of TLS even where it is spoken, `buffer` is what the kernel keeps unread."""
+        """Connect. `plain` uses no TLS even if the server does; `buffer` sets `SO_RCVBUF`."""
         sock = socket.socket()
         try:
             sock.setblocking(False)
@@ -64,7 +64,7 @@ class Link:
         return self._writer.get_extra_info("sslcontext") is not None
 
     def write(self, data: bytes) -> None:
-        """Send without waiting: at once, where the kernel takes it."""
+        """Send without waiting."""
         self._writer.write(data)
 
     async def send(self, data: bytes) -> None:
@@ -72,24 +72,24 @@ class Link:
         await self._writer.drain()
 
     async def read(self, size: int = 65536) -> bytes:
-        """What has come, b"" at the end of the stream."""
+        """Read the next bytes, b"" at the end of the stream."""
         return await self._reader.read(size)
 
     async def exactly(self, size: int) -> bytes:
         return await self._reader.readexactly(size)
 
     async def rest(self) -> bytes:
-        """Everything up to the end of the stream."""
+        """Read up to the end of the stream."""
         return await self._reader.read()
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the fields of the next answer."""
+        """Read the status and the fields of the next response."""
         first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
         fields = dict(line.split(": ", 1) for line in lines)
         return int(first.split(" ")[1]), fields
 
     async def answer(self, without_body: bool = False) -> Answer:
-        """The next answer. Raises EOFError where it ends early."""
+        """Read the next response. Raises EOFError if it is truncated."""
         status, fields = await self.head()
         if without_body or status < 200 or status in (204, 304):
             return Answer(status, fields, b"")
@@ -100,7 +100,7 @@ class Link:
         return Answer(status, fields, await self.rest())
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The chunks of a body."""
+        """Read the chunks of a body."""
         while size := int(await self._reader.readuntil(b"\r\n"), 16):
             yield await self.exactly(size)
             if await self.exactly(2) != b"\r\n":
@@ -109,23 +109,23 @@ class Link:
             raise ValueError("no line break behind the last chunk")
 
     def end(self) -> None:
-        """End the stream in this direction only, beneath TLS too."""
+        """Half-close the TCP connection, below TLS."""
         self._socket().shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Break off, so that the other side reads ECONNRESET."""
+        """Reset the connection: the peer gets ECONNRESET."""
         self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.drop()
 
     def drop(self) -> None:
-        """Close at once: what was not sent yet is lost, TLS takes no leave."""
+        """Close at once: unsent bytes are lost, and TLS sends no close_notify."""
         self._writer.transport.abort()
 
     def close(self) -> None:
         self._writer.close()
 
     async def closed(self) -> None:
-        """Close, and wait until that is done."""
+        """Close and wait until the connection is closed."""
         self._writer.close()
         await self._writer.wait_closed()
 
@@ -138,7 +138,7 @@ class Link:
 
 @contextlib.asynccontextmanager
 async def linked(place: Place, *, plain: bool = False, buffer: int = 0) -> AsyncIterator[Link]:
-    """A connection that ends with the block, dropped if by nothing else."""
+    """Open a connection that is dropped at the end of the block."""
     link = await Link.open(place, plain=plain, buffer=buffer)
     try:
         yield link
@@ -157,7 +157,7 @@ def post(target: str, body: bytes, *fields: str) -> bytes:
 
 
 def chunked(target: str, body: bytes, piece: int, *fields: str) -> bytes:
-    """A request whose body comes in chunks of `piece` bytes."""
+    """The bytes of a request with a body in chunks of `piece` bytes."""
     parts = [get(target, "transfer-encoding: chunked", *fields, method="POST")]
     for start in range(0, len(body), piece):
         data = body[start : start + piece]

@@ -1,4 +1,4 @@
-"""A short storm in each variant, with STORMS=few in some. The full length is that of `python -m tests.storm`."""
+"""A short storm in each variant, or in some with STORMS=few. `python -m tests.storm` runs the full length."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ STORMS = {
     "workers": Storm(workers=2),
 }
 
-# Each loop, TLS, workers and the interpreted form once.
+# Each loop, TLS, workers and the interpreted form at least once.
 FEW = ("asyncio-ssl", "uvloop", "interpreted", "workers")
 
 
 @pytest.mark.parametrize("name", FEW if os.environ.get("STORMS") == "few" else STORMS)
-def test_a_storm_is_weathered(name: str, certificates: Certificates) -> None:
+def test_server_survives_storm(name: str, certificates: Certificates) -> None:
     storm = replace(STORMS[name], seconds=SECONDS, seed=SEED)
     if reason := lacks(storm.form, storm.loop):
         pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""What an honest client notes: how many answers it had, how long each took, and what was wrong."""
+"""The records of an honest client: its answers, their durations, and the failures."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from tests.storm.content import content
 from tests.storm.link import Answer, Place
 
-# Notes of one kind of client, after which its next failure adds nothing.
+# A kind of client stops after this many failures.
 _FAILURES = 20
 
 
 class Failed(Exception):
-    """Was noted: the client begins anew."""
+    """A recorded failure. The client starts again."""
 
 
 class Witness:
-    """One kind of honest clients, until `end`, a time of `time.monotonic`; nothing may take more than `patience`."""
+    """The record of one kind of honest client, until `end` (a `time.monotonic` time). `patience` limits an exchange."""
 
     def __init__(self, kind: str, end: float, patience: float) -> None:
         self.kind = kind
@@ -37,13 +37,13 @@ class Witness:
         return time.monotonic() > self.end or len(self.failures) >= _FAILURES
 
     def token(self) -> str:
-        """One that no other request bears."""
+        """Return a token that no other request has."""
         self._tokens += 1
         return f"{self._name}-{self._tokens}"
 
     @contextlib.asynccontextmanager
     async def exchange(self, what: str) -> AsyncIterator[None]:
-        """Something that has to go well, in time. Raises Failed where it does not."""
+        """Run an exchange with a time limit. Record an error and raise `Failed`."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.patience):
@@ -65,19 +65,19 @@ Session = Callable[[Place, Witness, random.Random], Awaitable[None]]
 
 
 async def attend(session: Session, place: Place, witness: Witness, rng: random.Random) -> None:
-    """One session after the other, until it is over."""
+    """Run one session after the other until the time is over."""
     while not witness.is_over():
         try:
             await session(place, witness, rng)
         except Failed:
             await asyncio.sleep(rng.uniform(0, 0.5))
-        except Exception as error:  # where the server is not even expected to answer: connecting, closing
+        except Exception as error:  # outside of an exchange: connecting, closing
             witness.note(f"a session ended: {error!r}")
         await asyncio.sleep(rng.uniform(0, 0.05))
 
 
 def check(answer: Answer, token: str, body: bytes, status: int = 200) -> None:
-    """Fails for what is not the answer to the request of that token, byte by byte."""
+    """Fail unless `answer` is exactly the response to the request with this token."""
     check_parts(answer.status, answer.fields.get("x-token"), answer.body, token, body, status)
 
 
