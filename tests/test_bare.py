@@ -44,7 +44,7 @@ def test_every_extra_for_serving_is_known() -> None:
 
 def test_standard_library_replaces_extras(certificates: Any) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pronghorn", "check", "bare:app", *certificates.flags, "--app-dir", str(APPS)],
+        [sys.executable, "-m", "pronghorn", "check", "asgi:app", *certificates.flags, "--app-dir", str(APPS)],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -191,7 +191,8 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The command on an application of tests/apps, beside uvicorn."""
     for each in ("uvloop", "uvicorn", "websockets"):
         pytest.importorskip(each)
-    command = [sys.executable, "-m", "pronghorn", "bench", "life:whole", "--against", "uvicorn", "--connections", "4"]
+    options = ["--against", "uvicorn", "--connections", "4"]
+    command = [sys.executable, "-m", "pronghorn", "bench", "lifespan:whole", *options]
     with subprocess.Popen(
         [*command, *arguments],
         cwd=APPS,

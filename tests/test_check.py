@@ -40,10 +40,10 @@ def findings(capsys: pytest.CaptureFixture[str], **parameters: Any) -> dict[str,
 
 
 def test_report_has_line_for_each_finding() -> None:
-    done = run("check", "life:whole", "--loop", "asyncio", "--http", "h11", "--limit-concurrency", "7")
+    done = run("check", "lifespan:whole", "--loop", "asyncio", "--http", "h11", "--limit-concurrency", "7")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:6] == [
-        "application  life:whole (asgi3)",
+        "application  lifespan:whole (asgi3)",
         "address      http://127.0.0.1:8000",
         "workers      1",
         "limits       --limit-concurrency 7",
@@ -58,10 +58,10 @@ def test_report_has_line_for_each_finding() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["life:missing"], 'ERROR:    Error loading ASGI app. Attribute "missing" not found in module "life".'),
-        (["life:says_no"], "ERROR:    Application startup failed. Exiting."),
-        (["life:stop_fails"], "ERROR:    The application starts, but fails to shut down."),
-        (["life:whole", "--loop", "no:loop"], "ERROR:    Error loading custom loop setup function. "),
+        (["lifespan:missing"], 'ERROR:    Error loading ASGI app. Attribute "missing" not found in module "lifespan".'),
+        (["lifespan:says_no"], "ERROR:    Application startup failed. Exiting."),
+        (["lifespan:stop_fails"], "ERROR:    The application starts, but fails to shut down."),
+        (["lifespan:whole", "--loop", "no:loop"], "ERROR:    Error loading custom loop setup function. "),
     ],
     ids=str,
 )

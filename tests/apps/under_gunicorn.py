@@ -5,7 +5,7 @@ import json
 import os
 import time
 
-from behind import seen
+from behind_proxy import seen
 
 from pronghorn.gunicorn import Worker
 

@@ -1,10 +1,10 @@
-"""The WebSockets of websocket_paths.py, the HTTP paths of bare.py, and paths for tests to ask about sockets."""
+"""The WebSockets of websocket_paths.py, the HTTP paths of asgi.py, and paths for tests to ask about sockets."""
 
 import json
 
-import bare
+import asgi
 import websocket_paths
-from bare import event, query
+from asgi import event, query
 from websocket_page import PAGE, SCRIPT
 from websocket_paths import notes, rooms
 
@@ -20,16 +20,16 @@ async def broadcast(scope, receive, send):
                 await member(message)
             except OSError:
                 failed += 1
-    await bare.answer_json(send, {"failed": failed})
+    await asgi.answer_json(send, {"failed": failed})
 
 
 async def members(scope, receive, send):
-    await bare.answer_json(send, len(rooms.get(query(scope)["name"], ())))
+    await asgi.answer_json(send, len(rooms.get(query(scope)["name"], ())))
 
 
 async def told(scope, receive, send):
     """Answer with the current notes of this name."""
-    await bare.answer_json(send, notes.get(query(scope)["name"]))
+    await asgi.answer_json(send, notes.get(query(scope)["name"]))
 
 
 async def told_at_end(scope, receive, send):
@@ -40,19 +40,19 @@ async def told_at_end(scope, receive, send):
 
 async def page(scope, receive, send):
     """Serve the checks of websocket_page.py to a browser, which reports to /report."""
-    await bare.start(send, 200, (b"content-type", b"text/html; charset=utf-8"))
-    await bare.body(send, PAGE.encode())
+    await asgi.start(send, 200, (b"content-type", b"text/html; charset=utf-8"))
+    await asgi.body(send, PAGE.encode())
 
 
 async def script(scope, receive, send):
     """Serve the same checks to Node, which gets the port as its argument."""
-    await bare.text(send, SCRIPT.encode())
+    await asgi.text(send, SCRIPT.encode())
 
 
 async def report(scope, receive, send):
-    notes[query(scope)["name"]] = json.loads(await bare.read(receive))
+    notes[query(scope)["name"]] = json.loads(await asgi.read(receive))
     event(query(scope)["name"]).set()
-    await bare.text(send, b"noted")
+    await asgi.text(send, b"noted")
 
 
 HTTP_PATHS = {
@@ -80,5 +80,5 @@ async def app(scope, receive, send):
         case "websocket":
             return await websocket_paths.PATHS.get(path, websocket_paths.greet)(scope, receive, send)
         case "http":
-            return await HTTP_PATHS.get(path, bare.app)(scope, receive, send)
+            return await HTTP_PATHS.get(path, asgi.app)(scope, receive, send)
     return await lifespan(scope, receive, send)

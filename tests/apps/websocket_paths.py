@@ -5,8 +5,8 @@ import hashlib
 import json
 import sys
 
-import bare
-from bare import event, query
+import asgi
+from asgi import event, query
 
 notes = {}
 rooms = {}
@@ -204,7 +204,7 @@ async def flood(scope, receive, send):
     sent = notes[f"{query(scope)['name']}-sent"] = [0]
     try:
         while True:
-            await send_bytes(send, bare.PIECE)
+            await send_bytes(send, asgi.PIECE)
             sent[0] += 1
     except OSError as error:
         note(scope, type(error).__name__)

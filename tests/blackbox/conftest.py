@@ -48,9 +48,9 @@ def shared_servers():
 
 
 @pytest.fixture
-def bare(shared_servers, variant):
-    """tests/apps/bare.py on every variant."""
-    return shared_servers("bare:app", *variant)
+def asgi(shared_servers, variant):
+    """tests/apps/asgi.py on every variant."""
+    return shared_servers("asgi:app", *variant)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ MIB = 1 << 20
 @pytest.fixture
 def server(start, variant):
     """A server for this test only."""
-    server = start("bare:app", "--loop", variant[1], "--no-access-log", "--sendfile", form=variant[0])
+    server = start("asgi:app", "--loop", variant[1], "--no-access-log", "--sendfile", form=variant[0])
     if not server.has_memory():
         pytest.skip("needs /proc")
     return server

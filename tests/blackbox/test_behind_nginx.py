@@ -64,7 +64,7 @@ def wait_until_listening(path, process):
 @pytest.fixture
 def front(start, folder):
     upstream = folder / "shop"
-    start("behind:app", "--uds", str(upstream), "--forwarded-allow-ips", "unix")
+    start("behind_proxy:app", "--uds", str(upstream), "--forwarded-allow-ips", "unix")
     with serving(folder, upstream) as path:
         yield path
 

@@ -19,7 +19,9 @@ def test_connections_wait_and_one_line_is_logged(tmp_path, loop, place):
     if reason := lacks(loop=loop):
         pytest.skip(reason)
     path = str(tmp_path / "s")
-    server = Process("life:whole", "--loop", loop, "--bind", f"unix:{path}" if place == "unix" else ":0", prefix=FEW)
+    server = Process(
+        "lifespan:whole", "--loop", loop, "--bind", f"unix:{path}" if place == "unix" else ":0", prefix=FEW
+    )
     with contextlib.ExitStack() as stack:
         stack.callback(server.end)
         server.wait_until_running()

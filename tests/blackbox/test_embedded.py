@@ -444,8 +444,8 @@ def test_signal_is_raised_again_once(run, app):
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_server_runs_in_multiprocessing_process(method):
-    server = make("bare:app", host="127.0.0.1", app_dir=str(APPS), log_config=None)
-    assert pickle.loads(pickle.dumps(server)).config.app == "bare:app"
+    server = make("asgi:app", host="127.0.0.1", app_dir=str(APPS), log_config=None)
+    assert pickle.loads(pickle.dumps(server)).config.app == "asgi:app"
     sock = server.config.bind_socket()
     sock.listen()  # a client can connect before the process runs
     process = multiprocessing.get_context(method).Process(target=server.run, args=([sock],))

@@ -16,21 +16,21 @@ def wait(connect, server, name):
     return json.loads(exchange(connect, server, f"/wait?name={name}").body)
 
 
-def test_variant_uses_its_form_and_loop(bare, variant, connect):
+def test_variant_uses_its_form_and_loop(asgi, variant, connect):
     form, loop = variant
-    told = json.loads(exchange(connect, bare, "/form").body)
+    told = json.loads(exchange(connect, asgi, "/form").body)
     assert told["form"] == ("pronghorn._wire_c.request" if form == "compiled" else "pronghorn._wire.request")
     assert told["loop"].split(".")[0] == loop
 
 
-def test_application_runs_in_named_task(bare, connect):
-    told = json.loads(exchange(connect, bare, "/form").body)
+def test_application_runs_in_named_task(asgi, connect):
+    told = json.loads(exchange(connect, asgi, "/form").body)
     assert told["task"] is True
     assert told["name"]
 
 
-def test_response_has_date_server_and_lower_cased_fields(bare, connect):
-    answer = exchange(connect, bare, "/")
+def test_response_has_date_server_and_lower_cased_fields(asgi, connect):
+    answer = exchange(connect, asgi, "/")
     assert answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert email.utils.parsedate(answer.field("date"))
     assert answer.field("server") == "pronghorn"
@@ -39,13 +39,13 @@ def test_response_has_date_server_and_lower_cased_fields(bare, connect):
 
 
 @pytest.mark.parametrize("code", [204, 304, 404, 500])
-def test_every_status_has_date(bare, connect, code):
-    assert exchange(connect, bare, f"/status?code={code}").field("date")
+def test_every_status_has_date(asgi, connect, code):
+    assert exchange(connect, asgi, f"/status?code={code}").field("date")
 
 
 @pytest.mark.parametrize("code", [204, 304])
-def test_response_without_body_has_no_framing(bare, connect, code):
-    client = connect(bare)
+def test_response_without_body_has_no_framing(asgi, connect, code):
+    client = connect(asgi)
     client.get(f"/status?code={code}")
     answer = client.read()
     assert "content-length" not in answer.fields
@@ -54,8 +54,8 @@ def test_response_without_body_has_no_framing(bare, connect, code):
     assert client.read().body == b"hello"
 
 
-def test_refusal_has_date_and_closes(bare, connect):
-    client = connect(bare)
+def test_refusal_has_date_and_closes(asgi, connect):
+    client = connect(asgi)
     client.send(b"GET / HTTP/1.1\r\n\r\n")
     answer = client.read()
     assert answer.status == 400
@@ -66,30 +66,30 @@ def test_refusal_has_date_and_closes(bare, connect):
     assert client.rest() == b""
 
 
-def test_response_to_head_keeps_length_without_body(bare, connect):
-    client = connect(bare)
+def test_response_to_head_keeps_length_without_body(asgi, connect):
+    client = connect(asgi)
     client.get("/", method="HEAD")
     assert client.read(without_body=True).field("content-length") == "5"
     client.get("/")
     assert client.read().body == b"hello"
 
 
-def test_streamed_response_to_head_has_no_body(bare, connect):
-    client = connect(bare)
+def test_streamed_response_to_head_has_no_body(asgi, connect):
+    client = connect(asgi)
     client.get("/stream?count=3", method="HEAD")
     assert client.read(without_body=True).status == 200
     client.get("/")
     assert client.read().body == b"hello"
 
 
-def test_body_without_length_is_chunked_for_http11(bare, connect):
-    answer = exchange(connect, bare, "/stream?count=2")
+def test_body_without_length_is_chunked_for_http11(asgi, connect):
+    answer = exchange(connect, asgi, "/stream?count=2")
     assert answer.field("transfer-encoding") == "chunked"
     assert len(answer.body) == 131072
 
 
-def test_body_without_length_ends_with_connection_for_http10(bare, connect):
-    client = connect(bare)
+def test_body_without_length_ends_with_connection_for_http10(asgi, connect):
+    client = connect(asgi)
     client.get("/stream?count=2", version="1.0")
     answer = client.read()
     assert answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -98,8 +98,8 @@ def test_body_without_length_ends_with_connection_for_http10(bare, connect):
     assert len(answer.body) == 131072
 
 
-def test_http10_keeps_alive_on_request(bare, connect):
-    client = connect(bare)
+def test_http10_keeps_alive_on_request(asgi, connect):
+    client = connect(asgi)
     client.get("/", "connection: keep-alive", version="1.0")
     assert client.read().field("connection") == "keep-alive"
     client.get("/", version="1.0")
@@ -107,8 +107,8 @@ def test_http10_keeps_alive_on_request(bare, connect):
     assert client.rest() == b""
 
 
-def test_scope_has_every_key(bare, connect):
-    client = connect(bare)
+def test_scope_has_every_key(asgi, connect):
+    client = connect(asgi)
     client.get("/some%20where/%2F?q=%41", "X-Twice: 1", "x-twice: 2")
     scope = json.loads(client.read().body)
     host, port = client.socket.getsockname()
@@ -123,7 +123,7 @@ def test_scope_has_every_key(bare, connect):
     assert scope["root_path"] == ""
     assert scope["headers"] == [["host", "test"], ["x-twice", "1"], ["x-twice", "2"]]
     assert scope["client"] == [host, port]
-    assert scope["server"] == ["127.0.0.1", bare.port]
+    assert scope["server"] == ["127.0.0.1", asgi.port]
     assert scope["state"] == {}
     assert set(scope["extensions"]) == {
         "http.response.early_hint",
@@ -132,42 +132,42 @@ def test_scope_has_every_key(bare, connect):
 
 
 @pytest.mark.parametrize(("target", "path"), [("*", "*"), ("http://test/absolute?x", "/absolute")])
-def test_asterisk_and_absolute_targets_are_served(bare, connect, target, path):
-    answer = exchange(connect, bare, target, method="OPTIONS" if target == "*" else "GET")
+def test_asterisk_and_absolute_targets_are_served(asgi, connect, target, path):
+    answer = exchange(connect, asgi, target, method="OPTIONS" if target == "*" else "GET")
     assert json.loads(answer.body)["path"] == path
 
 
 @pytest.mark.parametrize(("version", "field"), [("1.1", "x: y"), ("1.0", "x: y"), ("1.0", None)])
-def test_authority_of_target_replaces_host(bare, connect, version, field):
-    client = connect(bare)
+def test_authority_of_target_replaces_host(asgi, connect, version, field):
+    client = connect(asgi)
     lines = [f"GET https://other:80/scope HTTP/{version}", *(["host: test", field] if field else [])]
     client.send("".join(line + "\r\n" for line in lines).encode() + b"\r\n")
     scope = json.loads(client.read().body)
     assert [value for name, value in scope["headers"] if name == "host"] == ["other:80"]
-    assert (scope["scheme"], scope["server"]) == ("http", ["127.0.0.1", bare.port])
+    assert (scope["scheme"], scope["server"]) == ("http", ["127.0.0.1", asgi.port])
 
 
-def test_bare_cr_in_head_is_refused_at_once(bare, connect):
-    client = connect(bare)
+def test_bare_cr_in_head_is_refused_at_once(asgi, connect):
+    client = connect(asgi)
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\rX")
     assert client.read().status == 400
     assert client.rest() == b""
 
 
-def test_unterminated_quote_in_chunk_extension_is_refused(bare, connect):
-    client = connect(bare)
+def test_unterminated_quote_in_chunk_extension_is_refused(asgi, connect):
+    client = connect(asgi)
     client.get("/echo", "transfer-encoding: chunked", method="POST")
     client.send(b'5;a="b\r\nhello\r\n0;c="\r\n\r\n')
     assert client.read().status == 400
     assert client.rest() == b""
 
 
-def test_absolute_target_without_path_is_root(bare, connect):
-    assert exchange(connect, bare, "http://test").body == b"hello"
+def test_absolute_target_without_path_is_root(asgi, connect):
+    assert exchange(connect, asgi, "http://test").body == b"hello"
 
 
-def test_pipelined_requests_are_answered_in_order(bare, connect):
-    client = connect(bare)
+def test_pipelined_requests_are_answered_in_order(asgi, connect):
+    client = connect(asgi)
     targets = ["/", "/stream?count=1", "/echo", "/nothing"] * 20
     client.send(b"".join(b"GET %b HTTP/1.1\r\nhost: test\r\n\r\n" % target.encode() for target in targets))
     lengths = [len(client.read().body) for _ in range(4)]
@@ -176,26 +176,26 @@ def test_pipelined_requests_are_answered_in_order(bare, connect):
     assert lengths[:3] == [5, 65536, 0]
 
 
-def test_malformed_request_is_refused_after_earlier_response(bare, connect):
-    client = connect(bare)
+def test_malformed_request_is_refused_after_earlier_response(asgi, connect):
+    client = connect(asgi)
     client.get("/head-first?name=malformed-behind")
     assert client.read_head().status == 200
     client.send(b"BAD\r\n\r\n")
-    assert exchange(connect, bare, "/set?name=malformed-behind").status == 200
+    assert exchange(connect, asgi, "/set?name=malformed-behind").status == 200
     rest = client.rest()
     assert rest.startswith(b"9\r\nlate body\r\n0\r\n\r\nHTTP/1.1 400 ")
 
 
-def test_head_does_not_wait_for_body(bare, connect):
-    client = connect(bare)
+def test_head_does_not_wait_for_body(asgi, connect):
+    client = connect(asgi)
     client.get("/head-first?name=head-first")
     assert client.read_head().field("transfer-encoding") == "chunked"
-    assert exchange(connect, bare, "/set?name=head-first").status == 200
+    assert exchange(connect, asgi, "/set?name=head-first").status == 200
     assert client.rest_until(b"0\r\n\r\n") == b"9\r\nlate body\r\n0\r\n\r\n"
 
 
-def test_next_request_is_served_while_background_work_runs(bare, connect):
-    client = connect(bare)
+def test_next_request_is_served_while_background_work_runs(asgi, connect):
+    client = connect(asgi)
     client.get("/background?name=works-on")
     assert client.read().body == b"answered"
     client.get("/")
@@ -206,54 +206,54 @@ def test_next_request_is_served_while_background_work_runs(bare, connect):
     client.read()
 
 
-def test_receive_returns_disconnect_each_time_after_response(bare, connect):
-    client = connect(bare)
+def test_receive_returns_disconnect_each_time_after_response(asgi, connect):
+    client = connect(asgi)
     client.get("/background?name=after-response")
     assert client.read().body == b"answered"
-    exchange(connect, bare, "/set?name=after-response")
-    wait(connect, bare, "after-response-done")
-    assert wait(connect, bare, "after-response") == ["http.disconnect", "http.disconnect"]
+    exchange(connect, asgi, "/set?name=after-response")
+    wait(connect, asgi, "after-response-done")
+    assert wait(connect, asgi, "after-response") == ["http.disconnect", "http.disconnect"]
 
 
-def test_disconnect_follows_single_request_message(bare, connect):
-    client = connect(bare)
+def test_disconnect_follows_single_request_message(asgi, connect):
+    client = connect(asgi)
     client.get("/listen?name=listen")
     assert client.read_head().status == 200
     client.close()
-    request, disconnect = wait(connect, bare, "listen")
+    request, disconnect = wait(connect, asgi, "listen")
     assert request == {"type": "http.request", "body": 0, "more_body": False}
     assert disconnect == {"type": "http.disconnect"}
 
 
-def test_disconnect_behind_pipelined_bytes_is_noticed(bare, connect):
-    client = connect(bare)
+def test_disconnect_behind_pipelined_bytes_is_noticed(asgi, connect):
+    client = connect(asgi)
     client.get("/listen?name=pipelined-and-left")
     assert client.read_head().status == 200
     client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n" * 100)
     client.close()
-    assert wait(connect, bare, "pipelined-and-left")[-1] == {"type": "http.disconnect"}
+    assert wait(connect, asgi, "pipelined-and-left")[-1] == {"type": "http.disconnect"}
 
 
-def test_disconnect_behind_unread_body_is_noticed(bare, connect):
-    client = connect(bare)
+def test_disconnect_behind_unread_body_is_noticed(asgi, connect):
+    client = connect(asgi)
     client.get("/background?name=unread-and-left", "content-length: 5000000", method="POST")
     client.send(bytes(1_000_000))
     assert client.read().body == b"answered"
     client.close()
-    exchange(connect, bare, "/set?name=unread-and-left")
-    assert wait(connect, bare, "unread-and-left-done") is None
+    exchange(connect, asgi, "/set?name=unread-and-left")
+    assert wait(connect, asgi, "unread-and-left-done") is None
 
 
-def test_truncated_body_is_followed_by_disconnect(bare, connect):
-    client = connect(bare)
+def test_truncated_body_is_followed_by_disconnect(asgi, connect):
+    client = connect(asgi)
     client.get("/left?name=partial", "content-length: 10", method="POST")
     client.send(b"12345")
     client.end()
-    assert wait(connect, bare, "partial") == [True, "disconnect"]
+    assert wait(connect, asgi, "partial") == [True, "disconnect"]
 
 
-def test_half_closed_client_is_answered(bare, connect):
-    client = connect(bare)
+def test_half_closed_client_is_answered(asgi, connect):
+    client = connect(asgi)
     client.get("/left?name=half-closed")
     client.end()
     answer = client.read()
@@ -261,8 +261,8 @@ def test_half_closed_client_is_answered(bare, connect):
     assert client.rest() == b""
 
 
-def test_pipelined_requests_of_half_closed_client_are_answered(bare, connect):
-    client = connect(bare)
+def test_pipelined_requests_of_half_closed_client_are_answered(asgi, connect):
+    client = connect(asgi)
     for _ in range(50):
         client.get("/")
     client.end()
@@ -272,7 +272,7 @@ def test_pipelined_requests_of_half_closed_client_are_answered(bare, connect):
 
 
 def test_send_raises_after_disconnect_on_request(start, variant, connect):
-    server = start("bare:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
+    server = start("asgi:app", "--loop", variant[1], "--send-after-disconnect", "raise", form=variant[0])
     client = connect(server)
     client.get("/scope")
     assert b'"spec_version": "2.5"' in client.read().body
@@ -284,7 +284,7 @@ def test_send_raises_after_disconnect_on_request(start, variant, connect):
 
 @pytest.mark.parametrize("flags", [("--send-after-disconnect", "raise"), ("--timeout-write", "1")], ids=" ".join)
 def test_stalled_stream_is_cancelled_at_disconnect(start, variant, connect, flags):
-    server = start("bare:app", "--loop", variant[1], *flags, form=variant[0])
+    server = start("asgi:app", "--loop", variant[1], *flags, form=variant[0])
     client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
@@ -293,7 +293,7 @@ def test_stalled_stream_is_cancelled_at_disconnect(start, variant, connect, flag
 
 
 def test_endless_stream_is_cancelled_after_disconnect(start, variant, connect):
-    server = start("bare:app", "--loop", variant[1], "--timeout-write", "1", form=variant[0])
+    server = start("asgi:app", "--loop", variant[1], "--timeout-write", "1", form=variant[0])
     client = connect(server)
     client.get("/endless?name=endless")
     assert client.read_head().status == 200
@@ -305,7 +305,7 @@ def test_endless_stream_is_cancelled_after_disconnect(start, variant, connect):
 
 
 def test_stalled_stream_is_not_cancelled_with_policy_never(start, connect):
-    server = start("bare:app", "--cancel-on-disconnect", "never", "--send-after-disconnect", "raise")
+    server = start("asgi:app", "--cancel-on-disconnect", "never", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/idle?name=idle")
     assert client.read_head().status == 200
@@ -315,9 +315,9 @@ def test_stalled_stream_is_not_cancelled_with_policy_never(start, connect):
 
 
 @pytest.mark.parametrize("how", ["silently", "before", "quit"])
-def test_failure_before_head_is_answered_500(bare, connect, how):
+def test_failure_before_head_is_answered_500(asgi, connect, how):
     target = {"silently": "/leave?how=silently", "before": "/fail?when=before", "quit": "/quit"}[how]
-    client = connect(bare)
+    client = connect(asgi)
     client.get(target)
     answer = client.read()
     assert answer.status == 500
@@ -328,15 +328,15 @@ def test_failure_before_head_is_answered_500(bare, connect, how):
 
 
 @pytest.mark.parametrize("target", ["/leave?how=midway", "/fail?when=after"])
-def test_failure_after_head_truncates_response(bare, connect, target):
-    client = connect(bare)
+def test_failure_after_head_truncates_response(asgi, connect, target):
+    client = connect(asgi)
     client.get(target)
     assert client.read_head().status == 200
     assert client.rest() == b"7\r\npartial\r\n"
 
 
 def test_incomplete_response_is_logged(start, connect):
-    server = start("bare:app")
+    server = start("asgi:app")
     for target in ("/fail?when=before", "/leave?how=silently", "/leave?how=midway", "/leave?how=value"):
         connect(server).get(target)
     server.log.wait_for("ValueError: the application's own fault")
@@ -347,7 +347,7 @@ def test_incomplete_response_is_logged(start, connect):
 
 
 def test_disconnect_is_not_logged_as_error(start, connect):
-    server = start("bare:app", "--send-after-disconnect", "raise")
+    server = start("asgi:app", "--send-after-disconnect", "raise")
     client = connect(server)
     client.get("/endless?name=left")
     assert client.read_head().status == 200
@@ -358,19 +358,19 @@ def test_disconnect_is_not_logged_as_error(start, connect):
     assert "ERROR" not in server.log.text()
 
 
-def test_100_continue_is_sent_at_first_receive(bare, connect):
-    client = connect(bare)
+def test_100_continue_is_sent_at_first_receive(asgi, connect):
+    client = connect(asgi)
     client.get("/hold?name=continue", "expect: 100-continue", "content-length: 4", method="POST")
-    assert exchange(connect, bare, "/wait?name=continue-runs").status == 200
+    assert exchange(connect, asgi, "/wait?name=continue-runs").status == 200
     assert client.is_silent()
-    exchange(connect, bare, "/set?name=continue")
+    exchange(connect, asgi, "/set?name=continue")
     assert client.read().head == b"HTTP/1.1 100 Continue\r\n\r\n"
     client.send(b"body")
     assert client.read().body.startswith(b"4 ")
 
 
-def test_100_continue_is_not_sent_without_receive(bare, connect):
-    client = connect(bare)
+def test_100_continue_is_not_sent_without_receive(asgi, connect):
+    client = connect(asgi)
     client.get("/", "expect: 100-continue", "content-length: 4", method="POST")
     answer = client.read()
     assert answer.status == 200
@@ -378,11 +378,11 @@ def test_100_continue_is_not_sent_without_receive(bare, connect):
     assert client.rest() == b""
 
 
-def test_unsupported_upgrade_is_ordinary_request(bare, connect):
-    client = connect(bare)
+def test_unsupported_upgrade_is_ordinary_request(asgi, connect):
+    client = connect(asgi)
     client.post("/echo", b"body", "connection: upgrade", "upgrade: h2c")
     assert client.read().body == b"body"
 
 
-def test_path_is_always_text(bare, connect):
-    assert json.loads(exchange(connect, bare, "/%ff%C3%A4").body)["path"] == "/\ufffdä"
+def test_path_is_always_text(asgi, connect):
+    assert json.loads(exchange(connect, asgi, "/%ff%C3%A4").body)["path"] == "/\ufffdä"

@@ -19,7 +19,7 @@ def ask(client, target="/"):
 
 
 def test_access_lines_go_to_stdout(start, connect, form):
-    server = start("bare:app", form=form)
+    server = start("asgi:app", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()
     ask(client, "/echo")
@@ -34,7 +34,7 @@ def test_access_lines_go_to_stdout(start, connect, form):
 
 
 def test_connections_are_logged_at_trace(start, connect, form):
-    server = start("bare:app", "--log-level", "trace", form=form)
+    server = start("asgi:app", "--log-level", "trace", form=form)
     client = connect(server)
     host, port = client.socket.getsockname()
     server.log.wait_for(f"^TRACE:    {host}:{port} - HTTP connection made$")
@@ -43,7 +43,7 @@ def test_connections_are_logged_at_trace(start, connect, form):
 
 
 def test_connections_are_not_logged_at_debug(start, connect):
-    server = start("bare:app", "--log-level", "debug")
+    server = start("asgi:app", "--log-level", "debug")
     ask(connect(server), "/echo")
     server.signal()
     server.wait()
@@ -52,18 +52,18 @@ def test_connections_are_not_logged_at_debug(start, connect):
 
 @pytest.mark.parametrize("flags", [(), ("--interface", "asgi2")])
 def test_asgi2_application_gets_version_2(start, connect, form, flags):
-    server = start("older:Versions", *flags, form=form)
+    server = start("asgi2_and_wsgi:Versions", *flags, form=form)
     assert ask(connect(server)).body == b"2.0 2.0"
 
 
 def test_failed_request_has_access_line(start, connect, form):
-    server = start("bare:app", form=form)
+    server = start("asgi:app", form=form)
     ask(connect(server), "/fail?when=before")
     server.access.wait_for('"GET /fail[?]when=before HTTP/1.1" 500 Internal Server Error$')
 
 
 def test_access_log_can_be_turned_off(start, connect):
-    server = start("bare:app", "--no-access-log")
+    server = start("asgi:app", "--no-access-log")
     ask(connect(server))
     server.signal()
     server.wait()
@@ -71,7 +71,7 @@ def test_access_log_can_be_turned_off(start, connect):
 
 
 def test_every_access_line_is_written_before_exit(start, connect):
-    server = start("bare:app")
+    server = start("asgi:app")
     client = connect(server)
     for _ in range(100):
         ask(client)
@@ -81,7 +81,7 @@ def test_every_access_line_is_written_before_exit(start, connect):
 
 
 def test_header_option_adds_and_replaces_fields(start, connect, form):
-    server = start("bare:app", "--header", "X-One: 1", "--header", "Server:other", "--header", "X-Two:a:b", form=form)
+    server = start("asgi:app", "--header", "X-One: 1", "--header", "Server:other", "--header", "X-Two:a:b", form=form)
     answer = ask(connect(server))
     assert answer.field("x-one") == "1"
     assert answer.field("x-two") == "a:b"
@@ -89,15 +89,15 @@ def test_header_option_adds_and_replaces_fields(start, connect, form):
 
 
 def test_server_header_can_be_turned_off(start, connect, form):
-    assert "server" not in ask(connect(start("bare:app", "--no-server-header", form=form))).fields
+    assert "server" not in ask(connect(start("asgi:app", "--no-server-header", form=form))).fields
 
 
 def test_date_header_can_be_turned_off(start, connect, form):
-    assert "date" not in ask(connect(start("bare:app", "--no-date-header", form=form))).fields
+    assert "date" not in ask(connect(start("asgi:app", "--no-date-header", form=form))).fields
 
 
 def test_request_over_limit_concurrency_is_answered_503(start, connect, form):
-    server = start("bare:app", "--limit-concurrency", "2", form=form)
+    server = start("asgi:app", "--limit-concurrency", "2", form=form)
     first = connect(server)
     assert ask(first).status == 200
     second = connect(server)
@@ -112,7 +112,7 @@ def test_request_over_limit_concurrency_is_answered_503(start, connect, form):
 
 
 def test_body_over_limit_is_answered_413(start, connect, form):
-    server = start("bare:app", "--limit-body-size", "10", form=form)
+    server = start("asgi:app", "--limit-body-size", "10", form=form)
     client = connect(server)
     client.post("/echo", b"0123456789")
     assert client.read().body == b"0123456789"
@@ -122,7 +122,7 @@ def test_body_over_limit_is_answered_413(start, connect, form):
 
 def test_slow_clients_time_out(start, connect, form):
     flags = [f"--timeout-{what}=1" for what in ("first-byte", "head", "body", "keep-alive")]
-    server = start("bare:app", *flags, form=form)
+    server = start("asgi:app", *flags, form=form)
     silent, in_head, in_body, idle = (connect(server) for _ in range(4))
     in_head.send(b"GET / HTTP/1.1\r\n")
     in_body.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\nbody")
@@ -133,7 +133,7 @@ def test_slow_clients_time_out(start, connect, form):
 
 
 def test_refused_request_is_logged_with_client(start, connect, form):
-    server = start("bare:app", form=form)
+    server = start("asgi:app", form=form)
     client = connect(server)
     client.send(b"GET / HTTP/1.1\r\n\r\n")
     assert client.read().status == 400
@@ -151,7 +151,7 @@ PREAMBLES = {
 
 def test_another_protocol_is_named_in_log(start, connect, variant):
     form, loop = variant
-    server = start("bare:app", "--loop", loop, form=form)
+    server = start("asgi:app", "--loop", loop, form=form)
     for data, line in PREAMBLES.items():
         client = connect(server)
         client.send(data)
@@ -161,7 +161,7 @@ def test_another_protocol_is_named_in_log(start, connect, variant):
 
 
 def test_preamble_after_request_is_malformed_request(start, connect, form):
-    server = start("bare:app", form=form)
+    server = start("asgi:app", form=form)
     client = connect(server)
     assert ask(client).status == 200
     client.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 80\r\n\r\n")
@@ -170,7 +170,7 @@ def test_preamble_after_request_is_malformed_request(start, connect, form):
 
 
 def test_asterisk_is_unchanged_under_root_path(start, connect, form):
-    server = start("bare:app", "--root-path", "/below", form=form)
+    server = start("asgi:app", "--root-path", "/below", form=form)
     client = connect(server)
     client.get("*", method="OPTIONS")
     scope = json.loads(client.read().body)
@@ -186,7 +186,7 @@ def path():
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 def test_unix_socket_is_served(start, connect, variant, path):
-    server = start("bare:app", "--uds", path, "--loop", variant[1], "--sendfile", form=variant[0])
+    server = start("asgi:app", "--uds", path, "--loop", variant[1], "--sendfile", form=variant[0])
     server.log.wait_for(rf"running on unix socket {path} \(Press CTRL\+C to quit\)")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
     scope = json.loads(ask(connect(path), "/scope").body)
@@ -201,7 +201,7 @@ def test_unix_socket_is_served(start, connect, variant, path):
 
 def test_inherited_descriptor_is_served(connect):
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = Process("bare:app", "--fd", str(sock.fileno()), pass_fds=[sock.fileno()])
+        server = Process("asgi:app", "--fd", str(sock.fileno()), pass_fds=[sock.fileno()])
         try:
             server.log.wait_for("running on socket")
             assert ask(connect(sock.getsockname())).body == b"hello"
@@ -214,20 +214,20 @@ def test_ipv6_address_is_served(start, connect):
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    server = start("bare:app", "--host", "::1")
+    server = start("asgi:app", "--host", "::1")
     server.log.wait_for(r"running on http://\[::1\]:\d+ ")
     scope = json.loads(ask(connect(("::1", server.port)), "/scope").body)
     assert scope["client"][0] == scope["server"][0] == "::1"
 
 
 def test_trace_logs_messages(start, connect):
-    server = start("bare:app", "--log-level", "trace")
+    server = start("asgi:app", "--log-level", "trace")
     ask(connect(server))
     server.log.wait_for("http.response.start")
 
 
 def test_factory_is_served(start, connect, form):
-    server = start("made:make", "--factory", form=form)
+    server = start("factory:make", "--factory", form=form)
     assert ask(connect(server)).body == b"made"
 
 
@@ -236,7 +236,7 @@ def test_several_places_are_served(connect, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as given:
         name, number = given.getsockname(), given.fileno()
         places = ("--bind", "127.0.0.1:0", "--bind", f"unix:{path}", "--bind", f"fd://{number}")
-        server = Process("bare:app", *places, form="interpreted", pass_fds=[number])
+        server = Process("asgi:app", *places, form="interpreted", pass_fds=[number])
         try:
             port = int(server.log.wait_for(r"running on http://127\.0\.0\.1:(\d+) ")[1])
             server.log.wait_for(f"running on unix socket {path} ")
@@ -251,7 +251,7 @@ def test_several_places_are_served(connect, tmp_path):
 
 
 def test_places_may_come_from_environment(connect):
-    server = Process("bare:app", form="interpreted", env={"PRONGHORN_BIND": "127.0.0.1:0 127.0.0.1:0"})
+    server = Process("asgi:app", form="interpreted", env={"PRONGHORN_BIND": "127.0.0.1:0 127.0.0.1:0"})
     try:
         server.log.wait_for("running on", 2)
         for line in server.log:
@@ -262,13 +262,13 @@ def test_places_may_come_from_environment(connect):
 
 
 def test_bind_with_port_is_refused():
-    server = Process("bare:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
+    server = Process("asgi:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
     assert server.wait() == 2
     assert "bind cannot be combined with host, port, uds or fd" in server.log.text()
 
 
 def test_tls_is_served(certificates, form):
-    server = Process("bare:app", "--port", "0", *certificates.flags, form=form)
+    server = Process("asgi:app", "--port", "0", *certificates.flags, form=form)
     try:
         port = server.log.wait_for(r"Pronghorn running on https://127\.0\.0\.1:(\d+) \(Press")[1]
         with urllib.request.urlopen(f"https://localhost:{port}/", context=certificates.trust()) as answer:
@@ -281,7 +281,7 @@ def test_tls_is_served(certificates, form):
 
 def test_invalid_tls_files_are_reported_on_one_line(certificates):
     flags = ("--ssl-certfile", str(certificates.certificate), "--ssl-keyfile", str(certificates.other_key))
-    server = Process("bare:app", "--port", "0", *flags, form="interpreted")
+    server = Process("asgi:app", "--port", "0", *flags, form="interpreted")
     assert server.wait() == 3
     assert server.log.text() == (
         f"ERROR:    The private key in {str(certificates.other_key)!r} does not belong to the certificate in"

@@ -207,7 +207,7 @@ def test_django_starts_without_lifespan(django, client, shared_servers, form):
 
 def test_wsgi_application_gets_environ_and_body(start, client, form):
     pytest.importorskip("a2wsgi")
-    server = start("older:wsgi", "--interface", "wsgi", form=form)
+    server = start("asgi2_and_wsgi:wsgi", "--interface", "wsgi", form=form)
     answer = client.post(f"{server.url}/a%20path?q=1", content=b"a body")
     assert answer.json() == {
         "REQUEST_METHOD": "POST",
@@ -221,21 +221,21 @@ def test_wsgi_application_gets_environ_and_body(start, client, form):
 
 def test_wsgi_application_gets_root_path(start, client):
     pytest.importorskip("a2wsgi")
-    server = start("older:wsgi", "--interface", "wsgi", "--root-path", "/below")
+    server = start("asgi2_and_wsgi:wsgi", "--interface", "wsgi", "--root-path", "/below")
     told = client.get(f"{server.url}/here").json()
     assert (told["SCRIPT_NAME"], told["PATH_INFO"]) == ("/below", "/here")
 
 
 @pytest.mark.parametrize("flags", [(), ("--interface", "asgi2")])
 def test_asgi2_application_gets_scope_and_body(start, client, form, flags):
-    server = start("older:ASGI2", *flags, form=form)
+    server = start("asgi2_and_wsgi:ASGI2", *flags, form=form)
     answer = client.post(f"{server.url}/", content=b"a body")
     assert answer.headers["x-method"] == "POST"
     assert answer.content == b"a body"
 
 
 def test_root_path_is_part_of_path(start, client):
-    server = start("bare:app", "--root-path", "/below")
+    server = start("asgi:app", "--root-path", "/below")
     scope = client.get(f"{server.url}/here?x").json()
     assert scope["root_path"] == "/below"
     assert scope["path"] == "/below/here"

@@ -40,7 +40,7 @@ def drive(connect, server, requests):
 
 def test_requests_leak_nothing(start, connect, form):
     requests = REQUESTS[form]
-    server = start("bare:app", "--no-access-log", form=form)
+    server = start("asgi:app", "--no-access-log", form=form)
     if not server.has_memory():
         pytest.skip("needs /proc")
     drive(connect, server, requests // 4)
@@ -55,7 +55,7 @@ def test_requests_leak_nothing(start, connect, form):
 
 @pytest.mark.parametrize("how", ["leaves", "refused", "fails", "half"])
 def test_connections_leak_nothing(start, connect, form, how):
-    server = start("bare:app", "--no-access-log", form=form)
+    server = start("asgi:app", "--no-access-log", form=form)
 
     def once():
         client = connect(server)

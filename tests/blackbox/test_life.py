@@ -32,7 +32,7 @@ def assert_in_order(server, *patterns):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
 def test_signal_stops_server(start, variant, number, code):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     server.signal(number)
     assert server.wait() == code
     assert_in_order(
@@ -52,7 +52,7 @@ def test_signal_stops_server(start, variant, number, code):
 
 
 def test_second_sigint_does_not_wait(start, connect):
-    server = start("life:whole")
+    server = start("lifespan:whole")
     connect(server).get("/never")
     server.log.wait_for("never begins")
     server.signal(signal.SIGINT)
@@ -64,7 +64,7 @@ def test_second_sigint_does_not_wait(start, connect):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_running_request_is_answered(start, connect, variant, number):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/slow", "content-length: 4", method="POST")
     server.log.wait_for("slow begins")
@@ -80,7 +80,7 @@ def test_running_request_is_answered(start, connect, variant, number):
 
 
 def test_idle_connection_is_closed(start, connect, variant):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/")
     assert client.read().field("connection") is None
@@ -90,7 +90,7 @@ def test_idle_connection_is_closed(start, connect, variant):
 
 
 def test_kept_connection_is_closed_with_notice(start, connect, variant):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/")
     assert client.read().field("connection") is None
@@ -105,7 +105,7 @@ def test_kept_connection_is_closed_with_notice(start, connect, variant):
 
 
 def test_partial_head_is_completed_and_answered(start, connect, variant):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     fresh, kept = connect(server), connect(server)
     kept.get("/")
     assert kept.read().field("connection") is None
@@ -122,7 +122,7 @@ def test_partial_head_is_completed_and_answered(start, connect, variant):
 
 
 def test_stream_gets_disconnect(start, connect, variant):
-    server = start("life:whole", "--loop", variant[1], form=variant[0])
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/stream")
     server.log.wait_for("stream begins")
@@ -133,7 +133,7 @@ def test_stream_gets_disconnect(start, connect, variant):
 
 
 def test_server_waits_for_background_work(start, connect):
-    server = start("life:whole")
+    server = start("lifespan:whole")
     client = connect(server)
     client.get("/background")
     assert client.read().status == 200
@@ -145,7 +145,7 @@ def test_server_waits_for_background_work(start, connect):
 
 
 def test_task_that_does_not_end_in_time_is_cancelled(start, connect):
-    server = start("life:whole", "--timeout-graceful-shutdown", "1")
+    server = start("lifespan:whole", "--timeout-graceful-shutdown", "1")
     client = connect(server)
     client.get("/never")
     server.log.wait_for("never begins")
@@ -161,7 +161,7 @@ def test_task_that_does_not_end_in_time_is_cancelled(start, connect):
 
 
 def test_cancelled_request_is_answered_500(start, connect):
-    server = start("life:whole", "--timeout-graceful-shutdown", "1")
+    server = start("lifespan:whole", "--timeout-graceful-shutdown", "1")
     client = connect(server)
     client.get("/never")
     server.log.wait_for("never begins")
@@ -174,7 +174,7 @@ def test_cancelled_request_is_answered_500(start, connect):
 def test_accepted_and_queued_connections_are_answered(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    server = start("life:whole", "--loop", loop)
+    server = start("lifespan:whole", "--loop", loop)
     blocking = connect(server)
     blocking.get("/block")
     server.log.wait_for("block begins")
@@ -194,7 +194,7 @@ def test_accepted_and_queued_connections_are_answered(start, connect, loop):
 def test_time_of_blocked_loop_does_not_count_for_timeouts(start, connect, loop):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    client = connect(start("life:whole", "--timeout-keep-alive", "2", "--loop", loop))
+    client = connect(start("lifespan:whole", "--timeout-keep-alive", "2", "--loop", loop))
     client.get("/block?3.5")
     assert client.read().body == b"ok"
     client.get("/")
@@ -202,7 +202,7 @@ def test_time_of_blocked_loop_does_not_count_for_timeouts(start, connect, loop):
 
 
 def test_new_connections_are_refused_during_drain(start, connect):
-    server = start("life:whole")
+    server = start("lifespan:whole")
     client = connect(server)
     client.get("/slow", "content-length: 4", method="POST")
     server.log.wait_for("slow begins")
@@ -215,14 +215,14 @@ def test_new_connections_are_refused_during_drain(start, connect):
 
 
 def test_failed_lifespan_startup_ends_with_3(launch):
-    server = launch("life:says_no")
+    server = launch("lifespan:says_no")
     assert server.wait() == 3
     assert_in_order(server, "ERROR:    no database", "ERROR:    Application startup failed. Exiting.")
     assert "running on" not in server.log.text()
 
 
 def test_lifespan_exception_ends_with_3_if_lifespan_is_on(launch):
-    server = launch("life:raises", "--lifespan", "on")
+    server = launch("lifespan:raises", "--lifespan", "on")
     assert server.wait() == 3
     assert_in_order(
         server,
@@ -233,7 +233,7 @@ def test_lifespan_exception_ends_with_3_if_lifespan_is_on(launch):
 
 
 def test_lifespan_exception_is_ignored_if_lifespan_is_auto(start, connect):
-    server = start("life:raises")
+    server = start("lifespan:raises")
     assert "INFO:     ASGI 'lifespan' protocol appears unsupported." in server.log.text()
     client = connect(server)
     client.get("/")
@@ -241,7 +241,7 @@ def test_lifespan_exception_is_ignored_if_lifespan_is_auto(start, connect):
 
 
 def test_lifespan_off_sends_no_events(start):
-    server = start("life:whole", "--lifespan", "off")
+    server = start("lifespan:whole", "--lifespan", "off")
     server.signal()
     server.wait()
     assert "starting" not in server.log.text()
@@ -252,8 +252,8 @@ def test_lifespan_off_sends_no_events(start):
     ("target", "line"),
     [
         ("no_such_module:app", 'Error loading ASGI app. Could not import module "no_such_module".'),
-        ("life:nothing", 'Error loading ASGI app. Attribute "nothing" not found in module "life".'),
-        ("life", 'Error loading ASGI app. Import string "life" must be in format "<module>:<attribute>".'),
+        ("lifespan:nothing", 'Error loading ASGI app. Attribute "nothing" not found in module "lifespan".'),
+        ("lifespan", 'Error loading ASGI app. Import string "lifespan" must be in format "<module>:<attribute>".'),
     ],
 )
 def test_application_that_cannot_be_loaded_ends_with_3(launch, target, line):
@@ -265,7 +265,7 @@ def test_application_that_cannot_be_loaded_ends_with_3(launch, target, line):
 
 def test_port_in_use_ends_with_3(launch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = launch("life:whole", "--port", str(taken.getsockname()[1]))
+        server = launch("lifespan:whole", "--port", str(taken.getsockname()[1]))
         assert server.wait() == 3
     assert "address already in use" in server.log.text()
     assert "running on" not in server.log.text()
@@ -295,7 +295,7 @@ def test_lifespan_is_shut_down_if_listening_fails(launch, loop, flags, taken, ce
         files = certificates.parameters
         flags = ("--ssl-certfile", str(files["ssl_certfile"]), "--ssl-keyfile", str(files["ssl_keyfile"]))
     flags = ("--loop", loop, *flags)
-    server = launch("life:whole", "--fd", str(taken.fileno()), *flags, pass_fds=[taken.fileno()])
+    server = launch("lifespan:whole", "--fd", str(taken.fileno()), *flags, pass_fds=[taken.fileno()])
     assert server.wait() == 3
     name = re.escape(repr(taken.getsockname()))
     server.log.wait_for(rf"ERROR: .*while attempting to listen on address {name}: address already in use")
@@ -308,7 +308,7 @@ def test_lifespan_is_shut_down_if_listening_fails(launch, loop, flags, taken, ce
 def test_signal_ends_startup_at_once(launch, loop, number, code):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    server = launch("life:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
+    server = launch("lifespan:hangs_at_startup", "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "600")
     server.log.wait_for("hanging")
     server.signal(number)
     assert server.wait() == code
@@ -318,14 +318,14 @@ def test_signal_ends_startup_at_once(launch, loop, number, code):
 
 
 def test_hanging_lifespan_shutdown_ends_at_timeout(start):
-    server = start("life:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
+    server = start("lifespan:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
     server.signal()
     server.log.wait_for("hanging")
     assert server.wait() == -signal.SIGTERM
 
 
 def test_request_limit_stops_server(start, connect):
-    server = start("life:whole", "--limit-max-requests", "2")
+    server = start("lifespan:whole", "--limit-max-requests", "2")
     for _ in range(2):
         client = connect(server)
         client.get("/")

@@ -287,7 +287,7 @@ def test_requests_are_logged_as_json(serve, form):
 
 
 def test_stream_is_logged_at_its_end(start, connect):
-    server = start("bare:app", "--access-log-format", "%(U)s %(s)s %(B)s %(L)s")
+    server = start("asgi:app", "--access-log-format", "%(U)s %(s)s %(B)s %(L)s")
     client = connect(server)
     client.get("/stream?count=3")
     assert len(client.read().body) == 3 * 65536
@@ -295,7 +295,7 @@ def test_stream_is_logged_at_its_end(start, connect):
 
 
 def test_size_of_sent_file_is_logged(start, connect, variant):
-    server = start("bare:app", "--access-log-format", "%(B)s", "--sendfile", "--loop", variant[1], form=variant[0])
+    server = start("asgi:app", "--access-log-format", "%(B)s", "--sendfile", "--loop", variant[1], form=variant[0])
     client = connect(server)
     client.get("/file?size=600000")
     assert len(client.read().body) == 600000
@@ -303,7 +303,7 @@ def test_size_of_sent_file_is_logged(start, connect, variant):
 
 
 def test_disconnected_request_is_logged(start, connect, form):
-    server = start("bare:app", "--access-log-format", "%(U)s %(s)s %(B)s", form=form)
+    server = start("asgi:app", "--access-log-format", "%(U)s %(s)s %(B)s", form=form)
     client = connect(server)
     client.get("/endless?name=logged")
     client.socket.recv(1000)
@@ -312,7 +312,7 @@ def test_disconnected_request_is_logged(start, connect, form):
 
 
 def test_every_line_is_written_before_exit(start, connect):
-    server = start("bare:app", "--access-log-format", "%(U)s %(B)s", "--timeout-graceful-shutdown", "1")
+    server = start("asgi:app", "--access-log-format", "%(U)s %(B)s", "--timeout-graceful-shutdown", "1")
     client, endless = connect(server), connect(server)
     endless.get("/endless?name=logged")
     endless.socket.recv(1000)
@@ -325,7 +325,7 @@ def test_every_line_is_written_before_exit(start, connect):
 
 
 def test_format_may_come_from_environment(start, connect):
-    server = start("bare:app", env={"PRONGHORN_ACCESS_LOG_FORMAT": "%(m)s %(s)s"})
+    server = start("asgi:app", env={"PRONGHORN_ACCESS_LOG_FORMAT": "%(m)s %(s)s"})
     client = connect(server)
     client.get("/")
     client.read()

@@ -45,10 +45,10 @@ def signal_it(server, number):
 @pytest.mark.parametrize(
     ("app", "flags", "line"),
     [
-        ("life:whole", (), "running on"),
-        ("life:hangs_at_startup", (), "hanging"),
-        ("life:hangs_at_startup", ("--workers", "2"), "hanging"),
-        ("life:hangs_at_startup", ("--reload",), "hanging"),
+        ("lifespan:whole", (), "running on"),
+        ("lifespan:hangs_at_startup", (), "hanging"),
+        ("lifespan:hangs_at_startup", ("--workers", "2"), "hanging"),
+        ("lifespan:hangs_at_startup", ("--reload",), "hanging"),
     ],
 )
 def test_signal_ends_server_with_0(launch, app, flags, line, number):

@@ -78,7 +78,7 @@ def test_websockets_can_be_turned_off(start, connect, flags):
     app = "websocket_app:app"
     if "wsgi" in flags:
         pytest.importorskip("a2wsgi")
-        app = "older:wsgi"
+        app = "asgi2_and_wsgi:wsgi"
     answer = send_handshake(connect, start(app, *flags), "/show").read()
     assert answer.status == 200
     assert "sec-websocket-accept" not in answer.fields

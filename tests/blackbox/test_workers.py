@@ -211,7 +211,7 @@ def test_workers_serve_several_addresses_over_tls(start_two, tmp_path, certifica
     ("app", "line"),
     [
         ("missing:app", 'ERROR:    Error loading ASGI app. Could not import module "missing".'),
-        ("life:says_no", "ERROR:    Application startup failed. Exiting."),
+        ("lifespan:says_no", "ERROR:    Application startup failed. Exiting."),
     ],
 )
 def test_parent_exits_if_first_workers_cannot_start(app, line):
