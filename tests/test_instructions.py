@@ -145,7 +145,7 @@ def test_table_has_a_line_for_each_scenario() -> None:
     assert lines[4].split(None, 4) == ["browser", "1,000", "1,100", "+10.0%", "more than 5% above"]
 
 
-def test_counts_within_the_budgets_pass(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_within_budgets_pass(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
     instructions.main()
     assert "Not judged" not in capsys.readouterr().out
     assert valgrind.environment["PYTHONHASHSEED"] == "0"
@@ -169,7 +169,7 @@ def test_another_interpreter_is_reported_and_passes(valgrind: Valgrind, capsys: 
     assert "Not judged: the reference differs" in capsys.readouterr().out
 
 
-def test_update_writes_the_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_writes_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     other = counts("3.13.0", "GCC 14")
     valgrind.budgets.write_text(instructions.written({"3.11": BUDGETS, "3.13": other}))
     valgrind.values = [1, 2, 3, 4, 5]

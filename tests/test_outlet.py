@@ -135,7 +135,7 @@ def test_buffered_text_is_written_first(stream: Stream) -> None:
     assert stream.read(15) == b"printed\nlogged\n"
 
 
-def test_lines_follow_the_descriptor(stream: Stream) -> None:
+def test_lines_follow_descriptor(stream: Stream) -> None:
     stream.write(b"before\n")
     assert stream.read(7) == b"before\n"
     assert stream.outlet.flush(time.monotonic() + PATIENCE)
@@ -147,7 +147,7 @@ def test_lines_follow_the_descriptor(stream: Stream) -> None:
     os.close(read)
 
 
-def test_flush_waits_for_the_reader(stream: Stream) -> None:
+def test_flush_waits_for_reader(stream: Stream) -> None:
     for _ in range(TOO_MANY // 4):
         stream.write(LINE)
     reader = threading.Thread(target=stream.read, args=(TOO_MANY // 4 * len(LINE),))

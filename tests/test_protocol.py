@@ -562,7 +562,7 @@ def test_concurrency_limit_counts_tasks(wire, run, log):
     assert run(main) == OK * 2 + CROWDED
 
 
-# An application that fails
+# Errors of the application
 
 
 class Failure(Exception):

@@ -39,7 +39,7 @@ def server_that(monkeypatch: pytest.MonkeyPatch) -> Serve:
     return replace
 
 
-def test_parameters_reach_the_server(server_that: Serve) -> None:
+def test_parameters_reach_server(server_that: Serve) -> None:
     ports: list[int] = []
 
     def serve(server: Any) -> None:

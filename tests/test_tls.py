@@ -233,7 +233,7 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
         gc.enable()
 
 
-def test_engine_is_installed(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_depends_on_installed_modules(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = config(**certificates.parameters)
     asked.load()
     assert tls.engine(asked) in ("aiofastnet", "ssl")

@@ -23,7 +23,7 @@ def ask(connect, server, target):
 
 
 def push(client, data, most):
-    """Send `data` over and over until the peer takes no more, or `most` bytes; return how many it took."""
+    """Send `data` repeatedly until the peer takes no more, at most `most` bytes. Return the number of bytes sent."""
     client.socket.settimeout(0.5)
     sent = 0
     try:

@@ -68,7 +68,7 @@ def launch():
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    # Without a parent, SIGTERM ends the server by the signal itself, which leaves even daemons behind.
+    # Without a parent, the server ends by SIGTERM itself, and daemon processes survive.
     [
         ("asyncio", signal.SIGINT),
         ("uvloop", signal.SIGINT),

@@ -53,7 +53,7 @@ class Module:
         self.write("one")
 
     def write(self, version, source=SOURCE):
-        # Atomic, and with a modification time of its own: a half-written file would be a change too.
+        # The change is atomic and has its own modification time: a half-written file would be another change.
         new = self._file.with_suffix(".new")
         new.write_text(source.format(version=version))
         self._time += 2  # a .pyc file identifies its source by size and time in seconds

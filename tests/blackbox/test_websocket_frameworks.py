@@ -61,7 +61,7 @@ def serve(shared_servers, variant):
 
 @pytest.fixture(params=list(FRAMEWORKS))
 def framework(serve, request):
-    """The application of each framework."""
+    """The application of one framework."""
     return serve(request.param)
 
 

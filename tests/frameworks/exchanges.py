@@ -22,9 +22,9 @@ SHOWN = 4000
 class Exchange:
     """One request. `{name}` in its path, fields and content stands for a value kept by an earlier exchange.
 
-    `keeps` maps names to patterns, whose first group is looked for in the answer and stands as `<name>` in what is
-    compared: it is another one at each server. `masks` are patterns of what just differs each time. `lines` is how much
-    to read of an answer that does not end.
+    `keeps` maps names to patterns. The first group of a pattern is kept from the answer and compared as `<name>`,
+    because it differs between servers. `masks` are patterns for text that differs each time. `lines` is the number of
+    lines to read of an endless answer.
     """
 
     method: str

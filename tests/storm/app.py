@@ -47,7 +47,7 @@ _open_iterables: set[int] = set()
 
 
 class StormError(Exception):
-    """A failure on purpose."""
+    """A deliberate failure."""
 
 
 # ASGI
@@ -181,7 +181,7 @@ async def _state(asked: Asked, receive: Any, send: Any) -> None:
 
 def _memory() -> int:
     """The resident set size in bytes, without the allocator's free memory if it can be trimmed."""
-    with contextlib.suppress(AttributeError):  # not the GNU C library
+    with contextlib.suppress(AttributeError):  # another C library than GNU's
         ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -162,7 +162,7 @@ def _note_crowd(report: Report, nature: str, crowd: subprocess.Popen[str], patie
 
 
 class _Asker:
-    """Asks every process of the server for its state."""
+    """Reads the state of every process of the server."""
 
     def __init__(self, port: int, workers: int, context: ssl.SSLContext | None) -> None:
         self._port = port
