@@ -1,4 +1,4 @@
-"""Applications, one a framework, that do the same things."""
+"""Equivalent applications, one per framework."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Channels' HTTP side: its router, Django behind it, consumers that answer whole, in pieces and as events."""
+"""Channels over HTTP: its router, Django behind it, consumers that answer whole, in pieces and with events."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Django's ASGI handler with its usual middleware: sessions, messages, CSRF, gzip; views of both colours."""
+"""Django's ASGI handler with its usual middleware (sessions, messages, CSRF, gzip) and sync and async views."""
 
 import asyncio
 import hashlib

@@ -22,7 +22,7 @@ STATIC = HERE / "static"
 
 
 class Reading(BaseHTTPMiddleware):
-    """Reads the whole of each body, as what logs or caches answers does."""
+    """A middleware that reads each body whole, like one that logs or caches responses."""
 
     async def dispatch(self, request, call_next):
         response = await call_next(request)
@@ -48,7 +48,7 @@ async def file(request):
 
 
 async def forwarded(request):
-    """What another server has answered in chunks, its content and its fields."""
+    """Forward a chunked response of another server with its content and fields."""
     return Response(b"from elsewhere", headers={"transfer-encoding": "chunked"})
 
 

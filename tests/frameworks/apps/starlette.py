@@ -1,4 +1,4 @@
-"""Starlette, bare and behind each kind of middleware that wraps `receive` or `send`."""
+"""Starlette without middleware, and behind each kind that wraps `receive` or `send`."""
 
 import hashlib
 

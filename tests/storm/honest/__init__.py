@@ -1,11 +1,11 @@
-"""Honest clients: each session talks as the RFCs have it, and checks every byte that it is answered."""
+"""Honest clients: each session follows the RFCs and checks every byte of the responses."""
 
 from __future__ import annotations
 
 from tests.storm.honest import bridges, files, libraries, raw, streams, uploads, websockets
 from tests.storm.witness import Session
 
-# How many of each kind are there at once.
+# The number of concurrent clients of each kind.
 SESSIONS: dict[str, tuple[Session, int]] = {
     "keep-alive": (raw.keep_alive, 4),
     "pipelines": (raw.pipelines, 1),

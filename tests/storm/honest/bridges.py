@@ -1,4 +1,4 @@
-"""Clients of a WSGI application: behind the server's own bridge, and behind one that an application has mounted."""
+"""Clients of a WSGI application: through the server's own bridge, and through a mounted one."""
 
 from __future__ import annotations
 

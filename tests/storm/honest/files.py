@@ -1,4 +1,4 @@
-"""Files: whole, and read slowly."""
+"""Downloads of files, some of them slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What applications ask with: aiohttp and httpx, their pools of connections included."""
+"""Client libraries: aiohttp and httpx with their connection pools."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.storm.witness import Failed, Witness, check_parts
 
 _TASKS = 4
 _REQUESTS = 20
-# Seconds that a pool keeps a connection: less than the server does.
+# Seconds that a pool keeps a connection: fewer than the server.
 _KEPT = 2.0
 
-# Asks (method, target, body) and returns status, token and body.
+# Sends a request (method, target, body) and returns status, token and body.
 _Ask = Callable[[str, str, bytes], Awaitable[tuple[int, str | None, bytes]]]
 
 

@@ -1,4 +1,4 @@
-"""Clients of raw bytes that keep their connections: one request after the other, pipelines, and ends that must show."""
+"""Raw clients that keep their connections: sequential requests, pipelines, and truncated responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.storm.content import content
 from tests.storm.link import Link, Place, chunked, get, post
 from tests.storm.witness import Witness, check, check_content
 
-# Seconds between two requests of a connection that is kept: much less than the server's timeout.
+# Seconds between two requests on a connection: much fewer than the server's timeout.
 _IDLE = 1.0
 
 
@@ -86,12 +86,12 @@ async def pipelines(place: Place, witness: Witness, rng: random.Random) -> None:
 
 
 async def half_closed(place: Place, witness: Witness, rng: random.Random) -> None:
-    """The end of the stream right behind a request, whose answer is wanted all the same."""
+    """Half-close right after a request and read the response."""
     async with witness.exchange("connect"):
         link = await Link.open(place, plain=True)
     token = witness.token()
     try:
-        if place.context is not None:  # which has no half of a connection: only that it ends, here with an alert
+        if place.context is not None:  # TLS has no half-close: the connection ends, here with an alert
             async with witness.exchange("a plain request to TLS"):
                 await link.send(get(f"/content?token={token}&size=1000"))
                 await _end_of(link)
@@ -108,7 +108,7 @@ async def half_closed(place: Place, witness: Witness, rng: random.Random) -> Non
 
 
 async def broken_off(place: Place, witness: Witness, rng: random.Random) -> None:
-    """A response whose application fails midway does not look whole, not even where only its end tells its length."""
+    """A response that fails midway must not look complete, even if the close of the connection delimits it."""
     async with witness.exchange("connect"):
         link = await Link.open(place)
     version = rng.choice(["1.0", "1.1"])

@@ -1,4 +1,4 @@
-"""Responses that last: event streams up to their end, and large ones that are read slowly and without a pause."""
+"""Long responses: event streams up to their end, and large responses that are read slowly."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.storm.content import content
 from tests.storm.link import Link, Place, get
 from tests.storm.witness import Witness
 
-# Bytes a second: of a poor connection, and too few to empty the kernel's buffers in the server's timeout.
+# Bytes per second of a poor connection: too few to empty the socket buffers within the server's timeout.
 _RATE = 300_000
 _READ = 15_000
 _LONGEST = 40.0
-# What the kernel keeps for such a client.
+# The receive buffer of such a client.
 _BUFFER = 32768
 
 
@@ -35,7 +35,7 @@ async def events(place: Place, witness: Witness, rng: random.Random) -> None:
 
 
 async def steady_readers(place: Place, witness: Witness, rng: random.Random) -> None:
-    """Half of them the body of one `send`, half of them a stream."""
+    """Read a large response slowly: the body of one `send`, or a stream."""
     size = int(_RATE * min(max(1.0, witness.end - time.monotonic()), _LONGEST))
     token = witness.token()
     path = rng.choice(["/content", "/stream"])
@@ -43,7 +43,7 @@ async def steady_readers(place: Place, witness: Witness, rng: random.Random) -> 
 
 
 async def read_steadily(place: Place, witness: Witness, target: str, expected: bytes) -> None:
-    """Read that answer at the rate of a poor connection, until it is over."""
+    """Read this response at the rate of a poor connection up to its end."""
     async with witness.exchange("connect"):
         link = await Link.open(place, buffer=_BUFFER)
     try:

@@ -1,4 +1,4 @@
-"""Uploads, also those that are refused: their clients read the refusal when they have sent everything."""
+"""Uploads, some of them refused: the client reads the refusal after it has sent everything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REFUSED_SIZE = 480_000
 
 
 async def uploads(place: Place, witness: Witness, rng: random.Random) -> None:
-    """In pieces, with pauses between them; some wait to be told that they may send."""
+    """Upload in pieces with pauses; some uploads wait for 100 Continue."""
     async with witness.exchange("connect"):
         link = await Link.open(place)
     try:
@@ -35,11 +35,11 @@ async def uploads(place: Place, witness: Witness, rng: random.Random) -> None:
 
 
 async def refused(place: Place, witness: Witness, rng: random.Random) -> None:
-    """A refusal of the application or of the server that comes early, to a client that reads late."""
+    """Read late an early refusal of the application or the server."""
     async with witness.exchange("connect"):
         link = await Link.open(place)
     token = witness.token()
-    late = rng.choice([0.0, 0.05, 0.25])  # up to four seconds in all
+    late = rng.choice([0.0, 0.05, 0.25])  # up to four seconds in total
     try:
         if rng.random() < 0.5:
             async with witness.exchange(f"a 401 to {_REFUSED_SIZE} bytes in {late * _PIECES} s"):

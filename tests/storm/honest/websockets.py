@@ -1,4 +1,4 @@
-"""WebSockets that are echoed, of the library websockets."""
+"""WebSocket echoes with the library websockets."""
 
 from __future__ import annotations
 

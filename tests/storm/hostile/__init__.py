@@ -1,4 +1,4 @@
-"""Hostile clients: each act is one thing that the RFCs do not have, on connections of its own, and then it is gone."""
+"""Hostile clients: each act breaks the RFCs in one way, on its own connections, and disconnects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.storm.link import Place
 
 Act = Callable[[Place, random.Random], Awaitable[None]]
 
-# The acts of a kind, and how many clients choose among them at once.
+# The acts of a kind, and the number of concurrent clients that choose among them.
 ACTS: dict[str, tuple[tuple[Act, ...], int]] = {
     "resets": (resets.ACTS, 4),
     "half-closes": (half_closes.ACTS, 3),
@@ -36,5 +36,5 @@ ACTS: dict[str, tuple[tuple[Act, ...], int]] = {
     "events": (events.ACTS, 3),
     "slow": (slow.ACTS, 12),
 }
-# Where the server speaks TLS.
+# For a server with TLS.
 TLS_ACTS: dict[str, tuple[tuple[Act, ...], int]] = {"tls": (tls.ACTS, 3)}

@@ -1,4 +1,4 @@
-"""Downloads and uploads of a WSGI application that are left: each has a thread of the bridge at `root`."""
+"""Abandoned downloads and uploads of a WSGI application: each occupies a thread of the bridge at `root`."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ async def nap_left(root: str, place: Place, rng: random.Random) -> None:
 
 
 def _target(root: str, rng: random.Random) -> str:
-    # What a mounted bridge makes for nobody has to end before the server cancels it, which a thread would not survive.
+    # An abandoned response of a mounted bridge must end before the server cancels it: its thread would not survive.
     file, stream = (LARGE_FILE, 2_000_000) if root == "/wsgi" else (MEDIUM_FILE, 200_000)
     path = rng.choice([f"file?token=left&size={file}", f"stream?token=left&size={stream}"])
     return f"{root}/{path}"
 
 
 _EACH = (left_at_once, left_midway, left_midway, upload_left, nap_left)
-# Of the server's own bridge, and of one that an application has mounted.
+# Of the server's own bridge, and of a mounted one.
 ACTS = tuple(functools.partial(act, "/wsgi") for act in _EACH)
 MOUNTED_ACTS = tuple(functools.partial(act, "/mounted") for act in _EACH)

@@ -1,4 +1,4 @@
-"""Downloads that are left: files, streams and single large bodies."""
+"""Abandoned downloads: files, streams and single large bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event streams and long polls that are left, by clients that say so and by those that do not."""
+"""Abandoned event streams and long polls, with and without a clean close."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def poll_left(place: Place, rng: random.Random) -> None:
 
 
 async def left_with_the_next_request(place: Place, rng: random.Random) -> None:
-    """Data and a reset in one turn, while a stream is under way."""
+    """Data and a reset in one loop iteration during a stream."""
     async with linked(place) as link:
         await link.send(get(rng.choice([*_TARGETS, "/poll"])))
         await asyncio.sleep(rng.uniform(0, 0.1))

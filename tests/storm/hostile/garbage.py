@@ -1,4 +1,4 @@
-"""What is no request: garbage, other protocols, heads that are refused, of clients that may well be gone by then."""
+"""Garbage, other protocols and invalid heads, from clients that may have left before the response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 from tests.storm.hostile.leaving import leave
 from tests.storm.link import Place, get, linked
 
-# The first bytes of a client that speaks TLS.
+# The first bytes of a TLS client.
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 _REFUSED = (
@@ -65,7 +65,7 @@ async def behind_a_request(place: Place, rng: random.Random) -> None:
 
 
 async def unloggable(place: Place, rng: random.Random) -> None:
-    """A request whose line of the log fails, where the storm has set up such a filter, when its head leaves alone."""
+    """A request with an access line that fails if the storm has a filter; its head is sent before the body."""
     async with linked(place) as link:
         await link.send(get("/unloggable?token=unloggable&size=10&pause=0.01"))
         await link.read()

@@ -1,4 +1,4 @@
-"""Half-closes: a client that ends its side of the stream, and then waits for a while or is gone."""
+"""Half-closes: the client ends its side of the stream, then waits or leaves."""
 
 from __future__ import annotations
 

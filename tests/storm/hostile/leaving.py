@@ -1,4 +1,4 @@
-"""Ways to leave."""
+"""Ways to disconnect."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from tests.storm.link import Link
 
 
 def leave(link: Link, rng: random.Random) -> None:
-    """At once, in one of the ways that there are: what was written last may be read together with the end."""
+    """Disconnect at once in a random way. The server may read the last bytes together with the end."""
     rng.choice([link.reset, link.drop, link.close])()

@@ -1,4 +1,4 @@
-"""Pipelines that nobody reads, that are left, and that turn into garbage midway."""
+"""Pipelines that are unread, abandoned, or followed by garbage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resets: behind nothing, behind requests so that both come in one turn, in the middle of answers."""
+"""Resets: without a request, in the same loop iteration as requests, and during responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that stop: heads and bodies that are never whole, answers that are never read."""
+"""Stalled clients: incomplete heads and bodies, and unread responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGE = (
     get("/wsgi/stream?token=slow&size=4000000"),
     FLOOD,
 )
-# Beyond the server's timeouts, which are a few seconds.
+# Longer than the server's timeouts of a few seconds.
 _SECONDS = 6.0
 
 
@@ -42,7 +42,7 @@ async def stops_reading(place: Place, rng: random.Random) -> None:
 
 
 async def drips(place: Place, rng: random.Random) -> None:
-    """A head, byte by byte."""
+    """Send a head byte by byte."""
     async with linked(place) as link:
         await _drip(link, get("/content?token=drip&size=10"), rng.uniform(0.05, 0.5))
 

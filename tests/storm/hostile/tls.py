@@ -1,4 +1,4 @@
-"""Below TLS: handshakes cut off, plain requests, garbage in records, ends that nobody announces."""
+"""Below TLS: truncated handshakes, plain requests, garbage in records, closes without close_notify."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.storm.link import Place, get, linked
 
 
 async def cut_off(place: Place, rng: random.Random) -> None:
-    """A few bytes of a handshake, and the end in the same turn."""
+    """A few bytes of a handshake, and the end in the same loop iteration."""
     async with linked(place, plain=True) as link:
         link.write(HELLO[: rng.randint(1, len(HELLO))])
         await asyncio.sleep(rng.choice([0, 0.01]))
@@ -35,7 +35,7 @@ async def garbage(place: Place, rng: random.Random) -> None:
 
 
 async def ended_beneath(place: Place, rng: random.Random) -> None:
-    """The end of the stream without one of TLS, in the middle of an answer or of nothing."""
+    """EOF without close_notify, during a response or while idle."""
     async with linked(place) as link:
         link.write(rng.choice([b"", get("/stream?token=ended&size=1000000"), get("/poll")]))
         await asyncio.sleep(rng.choice([0, 0.02]))

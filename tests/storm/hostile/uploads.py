@@ -1,4 +1,4 @@
-"""Uploads that end early, lie about their length, or go on to somebody who has refused them."""
+"""Uploads that end early, declare a wrong length, or go on after a refusal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def chunks_broken_off(place: Place, rng: random.Random) -> None:
 
 
 async def refused(place: Place, rng: random.Random) -> None:
-    """Much more than anybody wants, sent as fast as it goes."""
+    """Send far too much as fast as possible."""
     path, size = rng.choice([("/refuse", 20_000_000), ("/refuse", 900_000), ("/mirror", BODY_LIMIT * 20)])
     async with linked(place) as link:
         await link.send(get(path, f"content-length: {size}", method="POST"))

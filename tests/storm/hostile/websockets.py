@@ -1,4 +1,4 @@
-"""WebSockets that are left in every state, that break RFC 6455, or that send more than anybody reads."""
+"""WebSockets that are abandoned in every state, that break RFC 6455, or that flood the server."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _BROKEN = (
     b"\x81\x05hello",  # not masked
     b"\xf1\x85" + _MASK + b"hello",  # reserved bits
     b"\x83\x85" + _MASK + b"hello",  # an unknown opcode
-    b"\x09\x85" + _MASK + b"hello",  # a ping in parts
+    b"\x09\x85" + _MASK + b"hello",  # a fragmented ping
     b"\x89\xfe\x00\x80" + _MASK + bytes(128),  # a long ping
     b"\x81\x82" + _MASK + b"\xff\xff",  # no UTF-8
-    b"\x80\x85" + _MASK + b"hello",  # the continuation of nothing
+    b"\x80\x85" + _MASK + b"hello",  # a continuation without a message
     b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + _MASK,  # too long
-    b"\x88\x81" + _MASK + b"\x03",  # half of a code
+    b"\x88\x81" + _MASK + b"\x03",  # half a close code
     bytes(200),
 )
 
@@ -79,7 +79,7 @@ async def half(place: Place, rng: random.Random) -> None:
 
 
 async def unread(place: Place, rng: random.Random) -> None:
-    """Much to echo, nothing of which is read."""
+    """Send much to echo and read nothing."""
     async with linked(place, buffer=16384) as link:
         await _open(link, ECHO)
         async with asyncio.timeout(0.5):
@@ -89,7 +89,7 @@ async def unread(place: Place, rng: random.Random) -> None:
 
 
 async def closing(place: Place, rng: random.Random) -> None:
-    """A closing handshake that its client does not wait for, or goes on behind."""
+    """A closing handshake that the client does not wait for, or sends on after."""
     async with linked(place) as link:
         await _open(link, rng.choice([ECHO, FLOOD]))
         link.write(_CLOSE + rng.choice([b"", _HELLO, _CLOSE]))
