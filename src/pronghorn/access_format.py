@@ -1,11 +1,11 @@
-"""The format of the access log: from `--access-log-format` to the pieces that the wire puts lines together from.
+"""Parse `--access-log-format` into the pieces from which the wire builds lines.
 
-Atoms are written `%(name)s`. That is what gunicorn and hypercorn have, whose one-letter atoms mean here what they mean
-there, and what uvicorn's formatters and `logging` itself have; `%%` is a percent sign. A value that is not there is
-`-`, one that a client or an application chose is escaped as Apache does it: `\\"`, `\\\\`, `\\x0a`.
+Atoms are written `%(name)s`, as in gunicorn and hypercorn, whose one-letter atoms have the same meaning here, and as in
+uvicorn's formatters and `logging`; `%%` is a percent sign. A missing value is `-`; a value chosen by a client or an
+application is escaped as Apache does it: `\\"`, `\\\\`, `\\x0a`.
 
-A line is written when its response starts, except in a format with the size or the duration, which are known at the
-response's end: then, or when the client leaves before.
+A line is written when its response starts. With the size or the duration in the format, it is written at the end of the
+response, or when the client disconnects before that.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ ALIASES = {
     "bytes": "B",
     "duration": "L",
 }
-"""Second names: those of one letter, as people know them, or written out, as they are in JSON."""
+"""Second names: the familiar one-letter ones, or the words that JSON lines use."""
 
-# The fields of a JSON line, each the atom of its name but for those that are header fields.
+# The fields of a JSON line: atoms by name, and header fields.
 _JSON = ("client", "method", "path", "query", "protocol", "status", "bytes", "duration")
 _JSON_FIELDS = {"referer": "referer", "user_agent": "user-agent"}
 
@@ -91,7 +91,7 @@ Pieces = list[tuple[int, str]]
 
 
 def parse(text: str, level_prefix: str = "INFO:    ") -> Pieces:
-    """The pieces of `text`, which may be the word `json`. ValueError says what is wrong with it.
+    """Parse `text`, which may be the word `json`. Raises ValueError with the reason.
 
     `level_prefix` stands for `%(levelprefix)s`.
     """
@@ -142,7 +142,7 @@ def _json_pieces() -> Pieces:
 
 
 def _joined(pieces: Pieces) -> Pieces:
-    """`pieces` with neighbouring literals made one."""
+    """Return `pieces` with adjacent literals merged."""
     joined: Pieces = []
     for kind, text in pieces:
         if kind == LITERAL and joined and joined[-1][0] == LITERAL:

@@ -1,6 +1,4 @@
-"""Other shapes of application, made into ASGI 3: ASGI 2 and WSGI; one whose messages are logged, one that does not see
-every header field.
-"""
+"""Adapters of ASGI 2 and WSGI applications to ASGI 3, and wrappers that log messages or hide header fields."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ Interface: TypeAlias = Literal["asgi3", "asgi2", "wsgi"]
 
 
 def interface_of(app: Any) -> Interface:
-    """What `app` looks like: a coroutine function is ASGI 3; a plain callable tells by the arguments that it takes."""
+    """Guess the interface of `app`: a coroutine function is ASGI 3; otherwise the number of arguments decides."""
     if inspect.isclass(app):
         return "asgi3" if hasattr(app, "__await__") else "asgi2"
     function = app
@@ -34,10 +32,10 @@ def interface_of(app: Any) -> Interface:
 
 
 def adapt(app: Any, interface: Interface, underscored_headers: str = "keep") -> ASGI3App:
-    """`app`, of that interface, as an ASGI 3 application."""
+    """Adapt `app`, which has the given interface, to ASGI 3."""
     adapted: ASGI3App = app
     if interface == "wsgi":
-        from pronghorn.wsgi import WSGIAdapter  # not for those who serve none
+        from pronghorn.wsgi import WSGIAdapter  # imported only if needed
 
         adapted = WSGIAdapter(app)
     elif interface == "asgi2":
@@ -48,7 +46,7 @@ def adapt(app: Any, interface: Interface, underscored_headers: str = "keep") -> 
 
 
 class ASGI2Adapter:
-    """An application of two calls, `app(scope)(receive, send)`, as one of a single call."""
+    """Adapts an application that takes two calls, `app(scope)(receive, send)`, to a single call."""
 
     def __init__(self, app: ASGI2App) -> None:
         self.app = app
@@ -59,8 +57,8 @@ class ASGI2Adapter:
 
 
 class WithoutUnderscores:
-    """Hides header fields with an underscore in their name, which CGI's names do not tell from one with a hyphen: by
-    X_Remote_User a client would say what only its proxy may, X-Remote-User.
+    """Hides header fields with an underscore in their name. In CGI's names it looks like a hyphen: by X_Remote_User a
+    client could set X-Remote-User, which only its proxy may.
     """
 
     def __init__(self, app: ASGI3App) -> None:

@@ -1,4 +1,4 @@
-"""The addresses of both ends of a connection, taken from its transport or from the scope of a request."""
+"""The addresses of a connection, taken from its transport or from the scope of a request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pronghorn.types import Scope
 
 
 def get_remote_addr(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
-    """The client's address, as `scope["client"]` has it."""
+    """The client's address, in the form of `scope["client"]`."""
     peer = transport.get_extra_info("peername")
     return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
 
 
 def get_local_addr(transport: asyncio.BaseTransport) -> tuple[str, int | None] | None:
-    """The server's address, as `scope["server"]` has it: of a Unix socket the path and None."""
+    """The server's address, in the form of `scope["server"]`: for a Unix socket, the path and None."""
     name: Any = transport.get_extra_info("sockname")
     if isinstance(name, tuple):
         return str(name[0]), int(name[1])
@@ -24,18 +24,18 @@ def get_local_addr(transport: asyncio.BaseTransport) -> tuple[str, int | None] |
 
 
 def is_ssl(transport: asyncio.BaseTransport) -> bool:
-    """Whether the connection uses TLS."""
+    """Return whether the connection uses TLS."""
     return transport.get_extra_info("sslcontext") is not None
 
 
 def get_client_addr(scope: Scope) -> str:
-    """The client of a request, as an access log shows it: `host:port`, empty if it is not known."""
+    """The client of a request as an access log shows it: `host:port`, or empty if unknown."""
     client = scope.get("client")
     return f"{client[0]}:{client[1]}" if client else ""
 
 
 def get_path_with_query_string(scope: Scope) -> str:
-    """The target of a request, as an access log shows it."""
+    """The target of a request as an access log shows it."""
     path = quote(scope["path"])
     query: bytes = scope["query_string"]
     return f"{path}?{query.decode('ascii')}" if query else path

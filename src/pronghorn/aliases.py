@@ -1,10 +1,10 @@
-"""uvicorn's loggers as second names of ours, so that code and configurations which know only those work on ours.
+"""Second names for our loggers: uvicorn's, for code and configurations that know only those.
 
-`uvicorn.access` and `pronghorn.access` stay two objects, since others may already hold either, but all that a logger is
-(handlers, filters, level, propagation, parent) they share. Only whether it is disabled is known by name: a
-configuration that disables every logger which it does not name has named ours if it names either.
+`uvicorn.access` and `pronghorn.access` stay two objects, since others may already hold either, but they share all state
+(handlers, filters, level, propagation, parent). Only `disabled` is kept by name: a configuration that disables every
+logger it does not mention has mentioned ours if it mentions either.
 
-Not covered: records bear our names, so code that compares `record.name` with `uvicorn.access` does not find it.
+Not covered: records carry our names, so code that compares `record.name` with `uvicorn.access` finds no match.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = {f"uvicorn{suffix}": f"pronghorn{suffix}" for suffix in ("", ".error", "
 
 
 def join_loggers() -> None:
-    """Make uvicorn's loggers and ours the same. What was done to either before, both have."""
+    """Make uvicorn's loggers and ours the same. Both keep what was set on either before."""
     for theirs, ours in NAMES.items():
         _join(logging.getLogger(ours), logging.getLogger(theirs))
 
@@ -33,11 +33,11 @@ class _Shared(logging.Logger):
 
     @disabled.setter
     def disabled(self, value: bool) -> None:
-        # By name: the value, and whether somebody meant this logger rather than all that a configuration leaves out.
-        said = self.__dict__.setdefault("_disabled_by_name", {})
-        said[id(self)] = value, sys._getframe(1).f_code.co_name != "_handle_existing_loggers"
-        meant = [value for value, is_meant in said.values() if is_meant]
-        self.__dict__["_is_disabled"] = any(meant or [value for value, _ in said.values()])
+        # By name: the value, and whether it was set for this logger, not for all that a configuration does not mention.
+        by_name = self.__dict__.setdefault("_disabled_by_name", {})
+        by_name[id(self)] = value, sys._getframe(1).f_code.co_name != "_handle_existing_loggers"
+        explicit = [value for value, is_explicit in by_name.values() if is_explicit]
+        self.__dict__["_is_disabled"] = any(explicit or [value for value, _ in by_name.values()])
 
     def __reduce__(self) -> Any:
         return logging.getLogger, (self.name,)
@@ -53,6 +53,6 @@ def _join(ours: logging.Logger, theirs: logging.Logger) -> None:
     disabled = [each.__dict__.pop("disabled") for each in (ours, theirs)]
     theirs.__dict__ = ours.__dict__
     for logger, value in zip((ours, theirs), disabled, strict=True):
-        # A class of the user's own stays what it is.
+        # A user's own class stays a base class.
         logger.__class__ = type(type(logger).__name__, (_Shared, type(logger)), {})
         logger.disabled = value

@@ -1,5 +1,5 @@
-"""The switches between what is installed: the form of the hot path (compiled, interpreted, interpreted with llhttp's
-head parser), and what deflates messages.
+"""Select the form of the hot path (compiled, interpreted, or interpreted with llhttp's head parser) and the compression
+library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Wire(NamedTuple):
-    """One form of the hot path: a name for people, and its classes, which have the same interface in every form."""
+    """One form of the hot path: its display name, and its classes, which have the same interface in every form."""
 
     name: str
     Limits: type[shared.Limits]
@@ -34,7 +34,7 @@ class Wire(NamedTuple):
 
 
 class Compression(NamedTuple):
-    """What permessage-deflate needs, under zlib's names."""
+    """The functions that permessage-deflate needs, under zlib's names."""
 
     compressobj: Callable[..., Compressor]
     decompressobj: Callable[..., Decompressor] = zlib.decompressobj
@@ -43,24 +43,24 @@ class Compression(NamedTuple):
 
 
 def compiled_is_available() -> bool:
-    """Whether the extension was built and may be used."""
+    """Return whether the extension was built and may be used."""
     return not pure_is_wanted() and find_spec("pronghorn._wire_c.connection") is not None
 
 
 def pure_is_wanted() -> bool:
-    """Whether the environment asks for the interpreted form."""
+    """Return whether the environment requests the interpreted form."""
     return os.environ.get("PRONGHORN_PURE", "") not in ("", "0")
 
 
 def is_chosen(http: Any) -> bool:
-    """Whether `--http` names a form instead of leaving the choice to what is installed."""
+    """Return whether `--http` names a form, instead of leaving the choice to what is installed."""
     return http in ("h11", "httptools")
 
 
 def load(http: Any = "auto") -> Wire:
-    """The wire for `--http`: `httptools` is the interpreted form with llhttp's head parser, `h11` with our own.
+    """Load the wire for `--http`: `httptools` is the interpreted form with llhttp's head parser, `h11` with our own.
 
-    Anything else is the compiled form, where it is not available the interpreted one, with httptools if that is
+    Anything else is the compiled form or, if it is not available, the interpreted one, with httptools if that is
     installed.
     """
     if not is_chosen(http) and compiled_is_available():
@@ -95,9 +95,9 @@ def form(package: str, name: str) -> Wire:
 
 
 def load_compression() -> Compression:
-    """zlib; if isal is installed, that for deflating, which it does at the same ratio several times faster.
+    """Load zlib, or isal for compression if it is installed: the same ratio, several times faster.
 
-    Inflating stays zlib's: isal takes twice as long for the short messages that clients send.
+    Decompression stays with zlib: isal takes twice as long for the short messages that clients send.
     """
     if find_spec("isal"):
         from isal import isal_zlib

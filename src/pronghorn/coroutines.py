@@ -1,4 +1,4 @@
-"""What makes callables that return awaitables pass for coroutine functions."""
+"""Mark callables that return awaitables as coroutine functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 
 def mark_coroutine_function(function: Any) -> None:
-    """Make `inspect.iscoroutinefunction` true of `function` and its bound methods; before CPython 3.12, asyncio's
-    only.
+    """Make `inspect.iscoroutinefunction` true of `function` and its bound methods; before CPython 3.12, only asyncio's
+    function of that name.
     """
     if hasattr(inspect, "markcoroutinefunction"):
         inspect.markcoroutinefunction(function)

@@ -1,10 +1,10 @@
-"""Errors that cross a room's border. Each carries what becomes of it: a status, a code, an OSError."""
+"""Errors shared between modules. Each carries the response it leads to: a status, a close code, an OSError."""
 
 from asyncio import CancelledError
 
 
 class ProtocolError(Exception):
-    """A request that is refused: answered with `status`, then the connection closes (RFC 9112)."""
+    """A request is refused: the response has `status`, then the connection closes (RFC 9112)."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(status, reason)
@@ -16,8 +16,8 @@ class ProtocolError(Exception):
 
 
 class FrameError(Exception):
-    """A WebSocket that is failed: told `code` and `reason` in a close frame, then the connection closes (RFC 6455
-    section 7.1.7).
+    """A WebSocket connection fails: a close frame with `code` and `reason` is sent, then the connection closes (RFC
+    6455 section 7.1.7).
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -40,23 +40,23 @@ class StartupError(Exception):
 
     code = 3
     is_reported = False
-    """Whether its line has been logged."""
+    """True once its line has been logged."""
 
 
 class StartupExit(StartupError, SystemExit):
-    """What `Server.serve` and `run` raise, having logged it: it ends a program that does not catch it."""
+    """Raised by `Server.serve` and `run` after logging it. Ends a program that does not catch it."""
 
     code = StartupError.code
     is_reported = True
 
 
 def is_disconnect(error: BaseException, heard: bool = False) -> bool:
-    """Whether an application's error only says that its client has left, however its framework wraps that.
+    """Return whether an application's error only means that its client is gone, however its framework wraps that.
 
-    `heard`: the application has received the disconnect, and may raise an error of its framework's: `ClientDisconnect`
+    `heard`: the application has received the disconnect, and may raise its framework's error: `ClientDisconnect`
     or `WebSocketDisconnect` of Starlette, FastAPI and baize, `WebSocketDisconnect` of Litestar, `WebSocketDisconnected`
-    of Falcon and Strawberry, `ClientDisconnectedError` of Quart, `WebSocketDisconnectError` of BlackSheep. Before, such
-    an error counts only if it wraps one of ours. The name decides, so that no framework has to be imported.
+    of Falcon and Strawberry, `ClientDisconnectedError` of Quart, `WebSocketDisconnectError` of BlackSheep. Before
+    that, such an error counts only if it wraps one of ours. The name decides, so no framework has to be imported.
     """
     if isinstance(error, (ClientDisconnected, CancelledError)):
         return True

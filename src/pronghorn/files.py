@@ -1,4 +1,4 @@
-"""Files as parts of a response's body: ASGI's `http.response.pathsend` and `http.response.zerocopysend`."""
+"""Files in response bodies: ASGI's `http.response.pathsend` and `http.response.zerocopysend`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.request import Request
     from pronghorn.protocol import HTTPProtocol
 
-# Sent between two looks at the client: a slow one, if it reads, takes this much in the time that a write may stall.
+# Bytes sent between checks of the client. A slow client that reads takes this much within the write timeout.
 _SLICE = 262144
 
 T = TypeVar("T")
@@ -27,10 +27,10 @@ async def send_file(
     request: Request,
     message: dict[str, Any],
 ) -> None:
-    """Send the file that `message` names behind all that was framed before it. `protocol.sending` is what is under way.
+    """Send the file that `message` names after all previous output. `protocol.sending` is the operation in progress.
 
-    Raises before anything is framed when there is no such file or part of it, `OSError` when the file becomes shorter
-    meanwhile, and `ValueError` when it was shorter than declared. A client that leaves is the request's to tell.
+    Raises before anything is framed if the file or the part of it does not exist, `OSError` if the file becomes shorter
+    meanwhile, and `ValueError` if it was shorter than declared. After a disconnect, `request.send` decides what to do.
     """
     try:
         await _send_file(loop, transport, protocol, request, message)
@@ -45,7 +45,7 @@ async def _send_file(
     request: Request,
     message: dict[str, Any],
 ) -> None:
-    # Nothing is awaited before the head is framed: no other message may come between.
+    # No await before the head is framed: no other message may come in between.
     sender = _Sender(loop, transport, protocol, request)
     if message["type"] == "http.response.pathsend":
         with _open(message["path"]) as file:
@@ -56,21 +56,21 @@ async def _send_file(
 
 
 def _open(path: str | bytes | os.PathLike[Any]) -> io.FileIO:
-    # `fspath` refuses a number, which `open` would take for a descriptor, and close.
+    # `fspath` rejects a number, which `open` would take for a descriptor, and close.
     return open(os.fspath(path), "rb", buffering=0)
 
 
 def _file(file: Any) -> Any:
-    """`file` as an object; it may be the number of a descriptor, which stays the application's."""
+    """Return a file object for `file`, which may be a descriptor; that stays open for the application."""
     if isinstance(file, io.TextIOBase):
         raise TypeError("a file to send is opened in binary mode")
     return io.FileIO(file, "rb", closefd=False) if isinstance(file, int) else file
 
 
 def _part(file: Any, offset: int | None, count: int | None, left: int) -> tuple[int, int]:
-    """Where the part begins, by default where the file stands, and its size: `count` bytes, or as many as there are.
+    """The start of the part, by default the file's position, and its size: `count` bytes, or up to the end of the file.
 
-    Without a count it ends with the `left` bytes of the declared length, -1 for none: the file may have grown.
+    Without a count, it ends after the `left` bytes of the declared length (-1: none), as the file may have grown.
     """
     start = file.tell() if offset is None else offset
     if start < 0 or (count is not None and count < 0):
@@ -82,7 +82,7 @@ def _part(file: Any, offset: int | None, count: int | None, left: int) -> tuple[
 
 
 class _Sender:
-    """Sends parts of files, by the system where loop and transport allow, else through reads in a thread."""
+    """Sends parts of files, by sendfile if event loop and transport support it, otherwise by reading in a thread."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, protocol: HTTPProtocol, request: Request
@@ -102,14 +102,14 @@ class _Sender:
         self._request.end_file(present, more)
 
     async def _send_present(self, file: Any, start: int, end: int) -> None:
-        # The system does not encrypt, and the limits that are set for it pause some transports of TLS for ever.
+        # sendfile does not encrypt, and the buffer limits set for it pause some TLS transports forever.
         secure = self._transport.get_extra_info("sslcontext") is not None
         way = self._by_hand if secure else self._by_system
         while start < end:
             await self._room()
             try:
                 sent = await way(file, start, min(end - start, _SLICE))
-            except RuntimeError:  # not on this loop (NotImplementedError), by this transport, from this file
+            except RuntimeError:  # unsupported by the loop (NotImplementedError), transport or file
                 if way == self._by_hand:
                     raise
                 way = self._by_hand
@@ -123,7 +123,7 @@ class _Sender:
 
     async def _by_system(self, file: Any, start: int, size: int) -> int:
         """Send through `loop.sendfile`; return the number of bytes, 0 at the end of the file."""
-        # A `sendfile` that is cancelled before the transport has emptied its buffer leaves it unusable.
+        # A `sendfile` cancelled before the transport has flushed its buffer leaves the transport unusable.
         self._transport.set_write_buffer_limits(0)
         try:
             await self._room()
@@ -137,15 +137,15 @@ class _Sender:
             raise ClientDisconnected("the client has left") from error
 
     async def _by_hand(self, file: Any, start: int, size: int) -> int:
-        """Read in a thread, and write; as `_by_system`."""
+        """Read in a thread, and write; return as `_by_system`."""
         data = await self._held(self._loop.run_in_executor(None, _read, file, start, size))
         self._connection.writer.put(data)
         return len(data)
 
     async def _held(self, work: Awaitable[T]) -> T:
-        """Await `work`, unless the client leaves.
+        """Await `work`, unless the client disconnects.
 
-        To the connection its transport is full meanwhile, and has the deadline of a full one.
+        Meanwhile the connection treats its transport as full, so the write timeout applies.
         """
         self._connection.pause_writing()
         gone = self._connection.wait_writable()
@@ -158,14 +158,14 @@ class _Sender:
                 await asyncio.wait((working,))
             self._protocol.sending = None
             self._connection.resume_writing()
-            gone.exception()  # looked at, or asyncio says that nobody did
+            gone.exception()  # retrieved, or asyncio would log that it was not
         if self._request.is_lost() or working.cancelled():
             self._request.lose()
             raise ClientDisconnected("the client has left")
         return working.result()
 
     async def _room(self) -> None:
-        """Wait until the transport takes more."""
+        """Wait until the transport is writable."""
         while not self._connection.is_writable() and not self._request.is_lost():
             await self._connection.wait_writable()
         if self._request.is_lost():

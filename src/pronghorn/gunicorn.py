@@ -1,7 +1,7 @@
-"""A worker of gunicorn's: `gunicorn -k pronghorn.gunicorn.Worker main:app`.
+"""A gunicorn worker: `gunicorn -k pronghorn.gunicorn.Worker main:app`.
 
-gunicorn binds, supervises and logs; its settings of the same meaning are ours. A subclass with `CONFIG_KWARGS` gives
-parameters of `Config` that gunicorn has no setting for.
+gunicorn binds, supervises and logs; its settings apply to parameters with the same meaning. Parameters of `Config` that
+gunicorn has no setting for can be given in `CONFIG_KWARGS` of a subclass.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ from pronghorn.parameters import PARAMETERS
 from pronghorn.server import Server
 from pronghorn.types import Receive, Scope, Send
 
-# How soon a worker that is to stop notices it, and how often at least it shows the arbiter that it is alive.
+# Seconds between checks for a stop, and the longest time between heartbeats to the arbiter.
 _POLL = 0.1
 _BEAT = 1.0
 
-# Seconds that requests, and then the lifespan, have at a quick stop.
+# Seconds for requests, and then for the lifespan, at a quick stop.
 _QUICK = 1
 
-# By gunicorn's header_map, whose default drops fields for the sake of WSGI.
+# `underscored_headers` by gunicorn's header_map, whose default drops fields because of WSGI.
 _UNDERSCORED = {"drop": "auto", "refuse": "drop", "dangerous": "keep"}
 
-# What gunicorn, whose 0 is no limit, does not bound.
+# The value for limits that are 0 in gunicorn, where it means unlimited.
 _UNBOUNDED = 2**31 - 1
 
 
 class Worker(base.Worker):
-    """One server in one of gunicorn's processes, on all of its sockets.
+    """Runs one server in a gunicorn process, on all of its sockets.
 
-    SIGTERM drains within `graceful_timeout`; SIGQUIT, SIGINT and a reload give requests a second; SIGUSR1 reopens the
-    logs. A loop that is blocked for `timeout` misses its heartbeat, also while the application starts and stops.
+    SIGTERM stops gracefully within `graceful_timeout`; SIGQUIT, SIGINT and a reload give requests one second; SIGUSR1
+    reopens the logs. A worker whose event loop is blocked for `timeout` misses its heartbeat, also during startup and
+    shutdown of the application.
     """
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {}
@@ -63,11 +64,11 @@ class Worker(base.Worker):
             self.log.exception(error)
             if self.reloader is not None and error.filename is not None:
                 self.reloader.add_extra_file(error.filename)
-            self.wsgi = _apologise
+            self.wsgi = _syntax_error_app
 
     def init_signals(self) -> None:
         super().init_signals()
-        # The event loop has its own.
+        # The event loop sets its own.
         signal.set_wakeup_fd(-1)
         for handler in (self.handle_exit, self.handle_quit, self.handle_abort):
             reset_after_fork(handler)
@@ -87,7 +88,7 @@ class Worker(base.Worker):
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
         self.cfg.worker_abort(self)
-        # Whatever has blocked the loop may catch SystemExit.
+        # The code that blocks the event loop may catch SystemExit.
         os._exit(1)
 
     def run(self) -> None:
@@ -113,7 +114,7 @@ class Worker(base.Worker):
             heart.cancel()
 
     async def _beat(self, server: Server) -> None:
-        """Notify the arbiter; notice when it is gone, or when a file has changed."""
+        """Send heartbeats to the arbiter; stop when it is gone or a file has changed."""
         interval = min(_BEAT, self.timeout / 2) if self.timeout else _BEAT
         due = 0.0
         while True:
@@ -129,7 +130,7 @@ class Worker(base.Worker):
             await asyncio.sleep(_POLL)
 
     def _stop_quickly(self, server: Server) -> None:
-        """Leave requests no more than a moment; none where the server is stopping already."""
+        """Stop within _QUICK seconds, or at once if the server is already stopping."""
         if server.should_exit:
             server.force_exit = True
         server.config.timeout_graceful_shutdown = _QUICK
@@ -137,7 +138,7 @@ class Worker(base.Worker):
         server.should_exit = True
 
     def _take_over_logging(self) -> None:
-        """Write what the server has to say where gunicorn does."""
+        """Send the server's log lines to gunicorn's handlers."""
         for name, theirs in (("pronghorn", self.log.error_log), ("pronghorn.access", self.log.access_log)):
             logger = logging.getLogger(name)
             logger.handlers = theirs.handlers
@@ -151,7 +152,7 @@ class Worker(base.Worker):
         parameters: dict[str, Any] = {
             name: getattr(cfg, each.gunicorn)
             for name, each in PARAMETERS.items()
-            if each.gunicorn in cfg.settings  # older versions lack some
+            if each.gunicorn in cfg.settings  # older versions of gunicorn lack some
         }
         parameters |= {
             "app": self.wsgi,
@@ -163,7 +164,7 @@ class Worker(base.Worker):
             "underscored_headers": _UNDERSCORED[getattr(cfg, "header_map", "drop")],
         }
         if cfg.limit_request_line and cfg.limit_request_field_size:
-            # gunicorn bounds each field, the server all of them.
+            # gunicorn limits each field, the server the whole head.
             parameters["limit_head_size"] = max(65536, cfg.limit_request_line + cfg.limit_request_field_size)
         else:
             parameters["limit_head_size"] = _UNBOUNDED
@@ -172,27 +173,27 @@ class Worker(base.Worker):
         return Config(**(parameters | self.CONFIG_KWARGS))
 
     def _make_ssl_context(self, config: Config, default: Callable[[], Any]) -> Any:
-        """As gunicorn makes it from its own settings, for the protocol that is spoken here."""
+        """Create the context from gunicorn's settings, with our own ALPN protocol."""
         context = ssl_context(self.cfg)
         context.set_alpn_protocols(["http/1.1"])
         return context
 
 
 class _Server(Server):
-    """A server whose signals are gunicorn's."""
+    """A server that leaves signals to gunicorn."""
 
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         return contextlib.nullcontext()
 
 
 def _trusted(listed: str | list[str]) -> str | list[str]:
-    """As gunicorn understands it: whoever has no address is trusted too."""
+    """The trusted proxies as in gunicorn, which also trusts peers without an address."""
     members = listed.split(",") if isinstance(listed, str) else listed
     return "*" if "*" in members else [*members, "unix"]
 
 
-async def _apologise(scope: Scope, receive: Receive, send: Send) -> None:
-    """In place of an application with a syntax error, until it is mended."""
+async def _syntax_error_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Replaces an application with a syntax error until it is fixed."""
     if scope["type"] == "lifespan":
         for phase in ("startup", "shutdown"):
             await receive()

@@ -1,4 +1,4 @@
-"""An `asyncio.Server` for one socket with its own accept loop, which knows the connections that are not made yet, and
+"""An `asyncio.Server` for one socket with its own accept loop. It tracks connections whose setup is in progress, and
 pauses while the system is out of file descriptors.
 """
 
@@ -15,13 +15,13 @@ from pronghorn import tasks
 if TYPE_CHECKING:
     from pronghorn.config import Config
 
-# Connections accepted in one event-loop iteration, so that existing ones get their turn.
+# Connections accepted in one event-loop iteration; more would delay the existing ones.
 _MAX_ACCEPTS = 64
 
 # Seconds until the next attempt after the system refused to accept.
 _RETRY_DELAY = 1
 
-# Errors of one connection, reported when it is accepted (accept(2)). Any other error would come again at once.
+# Errors of one connection, reported when it is accepted (accept(2)). Any other error would recur at once.
 _CONNECTION_ERRORS = (
     *("ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
     *("ENONET", "EOPNOTSUPP", "EPERM", "EPROTO"),
@@ -50,7 +50,7 @@ async def listen(
 
 
 class Listener:
-    """The public interface of `asyncio.Server`.
+    """Implements the public interface of `asyncio.Server`.
 
     `connecting` holds the running tasks of `connect`. `warn` logs a line when the system refuses to accept, and again
     only after all queued connections were accepted.
@@ -83,7 +83,7 @@ class Listener:
         return self._sock is not None
 
     def listen(self) -> None:
-        """Start to accept connections."""
+        """Start accepting connections."""
         if self._sock is not None:
             self._sock.setblocking(False)
             self._sock.listen(self._backlog)
@@ -118,7 +118,7 @@ class Listener:
             task.add_done_callback(self.connecting.discard)
 
     def _pause(self, error: OSError) -> None:
-        """Stop reading for a while: the socket stays readable, and would keep the event loop busy."""
+        """Stop accepting for a while: the socket stays readable, and would keep the event loop busy."""
         assert self._sock is not None
         if not self._is_refused:
             self._is_refused = True
@@ -133,5 +133,5 @@ class Listener:
     async def _connect_or_close(self, sock: socket.socket, address: Any) -> None:
         try:
             await self._connect(sock, address)
-        except OSError:  # the client has left
+        except OSError:  # the client is gone
             sock.close()

@@ -1,4 +1,4 @@
-"""llhttp's head parser, by httptools, under the interpreted wire: it splits, our rules decide."""
+"""llhttp's head parser, through httptools, for the interpreted wire: it splits heads, our rules check them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Fields:
-    """What httptools calls back with for one head."""
+    """The callbacks of httptools for one head."""
 
     __slots__ = ("fields", "target")
 
@@ -33,7 +33,7 @@ class _Fields:
 
 
 def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
-    """As `_wire.head.parse`."""
+    """Parse a head as `_wire.head.parse` does."""
     fields = _Fields()
     parser = httptools.HttpRequestParser(fields)
     try:

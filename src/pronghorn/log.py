@@ -1,8 +1,8 @@
 """The loggers, their default configuration, and the access log. Formatters are in `pronghorn.logging`.
 
 Four loggers: `pronghorn` with a handler on stderr, its children `pronghorn.error` (the server's own lines) and
-`pronghorn.asgi` (the messages of ASGI, at TRACE), and `pronghorn.access` with a handler on stdout. Each has a second
-name, `uvicorn` in the place of `pronghorn` (see `aliases`).
+`pronghorn.asgi` (ASGI messages, at TRACE), and `pronghorn.access` with a handler on stdout. Each has a second name,
+with `uvicorn` instead of `pronghorn` (see `aliases`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LOGGERS: dict[str, dict[str, Any]] = {
     "pronghorn.error": {"level": "INFO"},
     "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
 }
-"""Our loggers as LOGGING_CONFIG has them, unless a program has changed it."""
+"""The default entries of our loggers in LOGGING_CONFIG, which a program may change."""
 
 LOGGING_CONFIG: dict[str, Any] = {
     "version": 1,
@@ -64,7 +64,7 @@ LOGGING_CONFIG: dict[str, Any] = {
     },
     "loggers": copy.deepcopy(LOGGERS),
 }
-# uvicorn's names are for programs that know only those, and so for the same entries.
+# Programs that know only uvicorn's names find the same entries under them.
 LOGGING_CONFIG["loggers"].update(
     {theirs: LOGGING_CONFIG["loggers"][ours] for theirs, ours in NAMES.items() if ours in LOGGERS}
 )
@@ -73,11 +73,11 @@ LOGGING_CONFIG["loggers"].update(
 def configure(
     log_config: LogConfig | None, log_level: str | int | None, access_log: bool, use_colors: bool | None
 ) -> None:
-    """Set up the loggers: `log_config` first (see `log_config.apply`), then what the other three change of it."""
+    """Set up the loggers: apply `log_config` (see `log_config.apply`), then the other three options."""
     logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
     join_loggers()
     if log_config is not None:
-        from pronghorn import log_config as configuration  # not for those who only ask for help
+        from pronghorn import log_config as configuration  # not imported for --help
 
         configuration.apply(log_config, use_colors)
     if log_level is not None:
@@ -91,7 +91,7 @@ def configure(
 
 
 def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
-    """A copy of `log_config`, shaped as LOGGING_CONFIG, whose `default` handler writes JSON."""
+    """Return a copy of `log_config`, which is structured as LOGGING_CONFIG, whose `default` handler writes JSON."""
     changed = copy.deepcopy(log_config)
     changed["formatters"]["json"] = {"()": "pronghorn.logging.JSONFormatter"}
     changed["handlers"]["default"]["formatter"] = "json"
@@ -99,17 +99,16 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def report(error: StartupError) -> None:
-    """Log, once, why the server could not start; with a traceback where it was the user's code that raised."""
+    """Log, once, why the server could not start; with a traceback if the user's code raised."""
     if not error.is_reported:
         logging.getLogger("pronghorn.error").error("%s", error, exc_info=error.__cause__)
         error.is_reported = True
 
 
 def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
-    """Log a line of the server's own, to which `error` adds its traceback.
+    """Log a line of the server, with the traceback of `error`.
 
-    A filter of the user's that raises costs nothing but the line: it is reported as `logging` reports a handler that
-    fails.
+    If a user's filter raises, only the line is lost: the exception is reported as `logging` reports a failing handler.
     """
     try:
         logging.getLogger("pronghorn.error").log(level, message, *arguments, exc_info=error, stacklevel=2)
@@ -119,18 +118,18 @@ def say(level: int, message: str, *arguments: object, error: BaseException | Non
 
 
 def announce(what: str, how: str = "") -> None:
-    """Log what became of this process, its number coloured on a terminal."""
+    """Log an event of this process with its PID, coloured on a terminal."""
     colored = f"{what} [\x1b[36m%d\x1b[0m]{how}"
     logging.getLogger("pronghorn.error").info(f"{what} [%d]{how}", os.getpid(), extra={"color_message": colored})
 
 
 class AccessLog:
-    """The access log of one worker. Made by `create`; used from the event loop's thread.
+    """The access log of one worker. Created by `create`; used from the event loop's thread.
 
-    Where `batchable`, a line is `level_prefix + client + before_request + method + " " + path + " HTTP/" + version +
-    after_request + status_text(status)`, exactly what the logging path would print, and many go to `write` at once.
-    Otherwise each goes to `record`. In a format of the user's, `pieces` say what it is made of (see `access_format`),
-    inside JSON if `as_json`.
+    If `batchable()`, a line is `level_prefix + client + before_request + method + " " + path + " HTTP/" + version +
+    after_request + status_text(status)`, exactly as `logging` would print it, and many go to `write` at once. Otherwise
+    each request goes to `record`. For a format of the user's, `pieces` are its parts (see `access_format`), inside JSON
+    if `as_json`.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class AccessLog:
         self._formatter = formatter
         self._sample = AccessFormatter(ACCESS_FORMAT, use_colors=getattr(formatter, "use_colors", False))
         self._status_texts: dict[int, str] = {}
-        # What surrounds the parts of a line is read off a formatted one, so it is right by construction.
+        # The text around the parts of a line is taken from a formatted sample, so both paths print the same.
         line = self._sample.format(_record(logger, ACCESS_MESSAGE, ("<client>", "<method>", "", "<version>", 200)))
         self.level_prefix, _, rest = line.partition("<client>")
         self.before_request, _, rest = rest.partition("<method>")
@@ -159,16 +158,16 @@ class AccessLog:
 
     @classmethod
     def create(cls, logger: logging.Logger, access_format: str | None = None) -> AccessLog:
-        """The access log on `logger` as it is set up now; a later change of its handler or formatter ends batching."""
+        """Create the access log on `logger` as set up now; a later change of its handler or formatter ends batching."""
         handler = logger.handlers[0] if logger.handlers else None
         return cls(logger, handler, None if handler is None else handler.formatter, access_format)
 
     def enabled(self) -> bool:
-        """Whether anything would be printed at all."""
+        """Return whether anything would be printed at all."""
         return self._logger.isEnabledFor(logging.INFO) and self._logger.hasHandlers()
 
     def batchable(self) -> bool:
-        """Whether lines may bypass `logging`: nothing but our own handler and formatter would have seen the record."""
+        """Return whether lines may bypass `logging`: only our own handler and formatter would see the records."""
         logger, handler, formatter = self._logger, self._handler, self._formatter
         return (
             logger.handlers == [handler]
@@ -185,7 +184,7 @@ class AccessLog:
         )
 
     def write(self, lines: list[str]) -> None:
-        """Write `lines`, each without its end, in one piece. A stream that fails is reported as `logging` does."""
+        """Write `lines`, given without newlines, at once. A failing stream is reported as `logging` does."""
         text = "\n".join(lines)
         handler = self._handler
         handler.acquire()
@@ -201,12 +200,12 @@ class AccessLog:
             handler.release()
 
     def record(self, client: str, method: str, path: str, version: str, status: int, line: str | None = None) -> None:
-        """Log one request through `logging`; `path` is quoted and has its query, `line` is in the user's format."""
+        """Log one request through `logging`. `path` is quoted and has its query, `line` is in the user's format."""
         extra = None if line is None else {"access_line": line}
         self._logger.info(ACCESS_MESSAGE, client, method, path, version, status, extra=extra)
 
     def status_text(self, status: int) -> str:
-        """`200 OK`, in its colour."""
+        """The status with its phrase, in colour: `200 OK`."""
         text = self._status_texts.get(status)
         if text is None:
             text = self._status_texts[status] = self._sample.get_status_code(status)

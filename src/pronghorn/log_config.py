@@ -1,4 +1,4 @@
-"""From what `--log-config` names to loggers that are set up. What was written for uvicorn works as it stands."""
+"""Set up `logging` as `--log-config` says. Configurations written for uvicorn work unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pronghorn.log import LOGGERS
 if TYPE_CHECKING:
     from pronghorn.log import LogConfig
 
-# Formatters that are ours under another name, whether uvicorn is installed or not.
+# Our formatters under uvicorn's names, whether uvicorn is installed or not.
 _FORMATTERS = {
     f"uvicorn.logging.{name}": f"pronghorn.logging.{name}"
     for name in ("ColourizedFormatter", "DefaultFormatter", "AccessFormatter")
@@ -23,9 +23,9 @@ _FORMATTERS = {
 
 
 def apply(log_config: LogConfig, use_colors: bool | None) -> None:
-    """Set up `logging`. A path is read as JSON or YAML by its ending, else as `logging.config.fileConfig` does.
+    """Set up `logging`. A path is read as JSON or YAML by its suffix, otherwise by `logging.config.fileConfig`.
 
-    Raises StartupError, with the reason in one line, for a file that cannot be read or does not describe it.
+    Raises StartupError, with a one-line reason, if the file cannot be read or is not a valid configuration.
     """
     if isinstance(log_config, os.PathLike):
         log_config = os.fspath(log_config)
@@ -63,10 +63,10 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _ours(log_config: dict[str, Any], use_colors: bool | None) -> dict[str, Any]:
-    """A copy with our names in the place of uvicorn's. Of two entries for one logger, that with our name counts, unless
-    it is only what LOGGING_CONFIG had and the other one is not.
+    """Return a copy with our names instead of uvicorn's. Of two entries for one logger, that with our name wins, unless
+    it is still the default of LOGGING_CONFIG.
 
-    With `use_colors`, the two formatters that are ours by their names use colours, or do not.
+    `use_colors` overrides the setting of the formatters `default` and `access`.
     """
     formatters = {key: _our_formatter(value) for key, value in (log_config.get("formatters") or {}).items()}
     if use_colors is not None:
@@ -97,7 +97,7 @@ def _our_formatter(formatter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _our_filter(described: dict[str, Any]) -> dict[str, Any]:
-    """`logging`'s own filter is by the name of a logger."""
+    """Rename the logger in a filter of `logging`'s own class, which selects by name."""
     if "()" in described or described.get("name") not in NAMES:
         return described
     return {**described, "name": NAMES[described["name"]]}
@@ -121,7 +121,7 @@ def _ours_of_ini(log_config: str | configparser.RawConfigParser | IO[Any]) -> co
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong and, where `logging` wraps it, why; in one line."""
+    """The error in one line, with the causes that `logging` wraps."""
     if isinstance(error, KeyError):
         return f"it has no {error}."
     reasons = [str(error) or type(error).__name__]

@@ -1,6 +1,6 @@
-"""What a logging configuration can name: formatters, under the names that uvicorn has for them, and a handler.
+"""Formatters, under uvicorn's names, and a handler, for use in logging configurations.
 
-`pronghorn.log` has the same classes as second names.
+`pronghorn.log` has the same classes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ColourizedFormatter(logging.Formatter):
         logging.ERROR: partial(_coloured, "31"),  # red
         logging.CRITICAL: partial(_coloured, "91"),  # bright red
     }
-    """For each level, what puts its name in colour."""
+    """The function that colours the name of a level, by level."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ColourizedFormatter(logging.Formatter):
         style: Literal["%", "{", "$"] = "%",
         use_colors: bool | None = None,
     ) -> None:
-        """`use_colors=None` means: on a terminal."""
+        """With `use_colors=None`, use colours on a terminal."""
         self.use_colors = self.should_use_colors() if use_colors is None else use_colors
         super().__init__(fmt, datefmt, style)
 
@@ -58,7 +58,7 @@ class ColourizedFormatter(logging.Formatter):
         return _is_terminal(sys.stdout)
 
     def color_level_name(self, level_name: str, level_no: int) -> str:
-        """The name in its colour. Public, as subclasses of uvicorn's formatter override it."""
+        """Return the name in colour. Public, as subclasses of uvicorn's formatter override it."""
         return self.level_name_colors.get(level_no, str)(level_name)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -75,7 +75,7 @@ class ColourizedFormatter(logging.Formatter):
 
 
 class DefaultFormatter(ColourizedFormatter):
-    """For everything but the access log: stderr decides on colours."""
+    """For everything but the access log: uses colours if stderr is a terminal."""
 
     def should_use_colors(self) -> bool:
         return _is_terminal(sys.stderr)
@@ -84,7 +84,7 @@ class DefaultFormatter(ColourizedFormatter):
 class AccessFormatter(ColourizedFormatter):
     """Adds `%(client_addr)s`, `%(request_line)s` and `%(status_code)s`, from the five arguments of an access record.
 
-    A record with a line in the format of `--access-log-format` (its `access_line`) is that line.
+    A record with an `access_line`, in the format of `--access-log-format`, is formatted as that line.
     """
 
     status_code_colours: ClassVar[Mapping[int, Colour]] = {
@@ -94,7 +94,7 @@ class AccessFormatter(ColourizedFormatter):
         4: partial(_coloured, "31"),  # red
         5: partial(_coloured, "91"),  # bright red
     }
-    """For each class of status, what puts a status in colour."""
+    """The function that colours a status, by status class."""
 
     def get_status_code(self, status_code: int) -> str:
         """The status with its phrase."""
@@ -121,7 +121,7 @@ class AccessFormatter(ColourizedFormatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """An object in one line: `time`, `level`, `logger`, `message` and, if there is one, `exception` and `stack`."""
+    """A JSON object in one line: `time`, `level`, `logger`, `message` and, if present, `exception` and `stack`."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -139,7 +139,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Whether `stream` is a terminal; a process may have been started with its standard streams closed."""
+    """Return whether `stream` is a terminal. A process may have been started with closed standard streams."""
     try:
         return stream is not None and bool(stream.isatty())
     except ValueError:

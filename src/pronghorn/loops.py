@@ -1,4 +1,4 @@
-"""What makes the event loop, by its name."""
+"""Event loop factories by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LoopFactory: TypeAlias = "Callable[[], asyncio.AbstractEventLoop]"
 
 FACTORIES: dict[str, str | None] = {
     "none": None,
-    "auto": "uvloop:new_event_loop",  # asyncio's where that is not installed
+    "auto": "uvloop:new_event_loop",  # asyncio's if it is not installed
     "asyncio": "asyncio:ProactorEventLoop" if sys.platform == "win32" else "asyncio:SelectorEventLoop",
     "uvloop": "uvloop:new_event_loop",
     "zuvloop": "zuvloop:new_event_loop",
@@ -24,7 +24,7 @@ FACTORIES: dict[str, str | None] = {
 
 
 def factory(name: str) -> LoopFactory | None:
-    """The factory of `--loop`, which may be an import string; None leaves the loop to asyncio."""
+    """The factory for `--loop`, which may be an import string; None leaves the choice to asyncio."""
     try:
         found: LoopFactory | None = loader.resolve_name(name, FACTORIES)
     except StartupError as error:

@@ -1,4 +1,4 @@
-"""The command, `run` and what they are made of."""
+"""The command, `run`, and the names that uvicorn's module of this name has."""
 
 import sys
 from types import ModuleType
@@ -28,7 +28,7 @@ from pronghorn.supervisors import Multiprocess as Multiprocess
 
 
 class _Package(ModuleType):
-    """The package, whose `main` stays the command although the import of this module would put it in that place."""
+    """The package. Its `main` stays the command, although importing this module would replace it."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, main if name == "main" else value)

@@ -1,8 +1,8 @@
-"""Lines on their way to a standard stream that perhaps nobody reads.
+"""Log lines for a standard stream whose reader may be slow or blocked.
 
-They are written at once as long as that does not wait. What a full pipe does not take is kept, up to a bound, for a
-thread that waits for the reader. Past the bound lines are dropped and counted until all that was kept is written; then
-their number is logged.
+Lines are written at once as long as that does not block. Those that a full pipe does not take are kept, up to a limit,
+for a thread that waits for the reader. Past the limit, lines are dropped and counted until the kept ones are written;
+then their number is logged.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TextIO
 
-# Bytes that are kept for one stream.
+# Bytes kept for one stream.
 LIMIT = 1 << 20
 
-# Seconds that the end of a process waits for readers.
+# Seconds that a flush waits for the reader.
 PATIENCE = 1.0
 
-# A pipe takes this much whole or not at all (POSIX): lines of several processes do not mix.
+# A pipe takes this much whole or not at all (POSIX), so the lines of several processes do not mix.
 PIECE = getattr(select, "PIPE_BUF", 512)
 
 _NAMES = {1: "standard output", 2: "standard error"}
 
-# Windows, where no stream has an outlet, lacks some of their names.
+# Untyped: Windows, where no stream has an outlet, lacks some of the names.
 _os: Any = os
 _select: Any = select
 
@@ -41,7 +41,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class LineHandler(logging.StreamHandler[Any]):
-    """A StreamHandler that does not wait for the reader of a standard stream."""
+    """A StreamHandler that does not block on the reader of a standard stream."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -52,7 +52,7 @@ class LineHandler(logging.StreamHandler[Any]):
             self.handleError(record)
 
     def write(self, lines: str) -> None:
-        """Write whole lines, with their ends; whoever calls holds the handler's lock."""
+        """Write whole lines, each with its newline. The caller holds the handler's lock."""
         stream = self.stream
         outlet = outlet_of(stream)
         if outlet is None:
@@ -62,13 +62,13 @@ class LineHandler(logging.StreamHandler[Any]):
             outlet.write(lines.encode(stream.encoding, stream.errors), stream)
 
     def flush(self) -> None:
-        """Wait until everything is written, but not for long."""
+        """Wait until everything is written, for PATIENCE seconds at most."""
         outlet = outlet_of(self.stream)
         if outlet is None or outlet.flush(time.monotonic() + PATIENCE):
             super().flush()
 
     def is_full(self) -> bool:
-        """Whether lines are being dropped."""
+        """Return whether lines are being dropped."""
         outlet = outlet_of(self.stream)
         return outlet is not None and outlet.state is State.FULL
 
@@ -76,11 +76,11 @@ class LineHandler(logging.StreamHandler[Any]):
 class State(enum.Enum):
     OPEN = enum.auto()  # everything is written
     BEHIND = enum.auto()  # lines wait for the thread
-    FULL = enum.auto()  # others are dropped until none waits
+    FULL = enum.auto()  # new lines are dropped until none waits
 
 
 class Outlet:
-    """The lines of the descriptor `fd`, from all threads."""
+    """The log lines for the descriptor `fd`. Thread-safe."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -91,18 +91,18 @@ class Outlet:
         self.begin()
 
     def begin(self) -> None:
-        """Be empty. Also in a forked child: the thread, and what is kept, are the parent's."""
+        """Start empty; again in a forked child, since the thread and the kept lines are the parent's."""
         self.state = State.OPEN
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._kept: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
-        self._is_given_up = False
+        self._has_timed_out = False
         self._thread: threading.Thread | None = None
 
     def write(self, lines: bytes, stream: TextIO) -> None:
-        """Write `lines` behind what others have given to `stream`, which has this descriptor."""
+        """Write `lines` after the output that is buffered in `stream`, which has this descriptor."""
         with self._lock:
             if self.state is State.OPEN:
                 written = self._write_at_once(lines, stream)
@@ -112,24 +112,24 @@ class Outlet:
             self._keep(lines)
 
     def flush(self, deadline: float) -> bool:
-        """Wait until everything is written; whether it is. A reader that was waited for in vain is not waited for again
-        before it has read something.
+        """Wait until everything is written; return whether it is. After a timeout, later calls do not wait until the
+        reader has read something.
         """
         with self._changed:
-            if not self._is_given_up:
+            if not self._has_timed_out:
                 timeout = deadline - time.monotonic()
-                self._is_given_up = not self._changed.wait_for(lambda: self.state is State.OPEN, timeout)
+                self._has_timed_out = not self._changed.wait_for(lambda: self.state is State.OPEN, timeout)
             return self.state is State.OPEN
 
     def take_dropped(self) -> int:
-        """How many lines were dropped since this was last asked."""
+        """Return the number of lines dropped since the last call."""
         with self._changed:
             dropped, self._dropped = self._dropped, 0
             return dropped
 
     def _open(self) -> None:
-        """Find out how to write without waiting. O_NONBLOCK would be shared with whoever has the stream too, as the
-        shell; so a pipe or terminal is opened a second time.
+        """Choose how to write without blocking. O_NONBLOCK would affect every process that shares the stream, such as
+        the shell, so a pipe or terminal is opened a second time.
         """
         self._held.close()
         status = os.fstat(self.fd)
@@ -146,19 +146,19 @@ class Outlet:
             try:
                 self._own = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | _os.O_NONBLOCK | _os.O_NOCTTY)
                 self._held.callback(os.close, self._own)
-            except OSError:  # not Linux, another user's pipe, or no descriptor is left
+            except OSError:  # not Linux, another user's pipe, or out of descriptors
                 self._own = self.fd
                 self._waits = True
         self._write = lambda data: os.write(self._own, data)
 
     def _has_opened_socket(self) -> bool:
-        import socket  # for services of systemd, whose journal reads from one
+        import socket  # for systemd services, whose journal reads from one
 
-        if socket.getdefaulttimeout() is not None:  # which would set O_NONBLOCK
+        if socket.getdefaulttimeout() is not None:  # it would set O_NONBLOCK
             return False
         try:
             sock = socket.socket(fileno=os.dup(self.fd))
-        except OSError:  # no descriptor is left
+        except OSError:  # out of descriptors
             return False
         self._held.enter_context(sock)
         self._own = sock.fileno()
@@ -167,20 +167,20 @@ class Outlet:
         return True
 
     def _write_at_once(self, lines: bytes, stream: TextIO) -> int:
-        """How many bytes were written."""
+        """Write what is possible without blocking; return the number of bytes."""
         status = os.fstat(self.fd)
-        if self._identity != (status.st_dev, status.st_ino):  # os.dup2
+        if self._identity != (status.st_dev, status.st_ino):  # after os.dup2
             self._open()
         events = self._ready.poll(0)
         if not events:
             return 0
         stream.flush()
-        if self._waits and events[0][1] == _select.POLLOUT:  # else the reader has gone: that fails at once
+        if self._waits and events[0][1] == _select.POLLOUT:  # else the reader is gone, and a write fails at once
             return 0
         return self._write_pieces(lines, 0)
 
     def _write_pieces(self, lines: bytes, written: int) -> int:
-        """How far `lines` are written, where `written` is how far they were."""
+        """Write `lines` from the offset `written` on; return the new offset."""
         size = len(lines)
         try:
             while written < size:
@@ -208,25 +208,25 @@ class Outlet:
             thread = threading.Thread(target=self._write_kept, name=f"log {self.fd}", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # there are too many
+            except RuntimeError:  # too many threads
                 return False
             self._thread = thread
         return True
 
     def _write_kept(self) -> None:
-        """What the thread does."""
+        """Write the kept lines as the reader takes them; runs in the thread."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._kept)
                 lines = self._kept[0]
             try:
-                self._write_patiently(lines)
+                self._write_all(lines)
             except OSError:
-                self._lose()
+                self._drop_kept()
             else:
-                self._go_on()
+                self._remove_first()
 
-    def _write_patiently(self, lines: bytes) -> None:
+    def _write_all(self, lines: bytes) -> None:
         ready = _select.poll()
         ready.register(self._own, _select.POLLOUT)
         written = 0
@@ -234,19 +234,19 @@ class Outlet:
             ready.poll()
             written = self._write_pieces(lines, written)
 
-    def _go_on(self) -> None:
-        """The first of what was kept is written."""
+    def _remove_first(self) -> None:
+        """Remove the first kept lines, which are written."""
         with self._lock:
             self._size -= len(self._kept.popleft())
-            self._is_given_up = False
+            self._has_timed_out = False
             if self._kept:
                 return
             self.state = State.OPEN
             self._changed.notify_all()
         _report()
 
-    def _lose(self) -> None:
-        """The reader has gone. That is not reported: it could be lost in the same way, for ever."""
+    def _drop_kept(self) -> None:
+        """Drop the kept lines: the reader is gone. Not logged, since that line might fail in the same way, forever."""
         with self._lock:
             self._dropped += sum(lines.count(b"\n") for lines in self._kept)
             self._kept.clear()
@@ -259,9 +259,7 @@ _outlets: dict[int, Outlet] = {}
 
 
 def outlet_of(stream: Any) -> Outlet | None:
-    """The outlet of a standard stream; None for another stream, as one that a test puts in its place, and on
-    Windows.
-    """
+    """The outlet of a standard stream; None for any other stream, such as a test's replacement, and on Windows."""
     if type(stream) is not io.TextIOWrapper or os.name == "nt":
         return None
     buffer: Any = stream.buffer
@@ -278,7 +276,7 @@ def outlet_of(stream: Any) -> Outlet | None:
 
 
 def flush() -> None:
-    """Wait until everything is written, but not for long: the process is about to end."""
+    """Wait until everything is written, for PATIENCE seconds at most: the process is about to end."""
     deadline = time.monotonic() + PATIENCE
     for outlet in list(_outlets.values()):
         outlet.flush(deadline)
@@ -286,7 +284,7 @@ def flush() -> None:
 
 
 def _report() -> None:
-    """Log how many lines were dropped, unless that would be dropped too: it will be asked for again."""
+    """Log the number of dropped lines, unless that line would be dropped too; a later call then logs it."""
     logger: logging.Logger | None = _log
     while logger is not None:
         if any(isinstance(handler, LineHandler) and handler.is_full() for handler in logger.handlers):

@@ -1,4 +1,4 @@
-"""Reading the body of a client that sends much, in pieces that stay in the processor's cache."""
+"""Read large uploads in pieces that stay in the CPU cache."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pronghorn.protocol import HTTPProtocol
 
-# Bytes that a loop has read at once where it pays to read less; and then reads.
+# Once a single read of an event loop has this many bytes, it pays to read pieces of this size instead.
 LARGE = 65536
 
 
 class Pieces(asyncio.BufferedProtocol):
-    """Reads for `protocol` from here on, into a buffer that all connections share: what it holds is taken at once."""
+    """Reads for `protocol` into a buffer that all connections share, as its content is consumed at once."""
 
     __slots__ = ("_buffer", "_protocol")
 

@@ -1,5 +1,5 @@
-"""HTTP/1.1 on a transport of asyncio's: callbacks, the applications' tasks, flow control. Parses nothing, formats
-nothing.
+"""HTTP/1.1 on an asyncio transport: callbacks, application tasks, flow control. The wire does all parsing and
+formatting.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _PLAIN_TRANSPORTS = {
     ("uvloop.loop", "UnixTransport"),
 }
 
-# Seconds between two looks at a TLS connection that is to be closed.
+# Seconds between checks of a TLS connection that is closing.
 _LOOK = 0.05
 
-# Has `eager_start` from CPython 3.12 on, where `ServerState.eager` allows it.
+# Untyped: has `eager_start` since CPython 3.12. `ServerState.eager` says whether to use it.
 _Task: Any = asyncio.Task
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """One connection: what its transport says goes to `connection`, whose owner it is (see `_wire._interfaces`)."""
+    """One connection. Passes the events of the transport to `connection`, as its owner (see `_wire._interfaces`)."""
 
     __slots__ = ("_is_secure", "_socket", "_state", "_transport", "_websocket", "connection", "sending")
 
     connection: Connection
     sending: asyncio.Future[Any] | None
-    """The part of a file that is on its way."""
+    """The file operation in progress, if any."""
     _transport: asyncio.Transport
 
     def __init__(self, state: ServerState) -> None:
@@ -59,7 +59,7 @@ class HTTPProtocol(asyncio.Protocol):
         state = self._state
         self._transport = cast("asyncio.Transport", transport)
         self._is_secure = transport.get_extra_info("sslcontext") is not None
-        # asyncio's transport of TLS fails at these questions once it is lost.
+        # asyncio's TLS transport fails to return this once it is lost.
         self._socket = transport.get_extra_info("socket")
         client, server = get_remote_addr(transport), get_local_addr(transport)
         self.connection = state.wire.Connection(
@@ -78,7 +78,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection.end_input()
         if not self._is_secure:
             return True
-        # TLS has no half of a connection: its transport closes now, with what it was given until then.
+        # TLS transports have no half-close: this one closes now, after sending what it was given so far.
         self.connection.flush()
         self._lose()
         return False
@@ -96,23 +96,23 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection.resume_writing()
 
     def is_idle(self) -> bool:
-        """Whether no request is under way."""
+        """Return whether no request is in progress."""
         return self.connection.is_idle()
 
     def shutdown(self) -> None:
-        """The server is stopping. May be called again."""
+        """Close gracefully, as the server is stopping. May be called again."""
         try:
             self.connection.drain()
         except Exception as error:
             self.on_crash(error)
 
     def abort(self) -> None:
-        """End the connection by a reset: what the client has of a response must not look whole to it."""
+        """Reset the connection: a partial response must not look complete to the client."""
         if self._socket is not None:
             reset_at_close(self._socket)
         self._end(self._transport.abort)
 
-    # What the connection asks
+    # Called by the connection
 
     def on_request(self, request: Request) -> None:
         self._start(request, _run(self._state.app, request))
@@ -146,7 +146,7 @@ class HTTPProtocol(asyncio.Protocol):
         say(logging.ERROR, "Exception in a connection\n", error=error)
         try:
             self.abort()
-        except Exception:  # its transport is not one to rely on
+        except Exception:  # even the transport fails
             self._state.remove_connection(self)
             with contextlib.suppress(Exception):
                 self._lose()
@@ -161,12 +161,12 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.proceed)
 
     def finish_writing(self) -> None:
-        # TLS has no half of a connection; to close it now would destroy the answer, the engines reset a client that
-        # goes on sending.
+        # TLS has no half-close, and closing now would destroy the response: the engines reset a client that keeps
+        # sending.
         if self._transport.can_write_eof():
             try:
                 self._transport.write_eof()
-            except OSError:  # the client is gone, which asyncio's loop has not noticed
+            except OSError:  # the client is gone, but asyncio has not noticed it
                 self._transport.abort()
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class HTTPProtocol(asyncio.Protocol):
         return handed - self.unread() if size is None else size
 
     def has_left(self) -> bool:
-        """Whether the client has ended its stream behind bytes that were not read yet."""
+        """Return whether the client has ended its stream, possibly after bytes that are not read yet."""
         left = False
         if sys.platform != "win32" and hasattr(select, "POLLRDHUP"):
             if self._socket is not None and not self._transport.is_closing():
@@ -205,7 +205,7 @@ class HTTPProtocol(asyncio.Protocol):
         say(TRACE_LOG_LEVEL, "%sHTTP connection %s", f"{client} - " if client else "", what)
 
     def _lose(self) -> None:
-        """Nothing reaches the client from here on. May be called again."""
+        """Handle the loss of the client: it cannot be reached any more. May be called again."""
         for exchange in self.connection.exchanges():
             self._end_without_client(exchange)
         self.connection.lose()
@@ -214,7 +214,7 @@ class HTTPProtocol(asyncio.Protocol):
             websocket.log_closed()
 
     def _end_without_client(self, exchange: Exchange) -> None:
-        """Cancel an application whose client has left, at once or when it does not come to an end."""
+        """Cancel an application whose client is gone: at once, or if it does not finish in time."""
         state = self._state
         policy = state.cancel_on_disconnect
         task = exchange.task
@@ -228,7 +228,7 @@ class HTTPProtocol(asyncio.Protocol):
             state.loop.call_soon(_cancel_unless_told, task, exchange)
 
     def _end(self, end: Callable[[], None]) -> None:
-        """Close or abort the transport. asyncio's fails at that while the system sends a file from it."""
+        """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
         if self.sending is None:
             end()
         else:
@@ -236,18 +236,18 @@ class HTTPProtocol(asyncio.Protocol):
             self.sending.cancel()
 
     def _read_in_pieces(self) -> None:
-        # A message of a WebSocket is best read whole; TLS has records of its own.
+        # WebSocket messages are best read whole, and TLS already reads by records.
         if self._websocket is None and self._fd() >= 0:
             transport = self._transport
             transport.set_protocol(Pieces(self, self._state.buffer))
-            # uvloop asks its protocol how it reads when it starts to.
+            # uvloop looks at the type of the protocol only when reading starts.
             transport.pause_reading()
             transport.resume_reading()
 
     def _let_go(self, had_all: bool) -> None:
-        """Close a TLS connection once the client has everything, without its consent (RFC 8446 section 6.1).
+        """Close a TLS connection once the client has everything, without its close_notify (RFC 8446 section 6.1).
 
-        A client that keeps idle connections does not look at them, and so does not answer.
+        A client does not read from its idle connections, and so does not answer.
         """
         if self not in self._state.connections:
             return
@@ -255,12 +255,12 @@ class HTTPProtocol(asyncio.Protocol):
         if has_all and had_all:
             self._transport.abort()
         else:
-            # Looked at twice: the transport may have had more for the system in between.
+            # Checked twice: the transport may have passed more to the system in between.
             self._state.loop.call_later(_LOOK, self._let_go, has_all)
 
     def _fd(self) -> int:
-        """The socket that may be written to without its transport: of those that are known to close it only behind
-        `connection_lost`, and to do nothing with the bytes. On Windows a socket's number is no file's.
+        """The file descriptor for direct writes, or -1. Only for transports that keep the socket open until
+        `connection_lost` and send bytes unchanged; never on Windows, where sockets are not file descriptors.
         """
         kind = type(self._transport)
         if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS or os.name == "nt":
@@ -269,11 +269,11 @@ class HTTPProtocol(asyncio.Protocol):
         return fd
 
     def _joins(self) -> bool:
-        """Whether the transport's `writelines` does not pause us when it is full, as asyncio's own."""
+        """Return whether to join buffers ourselves: asyncio's `writelines` applies no backpressure."""
         return type(self._transport).__module__.startswith("asyncio.")
 
     def _start(self, exchange: Exchange, run: Coroutine[Any, Any, None]) -> None:
-        """Run an application in a task of its own, which is its exchange's."""
+        """Run an application in a new task, and set it as the task of `exchange`."""
         state = self._state
         if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
             run.close()
@@ -300,7 +300,7 @@ def _cancel_unless_told(task: asyncio.Task[None], exchange: Exchange) -> None:
 
 
 class _Bound:
-    """Cancels the `task` of a response that nobody receives, once that has been under way for `patience` seconds."""
+    """Cancels the `task` of a response that no client receives, once it has streamed for `patience` seconds."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, patience: int, task: asyncio.Task[None], request: Request
@@ -326,7 +326,7 @@ class _Bound:
 
 
 async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
-    """Call the application, and make good what it leaves undone."""
+    """Call the application, log its errors, and end a response that it leaves incomplete."""
     try:
         result = await app(request.scope, request.receive, request.send)
     except BaseException as error:
@@ -354,7 +354,7 @@ async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
 
 
 def _is_excused(error: BaseException, request: Request) -> bool:
-    """Whether an application may end with `error`: its client has left, or the server has cancelled it."""
+    """Return whether an application may end with `error`: its client is gone, or the server has cancelled it."""
     if request.is_lost() or request.knows_client_left():
         return is_disconnect(error, request.knows_client_left())
     task = asyncio.current_task()

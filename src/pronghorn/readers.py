@@ -1,7 +1,7 @@
-"""Readers of sockets that hear of a connection's reset on every loop.
+"""Socket readers that notice a connection's reset on every event loop.
 
-A loop of libuv's polls a descriptor no more once epoll has reported an error on it, having called its reader once. That
-reader has taken what came before the reset, and would wait for the rest for ever.
+A libuv loop stops polling a descriptor once epoll has reported an error on it, after one call of its reader. That call
+may only have read the data before the reset, and the reader would wait forever.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import select
 from collections.abc import Callable
 from typing import Any
 
-# Where it is missing, a loop goes on polling.
+# Loops on systems without epoll keep polling.
 _epoll: Any = getattr(select, "epoll", None)
 
 
 class Readers:
-    """`add_reader` and `remove_reader` of `loop`, whose callback is called for as long as its socket has an error.
+    """`add_reader` and `remove_reader` of `loop`; the callback is called again and again while its socket has an error.
 
-    The system watches for errors by itself: a healthy connection costs no call, and without any there is no descriptor.
+    The system watches for errors: a healthy connection costs no call. The epoll descriptor is open only while readers
+    are registered.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -31,13 +32,13 @@ class Readers:
         self._loop.add_reader(fd, callback, *args)
         if _epoll is not None:
             self._readers[fd] = (callback, args)
-            # Where the system has no room for it, the connection is served without, and has its deadlines.
+            # If a limit of the system prevents it, the connection relies on its deadlines instead.
             with contextlib.suppress(OSError):
                 self._watch(fd)
 
     def remove(self, fd: int) -> None:
         if self._readers.pop(fd, None) is not None and self._errors is not None:
-            with contextlib.suppress(OSError):  # it is not watched
+            with contextlib.suppress(OSError):  # it is not registered
                 self._errors.unregister(fd)
             if not self._readers:
                 self._loop.remove_reader(self._errors.fileno())
@@ -49,11 +50,12 @@ class Readers:
         if self._errors is None:
             self._errors = _epoll()
             self._loop.add_reader(self._errors.fileno(), self._report)
-        # Errors are reported without being asked for.
+        # epoll always reports errors, so no events are requested.
         self._errors.register(fd, 0)
 
     def _report(self) -> None:
-        for fd, _ in self._errors.poll(0):  # each has a call of its own, so that one that raises keeps none waiting
+        for fd, _ in self._errors.poll(0):
+            # One callback each: an exception in one does not affect the others.
             self._loop.call_soon(self._call, fd)
 
     def _call(self, fd: int) -> None:

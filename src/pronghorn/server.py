@@ -1,4 +1,4 @@
-"""One server in one loop: startup, serving, drain."""
+"""One server in one event loop: startup, serving, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from pronghorn.state import ServerState
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
-# Seconds between two looks at `should_exit` and `force_exit`, which any thread may set.
+# Seconds between checks of `should_exit` and `force_exit`, which any thread may set.
 _POLL = 0.1
 
-# Seconds between two looks at idle connections while they may still bring a request, which nothing announces.
+# Seconds between checks, at shutdown, for requests on idle connections: no event reports them.
 _IDLE_POLL = 0.025
 
-# Seconds, when the server stops, for a request that is on its way on an idle connection.
+# Seconds that an idle connection stays open at shutdown, for a request that is already on its way.
 _LINGER = 0.5
 
-# Seconds for the handshakes of TCP that have begun by then.
+# Seconds for TCP handshakes that are in progress when the server stops accepting.
 _HANDSHAKE = 0.1
 
-# Turns of the loop from a connection that is no longer queued to one that has its protocol.
+# Event-loop iterations between `accept()` and `connection_made()`.
 _TURNS_TO_CONNECT = 3
 
 logger = _log = logging.getLogger("pronghorn.error")
 
 
 class Server:
-    """Serves `config.app` until `should_exit` is set, by a signal or by anybody in any thread.
+    """Serves `config.app` until a signal or any thread sets `should_exit`.
 
-    `started` is true once connections are accepted, `servers` then holds asyncio's servers, `signalled` says that a
-    signal has told it to stop. `linger` is for how many seconds, when it stops, an idle connection may still bring a
-    request, whose answer then announces the end; a server without idle connections does not wait. `async with` serves
-    inside of its block, in the loop that is there, and leaves signals alone. What cannot start raises StartupError,
-    which `serve` and `run` make an exit.
+    `started` is true once connections are accepted; `servers` then holds the asyncio servers. `signalled` is true once
+    a signal has requested the stop. `linger` is the number of seconds at shutdown in which an idle connection may still
+    send a request, whose response then announces the close; a server without idle connections does not wait.
+    `async with` serves inside its block, in the running event loop, and does not handle signals. A server that cannot
+    start raises StartupError, which `serve` and `run` turn into an exit.
     """
 
     linger = _LINGER
@@ -80,22 +80,21 @@ class Server:
 
     @functools.cached_property
     def limit_max_requests(self) -> int | None:
-        """How many requests end this server, the jitter included."""
+        """The number of requests after which this server stops, including the jitter."""
         limit = self.config.limit_max_requests
         return limit if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """`serve` in a loop of its own."""
+        """Run `serve` in a new event loop."""
         with _exiting():
             loop_factory = self.config.get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(self.serve(sockets))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in the running loop, with handlers for SIGINT and SIGTERM if this is the main thread and
-        `install_signals` is set.
+        """Serve in the running event loop. In the main thread, handle SIGINT and SIGTERM if `install_signals` is set.
 
-        Raises StartupExit, having logged why, when the server cannot start.
+        Raises StartupExit, after logging the reason, if the server cannot start.
         """
         with _exiting(), self.capture_signals():
             await self._serve(sockets)
@@ -107,7 +106,7 @@ class Server:
             raise StartupError("The server was told to stop before it had started.")
         self._serving = tasks.create(self._go_on(None))
         try:
-            await asyncio.sleep(0)  # a task that is cancelled before it begins would not even shut down
+            await asyncio.sleep(0)  # lets the task begin: cancelled earlier, it would not even shut down
         except asyncio.CancelledError:
             await self.__aexit__()
             raise
@@ -115,10 +114,10 @@ class Server:
 
     async def __aexit__(self, *exception: object) -> None:
         if self._is_in_main_loop:
-            self._serving.cancel()  # which only ends the main loop, without waiting for its next turn
+            self._serving.cancel()  # ends only the main loop, without waiting for the next tick
         try:
             await asyncio.wait([self._serving])
-        except asyncio.CancelledError:  # as a second SIGINT: no more waiting
+        except asyncio.CancelledError:  # like a second SIGINT: stop waiting
             self.force_exit = True
             await asyncio.wait([self._serving])
             await self.lifespan.cancel()
@@ -127,10 +126,10 @@ class Server:
             self._serving.result()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the lifespan, bind, accept connections, unless the server is told to stop meanwhile. Raises
-        StartupError. May be called again behind `shutdown`.
+        """Start the lifespan, bind, and accept connections, unless `should_exit` is set meanwhile.
 
-        Without a lifespan of its own, the server loads the application first.
+        Loads the application first if the server has no lifespan yet. May be called again after `shutdown`. Raises
+        StartupError.
         """
         self.signalled = bool(self._captured_signals)
         self.servers, self._sockets = [], []
@@ -154,13 +153,13 @@ class Server:
         self._clock = Clock(self.server_state)
         self._clock.start()
         await self._listen_on(bound, factory, loop)
-        if sockets is None:  # else the one who bound them has said so
+        if sockets is None:  # otherwise the caller that bound them has logged this
             for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
 
     async def main_loop(self) -> None:
-        """Wait until the server is to stop."""
+        """Wait until the server should stop."""
         counter = 0
         should_exit = await self.on_tick(counter)
         while not should_exit:
@@ -169,7 +168,7 @@ class Server:
             should_exit = await self.on_tick(counter)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; returns whether the server is to stop."""
+        """Notify and check limits, ten times a second; return whether the server should stop."""
         if self.config.callback_notify is not None and counter % 10 == 0:
             now = time.monotonic()
             if now - self.last_notified > self.config.timeout_notify:
@@ -183,12 +182,13 @@ class Server:
         return self.should_exit
 
     def on_limit(self) -> None:
-        """Called when `limit_max_requests` is reached: the server is to stop."""
+        """Stop the server; called when `limit_max_requests` is reached."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain: accept no more, answer what is under way, stop the lifespan; each within
-        `timeout_graceful_shutdown`. What has been done already is not done again.
+        """Stop accepting, finish the requests in progress, then stop the lifespan.
+
+        Requests and lifespan each have `timeout_graceful_shutdown`. May be called again: finished steps are skipped.
         """
         state = self.server_state
         if (self.servers or self.started) and not state.shared.draining:
@@ -210,19 +210,19 @@ class Server:
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM; those that came are raised again when the server has stopped, also for a server
-        that handled them before this one.
+        """Handle SIGINT and SIGTERM. Received signals are raised again once the server has stopped, which also passes
+        them on to a server that installed its handlers earlier.
         """
         with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
         captured, self._captured_signals = self._captured_signals, []
         if captured:
-            outlet.flush()  # the signal may end the process without another word
+            outlet.flush()  # the signal may end the process at once
         for number in reversed(captured):
             signal.raise_signal(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; a second SIGINT does so without waiting."""
+        """Begin the graceful shutdown; a second SIGINT stops without waiting."""
         self._captured_signals.append(sig)
         self.signalled = True
         if self.should_exit and sig == signal.SIGINT:
@@ -233,7 +233,7 @@ class Server:
     async def _listen_on(
         self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Accept connections on each. What cannot listen, and those behind it, are closed: they need no drain."""
+        """Accept connections on each socket. If one cannot listen, it and all after it are closed without a drain."""
         for index, sock in enumerate(bound):
             name = sock.getsockname()
             try:
@@ -292,8 +292,8 @@ class Server:
     async def _bounded(
         self, work: Coroutine[Any, Any, None], deadline: float | None = None, until_signalled: bool = False
     ) -> None:
-        """Await `work` until `deadline`; once the server is to stop, for `timeout_graceful_shutdown` at most, or,
-        with `until_signalled`, not at all where it was a signal that said so.
+        """Await `work` until `deadline`. Once the server is stopping, wait `timeout_graceful_shutdown` at most; with
+        `until_signalled`, do not wait at all after a signal.
         """
         task = tasks.create(work)
         while not task.done():
@@ -308,14 +308,14 @@ class Server:
             task.result()
 
     async def _stop_accepting(self) -> None:
-        """Take in the connections that the system has accepted: they belong to us."""
-        if self._has_bound:  # else others may accept from these sockets, now or later
+        """Close the listeners, after accepting the connections that the system has already queued."""
+        if self._has_bound:  # otherwise other processes may accept from these sockets, now or later
             withdraw(self._listening(), self.config)
         await self._accept_queued()
         if self.server_state.connections and self.linger:
             await asyncio.sleep(_HANDSHAKE)
             await self._accept_queued()
-        # asyncio drops the connections that it has accepted and not yet made when their server closes.
+        # When a server closes, asyncio drops connections that it has accepted but not yet given a protocol.
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):
             for sock in self._listening():
@@ -326,7 +326,7 @@ class Server:
         await self._connect()
 
     def _listening(self) -> list[socket.socket]:
-        """The sockets, but for those that a program has closed."""
+        """The sockets, except those that the embedding program has closed."""
         return [sock for sock in self._sockets if sock.fileno() >= 0]
 
     async def _accept_queued(self) -> None:
@@ -341,18 +341,18 @@ class Server:
         await self._connect()
 
     async def _connect(self) -> None:
-        """Let the connections that were accepted have their protocols."""
+        """Wait until accepted connections have their protocols."""
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
 
     async def _wait_tasks_to_complete(self) -> None:
-        """Until every connection is closed and every application has returned, or the time is over."""
+        """Wait until all connections are closed and all applications have returned, or the deadline passes."""
         deadline = self._deadline()
         await self._wait_for_connections(deadline)
         await self._wait_for_tasks(deadline)
 
     async def _wait_for_connections(self, deadline: float) -> None:
-        """Until every connection is closed. All are told to close when the idle ones have had `linger` seconds."""
+        """Wait until all connections are closed. They are shut down once the idle ones have had `linger` seconds."""
         connections = self.server_state.connections
         idle = self._idle()
         await self._wait_while_idle(min(deadline, time.monotonic() + self.linger))
@@ -369,7 +369,7 @@ class Server:
                 _tell(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
-        """Until every application has returned; those that do not in time are cancelled."""
+        """Wait until all applications have returned; cancel those that are still running at the deadline."""
         await asyncio.sleep(0)
         running = self._running()
         if running and not self.force_exit:
@@ -388,7 +388,7 @@ class Server:
             await asyncio.sleep(_IDLE_POLL)
 
     async def _wait_while_connected(self, deadline: float) -> None:
-        # Polls too: the protocol of another server changes `connections` itself.
+        # Polls as well: a third-party protocol changes `connections` itself.
         while not self._is_over(deadline) and self.server_state.connections:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_until(deadline)):
@@ -398,7 +398,7 @@ class Server:
         return self.force_exit or time.monotonic() >= deadline
 
     def _idle(self) -> set[Any]:
-        """The connections that may bring a request; of those whose protocol is not ours, nobody knows."""
+        """The idle connections. Those with a third-party protocol count as idle, since it cannot say."""
         return {each for each in self.server_state.connections if not isinstance(each, HTTPProtocol) or each.is_idle()}
 
     def _running(self) -> set[asyncio.Task[None]]:
@@ -427,12 +427,12 @@ class Server:
 
 
 def _until(deadline: float) -> float:
-    """Seconds to wait before `force_exit` and `deadline` are looked at again."""
+    """The seconds until `force_exit` and `deadline` are checked again."""
     return min(_POLL, max(0.0, deadline - time.monotonic()))
 
 
 def _tell(connection: Any) -> None:
-    """Tell one connection of the stop; what it raises does not reach the others."""
+    """Shut down one connection; its exceptions do not affect the others."""
     try:
         connection.shutdown()
     except Exception as error:
@@ -442,14 +442,14 @@ def _tell(connection: Any) -> None:
 
 def _abort(connection: Any) -> None:
     try:
-        getattr(connection, "transport", connection).abort()  # a protocol of another server's has no more than that
+        getattr(connection, "transport", connection).abort()  # third-party protocols only have the transport's
     except Exception as error:
         say(logging.ERROR, "A connection cannot be aborted.", error=error)
 
 
 @contextlib.contextmanager
 def _exiting() -> Iterator[None]:
-    """Log why a server cannot start, and raise it as what ends the program."""
+    """Log a StartupError, and raise it as StartupExit, which ends the program."""
     try:
         yield
     except StartupError as error:

@@ -27,16 +27,16 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from pronghorn.config import Config
 
-# Another process may take, on one of the host's addresses, the port that the system has just chosen on another.
+# Attempts for port 0: the port that the system chose on one of the host's addresses may be taken on another.
 _PORT_CHOICES = 10
 
-# A host may have addresses of a family, or of an interface, that this machine lacks: "localhost" without IPv6.
+# Errors for an address family or interface that this machine lacks, such as "localhost" without IPv6.
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
-# The addresses of every interface.
+# The wildcard addresses, which stand for every interface.
 _ANY = {"0.0.0.0", "::"}
 
-# By the kind of place and the system's reason.
+# Advice by kind of place and errno.
 _ADVICE = {
     ("address", errno.EADDRINUSE): "Another process is listening there: stop it, or choose another port with --port.",
     ("address", errno.EACCES): "Ports below 1024 may need privileges: choose another port with --port.",
@@ -51,41 +51,41 @@ _PLACE = re.compile(
     re.ASCII | re.DOTALL,
 )
 
-# What tells how much of a socket's output is not acknowledged: an ioctl of Linux, an option of macOS.
+# Queries for the unacknowledged bytes in a socket's send buffer: an ioctl on Linux, a socket option on macOS.
 _SIOCOUTQ = 0x5411
 _SO_NWRITE = 0x1024
 
-# Where the TCP_INFO of Linux has `tcpi_bytes_acked`.
+# The position of `tcpi_bytes_acked` in Linux's TCP_INFO.
 _BYTES_ACKED = slice(120, 128)
 
-# The value of SO_LINGER that has no time for what is unsent: two numbers, on Windows shorter ones.
+# SO_LINGER on, with a timeout of 0: closing discards unsent data. Two integers, on Windows two shorts.
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
-# What a socket without another side says when it is asked for its name: on Linux, and on macOS.
+# Errors of getpeername() on a socket that is no longer connected, on Linux and on macOS.
 _NO_PEER = {errno.ENOTCONN, errno.EINVAL}
 
-# A classic BPF program for a socket of TCP, from /usr/include/linux/filter.h: of what comes in, drop what would begin a
-# connection, the segments with SYN and without ACK.
+# A classic BPF program for a TCP socket (/usr/include/linux/filter.h): drop incoming segments that would open a
+# connection, those with SYN and without ACK.
 _SO_ATTACH_FILTER = 26
 _DROP_SYN = (
-    (0x30, 0, 0, 13),  # load the byte of the flags
-    (0x54, 0, 0, 0x12),  # of which SYN and ACK
+    (0x30, 0, 0, 13),  # load the byte of TCP flags
+    (0x54, 0, 0, 0x12),  # mask SYN and ACK
     (0x15, 0, 1, 0x02),  # SYN alone?
-    (0x06, 0, 0, 0),  # keep nothing
-    (0x06, 0, 0, 0xFFFFFFFF),  # keep everything
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # accept it
 )
 
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
-# The sockets bound here to an address.
+# The sockets that this process has bound to an address.
 _bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
-# The file of each path bound here, told apart from one that a later server has put in its place.
+# The identity of the file at each path bound here; it differs once a later server has replaced the file.
 _files: dict[str, tuple[int, int, int]] = {}
 
 
 class Place(NamedTuple):
-    """Where to listen: a file `descriptor`, a Unix socket's `path`, or else a host and port."""
+    """A place to listen: a file `descriptor`, the `path` of a Unix socket, or a host and port."""
 
     host: str | None = None
     port: int = 0
@@ -106,7 +106,7 @@ def parse(text: str) -> Place:
 
 
 def places(config: Config) -> list[Place]:
-    """The places of `config`: each `bind`, else its descriptor, else its path, else its host and port."""
+    """The places of `config`: each `bind`, or else its descriptor, path, or host and port, in this order."""
     if config.bind:
         return [parse(text) for text in ([config.bind] if isinstance(config.bind, str) else config.bind)]
     if config.fd is not None:
@@ -117,7 +117,7 @@ def places(config: Config) -> list[Place]:
 
 
 def bind(config: Config) -> list[socket.socket]:
-    """Bind all sockets of `config`: one for a descriptor or a path, one for each address of a host."""
+    """Bind all sockets of `config`: one for each descriptor or path, and one for each address of a host."""
     _refuse_overlaps(config)
     sockets: list[socket.socket] = []
     try:
@@ -132,7 +132,7 @@ def bind(config: Config) -> list[socket.socket]:
 
 
 def bind_one(config: Config) -> socket.socket:
-    """Bind one socket that several processes share; of a host with several addresses, on its first IPv4 address."""
+    """Bind one socket for several processes to share; a host name stands for its first IPv4 address."""
     named = places(config)
     if len(named) > 1:
         raise StartupError(f"--bind names {len(named)} places, but only one socket can be bound here.")
@@ -147,7 +147,7 @@ def bind_one(config: Config) -> socket.socket:
 
 
 def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, str]]:
-    """Log lines that say where the server runs: each plain and coloured."""
+    """The log lines with the addresses of the server, each plain and coloured."""
     if config.bind:
         named = [_describe_name(sock.getsockname(), config) for sock in sockets]
     elif config.fd is not None:
@@ -167,8 +167,8 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
 
 
 def withdraw(sockets: list[socket.socket], config: Config) -> None:
-    """Let no more connections begin on those of `sockets` that were bound here, as far as the system can; those that it
-    has accepted, or is about to, stay. An inherited socket is left to those who share it.
+    """Prevent new connections on those of `sockets` that were bound here, where the system can. Established connections
+    and handshakes in progress continue. An inherited socket is left to the processes that share it.
     """
     unlink(config)
     if sys.platform == "linux":
@@ -178,7 +178,7 @@ def withdraw(sockets: list[socket.socket], config: Config) -> None:
 
 
 def unlink(config: Config) -> None:
-    """Remove the files of unix sockets bound here, unless they are another server's by now. May be called again."""
+    """Remove the files of Unix sockets bound here, unless another server has replaced them. May be called again."""
     for place in places(config):
         path = place.path
         ours = _files.pop(path, None) if path is not None else None
@@ -190,16 +190,16 @@ def unlink(config: Config) -> None:
 
 
 def cannot_listen(error: OSError, name: Any) -> StartupError:
-    """The error for a socket bound to `name` that cannot listen: another one listens already."""
+    """The error for a socket bound to `name` that cannot listen because another one already does."""
     place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
     return StartupError(str(_explained(error, place, "listen")))
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
-    """How many bytes the system holds that the other side may yet acknowledge; None where it does not tell."""
+    """The number of sent bytes that the peer may still acknowledge; None if the system does not report it."""
     size: int | None = None
-    with contextlib.suppress(OSError, ValueError):  # it is closed
-        if _is_reset(sock):  # what was to be sent is still counted
+    with contextlib.suppress(OSError, ValueError):  # the socket is closed
+        if _is_reset(sock):  # the system still counts unsent bytes
             size = 0
         elif sys.platform == "linux":
             size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
@@ -209,10 +209,10 @@ def unacknowledged(sock: socket.socket) -> int | None:
 
 
 def acknowledged(sock: socket.socket) -> int | None:
-    """How many bytes the other side has acknowledged, ever; None where the system does not tell."""
+    """The total number of bytes that the peer has acknowledged; None if the system does not report it."""
     size: int | None = None
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, ValueError):  # it is closed, or not of TCP
+        with contextlib.suppress(OSError, ValueError):  # the socket is closed, or does not use TCP
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
             if len(info) == _BYTES_ACKED.stop:
                 size = int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
@@ -220,13 +220,13 @@ def acknowledged(sock: socket.socket) -> int | None:
 
 
 def reset_at_close(sock: socket.socket) -> None:
-    """Have the close of `sock` reset its connection. Unix sockets cannot, and end their stream as ever."""
-    with contextlib.suppress(OSError, ValueError):  # it is closed
+    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
+    with contextlib.suppress(OSError, ValueError):  # the socket is closed
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _is_reset(sock: socket.socket) -> bool:
-    """Whether the other side has broken a connection off."""
+    """Return whether the peer has reset the connection."""
     try:
         sock.getpeername()
     except OSError as error:
@@ -237,7 +237,7 @@ def _is_reset(sock: socket.socket) -> bool:
 def _drop_syn(sock: socket.socket) -> None:
     program = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN))
     filter_program = struct.pack("HP", len(_DROP_SYN), program.buffer_info()[0])
-    with contextlib.suppress(OSError):  # a system that only resembles Linux
+    with contextlib.suppress(OSError):  # a system that only emulates Linux
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
@@ -250,7 +250,7 @@ def _describe_name(name: Any, config: Config) -> tuple[str, str]:
 
 
 def _refuse_overlaps(config: Config) -> None:
-    # Binding would not fail: sockets that do not listen may share an address, and a path looks like a stale socket.
+    # bind() would succeed: sockets that do not listen yet may share an address, and a path looks like a stale socket.
     named = list(zip(config.bind or (), places(config), strict=False))
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):
@@ -284,7 +284,7 @@ def _bind_place(place: Place) -> list[socket.socket]:
 
 
 def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> list[_Address]:
-    """The addresses of `host`, as (family, type, protocol, address); those of every interface for an empty one."""
+    """The addresses of `host`, as (family, type, protocol, address); an empty host means every interface."""
     try:
         found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
@@ -293,7 +293,7 @@ def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> lis
 
 
 def _bind_all(addresses: list[_Address]) -> list[socket.socket]:
-    """A socket for each address that this machine has, of which there is one at least; all on the same port."""
+    """Bind a socket to each address that this machine has, all on the same port. Raises OSError if it has none."""
     sockets: list[socket.socket] = []
     absent = None
     try:
@@ -319,7 +319,7 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
         place = (place[0], port, *place[2:])
     sock = socket.socket(family, kind, protocol)
     try:
-        if os.name == "posix" and sys.platform != "cygwin":  # elsewhere it would let two servers share a port
+        if os.name == "posix" and sys.platform != "cygwin":  # elsewhere this would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -351,7 +351,7 @@ def _unix_socket() -> socket.socket:
 
 
 def _clear(path: str) -> int:
-    """Remove the socket that a server which is gone has left at `path`; returns the mode for the new one."""
+    """Remove a stale socket at `path`; return the file mode for the new one."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -362,7 +362,7 @@ def _clear(path: str) -> int:
 
 
 def _is_stale(path: str) -> bool:
-    """Whether nobody listens. Anything but a plain refusal (a full queue, no permission) may be a live server."""
+    """Return whether no server listens. After any error but a refusal (full queue, no permission) one may be alive."""
     with _unix_socket() as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
@@ -383,7 +383,7 @@ def _inherit(descriptor: int) -> socket.socket:
 
 
 def _identity(path: str) -> tuple[int, int, int]:
-    # The number of a removed file is soon used again, the time of its making is not.
+    # The inode number of a removed file is soon reused; its modification time is not.
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_mtime_ns
 

@@ -1,4 +1,4 @@
-"""What the connections of one server share: the application, the wire's constants, the sets of what is under way."""
+"""State that all connections of a server share: the application, the wire's constants, connections and tasks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 WARNINGS_A_SECOND = 10
 
-# To give freed memory back to the system and to take it again costs more than to read an upload into it. glibc keeps
-# twice the largest block that it has seen freed (mallopt(3), M_MMAP_THRESHOLD).
+# Returning freed memory to the system and faulting it in again costs more than reading an upload into it. Once a block
+# of this size was freed, glibc keeps up to twice as much (mallopt(3), M_MMAP_THRESHOLD).
 _LARGEST_BLOCK = 8 * 1024 * 1024
 
 
 class ServerState:
-    """One server's connections and tasks, and what they need. Made before the application is loaded, ready after
-    `prepare`; until then `shared` is None.
+    """The connections and tasks of one server, and everything that they need. Created before the application is loaded,
+    ready after `prepare`; until then `shared` is None.
     """
 
     app: ASGI3App
@@ -56,17 +56,17 @@ class ServerState:
 
     @property
     def total_requests(self) -> int:
-        """Requests begun since the start."""
+        """The number of requests since startup."""
         return 0 if self.shared is None else self.shared.total_requests
 
     @total_requests.setter
     def total_requests(self, number: int) -> None:
-        # By a protocol of somebody else's: ours counts by itself.
+        # For third-party protocols; ours counts in the wire.
         self.shared.total_requests = number
 
     @property
     def default_headers(self) -> Headers:
-        """The fields that every response begins with; empty before the start. For programs that read uvicorn's."""
+        """The fields that every response begins with; empty before startup. For programs that read uvicorn's."""
         return [] if self.shared is None else list(self.shared.default_fields)
 
     def remove_connection(self, connection: Any) -> None:
@@ -80,13 +80,13 @@ class ServerState:
         await self._last_closed.wait()
 
     def warn(self, message: str, *arguments: object) -> None:
-        """Log what a client did wrong; clients cannot flood the log with it."""
+        """Log a client's error, WARNINGS_A_SECOND times a second at most: clients cannot flood the log."""
         self._warnings += 1
         if self._warnings <= WARNINGS_A_SECOND:
             say(logging.WARNING, message, *arguments)
 
     def tick(self, now: int) -> None:
-        """A second has passed: renew the clock, look at every connection's deadlines."""
+        """Update the clock and check every connection's deadlines; called once a second."""
         unsaid = self._warnings - WARNINGS_A_SECOND
         self._warnings = 0
         if unsaid > 0:
@@ -96,7 +96,7 @@ class ServerState:
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
-        bytes(_LARGEST_BLOCK)  # freed again, and never touched
+        bytes(_LARGEST_BLOCK)  # freed at once; its pages are never touched
         self.buffer = memoryview(bytearray(LARGE))
         self.app = config.loaded_app
         self.wire = wire
@@ -105,7 +105,7 @@ class ServerState:
         self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect
-        # The adapter of WSGI applications has to hear it, and tells them.
+        # The WSGI adapter needs the error, and passes it on to the application.
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
@@ -147,7 +147,7 @@ def _limits(config: Config, wire: Wire) -> Limits:
 
 
 def _seconds(timeout: float | None) -> int:
-    # The clock ticks once a second: a fraction is a whole second.
+    # The clock ticks once a second, so timeouts are whole seconds, and at least one.
     return 0 if not timeout else max(1, round(timeout))
 
 

@@ -1,4 +1,4 @@
-"""The standard streams of a process that was started without some of them."""
+"""Standard streams for a process that was started without some of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 def open_missing() -> None:
-    """Open those of descriptors 0 to 2 that are closed on the null device, lest a socket has such a number and gets
-    what is meant for a stream.
+    """Open each closed descriptor from 0 to 2 on the null device. Otherwise a socket could get that number, and receive
+    the output of a standard stream.
     """
     for number, (name, mode) in enumerate(_MODES.items()):
         try:
             os.fstat(number)
         except OSError:
-            descriptor = os.open(os.devnull, os.O_RDWR)  # has the lowest number that is free
+            descriptor = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process lives
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open until the process ends

@@ -1,4 +1,4 @@
-"""Tasks in a loop whose task factory may be of the form `factory(loop, coroutine)`, which takes nothing else."""
+"""Create tasks on event loops whose task factory may only take `(loop, coroutine)`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def create(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> asyncio.Task[T]:
-    """A task of the loop's own kind, in a copy of the context that is there."""
+    """Create a task with the loop's factory, in a copy of the current context."""
     loop = loop or asyncio.get_running_loop()
     factory: Any = loop.get_task_factory()
     if factory is None:
         return loop.create_task(coroutine)
-    # Not by the loop's `create_task`: uvloop's gives the factory further arguments, always.
+    # Not with `loop.create_task`: uvloop's always passes further arguments to the factory.
     task: asyncio.Task[T] = factory(loop, coroutine)
     return task

@@ -1,8 +1,8 @@
-"""TLS: a server whose connections have shaken hands.
+"""TLS: a server whose connections get their protocol after the handshake.
 
-The engine is aiofastnet where it is installed, which takes half the time of asyncio's own, else that of the loop. The
-loop's also serves a context that may call Python back: aiofastnet hands the bare context to OpenSSL, and its callbacks
-would look for an object of Python's behind the connection, and crash.
+The engine is aiofastnet if it is installed, which takes half the time of asyncio's, otherwise that of the event loop.
+The loop's engine also serves contexts with Python callbacks: aiofastnet passes the bare context to OpenSSL, so the
+callbacks would look for a Python object behind the connection, and crash.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pronghorn.tls_context import Context
 if TYPE_CHECKING:
     from pronghorn.config import Config
 
-# Bytes that a connection encrypts before it writes them, which its transport does not count as unsent: four records.
+# Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
 _OUTGOING = 4 * (16 * 1024 + 64)
-# Seconds for the handshakes that are under way when the server stops.
+# Seconds for the handshakes in progress when the server stops.
 _GRACE = 1
-# Seconds, since None means a default.
+# In seconds, since None means a default timeout.
 _NEVER = 10**6
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
 
 def engine(config: Config) -> str:
-    """What encrypts for `config`, which is loaded, for people: `aiofastnet` or `ssl`."""
+    """The display name of the TLS engine for the loaded `config`: `aiofastnet` or `ssl`."""
     return "ssl" if _aiofastnet_for(config) is None else "aiofastnet"
 
 
@@ -44,20 +44,20 @@ async def listen(
     config: Config,
     warn: Callable[..., None],
 ) -> asyncio.Server:
-    """Serve protocols of `factory` with `config.ssl` on the bound `sock`; `warn` logs what a client did wrong."""
+    """Accept TLS connections on the bound `sock` for protocols of `factory`. `warn` logs the errors of clients."""
     make = functools.partial(
         _connector(loop, config),
         factory,
         ssl=config.ssl,
         ssl_handshake_timeout=config.timeout_first_byte or None,
-        # The connection itself gives up on a client that does not read.
+        # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
-    return await listener.listen(loop, factory, sock, config, warn, functools.partial(_shake_hands, make, warn))
+    return await listener.listen(loop, factory, sock, config, warn, functools.partial(_handshake, make, warn))
 
 
 async def settle(servers: Iterable[asyncio.Server]) -> None:
-    """Wait for the handshakes that are under way on closed `servers`, but not for long: give up those that hang."""
+    """Wait for the handshakes in progress on closed `servers`, and cancel those that take too long."""
     handshakes = [task for server in servers for task in getattr(server, "connecting", ())]
     if handshakes:
         _, hanging = await asyncio.wait(handshakes, timeout=_GRACE)
@@ -65,21 +65,21 @@ async def settle(servers: Iterable[asyncio.Server]) -> None:
             task.cancel()
 
 
-async def _shake_hands(
+async def _handshake(
     make: Callable[..., Awaitable[Any]], warn: Callable[..., None], sock: socket.socket, address: Any
 ) -> None:
     try:
         await make(sock)
     except OSError as error:
-        # Its frames hold the transport, and that the error: large buffers would wait for the collector of cycles.
+        # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None
-        if isinstance(error, ssl.SSLError):  # not one that has left, or said nothing for too long
+        if isinstance(error, ssl.SSLError):  # not a disconnect or a timeout
             client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
             warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
 def _connector(loop: asyncio.AbstractEventLoop, config: Config) -> Callable[..., Awaitable[Any]]:
-    """The engine: `loop.connect_accepted_socket`, or what replaces it."""
+    """The engine's `connect_accepted_socket`: that of `loop`, or that of aiofastnet."""
     aiofastnet = _aiofastnet_for(config)
     if aiofastnet is None:
         return loop.connect_accepted_socket
@@ -89,7 +89,7 @@ def _connector(loop: asyncio.AbstractEventLoop, config: Config) -> Callable[...,
 
 
 def _aiofastnet_for(config: Config) -> ModuleType | None:
-    """aiofastnet if it may serve the context of `config`: one made here, of which all is known."""
+    """aiofastnet, if it may serve the context of `config`: one created here, without callbacks."""
     context = config.ssl
     if config.ssl_context_factory is not None or not isinstance(context, Context) or context.has_callbacks():
         return None
@@ -99,14 +99,14 @@ def _aiofastnet_for(config: Config) -> ModuleType | None:
 def _aiofastnet() -> ModuleType | None:
     try:
         import aiofastnet
-    except ImportError:  # also where Python's OpenSSL lacks what it calls
+    except ImportError:  # also if Python's OpenSSL lacks a function that it needs
         return None
     return aiofastnet
 
 
 class _EngineLoop:
-    """A loop as aiofastnet is to see it: its readers hear of every reset, and it is not told of clients that close
-    during their handshake, which aiofastnet takes for a fault.
+    """The event loop as aiofastnet sees it: its readers notice every reset, and its reports of clients that close the
+    connection during the handshake are dropped.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -119,12 +119,12 @@ class _EngineLoop:
         return getattr(self._loop, name)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if context.get("exception") is not ConnectionResetError:  # the class itself
+        if context.get("exception") is not ConnectionResetError:  # aiofastnet gives the class itself
             self._loop.call_exception_handler(context)
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """OpenSSL's name of what was wrong, as words: `http request`."""
+    """OpenSSL's name of the error, in words: `http request`."""
     name = getattr(error, "reason", None)
     if not name:
         name = str(error).partition(": ")[2].partition("]")[0]

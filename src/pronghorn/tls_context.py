@@ -1,4 +1,4 @@
-"""The context of TLS that a configuration asks for."""
+"""The TLS context of a configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class _Callbacks(enum.Enum):
-    """Of a context, into Python."""
+    """The state of a context's Python callbacks."""
 
     NONE = enum.auto()
     SET = enum.auto()
@@ -25,7 +25,7 @@ class _Callbacks(enum.Enum):
 
 
 class Context(ssl.SSLContext):
-    """A context that knows whether it calls Python back, and can be told to refuse to."""
+    """A context that knows whether it has Python callbacks, and can refuse them."""
 
     _callbacks = _Callbacks.NONE
 
@@ -49,12 +49,12 @@ class Context(ssl.SSLContext):
 
     def _set_callback(self) -> None:
         if self._callbacks is _Callbacks.REFUSED:
-            raise RuntimeError("This context is being served, and takes no callback: set it in ssl_context_factory.")
+            raise RuntimeError("This context is in use and takes no callback: set it in ssl_context_factory.")
         self._callbacks = _Callbacks.SET
 
 
 def make_context(config: Config) -> ssl.SSLContext | None:
-    """The context for `config`, None where it asks for no TLS. Raises StartupError with what is wrong."""
+    """Create the context for `config`; None if it does not use TLS. Raises StartupError with the reason."""
     factory = config.ssl_context_factory
     if factory is not None:
         context = factory(config, lambda: _default_context(config))
@@ -82,7 +82,7 @@ def create_ssl_context(
     ciphers: str | None,
     alpn_protocols: list[str] | None = None,
 ) -> Context:
-    """The context for parameters as those of a configuration. Raises StartupError, which names the flag."""
+    """Create a context from parameters like those of a configuration. Raises StartupError, which names the flag."""
     for flag, path in (("--ssl-certfile", certfile), ("--ssl-keyfile", keyfile), ("--ssl-ca-certs", ca_certs)):
         if path:
             _check_readable(flag, path)
@@ -111,7 +111,7 @@ def create_ssl_context(
 
 
 def _default_context(config: Config) -> Context:
-    """The one that the parameters of `config` ask for."""
+    """Create the context from the TLS parameters of `config`."""
     if not config.ssl_certfile:
         raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
     return create_ssl_context(
@@ -136,7 +136,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, keyfile: Path 
     key = keyfile or certificate
     at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     try:
-        # Without a password OpenSSL asks for it, which takes somebody who can answer.
+        # Without a password callback OpenSSL prompts for the password, which needs a terminal.
         context.load_cert_chain(certificate, keyfile, password if given or not at_terminal else None)
     except OSError as error:
         if asked and given:

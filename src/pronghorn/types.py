@@ -1,4 +1,4 @@
-"""Names for the shapes of ASGI (version 3.0), for the annotations of applications and of this package."""
+"""Type aliases for ASGI (version 3.0), for annotations in applications and in this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An application's call for a WebSocket: what is made good when it ends, and the log's lines about it."""
+"""Run an application on a WebSocket session, and log its outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def run(app: Callable[..., Awaitable[object]], session: WebSocket) -> None:
-    """Call the application, and make good what it leaves undone."""
+    """Call the application, log its errors, and end a session or handshake that it leaves open."""
     failed = False
     try:
         result = await app(session.scope, session.receive, session.send)
@@ -36,19 +36,19 @@ async def run(app: Callable[..., Awaitable[object]], session: WebSocket) -> None
 
 
 def log_accepted(session: WebSocket) -> None:
-    """The application has accepted."""
+    """Log that the application has accepted."""
     say(logging.INFO, '%s - "WebSocket %s" [accepted]', session.client_text, _target(session.scope))
     say(logging.INFO, "connection open")
 
 
 def log_denied(session: WebSocket, status: int) -> None:
-    """The handshake was answered with an HTTP response."""
+    """Log that the handshake was answered with an HTTP response."""
     say(logging.INFO, '%s - "WebSocket %s" %d', session.client_text, _target(session.scope), status)
     say(logging.INFO, "connection rejected (%d %s)", status, PHRASES.get(status, ""))
 
 
 def log_closed() -> None:
-    """An accepted WebSocket is gone."""
+    """Log the end of an accepted WebSocket."""
     say(logging.INFO, "connection closed")
 
 

@@ -1,4 +1,4 @@
-"""The workers for `gunicorn -k`, under uvicorn's names."""
+"""Worker classes for `gunicorn -k`, under uvicorn's names."""
 
 from typing import Any, ClassVar
 

@@ -1,7 +1,7 @@
 """WSGI applications (PEP 3333) as ASGI 3, through a2wsgi.
 
-Its threads wait for its tasks, for ever where one of those has failed. So none does here: a client that has left takes
-everything, and it is the application's thread that hears of it, between two parts of its response.
+a2wsgi's threads wait for its tasks, and forever if a task has failed. So sending never fails here: what is sent to a
+disconnected client is discarded, and the application's thread learns of it between two parts of the response.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any, cast
 from pronghorn.errors import ClientDisconnected, StartupError, is_disconnect
 from pronghorn.types import Message, Receive, Scope, Send
 
-# Calls of the application at once, as a2wsgi has it.
+# Concurrent calls of the application, as in a2wsgi.
 _THREADS = 10
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class WSGIAdapter:
-    """A WSGI application as an ASGI 3 one."""
+    """Adapts a WSGI application to ASGI 3."""
 
     def __init__(self, app: Any) -> None:
         try:
@@ -48,7 +48,7 @@ class WSGIAdapter:
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
         try:
-            await asyncio.shield(answering)  # which takes what the thread sends until that has ended
+            await asyncio.shield(answering)  # it receives what the thread sends until the thread ends
         except asyncio.CancelledError:
             client.leave(ClientDisconnected("the request was cancelled"))
             answering.add_done_callback(_report)
@@ -58,9 +58,9 @@ class WSGIAdapter:
 
 
 class DaemonThreads(Executor):
-    """At most `size` threads. They do not hold the end of the process, as those of a ThreadPoolExecutor do.
+    """At most `size` threads. Unlike those of a ThreadPoolExecutor, they do not delay the end of the process.
 
-    `submit` is called by one thread.
+    `submit` must only be called by one thread.
     """
 
     def __init__(self, size: int, name: str) -> None:
@@ -82,7 +82,7 @@ class DaemonThreads(Executor):
 
 
 class _Client:
-    """Whom one request is from. `failure` is why nothing reaches it any more."""
+    """The client of one request. `failure` is the reason why it can no longer be reached."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.failure: Exception | None = None
@@ -92,7 +92,7 @@ class _Client:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            # The bridge would take it for the end of the body.
+            # a2wsgi would take it for the end of the body.
             raise ClientDisconnected("the client has left before its request was complete")
         return message
 
@@ -107,7 +107,7 @@ class _Client:
         self.failure = self.failure or failure
 
     def check(self) -> None:
-        """Called by the application's thread: there is no point in a response that goes nowhere."""
+        """Raise ClientDisconnected if the client can no longer be reached. Called by the application's thread."""
         if self.failure is not None:
             raise ClientDisconnected("the client has left") from self.failure
 
@@ -132,7 +132,7 @@ def _call(app: Any, environ: dict[str, Any], start_response: Callable[..., Any])
 
 
 def _parts(response: Iterable[bytes], client: _Client) -> Iterator[bytes]:
-    """The parts of `response` until its client leaves; closed then too, in the thread that has made it."""
+    """Yield the parts of `response` until its client disconnects, then close it, in the thread that created it."""
     try:
         for part in response:
             yield part
@@ -145,7 +145,7 @@ def _parts(response: Iterable[bytes], client: _Client) -> Iterator[bytes]:
 
 
 def _report(answering: asyncio.Task[None]) -> None:
-    """Log what an application has raised whose request was cancelled before."""
+    """Log an exception that the application raised after its request was cancelled."""
     if answering.cancelled():
         return
     error = answering.exception()
@@ -156,7 +156,7 @@ def _report(answering: asyncio.Task[None]) -> None:
 def _work(calls: SimpleQueue[Callable[[], None] | None], idle: threading.Semaphore) -> None:
     while (call := calls.get()) is not None:
         call()
-        del call  # and what it holds, while the next is waited for
+        del call  # and release its objects before waiting for the next
         idle.release()
     calls.put(None)  # for the next thread
 

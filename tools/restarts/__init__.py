@@ -1,1 +1,1 @@
-"""Servers that are stopped and replaced under load, and clients that count what becomes of each request."""
+"""Stop and replace servers under load, and count the outcome of each request."""

@@ -1,4 +1,4 @@
-"""`python -m tools.restarts`: stops servers under load; prints a table, exits with 1 if a request was lost."""
+"""`python -m tools.restarts`: stop servers under load and print a table; exit with 1 if a request was lost."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks, run
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stops servers under load.")
-    parser.add_argument("--requests", type=int, default=100_000, help="in each set-up, at least; %(default)s")
-    parser.add_argument("--stops", type=int, default=20, help="in each set-up; %(default)s")
+    parser.add_argument("--requests", type=int, default=100_000, help="at least, per set-up; default %(default)s")
+    parser.add_argument("--stops", type=int, default=20, help="per set-up; default %(default)s")
     parser.add_argument("--processes", choices=PROCESSES, help="only these")
-    parser.add_argument("--place", choices=PLACES, help="only an inherited socket, or a port of the server's own")
+    parser.add_argument("--place", choices=PLACES, help="only on an inherited socket, or on a port of its own")
     parser.add_argument("--way", choices=WAYS, help="only directly, or through this proxy")
-    parser.add_argument("flags", nargs="*", help="of the server, behind --")
+    parser.add_argument("flags", nargs="*", help="of the server, after --")
     options = parser.parse_args()
     asked = (options.processes, options.place, options.way)
     setups = [
@@ -27,7 +27,7 @@ def main() -> int:
         for setup in itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS))
         if setup.is_possible() and all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True))
     ]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends the servers too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
     failed = False
     print(f"{'processes':<10}{'place':<7}{'way':<9}{'stops':>6}{'answered':>10}{'refused':>9}{'lost':>6}", flush=True)
     for setup in setups:

@@ -1,4 +1,4 @@
-"""What is served: an echo, at `/parts` in two parts with a moment between them."""
+"""The application: an echo; at `/parts`, in two parts with a short pause between them."""
 
 from __future__ import annotations
 

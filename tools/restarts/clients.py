@@ -1,6 +1,6 @@
-"""Clients that send requests until they are told to stop, and tell what became of each.
+"""Clients that send requests until they are stopped, and record the outcome of each.
 
-They retry one only where the connection was refused: everything else may have reached the application.
+They retry only refused connections: any other request may have reached the application.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-# Seconds for one answer, the connection included.
+# Seconds for one response, including the connection.
 PATIENCE = 30
 
 # Seconds until a refused client tries again.
 _RETRY = 0.02
 
-# What a client of the server's own may wait between two requests: less than a server lingers.
+# Seconds between two requests of one client: less than a server keeps idle connections open at shutdown.
 _PAUSES = (0.0, 0.0, 0.0, 0.005, 0.02, 0.1, 0.2)
 
-# Between the halves of a head: less and more than a server lingers.
+# Seconds between the halves of a head: less and more than that.
 _HALVES = (0.05, 0.3, 0.8, 1.5)
 
 
 @dataclass
 class Tally:
-    """What became of the requests: `lost` counts those that had no whole answer, by the reason."""
+    """The outcomes of requests. `lost` counts those without a complete response, by reason."""
 
     answered: Counter[str] = field(default_factory=Counter)
     refused: int = 0
@@ -35,11 +35,11 @@ class Tally:
 
 
 class Lost(Exception):
-    """A request has no answer of its own. The message is the reason."""
+    """A request got no response of its own. The message is the reason."""
 
 
 class Connection:
-    """A connection to the server or its proxy, with `tls` or plain; `is_open` until an answer has announced its end."""
+    """A connection to the server or its proxy, with `tls` or plain; `is_open` until a response announces its close."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None, tally: Tally) -> None:
         self.is_open = False
@@ -50,7 +50,7 @@ class Connection:
         self._writer: asyncio.StreamWriter
 
     async def open(self, enough: asyncio.Event) -> bool:
-        """Connect where there is no connection; false when there was `enough` before. Raises Lost."""
+        """Connect if not connected; return False if `enough` is set before that. Raises Lost."""
         while not self.is_open:
             if enough.is_set():
                 return False
@@ -65,7 +65,7 @@ class Connection:
         return True
 
     async def ask(self, target: str, body: bytes, *, last: bool = False, pause: float = 0.0) -> None:
-        """Send a request, `pause` in the middle of its head, and read its answer. Raises Lost."""
+        """Send a request, with a `pause` in the middle of its head, and read the response. Raises Lost."""
         fields = "connection: close\r\n" if last else ""
         head = f"POST {target} HTTP/1.1\r\nhost: restarts\r\ncontent-length: {len(body)}\r\n{fields}\r\n".encode()
         try:
@@ -103,23 +103,23 @@ Client = Callable[[Connection, random.Random, bytes], Awaitable[None]]
 
 
 async def kept(connection: Connection, chance: random.Random, body: bytes) -> None:
-    """Requests on one connection, with and without pauses."""
+    """Send requests on one connection, with and without pauses."""
     await connection.ask("/", body)
     await asyncio.sleep(chance.choice(_PAUSES))
 
 
 async def short(connection: Connection, chance: random.Random, body: bytes) -> None:
-    """A connection for each request."""
+    """Send each request on a new connection."""
     await connection.ask("/", body, last=True)
 
 
 async def halved(connection: Connection, chance: random.Random, body: bytes) -> None:
-    """Requests on one connection, whose heads come in halves."""
+    """Send requests on one connection, with their heads in halves."""
     await connection.ask("/", body, pause=chance.choice(_HALVES))
 
 
 async def parts(connection: Connection, chance: random.Random, body: bytes) -> None:
-    """Answers in parts on one connection, which begin before a stop and end after it."""
+    """Read responses in parts on one connection; some begin before a stop and end after it."""
     await connection.ask("/parts", body)
 
 
@@ -127,7 +127,7 @@ CLIENTS: tuple[tuple[Client, int], ...] = ((kept, 16), (short, 8), (halved, 8), 
 
 
 async def run(client: Client, number: int, connection: Connection, tally: Tally, enough: asyncio.Event) -> None:
-    """Ask until there is `enough`."""
+    """Send requests until `enough` is set."""
     chance = random.Random(number)
     name = getattr(client, "__name__", "")
     count = 0
@@ -148,7 +148,7 @@ async def run(client: Client, number: int, connection: Connection, tally: Tally,
 
 
 def trusting() -> ssl.SSLContext:
-    """A client's context that takes any certificate."""
+    """A client context that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

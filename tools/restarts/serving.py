@@ -1,4 +1,4 @@
-"""The processes: servers that replace each other, and the proxies before them."""
+"""The processes: servers that replace each other, and the proxies in front of them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ PROXIES = {"haproxy": HAPROXY, "nginx": NGINX}
 
 
 class Failed(Exception):
-    """A process did not do its part. The message says which and why."""
+    """A process failed. The message says which and why."""
 
 
 class Server:
@@ -94,7 +94,7 @@ class Server:
         self._reader: asyncio.Task[None]
 
     async def start(self) -> None:
-        """Launch it, and wait until every process serves."""
+        """Start it, and wait until every process serves."""
         process = self._process = await asyncio.create_subprocess_exec(
             *self._command, pass_fds=self._passed, cwd=ROOT, stderr=asyncio.subprocess.PIPE
         )
@@ -111,7 +111,7 @@ class Server:
         self._reader = asyncio.create_task(self._read(process.stderr))
 
     async def stop(self) -> None:
-        """SIGTERM, and wait for its end. Raises Failed unless it ends as it should, and without complaints."""
+        """Send SIGTERM and wait for the end. Raises Failed after a wrong exit code, or an error in the log."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -124,7 +124,7 @@ class Server:
             raise self._failed(f"a server ended with {code}")
 
     async def end(self) -> None:
-        """End it at once, if it has not ended."""
+        """Kill it, if it has not ended."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -139,7 +139,7 @@ class Server:
 
 
 def programme(name: str) -> str | None:
-    """Where a proxy is, None if it is nowhere."""
+    """The path of a proxy's program; None if it is not installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def proxied(name: str, server: int, folder: Path) -> AsyncIterator[int]:
-    """The port of the proxy `name` before a server's port, which is the server's own for `direct`."""
+    """Run the proxy `name` in front of the server's port; yield its port, or the server's own for `direct`."""
     if name == "direct":
         yield server
         return

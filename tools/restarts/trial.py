@@ -1,4 +1,4 @@
-"""One set-up: load from the first request to the last, stops in between."""
+"""One set-up: load from the first request to the last, with stops in between."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LONGEST = 1800
 
 
 class Setup(NamedTuple):
-    """How the server runs, where it listens, and what is before it.
+    """The processes of the server, the place where it listens, and the way to it.
 
-    At `fd` the next server begins before the last one ends, on the same socket; at `port` after it.
+    With `fd`, the next server starts on the same socket before the last one ends; with `port`, after it.
     """
 
     processes: str
@@ -31,17 +31,17 @@ class Setup(NamedTuple):
     way: str
 
     def is_possible(self) -> bool:
-        """A proxy has nobody to ask between two servers of one port, and answers 502 or 503."""
+        """Return whether no request has to fail. Between two servers on one port, a proxy answers 502 or 503."""
         return self.place == "fd" or self.way == "direct"
 
 
 def lacks(setup: Setup) -> str | None:
-    """Why it cannot be run here, None if it can."""
+    """The reason why `setup` cannot run here; None if it can."""
     return None if setup.way == "direct" or programme(setup.way) else f"{setup.way} is not installed"
 
 
 async def run(setup: Setup, requests: int, stops: int, flags: list[str]) -> Tally:
-    """Stop the server of `setup` so many times, in at least so many requests. Raises Failed."""
+    """Stop the server of `setup` `stops` times, during at least `requests` requests. Raises Failed."""
     tally = Tally()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as sock, tempfile.TemporaryDirectory() as folder:
         place = sock if setup.place == "fd" else free_port()

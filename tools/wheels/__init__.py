@@ -1,4 +1,4 @@
-"""`python -m tools.wheels` builds every distribution that this machine can, twice, and tries each as a new user would.
+"""`python -m tools.wheels` builds all distributions that this machine can, twice, and tests each as a user would.
 
 Needs Linux, a C compiler, binutils and pip; no container engine.
 """

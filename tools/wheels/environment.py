@@ -1,4 +1,4 @@
-"""A fresh environment that has no compiler and sees no source."""
+"""A new environment without a compiler and without access to the sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMPILERS = ("cc", "gcc", "clang", "c99", "cl")
 
 
 class Environment:
-    """A virtual environment of `python` in `folder`, with a folder of tests. Its own programs are the whole PATH."""
+    """A virtual environment of `python` in `folder`, with a folder for tests. Only its own programs are on the PATH."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         self._folder = folder
@@ -26,16 +26,16 @@ class Environment:
             raise Failed(f"There is a compiler on the PATH: {compilers}")
 
     def python(self, *arguments: str | Path, **variables: str) -> str:
-        """Run its Python; return what that says. Raises Failed."""
+        """Run its Python; return the output. Raises Failed."""
         path = {"PATH": str(self._programs)}
         return run(self._programs / "python", *arguments, at=str(self._folder / "elsewhere"), **path, **variables)
 
     def install(self, *arguments: str | Path, **variables: str) -> str:
-        """As `pip install`; return what that says. Raises Failed."""
+        """Run `pip install`; return the output. Raises Failed."""
         return self.python("-m", "pip", "install", *arguments, **variables)
 
     def try_form(self, form: str) -> str:
-        """Run the trial that cibuildwheel runs; return how it closed. Raises Failed."""
+        """Run the tests that cibuildwheel runs; return their summary. Raises Failed."""
         for name in self._settings["test-sources"]:
             source, target = ROOT / name, self._folder / "elsewhere" / name
             if source.is_dir():

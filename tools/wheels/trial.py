@@ -1,8 +1,7 @@
-"""What an installed pronghorn has to pass: `python -m tools.wheels.trial compiled`, or `interpreted`.
+"""Test an installed pronghorn: `python -m tools.wheels.trial compiled`, or `interpreted`.
 
-Runs in the environment that it was installed into, from a folder that holds no source but the tests'. Serves the
-example by the command, as a user would, then runs the tests of the hot path in that form, and on POSIX some over
-sockets.
+Runs in the environment that it is installed in, from a folder without its sources. Serves the example with the command,
+as a user would, then runs the tests of the hot path in that form and, on POSIX, some tests over sockets.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SECONDS = 60
 
 
 def main(form: str) -> None:
-    """Exits with a reason where something is wrong."""
+    """Run all tests; exit with the reason if one fails."""
     if not Path(pronghorn.__file__).resolve().is_relative_to(Path(sys.prefix).resolve()):
         sys.exit(f"This is not the installed one: {pronghorn.__file__}")
     if backend.load().name != form:
@@ -39,7 +38,7 @@ def main(form: str) -> None:
 
 
 def serve() -> None:
-    """Serve the example on a port that the system chooses, and ask for it."""
+    """Serve the example on a free port, and request it."""
     program = shutil.which("pronghorn", path=sysconfig.get_path("scripts"))
     if program is None:
         sys.exit("The command pronghorn was not installed.")
@@ -69,7 +68,7 @@ def serve() -> None:
 
 
 def ask(host: str, port: int) -> tuple[int, bytes]:
-    """The status and the body of `/`."""
+    """Request `/`; return status and body."""
     client = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         client.request("GET", "/")
@@ -80,7 +79,7 @@ def ask(host: str, port: int) -> tuple[int, bytes]:
 
 
 def run_tests(form: str) -> int:
-    """The status of pytest."""
+    """Run pytest; return its exit status."""
     other = "interpreted" if form == "compiled" else "compiled"
     chosen = TESTS + (SERVED if os.name == "posix" else [])
     settings = {"CI": "true", "PYTHONUTF8": "1"} | ({"PRONGHORN_BUILD": "required"} if form == "compiled" else {})

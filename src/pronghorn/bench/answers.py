@@ -1,4 +1,4 @@
-"""The answers of the servers before they are measured, compared with one another."""
+"""Compare the responses of the servers before they are measured."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Questions:
 
     @property
     def target(self) -> str:
-        """The first one."""
+        """The first target."""
         return self._request.targets[0]
 
     def check(self, process: Process) -> None:
-        """Wait for the server, and ask it. Raises ServerFailed without an answer, or with an error as the answer."""
+        """Wait for the server and send the requests. Raises ServerFailed after no response or an error response."""
         answers = {}
         for target, message in self._request.messages().items():
             first = ask(process, target, message)
@@ -52,7 +52,7 @@ class Questions:
         self.answers[process.server.name] = answers
 
     def differences(self, subject: str) -> list[str]:
-        """A sentence on each answer that differs from the `subject`'s, or from the first server's without it."""
+        """A sentence on each response that differs from the `subject`'s or, without it, from the first server's."""
         if not self.answers:
             return []
         subject = subject if subject in self.answers else next(iter(self.answers))
@@ -87,5 +87,5 @@ def ask(process: Process, target: str, message: bytes) -> Answer:
 
 
 def described(answers: Mapping[str, Answer]) -> str:
-    """One server's answers in a line."""
+    """The responses of one server in a line."""
     return "; ".join(f"{target}: {answer}" if len(answers) > 1 else str(answer) for target, answer in answers.items())

@@ -1,7 +1,6 @@
 """Charts of measurements as SVG, on a card that suits light and dark pages; needs matplotlib.
 
-The same figures make the same bytes. The subject is highlighted, its peers are muted, and what is only there to compare
-with is outlined.
+The same figures give the same bytes. The subject is highlighted, its peers are muted, and references are outlined.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 CARD, BORDER, INK, FADED, RULE = "#fcfbf8", "#dedad2", "#26231f", "#77716a", "#e9e6df"
 SUBJECT, PEER = "#c2561a", "#b4bbc2"
 HUES = ("#3d6a94", "#5b8c5a", "#8a5a92", "#b08a2e", "#4f9a9a", "#a1495c", "#6f6f6f", "#7a8f3a", "#9a7b62", "#5661a8")
-# matplotlib measures with a wider font than browsers choose of these, so nothing overlaps.
+# matplotlib measures with a wider font than the one that browsers choose from FONTS, so nothing overlaps.
 MEASURED_FONT = "'DejaVu Sans'"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
 SETTINGS: Any = {
@@ -83,7 +82,7 @@ def bars(
 ) -> Chart:
     """A panel of horizontal bars, the best on top, for each heading in `panels` with the value of each name.
 
-    At the end of a bar stands the value, and how many times as good the subject is. `references` are outlined.
+    Each bar ends with its value, and the factor by which the subject is better. `references` are outlined.
     """
     note = "\n".join(filter(None, (f"×: {subject} beside it; above 1, {subject} is ahead.", note)))
     columns = min(2, len(panels))
@@ -136,7 +135,7 @@ def lines(
 
 
 def card(title: str, note: str, height: float) -> tuple[Figure, float]:
-    """An empty figure with a title above and a note below `height` inches; where those begin, from the bottom."""
+    """An empty figure with a title above and a note below `height` inches, and the top of these, from the bottom."""
     foot = FOOT + (0.17 * (note.count("\n") + 1) if note else 0)
     total = height + HEADING + foot
     figure = Figure(figsize=(WIDTH, total))
@@ -169,7 +168,7 @@ def draw_bars(
     subject: str,
     references: Collection[str],
 ) -> None:
-    """The bars of one panel."""
+    """Draw the bars of one panel."""
     order = sorted(values, key=lambda name: values[name], reverse=not least_is_best)
     longest = max(values.values()) or 1
     for line, name in enumerate(order):
@@ -204,7 +203,7 @@ def draw_bars(
 def draw_lines(
     axes: Any, series: Mapping[str, Points], colours: Mapping[str, str], subject: str, show: Show, logarithmic: bool
 ) -> None:
-    """The lines of one panel, the subject's above the others, with labels that keep apart at their ends."""
+    """Draw the lines of one panel, the subject's above the others, with labels at their ends that do not overlap."""
     for name, points in series.items():
         ours = name == subject
         axes.plot(
@@ -242,7 +241,7 @@ def draw_lines(
 
 
 def style(axes: Any, **ticks: Any) -> None:
-    """Only a line at the bottom, and one across at each tick."""
+    """Draw only a line at the bottom, and one across at each tick."""
     axes.tick_params(length=0, colors=FADED, **ticks)
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -253,7 +252,7 @@ def style(axes: Any, **ticks: Any) -> None:
 
 
 def apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """The heights, in inches, moved about as little as it takes to be LABEL_GAP from one another, none below zero."""
+    """Move heights, in inches, as little as needed to be LABEL_GAP apart, none below zero."""
     order = sorted(heights, key=lambda name: heights[name])
     placed = {name: heights[name] for name in order}
     for _ in range(200 if order else 0):
@@ -271,12 +270,12 @@ def apart(heights: Mapping[str, float]) -> dict[str, float]:
 
 
 def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Any:
-    """Axes at a place in inches."""
+    """Add axes at a place in inches."""
     whole, tall = figure.get_size_inches()
     return figure.add_axes((left / whole, bottom / tall, width / whole, height / tall))
 
 
 def write(figure: Figure, left: float, bottom: float, text: str, color: str = INK, **style: Any) -> None:
-    """Text at a place in inches."""
+    """Write text at a place in inches."""
     whole, tall = figure.get_size_inches()
     figure.text(left / whole, bottom / tall, text, color=color, **style)

@@ -1,7 +1,7 @@
 """The load if wrk is not installed: one process with an event loop, uvloop's if it is installed.
 
 `python -m pronghorn.bench.client PORT SECONDS CONNECTIONS FILE...`: each file holds a request. Every connection sends
-them in turn, each after the answer to the last.
+them in turn, each after the response to the previous one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Tally:
         self.over = False
 
     def end(self) -> None:
-        """Close all connections, and count no more."""
+        """Close all connections and stop counting."""
         self.over = True
         for transport in self.open:
             transport.abort()
@@ -54,7 +54,7 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request once it is connected and after every answer; when it is closed, another takes its place."""
+    """Sends a request once connected and after every response; when it is closed, another one replaces it."""
 
     def __init__(self, port: int, requests: Sequence[bytes], tally: Tally) -> None:
         self._port = port
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
             return
         self._tally.open.remove(self._transport)
         if self._waiting and error is None and self._has_head and not self._parser.should_keep_alive():
-            self._count()  # the end of the connection is that of the body
+            self._count()  # the body ends with the connection
         elif self._waiting:
             self._tally.errors["read"] += 1
         self._again = asyncio.ensure_future(connect(self._port, self._requests, self._tally))
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(port: int, requests: Sequence[bytes], tally: Tally) -> None:
-    """Open a connection, which sends requests by itself."""
+    """Open a connection, which then sends requests."""
     try:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: Connection(port, requests, tally), "127.0.0.1", port)
@@ -122,7 +122,7 @@ async def connect(port: int, requests: Sequence[bytes], tally: Tally) -> None:
 
 
 async def load(port: int, seconds: float, connections: int, requests: Sequence[bytes]) -> str:
-    """Load the server at `port`; the line to print."""
+    """Load the server at `port`; return the line to print."""
     tally, start = Tally(), perf_counter()
     await asyncio.gather(*(connect(port, requests, tally) for _ in range(connections)))
     await asyncio.sleep(start + seconds - perf_counter())
@@ -132,7 +132,7 @@ async def load(port: int, seconds: float, connections: int, requests: Sequence[b
 
 
 def main() -> None:
-    """Print one line."""
+    """Run the load and print one line."""
     port, seconds, connections = map(int, sys.argv[1:4])
     requests = [Path(name).read_bytes() for name in sys.argv[4:]]
     with asyncio.Runner(loop_factory=loops.factory("auto")) as runner:

@@ -22,7 +22,7 @@ SET_BY_THE_LOAD = ("connection", "content-length", "transfer-encoding")
 
 
 def names_of(known: Collection[str]) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, ...] | None]:
-    """A callback that reads known names with commas between them; each counts once."""
+    """A callback that parses known names separated by commas; each counts once."""
 
     def read(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
         if value is None:
@@ -44,7 +44,7 @@ def amount(rounds: int, seconds: int) -> Callable[[Options], Options]:
 
 
 def parse_paths(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
-    """Targets in origin form (RFC 9112 section 3.2.1)."""
+    """Parse targets in origin form (RFC 9112 section 3.2.1)."""
     for value in values:
         if not TARGET.fullmatch(value):
             raise click.BadParameter(f"{value!r} must begin with a slash and be percent-encoded")
@@ -52,7 +52,7 @@ def parse_paths(context: click.Context, parameter: click.Parameter, values: Sequ
 
 
 def parse_fields(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and values of header fields."""
+    """Parse names and values of header fields."""
     fields = []
     for value in values:
         match = FIELD.fullmatch(value)
@@ -65,7 +65,7 @@ def parse_fields(context: click.Context, parameter: click.Parameter, values: Seq
 
 
 def parse_output(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """A file in an existing directory; better refused before measuring than after it."""
+    """Parse a file in an existing directory; rejected before measuring rather than after it."""
     if value is not None and not value.parent.is_dir():
         raise click.BadParameter(f"directory {value.parent} does not exist")
     return value

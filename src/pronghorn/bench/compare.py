@@ -1,4 +1,4 @@
-"""Servers side by side: started, asked, then loaded in turn, round by round, so that noise hits all of them alike."""
+"""Compare servers side by side: start and check them, then load them in turn, so noise affects all of them alike."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Comparison:
         return servers * (self.session.warm_up + self.session.rounds * self.session.seconds)
 
     def _start(self, stack: ExitStack) -> list[Process]:
-        """Start all servers at once, then ask each; the ones that answer rightly."""
+        """Start all servers at once, then check each; return those that answer correctly."""
         started = []
         for name in self._servers:
             try:

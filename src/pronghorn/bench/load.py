@@ -17,7 +17,7 @@ CONNECTIONS = 64
 
 
 class LoadFailed(Exception):
-    """A programme could not be compiled, did not run to its end, or printed something else."""
+    """A programme could not be compiled, did not run to its end, or printed no report."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class Wrk:
-    """HTTP, over TLS if it is to be `secure`: wrk with a script that ends in `dofile("report.lua")`. The error `status`
+    """HTTP, over TLS if `secure`: wrk with a script that ends in `dofile("report.lua")`. The error `status`
     counts answers of 400 and above.
     """
 
@@ -76,7 +76,7 @@ class Wrk:
 
 @dataclass(frozen=True)
 class Client:
-    """HTTP: client.py, which sends the `requests`, a file each."""
+    """HTTP: client.py, which sends the `requests`, one file each."""
 
     requests: Sequence[Path]
     connections: int = CONNECTIONS

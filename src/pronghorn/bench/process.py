@@ -1,4 +1,4 @@
-"""A server as a process: started on its own core if possible, measured, ended by its id."""
+"""A server process: started on its own core if possible, measured, ended by its id."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Process:
     def settle(self) -> None:
         """Wait, SETTLE_TIMEOUT seconds at most, until it has closed connections and finished late requests.
 
-        Else that work would disturb the server that is loaded next.
+        Otherwise that work would disturb the server that is loaded next.
         """
         end, used = time.monotonic() + SETTLE_TIMEOUT, self.cpu().total
         while time.monotonic() < end:
@@ -167,7 +167,7 @@ class Process:
             self._popen.kill()
             self._popen.wait()
         for child in children:
-            with contextlib.suppress(psutil.Error):  # has ended by itself, as it should
+            with contextlib.suppress(psutil.Error):  # has ended by itself
                 child.kill()
 
     def _each(self, method: Callable[[psutil.Process], T]) -> list[T]:
@@ -201,7 +201,7 @@ def children() -> CPU:
 def busy_seconds(cores: Collection[int | None]) -> float:
     """Seconds that `cores` have worked since boot, for all processes."""
     every = psutil.cpu_times(percpu=True)
-    idle = ("idle", "iowait", "guest", "guest_nice")  # guests' time is in user and nice already
+    idle = ("idle", "iowait", "guest", "guest_nice")  # guest time is already part of user and nice
     return sum(
         sum(seconds for name, seconds in times._asdict().items() if name not in idle)
         for core, times in enumerate(every)

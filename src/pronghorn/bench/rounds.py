@@ -39,12 +39,12 @@ class Round:
 
     @property
     def per_second(self) -> float | None:
-        """Answers per second, None when the round is void."""
+        """Responses per second, None when the round is void."""
         return self.valid.per_second if self.valid else None
 
     @property
     def cpu_us(self) -> float | None:
-        """The server's CPU for an answer, None when the round is void."""
+        """The server's CPU time per response, None when the round is void."""
         return self.server.total / self.valid.requests * 1e6 if self.valid else None
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Round:
 
 
 def one_round(process: Process, scenario: Scenario, programme: str, seconds: int, session: Session) -> Round:
-    """Load one server, and account the CPU over the same window."""
+    """Load one server, and measure CPU time over the same window."""
     arguments = scenario.load_for(process.server.name).arguments(process.port, scenario.exchange.target, seconds)
     cores = {session.cores.server, session.cores.load}
     if None in cores:
@@ -134,7 +134,7 @@ def columns(*keys: str, unit: str = "request") -> list[Column]:
 
 
 class Limit(Enum):
-    """The reason why a server did not answer more."""
+    """The reason why a server was not faster."""
 
     SERVER = auto()
     LOAD = auto()

@@ -10,19 +10,19 @@ from pronghorn.bench.process import Process
 
 
 class Exchange(Protocol):
-    """A request to a server before it is measured."""
+    """The request to a server before it is measured."""
 
     @property
     def target(self) -> str:
         """The target of the request."""
 
     def check(self, process: Process) -> None:
-        """Wait for the server to listen, and ask it. Raises ServerFailed if the answer is wrong."""
+        """Wait for the server to listen, and send the request. Raises ServerFailed if the response is wrong."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A table. `targets` has, by peer, the least ratio of the subject's answers per second to the peer's."""
+    """A table. `targets` has, by peer, the lowest ratio of the subject's responses per second to the peer's."""
 
     name: str
     title: str
@@ -36,5 +36,5 @@ class Scenario:
     unit: str = "request"
 
     def load_for(self, server: str) -> Loader:
-        """The load for `server`: its own, of the same programme, or that of all."""
+        """The load for `server`: its own, of the same programme, or the common one."""
         return self.other_loads.get(server, self.load)

@@ -1,6 +1,7 @@
 """The command line of each server: one worker, its best settings.
 
-Filled in are `{app}`, `{port}`, `{certificate}` and `{key}` for TLS, and `{directory}`, which is removed after the run.
+Placeholders are `{app}`, `{port}`, `{certificate}` and `{key}` for TLS, and `{directory}`, which is removed after the
+run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Server:
-    """The arguments for the interpreter, the modules that they need, and the `package` that has these.
+    """The arguments for the interpreter, the modules that they need, and the `package` that contains these.
 
     A `restless` server uses CPU while it is idle, so it is stopped while others are loaded.
     """

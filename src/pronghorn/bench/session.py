@@ -63,7 +63,7 @@ class Session:
 
     @contextmanager
     def running(self, name: str, app: str) -> Iterator[Process]:
-        """Start a server, end it afterwards."""
+        """Start a server, and end it afterwards."""
         self.started.add(name)
         process = Process(
             self.servers[name], self.python, app, self.root, self.cores.server, self.directory, self.environment
@@ -82,7 +82,7 @@ class Session:
         return {name: server.command_line() for name, server in self.servers.items() if name in self.started}
 
     def say_failed(self, error: Exception) -> str:
-        """Print that a server or a measurement is left out; the line for the report."""
+        """Print that a server or a measurement is left out; return the line for the report."""
         self.say(f"  left out: {error}")
         return left_out(error)
 

@@ -24,7 +24,7 @@ from pronghorn.bench.result import COLUMNS, Result, conclusions
 FRAMES_PER_SECOND = 2
 LINES_OF_A_LOG = 5
 OURS, THEIRS = "#d9692b", "grey62"
-# Headings of the columns that fit into eighty characters.
+# Headings of the columns; the table fits into 80 characters.
 HEADINGS = {
     "per_second": "requests\n/s",
     "ratio": "pronghorn\n÷ it",
@@ -39,7 +39,7 @@ CHARTS = {"Requests per second": "per_second", "CPU µs per request (less is bet
 
 
 def announce(comparison: Comparison, console: Console) -> None:
-    """Print the servers, the amount of work and the time it takes."""
+    """Print the servers, the amount of work and the time that it takes."""
     scenario, session = comparison.scenario, comparison.session
     say(f"{scenario.name}: {scenario.title}", console, "bold")
     length = f"{session.rounds} × {session.seconds} s each, about {seconds(scenario, session):.0f} s in all"

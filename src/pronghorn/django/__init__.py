@@ -1,1 +1,1 @@
-"""A Django application: in INSTALLED_APPS, it makes `manage.py runserver` serve ASGI with pronghorn."""
+"""A Django application. In INSTALLED_APPS, it makes `manage.py runserver` serve ASGI with pronghorn."""

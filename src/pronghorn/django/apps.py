@@ -1,4 +1,4 @@
-"""What Django is to know of the application."""
+"""The configuration of the Django application."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class PronghornConfig(AppConfig):
 
 
 def check_order(app_configs: Any, **kwargs: Any) -> list[Any]:
-    """Of two applications with a command of the same name, Django takes the first one's."""
+    """Check that our `runserver` wins: of two commands with the same name, Django takes the first application's."""
     names = [config.name for config in apps.get_app_configs()]
     theirs = "django.contrib.staticfiles"
     if theirs not in names or names.index("pronghorn.django") < names.index(theirs):
         return []
     return [
         checks.Warning(
-            f"'{theirs}' comes before 'pronghorn.django' in INSTALLED_APPS, so that its runserver is used.",
+            f"'{theirs}' comes before 'pronghorn.django' in INSTALLED_APPS, so its runserver is used.",
             hint="Put 'pronghorn.django' first.",
             id="pronghorn.W001",
         )

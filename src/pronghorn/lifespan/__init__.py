@@ -14,7 +14,7 @@ from pronghorn.types import ASGI3App, Message, Scope
 
 Mode: TypeAlias = Literal["auto", "on", "off"]
 
-# Seconds for an application that has said its last word, or was cancelled, to return. One that does not is left behind.
+# Seconds for an application to return after its last message or its cancellation; after that it is abandoned.
 _GRACE = 5
 
 
@@ -22,13 +22,14 @@ class _Phase(enum.Enum):
     STARTING = enum.auto()
     RUNNING = enum.auto()
     STOPPING = enum.auto()
-    OVER = enum.auto()  # complete, failed or not supported: nothing more is told or expected
+    OVER = enum.auto()  # complete, failed or not supported: no more messages, either way
 
 
 class Lifespan:
-    """Call `startup`, then `shutdown` if that succeeded; and again. Cancelling either cancels the application's task.
+    """Call `startup`, then `shutdown` if that succeeded; then both may be called again. Cancelling either cancels the
+    application's task.
 
-    `auto` takes an exception before the end of startup to mean that the application does not know the protocol.
+    In mode `auto`, an exception before the end of startup means that the application does not support the protocol.
     """
 
     def __init__(self, app: ASGI3App, mode: Mode, log: logging.Logger) -> None:
@@ -41,16 +42,16 @@ class Lifespan:
 
     @property
     def failed(self) -> bool:
-        """Whether the application has failed to start, or to stop."""
+        """True if the application has failed to start or to stop."""
         return self.startup_failed or self.shutdown_failed
 
     @property
     def should_exit(self) -> bool:
-        """Whether the server is not to go on."""
+        """True if the server must not continue."""
         return self.failed
 
     async def startup(self) -> None:
-        """Returns when the application is ready; raises StartupError when it cannot be."""
+        """Wait until the application is ready. Raises StartupError if its startup fails."""
         if self._mode == "off":
             return
         self._reset()
@@ -65,7 +66,7 @@ class Lifespan:
         self._log.info("Application startup complete.")
 
     async def shutdown(self) -> None:
-        """Returns when the application has finished; `failed` tells how."""
+        """Wait until the application has shut down; `failed` then has the result."""
         if self._task is None or self._phase is not _Phase.RUNNING:
             return
         self._log.info("Waiting for application shutdown.")
@@ -79,7 +80,7 @@ class Lifespan:
         await self._end()
 
     async def cancel(self) -> None:
-        """End the application's task, without a word to it."""
+        """Cancel the application's task without sending it a message."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_GRACE)
@@ -87,13 +88,13 @@ class Lifespan:
     def _reset(self) -> None:
         self.startup_failed = False
         self.shutdown_failed = False
-        self.error_occurred = False  # for programs that read uvicorn's
+        self.error_occurred = False  # for programs that read uvicorn's attribute
         self._phase = _Phase.OVER
         self._told = 0  # how many of the two messages the application has received
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._idle = asyncio.Event()  # the application has returned, or waits for what will never come
+        self._idle = asyncio.Event()  # the application has returned, or waits for a message that will not come
 
     async def _run(self) -> None:
         asgi = {"version": "3.0", "spec_version": "2.0"}
@@ -116,7 +117,7 @@ class Lifespan:
         elif self._phase is _Phase.STARTING and self._mode == "auto":
             self._phase = _Phase.OVER
             self._log.info("ASGI 'lifespan' protocol appears unsupported.")
-            self._log.debug("What it raised:", exc_info=error)
+            self._log.debug("The exception was:", exc_info=error)
         else:
             self._fail()
             self._log.error("Exception in 'lifespan' protocol\n", exc_info=error)
@@ -165,7 +166,7 @@ class Lifespan:
             raise
 
     async def _end(self) -> None:
-        """Let the application return by itself, for a while."""
+        """Give the application some seconds to return, then cancel it."""
         try:
             async with asyncio.timeout(_GRACE):
                 await self._idle.wait()

@@ -1,4 +1,4 @@
-"""The lifespan of a configuration that wants none."""
+"""The lifespan for a configuration with `lifespan="off"`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pronghorn.lifespan.on import LifespanOn
 
 
 class LifespanOff(LifespanOn):
-    """Tells the application nothing."""
+    """Sends the application no messages."""
 
     async def startup(self) -> None:
         pass

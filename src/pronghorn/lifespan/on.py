@@ -1,4 +1,4 @@
-"""The lifespan of a configuration."""
+"""The lifespan for a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LifespanOn(Lifespan):
-    """A lifespan whose `startup` logs why it has failed, and does not raise it: `should_exit` then says so."""
+    """A lifespan whose `startup` logs its failure instead of raising it; `should_exit` is then true."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

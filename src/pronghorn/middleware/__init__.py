@@ -1,1 +1,1 @@
-"""ASGI middleware, for applications that build theirs by hand."""
+"""ASGI middleware, for applications that compose their own stack."""

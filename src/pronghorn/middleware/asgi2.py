@@ -1,4 +1,4 @@
-"""The adapter of ASGI 2 applications."""
+"""The adapter for ASGI 2 applications, under uvicorn's name."""
 
 from pronghorn.adapters import ASGI2Adapter as ASGI2Middleware
 

@@ -1,4 +1,4 @@
-"""The logger of an application's messages."""
+"""The middleware that logs ASGI messages, under uvicorn's name."""
 
 from pronghorn.adapters import MessageLogger as MessageLoggerMiddleware
 

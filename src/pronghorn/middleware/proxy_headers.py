@@ -1,4 +1,4 @@
-"""What `--proxy-headers` does, as a middleware."""
+"""`--proxy-headers` as a middleware."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pronghorn.types import ASGI3App, Receive, Scope, Send
 
 
 class ProxyHeadersMiddleware:
-    """Sets a scope's client and scheme as X-Forwarded-For and -Proto say, where the client is one of `trusted_hosts`.
+    """Sets a scope's client and scheme from X-Forwarded-For and -Proto if the client is one of `trusted_hosts`.
 
-    For an application that is behind a proxy under any server; pronghorn itself does the same unless told otherwise,
-    so there it needs `proxy_headers=False`.
+    For applications behind a proxy, on any server. pronghorn does the same by default, so it needs
+    `proxy_headers=False` there.
     """
 
     def __init__(self, app: ASGI3App, trusted_hosts: list[str] | str = "127.0.0.1") -> None:

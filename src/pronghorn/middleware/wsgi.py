@@ -1,3 +1,3 @@
-"""The adapter of WSGI applications."""
+"""The adapter for WSGI applications, under uvicorn's name."""
 
 from a2wsgi import WSGIMiddleware as WSGIMiddleware

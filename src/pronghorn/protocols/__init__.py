@@ -1,1 +1,1 @@
-"""Where uvicorn has names that applications import."""
+"""uvicorn's import path for names that applications use."""

@@ -1,4 +1,4 @@
-"""What a scope and a transport say of a connection, and the error of a `send()` whose client is gone."""
+"""The addresses of a connection, from its scope or transport, and the error of `send()` after a disconnect."""
 
 from pronghorn.addresses import get_client_addr as get_client_addr
 from pronghorn.addresses import get_local_addr as get_local_addr

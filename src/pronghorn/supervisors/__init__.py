@@ -1,4 +1,4 @@
-"""`--reload` and `--workers` for programs that call them by themselves."""
+"""The supervisors of `--reload` and `--workers`, for programs that run them directly."""
 
 from pronghorn.reload import ChangeReload as ChangeReload
 from pronghorn.supervisor import Supervisor as Multiprocess

@@ -1,4 +1,4 @@
-"""`--workers`."""
+"""The supervisor of `--workers`."""
 
 from pronghorn.supervisor import Supervisor as Multiprocess
 

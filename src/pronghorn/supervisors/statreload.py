@@ -1,4 +1,4 @@
-"""`--reload`, which looks at the times of files where watchfiles is not installed."""
+"""The supervisor of `--reload`, which compares modification times if watchfiles is not installed."""
 
 from pronghorn.reload import ChangeReload as StatReload
 

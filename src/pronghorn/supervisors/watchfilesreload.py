@@ -1,4 +1,4 @@
-"""`--reload`."""
+"""The supervisor of `--reload`."""
 
 from pronghorn.reload import ChangeReload as WatchFilesReload
 

@@ -1,4 +1,4 @@
-"""Django's `runserver` with another server: its options, checks, reloading and static files are Django's."""
+"""Django's `runserver` on pronghorn. Options, checks, reloading and static files stay Django's."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if apps.is_installed("django.contrib.staticfiles"):
 else:
     from django.core.management.commands.runserver import Command as _Runserver
 
-# Seconds for running requests when the server is told to end.
+# Seconds for running requests at shutdown.
 _GRACE = 1
 
 
 class Command(_Runserver):
-    help = "Starts a web server for development, which serves the project's ASGI application with pronghorn."
+    help = "Starts a development server that serves the project's ASGI application with pronghorn."
     stdout: Any
 
     def get_handler(self, *args: Any, **options: Any) -> ASGI3App:
@@ -55,7 +55,7 @@ class Command(_Runserver):
 
 
 class _DevelopmentServer:
-    """What Django makes, binds, and asks to serve; `daemon_threads` is set where several requests may run at once."""
+    """The server class that Django uses. It sets `daemon_threads` if requests may run concurrently."""
 
     daemon_threads = False
 
@@ -90,7 +90,7 @@ Command.server_cls = _DevelopmentServer
 
 
 class _OneAtATime:
-    """An application that is given a request when it is done with the one before."""
+    """Runs one request at a time."""
 
     def __init__(self, application: ASGI3App) -> None:
         self._application = application
@@ -105,7 +105,7 @@ class _OneAtATime:
 
 
 class _ToDjango(logging.Handler):
-    """Makes a line of the access log one of `django.server`, with its format and colours."""
+    """Passes access log lines to `django.server`, with its format and colours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         arguments: Any = record.args
@@ -128,8 +128,8 @@ def _application() -> ASGI3App:
 
 
 def _set_up_logging() -> None:
-    """Requests go where Django logs its own; of the rest only what is wrong is shown. What the project has set up for
-    these loggers stands.
+    """Log requests to Django's own logger, and show only warnings and errors of the rest. Loggers that the project has
+    set up stay as they are.
     """
     access, server = logging.getLogger("pronghorn.access"), logging.getLogger("pronghorn")
     if not access.handlers:
