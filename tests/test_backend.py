@@ -116,14 +116,12 @@ def test_pronghorn_pure_selects_interpreted_form_at_process_start():
 
 def test_interpreted_form_loads_no_compiled_module():
     loaded = "backend.load('auto') and [name for name in sys.modules if '_wire_c.' in name]"
-    assert printed_by_process(loaded, pure="1") == "[]
-"
+    assert printed_by_process(loaded, pure="1") == "[]\n"
 
 
 def test_compiled_form_loads_no_interpreted_module(compiled):
     loaded = "backend.load('auto') and [name for name in sys.modules if '_wire.' in name]"
-    assert printed_by_process(loaded) == "[]
-"
+    assert printed_by_process(loaded) == "[]\n"
 
 
 def test_isal_is_used_if_installed():

@@ -102,7 +102,8 @@ class Manage:
         self._popen = subprocess.Popen(
             [sys.executable, "-u", "manage.py", *arguments],
             cwd=project.folder,
-            env={**environment, "PYTHONPATH": str(SOURCES)},
+            # The reloader's child does not inherit `-u`.
+            env={**environment, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
