@@ -280,18 +280,21 @@ def flush() -> None:
     deadline = time.monotonic() + PATIENCE
     for outlet in list(_outlets.values()):
         outlet.flush(deadline)
-    _report()
+    _report(final=True)
 
 
-def _report() -> None:
-    """Log the number of dropped lines, unless that line would be dropped too; a later call then logs it."""
+def _report(final: bool = False) -> None:
+    """Log the number of dropped lines, unless that line would be dropped too; a later call then logs it.
+
+    An outlet that is still dropping lines is left for a later call as well, unless this one is `final`.
+    """
     logger: logging.Logger | None = _log
     while logger is not None:
         if any(isinstance(handler, LineHandler) and handler.is_full() for handler in logger.handlers):
             return
         logger = logger.parent if logger.propagate else None
     for outlet in list(_outlets.values()):
-        if dropped := outlet.take_dropped():
+        if (final or outlet.state is not State.FULL) and (dropped := outlet.take_dropped()):
             _log.warning("%d lines of the log were dropped: %s was not read in time.", dropped, _NAMES[outlet.fd])
 
 
