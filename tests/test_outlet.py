@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from served import PATIENCE, SOURCES
+from served import PATIENCE, SOURCES, wait_until
 
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 
@@ -82,9 +83,11 @@ def stream(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setattr(os, "open", refuse)
     made = Stream(*ends)
     yield made
+    os.close(made.read_fd)  # a thread with pending lines drops them
+    wait_until(lambda: made.outlet.state is State.OPEN)
     made.outlet._held.close()
-    made.text.close()
-    os.close(made.read_fd)
+    with contextlib.suppress(OSError):
+        made.text.close()
 
 
 def test_lines_are_written(stream: Stream) -> None:
