@@ -17,8 +17,8 @@ from typing import Any, cast
 
 from pronghorn import backend
 from pronghorn.config import Config
-from pronghorn.protocol import HTTPProtocol
-from pronghorn.state import ServerState
+from pronghorn.server.protocol import HTTPProtocol
+from pronghorn.server.state import ServerState
 
 from . import apps
 

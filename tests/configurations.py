@@ -18,7 +18,7 @@ from typing import Any
 import click
 import yaml
 
-from pronghorn import cli, settings
+from pronghorn.cli import commands, config_file
 
 SECONDS = 20
 
@@ -38,7 +38,7 @@ def check_command(words: list[str]) -> None:
     if not words or Path(words[0]).name != "pronghorn":
         return
     try:
-        cli.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]])
+        commands.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]])
     except click.BadParameter as error:
         if "does not exist" not in error.format_message():
             raise
@@ -50,7 +50,7 @@ def _check_python(path: Path, text: str, certificates: Any) -> None:
 
 def _check_toml(path: Path, text: str, certificates: Any) -> None:
     if "pronghorn" in tomllib.loads(text).get("tool", {}):
-        settings.read(str(path.rename(path.with_name("pyproject.toml"))), cli.main.params)
+        config_file.read(str(path.rename(path.with_name("pyproject.toml"))), commands.main.params)
 
 
 def _check_json(path: Path, text: str, certificates: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import settings
 
-from pronghorn import cli
+from pronghorn.cli import commands
 from tests.forms import FORMS, load_form
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -51,8 +51,8 @@ def parsed(monkeypatch):
 
     def parse(*arguments, **environment):
         calls = []
-        monkeypatch.setattr(cli, "run", lambda app, **parameters: calls.append({"app": app, **parameters}))
-        result = CliRunner().invoke(cli.main, arguments, env=environment, catch_exceptions=False)
+        monkeypatch.setattr(commands, "run", lambda app, **parameters: calls.append({"app": app, **parameters}))
+        result = CliRunner().invoke(commands.main, arguments, env=environment, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return calls[0]
 

@@ -8,8 +8,8 @@ import os
 from typing import Any
 
 from pronghorn.config import Config
-from pronghorn.process import WorkerHandle
-from pronghorn.worker_messages import Message, encode
+from pronghorn.supervisor.worker_handle import WorkerHandle
+from pronghorn.supervisor.worker_messages import Message, encode
 
 _pids = itertools.count(1)
 

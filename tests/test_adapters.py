@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import pronghorn
-from pronghorn import adapters
+from pronghorn.application import interfaces
 from pronghorn.errors import StartupError
 
 
@@ -64,11 +64,11 @@ class Anything:
     ],
 )
 def test_interface_is_recognised_from_signature(app: Any, interface: str) -> None:
-    assert adapters.interface_of(app) == interface
+    assert interfaces.interface_of(app) == interface
 
 
 def test_asgi3_application_is_not_wrapped() -> None:
-    assert adapters.adapt(asgi3_function, "asgi3") is asgi3_function
+    assert interfaces.adapt(asgi3_function, "asgi3") is asgi3_function
 
 
 def test_asgi2_application_is_called_twice() -> None:
@@ -81,14 +81,14 @@ def test_asgi2_application_is_called_twice() -> None:
         return instance
 
     scope = {"asgi": {"version": "3.0", "spec_version": "2.5"}}
-    asyncio.run(adapters.adapt(app, "asgi2")(scope, "receive", "send"))  # type: ignore[arg-type]
+    asyncio.run(interfaces.adapt(app, "asgi2")(scope, "receive", "send"))  # type: ignore[arg-type]
     assert calls == [({"asgi": {"version": "2.0", "spec_version": "2.5"}}, "receive", "send")]
 
 
 def test_wsgi_without_a2wsgi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "a2wsgi", None)
     with pytest.raises(StartupError, match=r"pronghorn\[wsgi\]"):
-        adapters.adapt(wsgi_function, "wsgi")
+        interfaces.adapt(wsgi_function, "wsgi")
 
 
 def test_wsgi_application_is_served() -> None:
@@ -117,7 +117,7 @@ def test_wsgi_application_is_served() -> None:
         "client": ("127.0.0.1", 1),
         "headers": [],
     }
-    asyncio.run(asyncio.wait_for(adapters.adapt(app, "wsgi")(scope, receive, send), 10))
+    asyncio.run(asyncio.wait_for(interfaces.adapt(app, "wsgi")(scope, receive, send), 10))
     assert sent[0]["status"] == 200
     assert b"".join(each.get("body", b"") for each in sent) == b"/wsgi"
 
@@ -167,7 +167,7 @@ def test_messages_are_logged_without_their_content(trace: list[str]) -> None:
         assert message["body"] == b"secret"
 
     scope: Any = {"type": "http", "client": ("1.2.3.4", 5), "headers": [(b"authorization", b"secret")]}
-    asyncio.run(adapters.MessageLogger(app)(scope, receive, send))
+    asyncio.run(interfaces.MessageLogger(app)(scope, receive, send))
     assert trace == [
         "1.2.3.4:5 - ASGI [1] Started scope={'type': 'http', 'client': ('1.2.3.4', 5), 'headers': '<...>'}",
         "1.2.3.4:5 - ASGI [1] Receive {'type': 'websocket.receive', 'text': '<6 chars>', 'bytes': None}",
@@ -182,5 +182,5 @@ def test_exception_is_logged_and_raised_again(trace: list[str]) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):
-        asyncio.run(adapters.MessageLogger(app)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+        asyncio.run(interfaces.MessageLogger(app)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert trace == ["ASGI [1] Started scope={'type': 'lifespan'}", "ASGI [1] Raised exception"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pronghorn.addresses import get_local_addr, get_remote_addr, is_ssl
+from pronghorn.listen.addresses import get_local_addr, get_remote_addr, is_ssl
 
 
 def transport(**facts: Any) -> asyncio.BaseTransport:

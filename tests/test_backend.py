@@ -59,7 +59,7 @@ def test_empty_or_zero_pronghorn_pure_is_ignored(compiled, monkeypatch, value):
 def test_interpreted_form_parses_heads_with_httptools(pure):
     wire = backend.load()
     assert wire.name == "interpreted, heads by httptools"
-    assert wire.Connection.__module__ == "pronghorn.llhttp"
+    assert wire.Connection.__module__ == "pronghorn._wire_httptools"
 
 
 def test_interpreted_form_works_without_httptools(pure, monkeypatch):
@@ -83,12 +83,12 @@ def test_h11_selects_interpreted_parser(allowed):
 
 @needs_httptools
 def test_httptools_selects_llhttp_even_when_compiled_form_is_built(allowed):
-    assert backend.load("httptools").Connection.__module__ == "pronghorn.llhttp"
+    assert backend.load("httptools").Connection.__module__ == "pronghorn._wire_httptools"
 
 
 def test_missing_httptools_is_refused(allowed, monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
-    monkeypatch.delitem(sys.modules, "pronghorn.llhttp", raising=False)
+    monkeypatch.delitem(sys.modules, "pronghorn._wire_httptools", raising=False)
     with pytest.raises(StartupError, match=r"^--http httptools needs httptools: pip install"):
         backend.load("httptools")
 
@@ -106,7 +106,11 @@ def test_all_parts_of_form_come_from_one_package(http):
 def printed_by_process(expression, pure=""):
     """The output of a new process that prints `expression`."""
     environment = {**os.environ, "PRONGHORN_PURE": pure, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", f"import sys; from pronghorn import backend, protocol; print({expression})"]
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys, pronghorn.server; from pronghorn import backend; print({expression})",
+    ]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True).stdout
 
 

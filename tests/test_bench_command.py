@@ -25,13 +25,13 @@ from figures import result
 from rich.console import Console
 from served import APPS, PATIENCE, SOURCES
 
-from pronghorn import cli
 from pronghorn.bench import application, command, cores, peers
 from pronghorn.bench.application import Plan
 from pronghorn.bench.process import ServerFailed
 from pronghorn.bench.request import Request
 from pronghorn.bench.result import Result
 from pronghorn.bench.servers import SERVERS
+from pronghorn.cli import commands
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan | None, R
             return result()
 
         monkeypatch.setattr(application, "measure", measure)
-        done = CliRunner().invoke(cli.main, ["bench", *arguments])
+        done = CliRunner().invoke(commands.main, ["bench", *arguments])
         return (plans[0] if plans else None), done
 
     return ask
@@ -114,7 +114,7 @@ def test_a_failure_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ServerFailed("pronghorn exited with status 3\nits log")
 
     monkeypatch.setattr(application, "measure", measure)
-    done = CliRunner().invoke(cli.main, ["bench", "main:app"])
+    done = CliRunner().invoke(commands.main, ["bench", "main:app"])
     assert (done.exit_code, done.output) == (1, "Error: pronghorn exited with status 3\nits log\n")
 
 

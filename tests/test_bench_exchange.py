@@ -11,7 +11,7 @@ pytest.importorskip("psutil")
 from bench import apps
 from bench.exchange import Echo
 from bench.scenarios import SCENARIOS
-from pronghorn import loader
+from pronghorn.application import loader
 from pronghorn.bench.process import Process, ServerFailed
 from pronghorn.bench.scenario import Scenario
 from tests.listening import Listening, echo, serving, websockets_serving

@@ -12,10 +12,11 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from served import APPS, SOURCES
 
-from pronghorn import cli, tls
-from pronghorn.check import check
+from pronghorn.cli import commands
+from pronghorn.cli.check import check
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.listen import tls_server
 
 if TYPE_CHECKING:
     from tests.certificates import Certificates
@@ -74,26 +75,26 @@ def test_application_that_cannot_be_served_ends_with_3(arguments: list[str], lin
 
 def test_import_string_of_module_check_is_application() -> None:
     """There is no module `check`, so the server refuses it."""
-    result = CliRunner().invoke(cli.main, ["--no-use-colors", "check:app"])
+    result = CliRunner().invoke(commands.main, ["--no-use-colors", "check:app"])
     assert result.exit_code == 3
     assert result.output.startswith('ERROR:    Error loading ASGI app. Could not import module "check".')
 
 
 def test_application_may_come_from_environment() -> None:
-    result = CliRunner().invoke(cli.main, ["check"], env={"PRONGHORN_APP": "missing:app"})
+    result = CliRunner().invoke(commands.main, ["check"], env={"PRONGHORN_APP": "missing:app"})
     assert result.exit_code == 3
     assert 'Could not import module "missing".' in result.output
 
 
 def test_wrong_value_is_a_usage_error_of_the_command() -> None:
-    result = CliRunner().invoke(cli.main, ["check", "main:app", "--port", "70000"])
+    result = CliRunner().invoke(commands.main, ["check", "main:app", "--port", "70000"])
     assert result.exit_code == 2
     assert result.output.startswith("Usage: pronghorn check [OPTIONS] APP\n")
 
 
 def test_help_lists_command_and_its_options() -> None:
-    assert "pronghorn check [OPTIONS] APP" in CliRunner().invoke(cli.main, ["--help"]).output
-    text = CliRunner().invoke(cli.main, ["check", "--help"]).output
+    assert "pronghorn check [OPTIONS] APP" in CliRunner().invoke(commands.main, ["--help"]).output
+    text = CliRunner().invoke(commands.main, ["check", "--help"]).output
     assert text.startswith("Usage: pronghorn check [OPTIONS] APP\n")
     assert "\nTimeouts, in seconds:\n" in text
 
@@ -133,7 +134,7 @@ def test_tls_engine_is_reported(capsys: pytest.CaptureFixture[str], certificates
     assert found["address"] == "https://127.0.0.1:8000"
     served = Config(app, log_config=None, **files)
     served.load()
-    assert found["TLS"] == f"{tls.engine(served)}, {ssl.OPENSSL_VERSION}"
+    assert found["TLS"] == f"{tls_server.engine(served)}, {ssl.OPENSSL_VERSION}"
     of_ones_own = findings(capsys, **files, ssl_context_factory=lambda config, default: default())
     assert of_ones_own["TLS"] == f"ssl, {ssl.OPENSSL_VERSION}"
     with pytest.raises(StartupError):
@@ -166,5 +167,5 @@ def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_shell_completes_commands_and_options(words: list[str], incomplete: str, completed: list[str]) -> None:
-    shell = ShellComplete(cli.main, {}, "pronghorn", "_PRONGHORN_COMPLETE")
+    shell = ShellComplete(commands.main, {}, "pronghorn", "_PRONGHORN_COMPLETE")
     assert [each.value for each in shell.get_completions(words, incomplete)] == completed

@@ -14,17 +14,18 @@ import pytest
 from click.testing import CliRunner
 
 import pronghorn
-from pronghorn import cli, config
+from pronghorn.cli import commands
+from pronghorn.config import config
 
 Run = Callable[..., dict[str, Any]]
 
 
 def invoke(*arguments: str, **environment: str) -> Any:
-    return CliRunner().invoke(cli.main, arguments, env=environment)
+    return CliRunner().invoke(commands.main, arguments, env=environment)
 
 
 def test_every_parameter_has_an_option() -> None:
-    options = {option.name for options in cli.TOPICS.values() for option in options}
+    options = {option.name for options in commands.TOPICS.values() for option in options}
     api_only = {"app", "callback_notify", "timeout_notify", "ssl_context_factory", "install_signals"}
     assert options == set(config.parameters()) - api_only
 
@@ -86,7 +87,7 @@ def test_arguments_come_before_the_environment(parsed: Run) -> None:
 @pytest.mark.parametrize("variable", ["PRONGHORN_APP", "UVICORN_APP"])
 def test_application_from_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     apps: list[str] = []
-    monkeypatch.setattr(cli, "run", lambda app, **parameters: apps.append(app))
+    monkeypatch.setattr(commands, "run", lambda app, **parameters: apps.append(app))
     assert invoke(**{variable: "shop:app"}).exit_code == 0
     assert apps == ["shop:app"]
 
@@ -113,7 +114,7 @@ def test_mistake_in_the_environment_names_the_variable(prefix: str, variable: st
 @pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
 def test_what_kubernetes_sets_for_a_service_is_ignored(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ports: list[int] = []
-    monkeypatch.setattr(cli, "run", lambda app, port, **parameters: ports.append(port))
+    monkeypatch.setattr(commands, "run", lambda app, port, **parameters: ports.append(port))
     result = invoke("main:app", **{f"{prefix}_PORT": "tcp://10.0.0.1:80"})
     assert ports == [8000]
     assert result.output == (
@@ -137,7 +138,7 @@ def test_version() -> None:
 
 def test_help_lists_every_option_by_topic() -> None:
     text = invoke("--help").output
-    for topic, options in cli.TOPICS.items():
+    for topic, options in commands.TOPICS.items():
         assert f"\n{topic}:\n" in text
         for option in options:
             assert f"  {option.opts[0]} " in text

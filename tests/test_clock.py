@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pronghorn.clock import Clock
+from pronghorn.server.clock import Clock
 
 
 class Loop:

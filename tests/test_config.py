@@ -17,13 +17,15 @@ from typing import Any
 import pytest
 
 import pronghorn
-from pronghorn import adapters, backend, sockets
+from pronghorn import backend
+from pronghorn.application import interfaces
 from pronghorn.config import LOGGING_CONFIG, Config, ConfigError
+from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.parameters import PARAMETERS
+from pronghorn.listen import sockets
 from pronghorn.server import Server
-from pronghorn.state import ServerState
-from pronghorn.watch import Files
+from pronghorn.server.state import ServerState
+from pronghorn.supervisor.file_watcher import Files
 
 POSITIONAL = """
 app host port uds fd loop http http2 ws ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout
@@ -349,7 +351,7 @@ def test_load_recognises_a_factory_and_says_so(capsys: pytest.CaptureFixture[str
 
 def test_load_adapts_asgi2() -> None:
     config = loaded(lambda scope: app)
-    assert (type(config.loaded_app), config.interface, config.asgi_version) == (adapters.ASGI2Adapter, "asgi2", "2.0")
+    assert (type(config.loaded_app), config.interface, config.asgi_version) == (interfaces.ASGI2Adapter, "asgi2", "2.0")
 
 
 def test_load_believes_the_interface_given() -> None:
@@ -357,7 +359,7 @@ def test_load_believes_the_interface_given() -> None:
 
 
 def test_load_logs_messages_at_trace(loggers: None) -> None:
-    assert isinstance(loaded(app, log_level="trace").loaded_app, adapters.MessageLogger)
+    assert isinstance(loaded(app, log_level="trace").loaded_app, interfaces.MessageLogger)
 
 
 def test_load_refuses_what_cannot_be_called() -> None:

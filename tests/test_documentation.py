@@ -24,7 +24,7 @@ pytest.importorskip("yaml")
 import configurations
 from documentation import PAGES, ROOT, Block, Reader, blocks, reader
 
-from pronghorn import config
+from pronghorn.config import config
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are for a POSIX shell"),

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pronghorn import listener
-from pronghorn.listener import Listener
+from pronghorn.listen import listener
+from pronghorn.listen.listener import Listener
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pronghorn import loader
+from pronghorn.application import loader
 from pronghorn.errors import StartupError
 from pronghorn.importer import ImportFromStringError, import_from_string
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pronghorn import access_format, log
 from pronghorn.errors import StartupError
+from pronghorn.logging import access_format, log
 
 NAMES = ("pronghorn", "pronghorn.error", "pronghorn.access", "pronghorn.asgi")
 TRICKY = 'a "quoted" \r\n line \u2028'

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 import pronghorn.logging
-from pronghorn import log
-from pronghorn.aliases import NAMES, join_loggers
 from pronghorn.errors import StartupError
-from pronghorn.log import AccessLog
+from pronghorn.logging import log
+from pronghorn.logging.log import AccessLog
+from pronghorn.logging.uvicorn_names import NAMES, join_loggers
 
 LINE = 'INFO:     1.2.3.4:5 - "GET /health HTTP/1.1" 200 OK\n'
 

@@ -19,8 +19,8 @@ from served import PATIENCE, SOURCES, wait_until
 
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 
-from pronghorn import outlet
-from pronghorn.outlet import LIMIT, Outlet, State
+from pronghorn.logging import outlet
+from pronghorn.logging.outlet import LIMIT, Outlet, State
 
 LINE = b"x" * 999 + b"\n"
 TOO_MANY = 2 * LIMIT // len(LINE)
@@ -204,7 +204,7 @@ def test_default_socket_timeout_has_no_effect(monkeypatch: pytest.MonkeyPatch) -
 def test_processes_do_not_mix_their_lines() -> None:
     program = """
 import logging, sys
-from pronghorn import log
+from pronghorn.logging import log
 log.configure(log.LOGGING_CONFIG, None, True, False)
 access = log.AccessLog.create(logging.getLogger("pronghorn.access"))
 for _ in range(400):
@@ -225,7 +225,7 @@ for _ in range(400):
 def test_forked_child_does_not_write_lines_of_parent() -> None:
     program = """
 import logging, os, sys
-from pronghorn import log
+from pronghorn.logging import log
 log.configure(log.LOGGING_CONFIG, None, True, False)
 access = log.AccessLog.create(logging.getLogger("pronghorn.access"))
 for _ in range(500):

@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 
 import pronghorn._wire
-from pronghorn.parameters import PARAMETERS
+from pronghorn.config.parameters import PARAMETERS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WIRE = Path(pronghorn._wire.__file__).parent

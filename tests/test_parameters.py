@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pronghorn.parameters import PARAMETERS, ConfigError, Parameter, Parameters
+from pronghorn.config.parameters import PARAMETERS, ConfigError, Parameter, Parameters
 
 ENTRIES = pytest.mark.parametrize("entry", PARAMETERS.values(), ids=lambda entry: entry.name)
 

@@ -8,9 +8,9 @@ import pytest
 from served import PATIENCE, lacks
 
 from pronghorn import Config, backend, loops
-from pronghorn.pieces import LARGE, Pieces
-from pronghorn.protocol import HTTPProtocol
-from pronghorn.state import ServerState
+from pronghorn.server.large_reads import LARGE, Pieces
+from pronghorn.server.protocol import HTTPProtocol
+from pronghorn.server.state import ServerState
 
 BODY = bytes(range(256)) * 4096
 POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from fake_workers import FakeWorker
 
-from pronghorn import process
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import Replacement, State, WorkerHandle, ensure_picklable, wait
-from pronghorn.signals import Signals
-from pronghorn.worker_messages import FOREVER, HEARTBEAT, Alive, LimitReached, Message, Serving
+from pronghorn.supervisor import worker_handle
+from pronghorn.supervisor.signals import Signals
+from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, ensure_picklable, wait
+from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, Alive, LimitReached, Message, Serving
 
 
 def config(**parameters: Any) -> Config:
@@ -37,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(process, "time", clock)
+    monkeypatch.setattr(worker_handle, "time", clock)
     return clock
 
 

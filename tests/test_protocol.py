@@ -12,8 +12,8 @@ import pytest
 from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.errors import ClientDisconnected
-from pronghorn.protocol import HTTPProtocol
-from pronghorn.state import WARNINGS_A_SECOND, ServerState
+from pronghorn.server.protocol import HTTPProtocol
+from pronghorn.server.state import WARNINGS_A_SECOND, ServerState
 from tests.forms import FORMS
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

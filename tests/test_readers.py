@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pronghorn import loops
-from pronghorn.readers import Readers
+from pronghorn.listen.readers import Readers
 
 PATIENCE = 20
 

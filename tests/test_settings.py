@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pronghorn import cli
+from pronghorn.cli import commands
 
 Run = Callable[..., dict[str, Any]]
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refusal(*arguments: str) -> str:
     """The message of a usage error."""
-    result = CliRunner().invoke(cli.main, arguments)
+    result = CliRunner().invoke(commands.main, arguments)
     assert result.exit_code == 2
     return result.output.splitlines()[-1].removeprefix("Error: ")
 
@@ -172,4 +172,4 @@ def test_broken_project_file_that_names_us_is_refused() -> None:
 def test_help_and_version_work_with_invalid_file() -> None:
     project("prot = 1")
     for flag in ("--help", "--version"):
-        assert CliRunner().invoke(cli.main, [flag]).exit_code == 0
+        assert CliRunner().invoke(commands.main, [flag]).exit_code == 0

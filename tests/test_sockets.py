@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from pronghorn import sockets
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
+from pronghorn.listen import sockets
 
 Bind = Callable[..., list[socket.socket]]
 

@@ -8,9 +8,9 @@ import pytest
 from fake_workers import FakeWorker
 
 from pronghorn.config import Config
-from pronghorn.process import State
-from pronghorn.supervisor import Supervisor
-from pronghorn.worker_messages import LimitReached, Serving
+from pronghorn.supervisor.supervisor import Supervisor
+from pronghorn.supervisor.worker_handle import State
+from pronghorn.supervisor.worker_messages import LimitReached, Serving
 
 
 class NoSignals:
@@ -24,8 +24,8 @@ class Rig:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         self.supervisor = Supervisor(Config("main:app", log_config=None, workers=count), [])
         self.workers: list[FakeWorker] = []
-        monkeypatch.setattr("pronghorn.supervisor.launch", self._launch)
-        monkeypatch.setattr("pronghorn.supervisor.wait", lambda *arguments: None)
+        monkeypatch.setattr("pronghorn.supervisor.supervisor.launch", self._launch)
+        monkeypatch.setattr("pronghorn.supervisor.supervisor.wait", lambda *arguments: None)
         self.step()
 
     def _launch(self, config: Config, sockets: Any, replaces: Any, serve_within: float) -> Any:
@@ -137,7 +137,7 @@ def test_supervising_goes_on_after_errors(monkeypatch: pytest.MonkeyPatch, caplo
             raise RuntimeError(what)
         supervisor._exit_code = 0
 
-    monkeypatch.setattr("pronghorn.supervisor.HEARTBEAT", 0)
+    monkeypatch.setattr("pronghorn.supervisor.supervisor.HEARTBEAT", 0)
     monkeypatch.setattr(supervisor, "_step", step)
     monkeypatch.setattr(supervisor, "_balance", lambda: None)
     assert supervisor.run() == 0
@@ -149,7 +149,7 @@ def test_failed_launch_is_retried_later(monkeypatch: pytest.MonkeyPatch, caplog:
     def refuse(*arguments: Any) -> Any:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr("pronghorn.supervisor.launch", refuse)
+    monkeypatch.setattr("pronghorn.supervisor.supervisor.launch", refuse)
     supervisor = Supervisor(Config("main:app", log_config=None, workers=1), [])
     supervisor._balance()
     assert caplog.messages == ["Cannot launch a process: RuntimeError('no room')"]

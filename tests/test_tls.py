@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pronghorn import tls
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.tls_context import make_context
+from pronghorn.listen import tls_server
+from pronghorn.listen.tls_context import make_context
 from tests.certificates import PASSWORD, Certificates
 
 
@@ -212,7 +212,9 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
         asked.load()
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
-            server = await tls.listen(asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None)
+            server = await tls_server.listen(
+                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
+            )
             for sent in (b"", b"GET / HTTP/1.1\r\n\r\n"):
                 reader, writer = await asyncio.open_connection(*sock.getsockname())
                 writer.write(sent)
@@ -236,9 +238,9 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
 def test_engine_depends_on_installed_modules(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = config(**certificates.parameters)
     asked.load()
-    assert tls.engine(asked) in ("aiofastnet", "ssl")
+    assert tls_server.engine(asked) in ("aiofastnet", "ssl")
     monkeypatch.setitem(sys.modules, "aiofastnet", None)
-    assert tls.engine(asked) == "ssl"
+    assert tls_server.engine(asked) == "ssl"
 
 
 CALLBACKS: dict[str, Callable[[Any, Path], object]] = {
@@ -261,17 +263,17 @@ def test_context_with_callback_is_served_by_ssl(certificates: Certificates, set_
     asked = config(**certificates.parameters)
     asked.load()
     set_callback(asked.ssl)
-    assert tls.engine(asked) == "ssl"
+    assert tls_server.engine(asked) == "ssl"
 
 
 def test_context_of_user_is_served_by_ssl(certificates: Certificates) -> None:
     asked = config(**certificates.parameters)
     asked.load()
     asked.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    assert tls.engine(asked) == "ssl"
+    assert tls_server.engine(asked) == "ssl"
     asked = config(**certificates.parameters, ssl_context_factory=lambda asked, default: default())
     asked.load()
-    assert tls.engine(asked) == "ssl"
+    assert tls_server.engine(asked) == "ssl"
 
 
 def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificates, set_callback: Any) -> None:
@@ -282,7 +284,9 @@ def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificate
     async def main() -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
-            server = await tls.listen(asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None)
+            server = await tls_server.listen(
+                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
+            )
             with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
                 set_callback(asked.ssl)
             server.close()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pronghorn import watch
 from pronghorn.config import Config
-from pronghorn.watch import Files, Watcher
+from pronghorn.supervisor import file_watcher
+from pronghorn.supervisor.file_watcher import Files, Watcher
 
 PATIENCE = 20
 
@@ -77,7 +77,7 @@ def test_watched_files(folder: Path, parameters: dict[str, Any], path: str, is_w
 @pytest.fixture(params=["WatchFiles", "StatReload"])
 def watcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
     if request.param == "StatReload":
-        monkeypatch.setattr(watch, "find_spec", lambda name: None)
+        monkeypatch.setattr(file_watcher, "find_spec", lambda name: None)
     elif find_spec("watchfiles") is None:
         pytest.skip("watchfiles is not installed")
     with Watcher(files(), 0.05) as watcher:
@@ -120,8 +120,8 @@ def test_modification_times_are_compared_if_the_system_refuses_to_watch(
     def refuse(*arguments: Any) -> Iterator[set[str]]:
         raise OSError("watch limit reached")
 
-    monkeypatch.setattr(watch, "_watch_notifications", refuse)
-    monkeypatch.setattr(watch, "find_spec", lambda name: object())
+    monkeypatch.setattr(file_watcher, "_watch_notifications", refuse)
+    monkeypatch.setattr(file_watcher, "find_spec", lambda name: object())
     with Watcher(files(), 0.05) as watcher:
         wait_until_watching(folder, watcher)
     assert caplog.messages == ["WatchFiles cannot watch (watch limit reached): comparing modification times instead."]

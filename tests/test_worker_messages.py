@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from pronghorn.config import Config
-from pronghorn.worker_messages import FOREVER, MAX_SIZE, Message, decode, encode, max_stop_time
+from pronghorn.supervisor.worker_messages import FOREVER, MAX_SIZE, Message, decode, encode, max_stop_time
 
 
 @pytest.mark.parametrize("kind", get_args(Message))

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pronghorn.wsgi import DaemonThreads
+from pronghorn.application.wsgi import DaemonThreads
 from tests.served import PATIENCE
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from pronghorn import cli, settings
-from pronghorn.parameters import PARAMETERS, Parameter, Topic
+from pronghorn.cli import commands, config_file
+from pronghorn.config.parameters import PARAMETERS, Parameter, Topic
 
 _MARK = "<!-- every option -->"
 _LIMITS_MARK = "<!-- every limit -->"
@@ -27,7 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def reference() -> str:
     """Return Markdown: a section per topic of `--help`, an entry per option, then the Python-only parameters."""
     parts: list[str] = []
-    for topic, options in cli.TOPICS.items():
+    for topic, options in commands.TOPICS.items():
         parts += [f"## {topic}", *map(_option, options)]
     return "\n\n".join([*parts, "## Python only", *_python_only()])
 
@@ -95,7 +95,7 @@ def _key(option: click.Option) -> str:
 
 
 def _kind(option: click.Option) -> str:
-    return "a list of strings" if option.multiple else settings.kind(option)
+    return "a list of strings" if option.multiple else config_file.kind(option)
 
 
 def _signature(parameter: Parameter) -> str:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from pronghorn.cli import main as main
     from pronghorn.config import Config as Config
     from pronghorn.errors import StartupError as StartupError
-    from pronghorn.runner import run as run
+    from pronghorn.launcher import run as run
     from pronghorn.server import Server as Server
 
 __all__ = ["Config", "Server", "StartupError", "__version__", "main", "run"]
 __version__ = "0.1.0"
 
 # Imported at first use: a program that only runs a server never pays for the command line, nor the reverse.
-_HOMES = {"main": "cli", "Config": "config", "StartupError": "errors", "run": "runner", "Server": "server"}
+_HOMES = {"main": "cli", "Config": "config", "StartupError": "errors", "run": "launcher", "Server": "server"}
 _MODULES = ("config", "logging", "server")
 
 

@@ -67,7 +67,7 @@ def load(http: Any = "auto") -> Wire:
         return form("pronghorn._wire_c", "compiled")
     if http == "httptools" or (not is_chosen(http) and find_spec("httptools")):
         try:
-            from pronghorn.llhttp import LLHTTPConnection
+            from pronghorn._wire_httptools import LLHTTPConnection
         except ImportError:
             raise StartupError("--http httptools needs httptools: pip install 'pronghorn[standard]'.") from None
 

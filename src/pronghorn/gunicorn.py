@@ -21,12 +21,12 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import ssl_context
 from gunicorn.workers import base
 
-from pronghorn import log
 from pronghorn.config import Config, ConfigError
+from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.handlers import reset_after_fork
-from pronghorn.parameters import PARAMETERS
+from pronghorn.logging import log
 from pronghorn.server import Server
+from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.types import Receive, Scope, Send
 
 # Seconds between checks for a stop, and the longest time between heartbeats to the arbiter.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pronghorn import loader
+from pronghorn.application import loader
 from pronghorn.errors import StartupError as ImportFromStringError
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from pronghorn import loader
+from pronghorn.application import loader
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:

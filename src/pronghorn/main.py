@@ -21,7 +21,7 @@ from pronghorn.config import LifespanType as LifespanType
 from pronghorn.config import LoopFactoryType as LoopFactoryType
 from pronghorn.config import WSProtocolType as WSProtocolType
 from pronghorn.config import logger as logger
-from pronghorn.runner import run as run
+from pronghorn.launcher import run as run
 from pronghorn.server import Server as Server
 from pronghorn.supervisors import ChangeReload as ChangeReload
 from pronghorn.supervisors import Multiprocess as Multiprocess

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from raw import Client
 
-from pronghorn import tls
+from pronghorn.listen import tls_server
 
 # Pairs of loop and engine: no TLS, the `ssl` module, aiofastnet.
 ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
@@ -16,7 +16,7 @@ def choose(loop, engine, monkeypatch):
     for module in {loop, engine} & {"uvloop", "aiofastnet"}:
         pytest.importorskip(module)
     if engine == "ssl":
-        monkeypatch.setattr(tls, "_aiofastnet", lambda: None)
+        monkeypatch.setattr(tls_server, "_aiofastnet", lambda: None)
 
 
 def connect(stack, server, context=None, suppress_ragged_eofs=True, **options):

@@ -18,7 +18,7 @@ import pronghorn
 from pronghorn import loops
 from pronghorn.lifespan.off import LifespanOff
 from pronghorn.lifespan.on import LifespanOn
-from pronghorn.protocol import HTTPProtocol
+from pronghorn.server.protocol import HTTPProtocol
 
 
 def address(server):

@@ -10,7 +10,7 @@ import pytest
 from engines import ENGINES, choose, connect
 from served import thread, wait_until
 
-from pronghorn.protocol import HTTPProtocol
+from pronghorn.server.protocol import HTTPProtocol
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
@@ -88,7 +88,7 @@ def serve(request, certificates, monkeypatch):
     """A function that starts a server of `Faulty` protocols in a thread, and a function to connect."""
     loop, engine = request.param.split("-")
     choose(loop, engine, monkeypatch)
-    monkeypatch.setattr("pronghorn.protocol.HTTPProtocol", Faulty)
+    monkeypatch.setattr("pronghorn.server.protocol.HTTPProtocol", Faulty)
     secure = {} if engine == "plain" else certificates.parameters
     with contextlib.ExitStack() as stack:
 

@@ -9,7 +9,8 @@ import pytest
 from raw import Client
 from served import PATIENCE, lacks, thread
 
-from pronghorn import Config, Server, worker
+from pronghorn import Config, Server
+from pronghorn.supervisor import worker_main
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -137,7 +138,7 @@ def test_stop_ends_with_last_connection_or_task(serve, connect, caplog, monkeypa
     done = threading.Event()
     while not [line for line in caplog.messages if line.startswith("Waiting for")]:
         assert not done.wait(0.01)
-    monkeypatch.setattr("pronghorn.server._POLL", 10 * PATIENCE)
+    monkeypatch.setattr("pronghorn.server.server._POLL", 10 * PATIENCE)
     done.wait(0.3)  # until the server waits
     if target == "/body":
         client.send(b"b")
@@ -182,7 +183,7 @@ def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
         await task
         return places
 
-    monkeypatch.setattr("pronghorn.server.withdraw", withdraw)
+    monkeypatch.setattr("pronghorn.server.server.withdraw", withdraw)
     given = [socket.create_server(("127.0.0.1", 0))] if is_given else None
     server = Server(Config(app, port=0, lifespan="off", log_config=None, install_signals=False))
     places = asyncio.run(main())
@@ -190,5 +191,7 @@ def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
 
 
 def test_reloaded_worker_does_not_linger():
-    servers = [worker._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)]
+    servers = [
+        worker_main._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)
+    ]
     assert [server.linger for server in servers] == [Server.linger, 0.0]

@@ -25,8 +25,8 @@ from urllib.parse import parse_qs
 import flask
 from a2wsgi import WSGIMiddleware
 
-from pronghorn import adapters
-from pronghorn.protocol import HTTPProtocol
+from pronghorn.application import interfaces
+from pronghorn.server.protocol import HTTPProtocol
 from tests.storm.content import LARGE_FILE, MEDIUM_FILE, ON_PURPOSE, SMALL_FILE, content, file_content
 
 if os.environ.get("STORM_TLS") == "ssl":
@@ -287,7 +287,7 @@ def _wsgi(environ: Any, start_response: Any) -> _Counted:
 
 
 _MOUNTED: dict[str, Callable[..., Any]] = {
-    "/wsgi": adapters.adapt(_wsgi, "wsgi"),  # as with `--interface wsgi`
+    "/wsgi": interfaces.adapt(_wsgi, "wsgi"),  # as with `--interface wsgi`
     "/mounted": WSGIMiddleware(_wsgi),  # as in an application of a framework
 }
 

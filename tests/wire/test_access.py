@@ -8,7 +8,7 @@ from http import HTTPStatus
 import pytest
 from owner import GET, Rig, body, ok, start
 
-from pronghorn.log import ACCESS_FORMAT, AccessFormatter, AccessLog
+from pronghorn.logging.log import ACCESS_FORMAT, AccessFormatter, AccessLog
 
 
 class Printed:

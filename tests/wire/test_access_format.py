@@ -8,7 +8,7 @@ import pytest
 from owner import GET, body, ok, start
 from test_access import Printed
 
-from pronghorn.log import ACCESS_FORMAT
+from pronghorn.logging.log import ACCESS_FORMAT
 
 HEAD = b"GET /a%20b?q=%41 HTTP/1.1\r\nhost: a\r\n"
 NAMED = b"user-agent: Horn/1\r\nreferer: http://a/\r\nx-request-id: 17\r\n"

@@ -10,7 +10,7 @@ from fakes import three_ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronghorn import rules
+from pronghorn import constants
 from pronghorn.errors import ProtocolError
 
 TAIL = b"GET /tail HTTP/1.1\r\n\r\n"
@@ -21,7 +21,7 @@ with_both_forms = settings(suppress_health_check=[HealthCheck.function_scoped_fi
 
 def make_decoder(wire: Any, length: int | None = None, **limits: int) -> Any:
     """For a body of `length` bytes, or for one in chunks."""
-    kind = rules.CHUNKED if length is None else rules.LENGTH
+    kind = constants.CHUNKED if length is None else constants.LENGTH
     return wire.body.Decoder(kind, length or 0, wire.shared.Limits(**limits))
 
 

@@ -33,8 +33,8 @@ from hypothesis.stateful import (
 from owner import WAITING, Future, Rig
 
 from pronghorn._wire.connection import IDLE
-from pronghorn.access_format import BYTES
 from pronghorn.errors import ClientDisconnected
+from pronghorn.logging.access_format import BYTES
 from tests.forms import load_form
 
 # Windows has neither.

@@ -9,7 +9,7 @@ import pytest
 from corpus import Case, load
 from fakes import make_connection, read_body, three_ways
 
-from pronghorn import rules
+from pronghorn import constants
 from pronghorn._wire import connection, outbox, shared
 from pronghorn.errors import ProtocolError
 
@@ -66,7 +66,7 @@ def check_valid(wire: Any, case: Case, way: str, owner: Any, bodies: list[bytes]
     request = owner.requests[0]
     scope, head = request.scope, request.head
     kind, _, length = outcome["framing"].partition(" ")
-    framings = {"none": rules.NO_BODY, "length": rules.LENGTH, "chunked": rules.CHUNKED}
+    framings = {"none": constants.NO_BODY, "length": constants.LENGTH, "chunked": constants.CHUNKED}
     assert scope["method"] == outcome["method"]
     assert scope["path"] == outcome["path"]
     assert scope["raw_path"] == outcome.get("raw-path", outcome["path"]).encode("ascii")
@@ -108,7 +108,7 @@ def test_refused(wire: Any, case: Case, way: str) -> None:
 
 @every_way(VALID)
 def test_valid_by_llhttp(case: Case, way: str) -> None:
-    llhttp = pytest.importorskip("pronghorn.llhttp", reason="httptools is not installed", exc_type=ImportError)
+    llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
     owner, bodies = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     differs = LLHTTP_DIFFERS.get(f"valid/{case.name}")
     if differs:
@@ -119,7 +119,7 @@ def test_valid_by_llhttp(case: Case, way: str) -> None:
 
 @every_way(REFUSED)
 def test_refused_by_llhttp(case: Case, way: str) -> None:
-    llhttp = pytest.importorskip("pronghorn.llhttp", reason="httptools is not installed", exc_type=ImportError)
+    llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
     owner, _ = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     status, _why = LLHTTP_DIFFERS.get(f"refused/{case.name}", (int(case.outcome["status"]), ""))
     if status:

@@ -11,7 +11,7 @@ from owner import Rig
 from test_websocket import Socket
 
 from pronghorn._wire._interfaces import ConnectionOwner, Transport
-from pronghorn.protocol import HTTPProtocol
+from pronghorn.server.protocol import HTTPProtocol
 
 
 def methods(interface: Any) -> list[Any]:

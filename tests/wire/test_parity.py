@@ -173,7 +173,7 @@ def connection_kind(form):
         return load_form(form), None
     if find_spec("httptools") is None:
         pytest.skip("httptools is not installed")
-    return load_form("interpreted"), importlib.import_module("pronghorn.llhttp").LLHTTPConnection
+    return load_form("interpreted"), importlib.import_module("pronghorn._wire_httptools").LLHTTPConnection
 
 
 @settings(max_examples=400)

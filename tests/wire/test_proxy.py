@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as Theirs
 
-from pronghorn import trust
 from pronghorn._wire.proxy import KEPT
+from pronghorn.config import trusted_proxies
 from pronghorn.middleware.proxy_headers import ProxyHeadersMiddleware as Ours
 from tests.forms import load_form
 
@@ -23,7 +23,7 @@ TRUSTED = "127.0.0.1, 10.0.0.0/8, 2001:db8:1::/48, proxy.internal, unix"
 
 
 def proxies(wire: Any, trusted: str = TRUSTED, kind: str = "x-forwarded") -> Any:
-    return wire.proxy.Proxies(trust.read(trusted), kind)
+    return wire.proxy.Proxies(trusted_proxies.read(trusted), kind)
 
 
 def ask(wire: Any, fields: str, trusted: str = TRUSTED, kind: str = "x-forwarded", **options: Any) -> dict[str, Any]:
@@ -433,7 +433,7 @@ def test_without_proxies_nothing_is_read(wire: Any) -> None:
 
 
 def test_members_that_match_nobody_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    assert trust.read("10.0.0.1/8, *,") == ["10.0.0.1/8", "*"]
+    assert trusted_proxies.read("10.0.0.1/8, *,") == ["10.0.0.1/8", "*"]
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["forwarded_allow_ips"] * 2
     assert "'10.0.0.1/8'" in caplog.text
     assert "'*'" in caplog.text
@@ -441,13 +441,18 @@ def test_members_that_match_nobody_are_warned_of(caplog: pytest.LogCaptureFixtur
 
 def test_members_that_are_sound() -> None:
     listed = ["10.0.0.0/8", " ::1 ", "2001:db8::/32", "unix"]
-    assert trust.read(listed) == [(b"\x0a\0\0\0", 8), "::1", (bytes.fromhex("20010db8") + bytes(12), 32), "unix"]
-    assert trust.read(",".join(listed)) == trust.read(listed)
-    assert trust.read(" * ") == ["*"]
+    assert trusted_proxies.read(listed) == [
+        (b"\x0a\0\0\0", 8),
+        "::1",
+        (bytes.fromhex("20010db8") + bytes(12), 32),
+        "unix",
+    ]
+    assert trusted_proxies.read(",".join(listed)) == trusted_proxies.read(listed)
+    assert trusted_proxies.read(" * ") == ["*"]
 
 
 def test_network_of_ipv6_with_long_prefix_is_not_taken_for_ipv4() -> None:
-    assert trust.read("2001:db8::/100") == [(bytes.fromhex("20010db8") + bytes(12), 100)]
+    assert trusted_proxies.read("2001:db8::/100") == [(bytes.fromhex("20010db8") + bytes(12), 100)]
 
 
 def test_middleware_leaves_request_without_proxy_fields_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronghorn import rules
+from pronghorn import constants
 
 LENGTH_5 = (b"content-length", b"5")
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -716,7 +716,7 @@ def test_the_decoder_reads_what_the_encoder_frames(wire: Any, parts: list[bytes]
     fields = [(b"content-length", b"%d" % len(content))] if declared else []
     head, _, body = respond(encoder, 200, fields, *parts).partition(b"\r\n\r\n")
     if b"chunked" in head:
-        decoder = wire.body.Decoder(rules.CHUNKED, 0, wire.shared.Limits())
+        decoder = wire.body.Decoder(constants.CHUNKED, 0, wire.shared.Limits())
         decoded = decoder.feed(body, 0)
         assert decoder.done
         assert decoder.position == len(body)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pronghorn._wire import scan as interpreted
-from pronghorn.rules import COMMON_FIELD_NAMES
+from pronghorn.constants import COMMON_FIELD_NAMES
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FIELD_VALUE = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))

@@ -18,8 +18,8 @@ import pytest
 
 from pronghorn import backend
 from pronghorn.config import Config
-from pronghorn.protocol import HTTPProtocol
-from pronghorn.state import ServerState
+from pronghorn.server.protocol import HTTPProtocol
+from pronghorn.server.state import ServerState
 from tests.forms import FORMS
 
 pytest.importorskip("starlette")

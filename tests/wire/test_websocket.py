@@ -25,7 +25,7 @@ from framing import (
 )
 from owner import BAD_REQUEST, GET, OK, WAITING, Rig, drive, ok, refusal
 
-from pronghorn import websocket
+from pronghorn.application import websocket_call
 from pronghorn.errors import ClientDisconnected
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -1430,7 +1430,7 @@ def test_an_application_that_has_begun_to_deny(wire: Any) -> None:
 
 def run(socket: Socket, app: Any) -> None:
     """Run `app` as the server does, as far as it goes at once."""
-    assert drive(websocket.run(app, socket.session)) is None
+    assert drive(websocket_call.run(app, socket.session)) is None
 
 
 def test_a_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from pronghorn.rules import COMMON_FIELD_NAMES
+from pronghorn.constants import COMMON_FIELD_NAMES
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)

@@ -9,7 +9,7 @@ from time import gmtime, localtime, strftime, time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pronghorn.access_format import (
+from pronghorn.logging.access_format import (
     BYTES,
     BYTES_IF_ANY,
     CLIENT,
@@ -40,7 +40,7 @@ from .scan import is_plain_path, monotonic
 if TYPE_CHECKING:
     from typing import Any
 
-    from pronghorn.log import AccessLog
+    from pronghorn.logging.log import AccessLog
     from pronghorn.types import Headers
 
     from ._interfaces import CallSoon
@@ -54,7 +54,7 @@ _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 class AccessLines:
-    """Gathers lines for `log`, a `pronghorn.log.AccessLog`; `call_soon` is the loop's. `at_end` says that a line is due
+    """Gathers lines for `log`, an `AccessLog`; `call_soon` is the loop's. `at_end` says that a line is due
     when its response is complete, rather than when it starts.
     """
 

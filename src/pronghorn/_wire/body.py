@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from pronghorn.errors import ProtocolError
-from pronghorn.rules import CHUNKED, LENGTH, MAX_CHUNK_LINE
 
 from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 from pronghorn.errors import ProtocolError
-from pronghorn.rules import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 
 from .body import Decoder
 from .channel import Channel

@@ -10,8 +10,7 @@ from codecs import utf_8_decode
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from pronghorn.errors import FrameError
-from pronghorn.rules import (
+from pronghorn.constants import (
     BINARY,
     CLOSE,
     CLOSE_CODES,
@@ -23,6 +22,7 @@ from pronghorn.rules import (
     PONG,
     TEXT,
 )
+from pronghorn.errors import FrameError
 
 from .scan import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 

@@ -7,8 +7,8 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
-from pronghorn.rules import LENGTH, NO_BODY
 
 from .deflate import negotiate
 from .encoder import checked_fields

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
-from pronghorn.rules import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 
 from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 

@@ -18,7 +18,7 @@ from .scan import unquote
 if TYPE_CHECKING:
     from typing import Any
 
-    from pronghorn.trust import Trusted
+    from pronghorn.config.trusted_proxies import Trusted
     from pronghorn.types import Headers
 
     from ._interfaces import Client, Server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.rules import (
+from pronghorn.constants import (
     CHUNKED,
     CONNECTION_CLOSE,
     CONNECTION_KEEP_ALIVE,

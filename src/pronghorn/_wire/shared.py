@@ -6,7 +6,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pronghorn.rules import HTTP_1_0, HTTP_1_1
+from pronghorn.constants import HTTP_1_0, HTTP_1_1
 
 if TYPE_CHECKING:
     from asyncio import Future

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.errors import ClientDisconnected, FrameError
-from pronghorn.rules import (
+from pronghorn.constants import (
     BINARY,
     CLOSE,
     COMPRESSED,
@@ -22,6 +21,7 @@ from pronghorn.rules import (
     SERVICE_RESTART,
     TEXT,
 )
+from pronghorn.errors import ClientDisconnected, FrameError
 
 from .deflate import WORTHWHILE
 from .encoder import checked_fields

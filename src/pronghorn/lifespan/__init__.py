@@ -8,7 +8,7 @@ import enum
 import logging
 from typing import Any, Literal, TypeAlias
 
-from pronghorn import tasks
+from pronghorn.application import tasks
 from pronghorn.errors import StartupError
 from pronghorn.types import ASGI3App, Message, Scope
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pronghorn import log
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
+from pronghorn.logging import log
 
 if TYPE_CHECKING:
     from pronghorn.config import Config

@@ -1,5 +1,5 @@
 """The adapter for ASGI 2 applications, under uvicorn's name."""
 
-from pronghorn.adapters import ASGI2Adapter as ASGI2Middleware
+from pronghorn.application.interfaces import ASGI2Adapter as ASGI2Middleware
 
 __all__ = ["ASGI2Middleware"]

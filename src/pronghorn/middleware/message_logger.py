@@ -1,5 +1,5 @@
 """The middleware that logs ASGI messages, under uvicorn's name."""
 
-from pronghorn.adapters import MessageLogger as MessageLoggerMiddleware
+from pronghorn.application.interfaces import MessageLogger as MessageLoggerMiddleware
 
 __all__ = ["MessageLoggerMiddleware"]

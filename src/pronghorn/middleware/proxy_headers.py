@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pronghorn import backend, trust
+from pronghorn import backend
+from pronghorn.config import trusted_proxies
 from pronghorn.types import ASGI3App, Receive, Scope, Send
 
 
@@ -15,7 +16,7 @@ class ProxyHeadersMiddleware:
 
     def __init__(self, app: ASGI3App, trusted_hosts: list[str] | str = "127.0.0.1") -> None:
         self.app = app
-        self._proxies = backend.load().Proxies(trust.read(trusted_hosts))
+        self._proxies = backend.load().Proxies(trusted_proxies.read(trusted_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":

@@ -1,6 +1,6 @@
 """The supervisors of `--reload` and `--workers`, for programs that run them directly."""
 
-from pronghorn.reload import ChangeReload as ChangeReload
-from pronghorn.supervisor import Supervisor as Multiprocess
+from pronghorn.supervisor.reloader import ChangeReload as ChangeReload
+from pronghorn.supervisor.supervisor import Supervisor as Multiprocess
 
 __all__ = ["ChangeReload", "Multiprocess"]

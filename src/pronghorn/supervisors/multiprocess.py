@@ -1,5 +1,5 @@
 """The supervisor of `--workers`."""
 
-from pronghorn.supervisor import Supervisor as Multiprocess
+from pronghorn.supervisor.supervisor import Supervisor as Multiprocess
 
 __all__ = ["Multiprocess"]

@@ -1,5 +1,5 @@
 """The supervisor of `--reload`, which compares modification times if watchfiles is not installed."""
 
-from pronghorn.reload import ChangeReload as StatReload
+from pronghorn.supervisor.reloader import ChangeReload as StatReload
 
 __all__ = ["StatReload"]

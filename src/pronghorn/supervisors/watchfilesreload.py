@@ -1,5 +1,5 @@
 """The supervisor of `--reload`."""
 
-from pronghorn.reload import ChangeReload as WatchFilesReload
+from pronghorn.supervisor.reloader import ChangeReload as WatchFilesReload
 
 __all__ = ["WatchFilesReload"]

@@ -18,8 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import OutputWrapper
 from django.utils.module_loading import import_string
 
-from pronghorn import Config, Server, __version__, log
+from pronghorn import Config, Server, __version__
 from pronghorn.errors import StartupError
+from pronghorn.logging import log
 from pronghorn.types import ASGI3App, Receive, Scope, Send
 
 if apps.is_installed("django.contrib.staticfiles"):

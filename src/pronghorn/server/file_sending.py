@@ -12,7 +12,7 @@ from pronghorn.errors import ClientDisconnected
 
 if TYPE_CHECKING:
     from pronghorn._wire.request import Request
-    from pronghorn.protocol import HTTPProtocol
+    from pronghorn.server.protocol import HTTPProtocol
 
 # Bytes sent between checks of the client. A slow client that reads takes this much within the write timeout.
 _SLICE = 262144

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from pronghorn import listener
-from pronghorn.readers import Readers
-from pronghorn.tls_context import Context
+from pronghorn.listen import listener
+from pronghorn.listen.readers import Readers
+from pronghorn.listen.tls_context import Context
 
 if TYPE_CHECKING:
     from pronghorn.config import Config

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
-from pronghorn import tasks, websocket
-from pronghorn.addresses import get_local_addr, get_remote_addr
+from pronghorn.application import tasks, websocket_call
 from pronghorn.errors import ProtocolError, is_disconnect
-from pronghorn.log import TRACE_LOG_LEVEL, say
-from pronghorn.pieces import LARGE, Pieces
-from pronghorn.sockets import acknowledged, reset_at_close, unacknowledged
-from pronghorn.state import ServerState
+from pronghorn.listen.addresses import get_local_addr, get_remote_addr
+from pronghorn.listen.sockets import acknowledged, reset_at_close, unacknowledged
+from pronghorn.logging.log import TRACE_LOG_LEVEL, say
+from pronghorn.server.large_reads import LARGE, Pieces
+from pronghorn.server.state import ServerState
 
 if TYPE_CHECKING:
     from pronghorn._wire.connection import Connection
@@ -121,14 +121,14 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Unsupported upgrade request.")
 
     def on_websocket(self, session: WebSocket) -> None:
-        self._start(session, websocket.run(self._state.app, session))
+        self._start(session, websocket_call.run(self._state.app, session))
 
     def on_accepted(self, session: WebSocket) -> None:
         self._websocket = session
-        websocket.log_accepted(session)
+        websocket_call.log_accepted(session)
 
     def on_denied(self, session: WebSocket, status: int) -> None:
-        websocket.log_denied(session, status)
+        websocket_call.log_denied(session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
@@ -196,7 +196,7 @@ class HTTPProtocol(asyncio.Protocol):
         return left
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
-        from pronghorn.files import send_file
+        from pronghorn.server.file_sending import send_file
 
         return send_file(self._state.loop, self._transport, self, request, message)
 
@@ -211,7 +211,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection.lose()
         if self._websocket is not None:
             self._websocket = None
-            websocket.log_closed()
+            websocket_call.log_closed()
 
     def _end_without_client(self, exchange: Exchange) -> None:
         """Cancel an application whose client is gone: at once, or if it does not finish in time."""

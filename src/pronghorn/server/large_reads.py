@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pronghorn.protocol import HTTPProtocol
+    from pronghorn.server.protocol import HTTPProtocol
 
 # Once a single read of an event loop has this many bytes, it pays to read pieces of this size instead.
 LARGE = 65536

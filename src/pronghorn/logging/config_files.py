@@ -8,12 +8,12 @@ import logging.config
 import os
 from typing import IO, TYPE_CHECKING, Any
 
-from pronghorn.aliases import NAMES
 from pronghorn.errors import StartupError
-from pronghorn.log import LOGGERS
+from pronghorn.logging.log import LOGGERS
+from pronghorn.logging.uvicorn_names import NAMES
 
 if TYPE_CHECKING:
-    from pronghorn.log import LogConfig
+    from pronghorn.logging.log import LogConfig
 
 # Our formatters under uvicorn's names, whether uvicorn is installed or not.
 _FORMATTERS = {

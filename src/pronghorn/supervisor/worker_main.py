@@ -14,13 +14,13 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
-from pronghorn import log, outlet
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.handlers import reset_after_fork
+from pronghorn.logging import log, outlet
 from pronghorn.server import Server
-from pronghorn.signals import EXIT_SIGNALS, ignore
-from pronghorn.worker_messages import (
+from pronghorn.signal_handlers import reset_after_fork
+from pronghorn.supervisor.signals import EXIT_SIGNALS, ignore
+from pronghorn.supervisor.worker_messages import (
     FOREVER,
     HEARTBEAT,
     Alive,

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from pronghorn.constants import PHRASES
 from pronghorn.errors import is_disconnect
-from pronghorn.log import say
-from pronghorn.rules import PHRASES
+from pronghorn.logging.log import say
 
 if TYPE_CHECKING:
     from pronghorn._wire.websocket import WebSocket

@@ -1,6 +1,6 @@
 """Formatters, under uvicorn's names, and a handler, for use in logging configurations.
 
-`pronghorn.log` has the same classes.
+`pronghorn.logging.log` has the same classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pronghorn.outlet import LineHandler as LineHandler
+from pronghorn.logging.outlet import LineHandler as LineHandler
 
 Colour: TypeAlias = Callable[[str], str]
 

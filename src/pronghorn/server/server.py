@@ -15,17 +15,20 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from pronghorn import backend, handlers, listener, log, outlet, tasks
-from pronghorn.clock import Clock
+from pronghorn import backend, signal_handlers
+from pronghorn.application import tasks
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
-from pronghorn.handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 from pronghorn.lifespan import Lifespan
-from pronghorn.log import say
-from pronghorn.protocol import HTTPProtocol
-from pronghorn.sockets import bind, cannot_listen, describe, unlink, withdraw
-from pronghorn.state import ServerState
+from pronghorn.listen import listener
+from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink, withdraw
+from pronghorn.logging import log, outlet
+from pronghorn.logging.log import say
+from pronghorn.server.clock import Clock
+from pronghorn.server.protocol import HTTPProtocol
+from pronghorn.server.state import ServerState
+from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
@@ -197,9 +200,9 @@ class Server:
             await self._stop_accepting()
         self._close_sockets()
         if self.config.ssl is not None:
-            from pronghorn import tls
+            from pronghorn.listen import tls_server
 
-            await tls.settle(self.servers)
+            await tls_server.settle(self.servers)
         await self._wait_tasks_to_complete()
         for connection in list(state.connections):
             _abort(connection)
@@ -213,7 +216,7 @@ class Server:
         """Handle SIGINT and SIGTERM. Received signals are raised again once the server has stopped, which also passes
         them on to a server that installed its handlers earlier.
         """
-        with handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
+        with signal_handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
             yield
         captured, self._captured_signals = self._captured_signals, []
         if captured:
@@ -251,9 +254,9 @@ class Server:
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
     ) -> asyncio.Server:
         if self.config.ssl is not None:
-            from pronghorn import tls
+            from pronghorn.listen import tls_server
 
-            return await tls.listen(loop, factory, sock, self.config, self.server_state.warn)
+            return await tls_server.listen(loop, factory, sock, self.config, self.server_state.warn)
 
         async def connect(sock: socket.socket, address: Any) -> None:
             await loop.connect_accepted_socket(factory, sock)

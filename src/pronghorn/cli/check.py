@@ -7,11 +7,13 @@ import logging
 import zlib
 from typing import Any
 
-from pronghorn import backend, process, sockets
+from pronghorn import backend
 from pronghorn.config import HTTP_PROTOCOLS, Config
+from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
-from pronghorn.parameters import PARAMETERS
+from pronghorn.listen import sockets
+from pronghorn.supervisor import worker_handle
 
 
 def check(app: Any, **parameters: Any) -> None:
@@ -21,7 +23,7 @@ def check(app: Any, **parameters: Any) -> None:
     """
     checked = Config(app, **parameters)
     if checked.use_subprocess:
-        process.ensure_picklable(checked)
+        worker_handle.ensure_picklable(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))
@@ -87,6 +89,6 @@ def _tls(checked: Config) -> str:
         return "off"
     import ssl
 
-    from pronghorn import tls
+    from pronghorn.listen import tls_server
 
-    return f"{tls.engine(checked)}, {ssl.OPENSSL_VERSION}"
+    return f"{tls_server.engine(checked)}, {ssl.OPENSSL_VERSION}"

@@ -8,12 +8,12 @@ import socket
 import time
 from pathlib import Path
 
-from pronghorn import log
 from pronghorn.config import Config
-from pronghorn.process import Replacement, State, WorkerHandle, launch, wait
-from pronghorn.signals import EXIT_SIGNALS, Signals
-from pronghorn.watch import Files, Watcher
-from pronghorn.worker_messages import FOREVER, Target
+from pronghorn.logging import log
+from pronghorn.supervisor.file_watcher import Files, Watcher
+from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
+from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.supervisor.worker_messages import FOREVER, Target
 
 # Seconds for running requests, among them perhaps an open stream, when a file has changed.
 _GRACE = 2.0

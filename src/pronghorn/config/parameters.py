@@ -15,9 +15,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
-from pronghorn import adapters, log, loops, sockets
+from pronghorn import loops
+from pronghorn.application import interfaces
 from pronghorn.lifespan import Mode
-from pronghorn.log import LOG_LEVELS, LOGGING_CONFIG
+from pronghorn.listen import sockets
+from pronghorn.logging import log
+from pronghorn.logging.log import LOG_LEVELS, LOGGING_CONFIG
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,7 +34,7 @@ T = TypeVar("T")
 
 Path: TypeAlias = "str | os.PathLike[str]"
 LifespanType: TypeAlias = Mode
-InterfaceType: TypeAlias = Literal["auto"] | adapters.Interface
+InterfaceType: TypeAlias = Literal["auto"] | interfaces.Interface
 HTTPProtocolType: TypeAlias = Literal["auto", "h11", "httptools", "zttp"]
 WSProtocolType: TypeAlias = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 LoopFactoryType: TypeAlias = Literal["none", "auto", "asyncio", "uvloop", "zuvloop"]
@@ -43,13 +46,13 @@ LogFormat: TypeAlias = Literal["text", "json"]
 
 SSL_PROTOCOL_VERSION = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
 
-INTERFACES: list[InterfaceType] = ["auto", *get_args(adapters.Interface)]
+INTERFACES: list[InterfaceType] = ["auto", *get_args(interfaces.Interface)]
 
-HTTP_PROTOCOLS: dict[str, str] = dict.fromkeys(get_args(HTTPProtocolType), "pronghorn.protocol:HTTPProtocol")
+HTTP_PROTOCOLS: dict[str, str] = dict.fromkeys(get_args(HTTPProtocolType), "pronghorn.server.protocol:HTTPProtocol")
 """The class for each name of `http`: one class, over several parsers. A program may add names."""
 
 WS_PROTOCOLS: dict[str, str | None] = {
-    **dict.fromkeys(get_args(WSProtocolType), "pronghorn.protocol:HTTPProtocol"),
+    **dict.fromkeys(get_args(WSProtocolType), "pronghorn.server.protocol:HTTPProtocol"),
     "none": None,
 }
 """The class for each name of `ws`: the one of `http`, which also speaks WebSocket."""
@@ -186,7 +189,7 @@ def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
 
 def _check_access_log_format(text: str | None) -> None:
     if text is not None:
-        from pronghorn import access_format  # only where there is one
+        from pronghorn.logging import access_format  # only where there is one
 
         access_format.parse(text)
 

@@ -14,10 +14,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pronghorn import log, settings, streams
+from pronghorn.cli import config_file
+from pronghorn.config.parameters import PARAMETERS, ConfigError, Parameter, Topic
 from pronghorn.errors import StartupError
-from pronghorn.parameters import PARAMETERS, ConfigError, Parameter, Topic
-from pronghorn.runner import run
+from pronghorn.launcher import run
+from pronghorn.logging import log, streams
 
 
 class _Port(click.Option):
@@ -67,7 +68,7 @@ def _origin(context: click.Context, name: str | None) -> str:
     """The environment variable or file that gave this parameter its value, else an empty string."""
     if name is not None and context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
         return next((each for each in _variables(name) if os.environ.get(each)), "")
-    return settings.origin(context, name)
+    return config_file.origin(context, name)
 
 
 def _split_headers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[list[str]]:
@@ -154,7 +155,7 @@ def _check(app: str, **parameters: Any) -> None:
 
     The options are those for serving. The exit code is 0, or 3 if the application cannot be served.
     """
-    from pronghorn.check import check
+    from pronghorn.cli.check import check
 
     try:
         _with_parameters(check, app, parameters)
@@ -191,7 +192,7 @@ def _subcommand(word: str) -> click.Command:
 _PARAMETERS: list[click.Parameter] = [
     click.Argument(["app"], envvar=_variables("app"), shell_complete=_complete_app),
     *(option for options in TOPICS.values() for option in options),
-    settings.option(),
+    config_file.option(),
 ]
 
 _check_command = _Command("check", params=_PARAMETERS, callback=_check, help=_check.__doc__)

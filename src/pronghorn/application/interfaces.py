@@ -8,7 +8,7 @@ import itertools
 import logging
 from typing import Any, Literal, TypeAlias
 
-from pronghorn.log import TRACE_LOG_LEVEL
+from pronghorn.logging.log import TRACE_LOG_LEVEL
 from pronghorn.types import ASGI2App, ASGI3App, Message, Receive, Scope, Send
 
 Interface: TypeAlias = Literal["asgi3", "asgi2", "wsgi"]
@@ -35,7 +35,7 @@ def adapt(app: Any, interface: Interface, underscored_headers: str = "keep") -> 
     """Adapt `app`, which has the given interface, to ASGI 3."""
     adapted: ASGI3App = app
     if interface == "wsgi":
-        from pronghorn.wsgi import WSGIAdapter  # imported only if needed
+        from pronghorn.application.wsgi import WSGIAdapter  # imported only if needed
 
         adapted = WSGIAdapter(app)
     elif interface == "asgi2":

@@ -7,7 +7,7 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pronghorn.handlers import reset_after_fork
+from pronghorn.signal_handlers import reset_after_fork
 
 # The signals that end a process. Each system has some of them.
 EXIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")

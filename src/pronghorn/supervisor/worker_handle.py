@@ -36,7 +36,16 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.worker_messages import FOREVER, HEARTBEAT, MAX_SIZE, LimitReached, Message, Serving, Target, decode
+from pronghorn.supervisor.worker_messages import (
+    FOREVER,
+    HEARTBEAT,
+    MAX_SIZE,
+    LimitReached,
+    Message,
+    Serving,
+    Target,
+    decode,
+)
 
 # Seconds for the system to remove a process that was killed.
 _JOIN_TIMEOUT = 5
@@ -321,7 +330,7 @@ def _exists(pid: int) -> bool:
 def _run_worker(
     config: Config, sockets: list[socket.socket], pipe: Any, stdin: int | None, target: Target | None
 ) -> None:
-    from pronghorn.worker import main  # here: it imports the server, which the parent does not need
+    from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need
 
     main(config, sockets, pipe, stdin, target)
 

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from pronghorn import handlers, log, streams
+from pronghorn import signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.logging import log, streams
 
 if TYPE_CHECKING:
     import socket
 
-    from pronghorn.reload import Reloader
-    from pronghorn.supervisor import Supervisor
+    from pronghorn.supervisor.reloader import Reloader
+    from pronghorn.supervisor.supervisor import Supervisor
 
 P = ParamSpec("P")
 
@@ -40,7 +41,7 @@ def run(*args: Any, **kwargs: Any) -> None:
     If the server cannot start, logs the reason and exits with code 3.
     """
     streams.open_missing()
-    handlers.handle_sigterm_as_process_1()
+    signal_handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
         code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
@@ -64,14 +65,15 @@ def _serve(config: Config) -> int:
 
 
 def _serve_in_processes(config: Config) -> int:
-    from pronghorn import process, sockets
+    from pronghorn.listen import sockets
+    from pronghorn.supervisor import worker_handle
 
     if not isinstance(config.app, str):
         _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
         return StartupError.code
     if config.reload and (config.workers or 1) > 1:
         _log.warning('"workers" flag is ignored when reloading is enabled.')
-    process.ensure_picklable(config)
+    worker_handle.ensure_picklable(config)
     bound = sockets.bind(config)
     try:
         parent = _parent(config, bound)
@@ -86,9 +88,9 @@ def _serve_in_processes(config: Config) -> int:
 
 def _parent(config: Config, bound: list[socket.socket]) -> Reloader | Supervisor:
     if config.reload:
-        from pronghorn.reload import Reloader
+        from pronghorn.supervisor.reloader import Reloader
 
         return Reloader(config, bound)
-    from pronghorn.supervisor import Supervisor
+    from pronghorn.supervisor.supervisor import Supervisor
 
     return Supervisor(config, bound)

@@ -7,27 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
-from pronghorn import adapters, environment, loader, log, loops, sockets
+from pronghorn import loops
+from pronghorn.application import interfaces, loader
+from pronghorn.config import environment
+from pronghorn.config.parameters import HTTP_PROTOCOLS as HTTP_PROTOCOLS
+from pronghorn.config.parameters import INTERFACES as INTERFACES
+from pronghorn.config.parameters import LOOP_FACTORIES as LOOP_FACTORIES
+from pronghorn.config.parameters import PARAMETERS, Parameters, encode_headers
+from pronghorn.config.parameters import SSL_PROTOCOL_VERSION as SSL_PROTOCOL_VERSION
+from pronghorn.config.parameters import WS_PROTOCOLS as WS_PROTOCOLS
+from pronghorn.config.parameters import CancelOnDisconnect as CancelOnDisconnect
+from pronghorn.config.parameters import ConfigError as ConfigError
+from pronghorn.config.parameters import ForwardedHeaders as ForwardedHeaders
+from pronghorn.config.parameters import HTTPProtocolType as HTTPProtocolType
+from pronghorn.config.parameters import InterfaceType as InterfaceType
+from pronghorn.config.parameters import LifespanType as LifespanType
+from pronghorn.config.parameters import LoopFactoryType as LoopFactoryType
+from pronghorn.config.parameters import Path as Path
+from pronghorn.config.parameters import UnderscoredHeaders as UnderscoredHeaders
+from pronghorn.config.parameters import WSProtocolType as WSProtocolType
 from pronghorn.errors import StartupError
-from pronghorn.log import LOG_LEVELS as LOG_LEVELS
-from pronghorn.log import LOGGING_CONFIG as LOGGING_CONFIG
-from pronghorn.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
-from pronghorn.parameters import HTTP_PROTOCOLS as HTTP_PROTOCOLS
-from pronghorn.parameters import INTERFACES as INTERFACES
-from pronghorn.parameters import LOOP_FACTORIES as LOOP_FACTORIES
-from pronghorn.parameters import PARAMETERS, Parameters, encode_headers
-from pronghorn.parameters import SSL_PROTOCOL_VERSION as SSL_PROTOCOL_VERSION
-from pronghorn.parameters import WS_PROTOCOLS as WS_PROTOCOLS
-from pronghorn.parameters import CancelOnDisconnect as CancelOnDisconnect
-from pronghorn.parameters import ConfigError as ConfigError
-from pronghorn.parameters import ForwardedHeaders as ForwardedHeaders
-from pronghorn.parameters import HTTPProtocolType as HTTPProtocolType
-from pronghorn.parameters import InterfaceType as InterfaceType
-from pronghorn.parameters import LifespanType as LifespanType
-from pronghorn.parameters import LoopFactoryType as LoopFactoryType
-from pronghorn.parameters import Path as Path
-from pronghorn.parameters import UnderscoredHeaders as UnderscoredHeaders
-from pronghorn.parameters import WSProtocolType as WSProtocolType
+from pronghorn.listen import sockets
+from pronghorn.logging import log
+from pronghorn.logging.log import LOG_LEVELS as LOG_LEVELS
+from pronghorn.logging.log import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.logging.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,8 +39,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pronghorn.lifespan import Lifespan
+    from pronghorn.listen.tls_context import create_ssl_context as create_ssl_context
     from pronghorn.loops import LoopFactory
-    from pronghorn.tls_context import create_ssl_context as create_ssl_context
     from pronghorn.types import ASGI3App, Headers
 
 STARTUP_FAILURE = StartupError.code
@@ -132,17 +136,17 @@ class Config(Parameters):
         self.ws_protocol_class = loader.resolve_name(self.ws, WS_PROTOCOLS)
         self.lifespan_class = loader.resolve(LIFESPAN[self.lifespan or "auto"])
         if self.is_ssl:
-            from pronghorn import tls_context  # slow to import, and seldom needed
+            from pronghorn.listen import tls_context  # slow to import, and seldom needed
 
             self.ssl = tls_context.make_context(self)
         app = loader.make_application(self.load_app(), self.app, self.factory)
         if self.interface == "auto":
-            self.interface = adapters.interface_of(app)
+            self.interface = interfaces.interface_of(app)
         if self.interface == "wsgi":
             self.ws_protocol_class = None
-        self.loaded_app = adapters.adapt(app, self.interface, self.underscored_headers)
+        self.loaded_app = interfaces.adapt(app, self.interface, self.underscored_headers)
         if logging.getLogger("pronghorn.asgi").isEnabledFor(TRACE_LOG_LEVEL):
-            self.loaded_app = adapters.MessageLogger(self.loaded_app)
+            self.loaded_app = interfaces.MessageLogger(self.loaded_app)
         self.loaded = True
 
     def get_loop_factory(self) -> LoopFactory | None:
@@ -180,7 +184,7 @@ class Config(Parameters):
     def _resolve_reloading(self) -> None:
         """Resolve directories and patterns to watch; none without `reload`."""
         if self.should_reload:
-            from pronghorn.watch import Files  # only needed here
+            from pronghorn.supervisor.file_watcher import Files  # only needed here
 
             files = Files(self)
             self.reload_dirs, self.reload_dirs_excludes = files.directories, files.excluded
@@ -201,11 +205,3 @@ class Config(Parameters):
 def parameters() -> dict[str, Any]:
     """The default of each parameter; None for one without a constant default."""
     return {"app": None, **{name: each.default for name, each in PARAMETERS.items()}}
-
-
-def __getattr__(name: str) -> Any:
-    if name != "create_ssl_context":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pronghorn import tls_context  # slow to import, and seldom needed
-
-    return tls_context.create_ssl_context

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from pronghorn import tasks
+from pronghorn.application import tasks
 
 if TYPE_CHECKING:
     from pronghorn.config import Config

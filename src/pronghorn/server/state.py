@@ -7,10 +7,10 @@ import contextvars
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pronghorn import backend, trust
-from pronghorn.config import SERVER
-from pronghorn.log import TRACE_LOG_LEVEL, AccessLog, say
-from pronghorn.pieces import LARGE
+from pronghorn import backend
+from pronghorn.config import SERVER, trusted_proxies
+from pronghorn.logging.log import TRACE_LOG_LEVEL, AccessLog, say
+from pronghorn.server.large_reads import LARGE
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
@@ -152,7 +152,7 @@ def _seconds(timeout: float | None) -> int:
 
 
 def _proxies(config: Config, wire: Wire) -> Proxies | None:
-    trusted = trust.read(config.forwarded_allow_ips or ())
+    trusted = trusted_proxies.read(config.forwarded_allow_ips or ())
     return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
 
 

@@ -6,11 +6,11 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from pronghorn.config.parameters import ConfigError
 from pronghorn.errors import StartupError
-from pronghorn.parameters import ConfigError
 
 if TYPE_CHECKING:
-    from pronghorn.parameters import Path
+    from pronghorn.config.parameters import Path
 
 _log = logging.getLogger("pronghorn.error")
 

@@ -9,13 +9,13 @@ import logging
 import socket
 import time
 
-from pronghorn import log
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.process import Replacement, State, WorkerHandle, launch, wait
-from pronghorn.signals import EXIT_SIGNALS, Signals
-from pronghorn.sockets import withdraw
-from pronghorn.worker_messages import FOREVER, HEARTBEAT, max_stop_time
+from pronghorn.listen.sockets import withdraw
+from pronghorn.logging import log
+from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
+from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pronghorn.state import ServerState
+from pronghorn.server.state import ServerState
 
 
 class Clock:

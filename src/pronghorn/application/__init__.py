@@ -1,0 +1,1 @@
+"""Applications: found by name, adapted to ASGI 3, and called."""

@@ -1,0 +1,3 @@
+"""The command line."""
+
+from pronghorn.cli.commands import main as main

@@ -1,0 +1,1 @@
+"""Places to listen on, sockets, and TLS."""

@@ -1,0 +1,1 @@
+"""Worker processes: their supervisor, the reloader, and the program that runs in each."""
