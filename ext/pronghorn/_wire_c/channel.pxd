@@ -19,7 +19,7 @@ cdef class Channel(Endpoint):
     cpdef need_body(self)
     cpdef pause_reading(self)
     cpdef skip_body(self, request)
-    # The course of an exchange
+    # Exchange lifecycle
     cpdef response_started(self, request, int status)
     cpdef exchange_ended(self)
     cpdef accept(self, session, list fields)

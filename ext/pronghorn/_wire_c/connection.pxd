@@ -25,7 +25,7 @@ cdef dict _TIMEOUTS
 
 
 cdef class Connection(Channel):
-    # The transport's side.
+    # Output.
     cdef object _owner
     cdef readonly Writer writer
     cdef Outbox _outbox
@@ -34,25 +34,25 @@ cdef class Connection(Channel):
     cdef dict _scope
     cdef readonly str peer_text
     cdef Proxies _proxies
-    # What was read, and where parsing goes on.
+    # Input, and the positions where parsing continues.
     cdef bytes _buffer
     cdef Py_ssize_t _position, _resume_at
     cdef Decoder _decoder
     cdef readonly int reading
-    # The exchange under way; requests so far.
+    # The current exchange; the number of requests so far.
     cdef readonly Request request
     cdef WebSocket _session
     cdef Py_ssize_t _requests
-    # The deadline that runs, in seconds of `Shared.now`.
+    # The running timer and its deadline, in seconds of `Shared.now`.
     cdef readonly long deadline
     cdef int _timer
-    # The end: bytes discarded, and the second by which lingering is over.
+    # The end: its state, the bytes discarded, and the second by which lingering ends.
     cdef int _end
     cdef Py_ssize_t _discarded
     cdef long _linger_by
     # `_advance` is on the stack; `proceed` will be called in the next iteration.
     cdef bint _advancing, _deferred
-    # Independent facts: of the head, of the body, of the stream, of the transport, of the response.
+    # Independent facts about the head, the body, the stream, the transport and the response.
     cdef bint _skipped_crlf, _continue_due, _input_ended, _paused, _stalled_last_tick
 
     cpdef receive(self, bytes data)

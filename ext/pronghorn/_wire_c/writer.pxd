@@ -14,12 +14,12 @@ cdef class Writer:
     cdef Shared _shared
     cdef int _fd
     cdef bint _joins
-    # Gathered bytes: their number, and that of this iteration.
+    # Gathered output: its size, and the size of this iteration's output.
     cdef readonly list out
     cdef Py_ssize_t _unflushed, _iteration_size
-    # Bytes handed to the transport or the system so far, and the owner's `delivered` when it was last asked.
+    # Bytes passed to the transport or the system so far, and the owner's last result of `delivered`.
     cdef Py_ssize_t _handed, _acknowledged
-    # Whether the transport may still have bytes that must go before ours.
+    # The transport may still have older bytes, which must be written first.
     cdef bint _transport_has_data
     cdef int _state
     cdef public long deadline

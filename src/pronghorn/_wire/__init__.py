@@ -1,1 +1,1 @@
-"""The hot path, one source: run as it stands, and compiled a second time as `pronghorn._wire_c`."""
+"""The hot path. One source serves both forms: it runs interpreted, and Cython compiles it as `pronghorn._wire_c`."""

@@ -1,4 +1,4 @@
-"""Interfaces of what surrounds the hot path. Not compiled: its modules import them for type checkers only."""
+"""Interfaces that the hot path uses. Not compiled: the hot path imports them for type checkers only."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ CallSoon: TypeAlias = Callable[[Callable[[], None]], object]
 """An event loop's `call_soon`."""
 
 Client: TypeAlias = tuple[str, int]
-"""Host and port, as `scope["client"]` has them."""
+"""(host, port), as in `scope["client"]`."""
 
 Server: TypeAlias = tuple[str, int | None]
-"""Host and port or, of a Unix socket, its path and None, as `scope["server"]` has them."""
+"""(host, port) or, for a Unix socket, (path, None), as in `scope["server"]`."""
 
 
 class Transport(Protocol):
-    """As much of an `asyncio.Transport` as the hot path uses."""
+    """The part of `asyncio.Transport` that the hot path uses."""
 
     def write(self, data: bytes, /) -> None:
-        """Write `data`, now or when the client takes it."""
+        """Write `data` now, or once the client can take it."""
 
     def writelines(self, pieces: Iterable[bytes], /) -> None:
-        """As `write`, for several buffers."""
+        """Write several buffers, as `write` does one."""
 
     def is_closing(self) -> bool:
-        """Return whether the transport is closed, or closes once it is empty."""
+        """Return whether the transport is closed, or will close once its buffer is empty."""
 
 
 class Compressor(Protocol):
-    """As much of a compression object of zlib's as permessage-deflate uses."""
+    """The part of zlib's compression objects that permessage-deflate uses."""
 
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self, mode: int, /) -> bytes: ...
 
 
 class Decompressor(Protocol):
-    """As much of a decompression object of zlib's as permessage-deflate uses."""
+    """The part of zlib's decompression objects that permessage-deflate uses."""
 
     @property
     def eof(self) -> bool: ...
@@ -52,33 +52,33 @@ class Decompressor(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """The owner of one connection: does for it everything that needs a socket, a loop or a logger."""
+    """The owner of one connection. Does everything for it that needs a socket, an event loop or a logger."""
 
     # Exchanges
 
     def on_request(self, request: Request) -> None:
-        """A request has come: run the application."""
+        """Run the application for `request`."""
 
     def on_upgrade(self, request: Request) -> None:
-        """`request` asks for an upgrade that is not taken; `on_request` follows."""
+        """Report that the Upgrade field of `request` is ignored; `on_request` follows."""
 
     def on_websocket(self, session: WebSocket) -> None:
-        """A WebSocket's handshake has come, in place of `on_request`: run the application."""
+        """Run the application for a WebSocket handshake; replaces `on_request`."""
 
     def on_accepted(self, session: WebSocket) -> None:
-        """The application has accepted `session`."""
+        """Report that the application accepted `session`."""
 
     def on_denied(self, session: WebSocket, status: int) -> None:
-        """The application has answered the handshake of `session` with an HTTP response."""
+        """Report that the application denied `session` with an HTTP response."""
 
     def on_refused(self, error: ProtocolError) -> None:
-        """The client's request is refused for `error`."""
+        """Report that a request is refused because of `error`."""
 
     def on_stalled(self, request: Request) -> None:
-        """The client has ended its stream, and the response does not go on."""
+        """End the application's call: the client has ended its stream, and the response makes no progress."""
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[object]:
-        """Return an awaitable that sends the file which `message`, a pathsend or zerocopysend, names."""
+        """Return an awaitable that sends the file named in `message`, a pathsend or zerocopysend."""
 
     # The transport
 
@@ -89,25 +89,25 @@ class ConnectionOwner(Protocol):
         """Resume reading."""
 
     def finish_writing(self) -> None:
-        """End the stream behind what was written."""
+        """End the stream after the data already written."""
 
     def close(self) -> None:
-        """Close behind what was written."""
+        """Close after the data already written."""
 
     def abort(self) -> None:
-        """Close now, by a reset."""
+        """Reset the connection now."""
 
     def unsent(self) -> int:
-        """Return the number of bytes that wait in the transport."""
+        """Return the number of bytes in the transport's write buffer."""
 
     def unread(self) -> int:
-        """Return that number, plus that of the bytes which the client's system has not acknowledged."""
+        """Return `unsent()` plus the number of sent bytes that the client's system has not acknowledged."""
 
     def delivered(self, handed: int) -> int:
-        """Return a number that grows as the client's system acknowledges some of the `handed` bytes."""
+        """Return a number that grows whenever the client's system acknowledges some of the `handed` bytes."""
 
     def has_left(self) -> bool:
-        """Return whether the client is known to be gone."""
+        """Return whether the client is known to have ended its stream."""
 
     # The loop
 
@@ -117,10 +117,10 @@ class ConnectionOwner(Protocol):
     # Reports
 
     def on_cut(self, reason: str) -> None:
-        """The client was too slow; `abort` follows."""
+        """Report that the client was too slow; `abort` follows."""
 
     def on_log_failed(self, error: Exception) -> None:
-        """A line of the access log was lost. Raises nothing."""
+        """Report that a line of the access log was lost. Raises nothing."""
 
     def on_crash(self, error: Exception) -> None:
-        """Anything else was raised where other connections are served too. Raises nothing."""
+        """Report any other error, and abort this connection alone. Raises nothing."""

@@ -1,4 +1,4 @@
-"""The interface between an exchange and the connection, or the stream of one, that carries it."""
+"""The interface between an exchange and the connection or stream that carries it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Channel(Endpoint):
-    """Carries exchanges: an HTTP/1.1 connection, or a stream of a protocol that multiplexes (RFC 9113, RFC 8441).
+    """Carries exchanges: an HTTP/1.1 connection, or a stream of a multiplexing protocol (RFC 9113, RFC 8441).
 
-    `out` takes framed bytes, each time followed by `queued`.
+    After appending framed bytes to `out`, call `queued`.
     """
 
     __slots__ = ("_shared", "_write_waiters", "out")
@@ -41,15 +41,15 @@ class Channel(Endpoint):
     # Output
 
     def queued(self, size: int) -> None:
-        """`size` bytes were added to `out`; 0 where a response head waits to be framed."""
+        """Schedule a flush: `size` bytes were added to `out`, or a response head is to be framed (0)."""
         raise NotImplementedError
 
     def is_writable(self) -> bool:
-        """Whether more output is welcome; if not, `wait_writable`."""
+        """Return whether more output may follow now; if not, await `wait_writable`."""
         raise NotImplementedError
 
     def wait_writable(self) -> Future[Any]:
-        """A future that is done when more output is welcome; raises `ClientDisconnected` if the client leaves."""
+        """A future that is done when more output may follow, or fails with `ClientDisconnected`."""
         future = self._shared.create_future()
         if self._write_waiters is None:
             self._write_waiters = []
@@ -57,11 +57,11 @@ class Channel(Endpoint):
         return future
 
     def has_write_waiters(self) -> bool:
-        """Whether a `send()` waits for the client to read."""
+        """Return whether a `send()` waits for the client to read."""
         return self._write_waiters is not None
 
     def wake_writers(self, error: Exception | None) -> None:
-        """Let every `send()` that waits for the client go on, or fail with `error`."""
+        """Resume every waiting `send()`, or let it fail with `error`."""
         waiters = self._write_waiters
         if waiters is not None:
             self._write_waiters = None
@@ -73,49 +73,49 @@ class Channel(Endpoint):
                         future.set_exception(error)
 
     def disconnect_writers(self) -> None:
-        """The client is gone: let every `send()` that waits for it go on, or fail if the application is to hear it."""
+        """Resume every waiting `send()` because the client is gone, or let it fail unless `ignores_lost`."""
         self.wake_writers(None if self._shared.ignores_lost else ClientDisconnected("the client has left"))
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
-        """A coroutine that sends the file which a pathsend or zerocopysend message names."""
+        """Return an awaitable that sends the file named in `message`, a pathsend or zerocopysend."""
         raise NotImplementedError
 
     # Input
 
     def need_body(self) -> None:
-        """The application asks for more of the body."""
+        """Read more of the body for the application."""
         raise NotImplementedError
 
     def pause_reading(self) -> None:
-        """Read no more until the application has taken what it has."""
+        """Pause reading until the application has taken the data already received."""
         raise NotImplementedError
 
     def skip_body(self, request: Request) -> None:
-        """The response is about to end although part of the request's body was not read."""
+        """Prepare for a response that ends before the request's body was read."""
         raise NotImplementedError
 
-    # The course of an exchange. `fail` and `abandon` have no effect once the client is lost.
+    # Exchange lifecycle. `fail` and `abandon` have no effect once the client is lost.
 
     def response_started(self, request: Request, status: int) -> None:
-        """The response's head is framed: no other response can take its place."""
+        """Note that the response's head is framed: no other response can replace it."""
         raise NotImplementedError
 
     def exchange_ended(self) -> None:
-        """Everything that belongs to the exchange is framed."""
+        """Note that everything that belongs to the exchange is framed."""
         raise NotImplementedError
 
     def accept(self, session: WebSocket, fields: Headers) -> None:
-        """Accept a WebSocket's handshake with `fields`; the session gets what comes from now on."""
+        """Accept a WebSocket handshake with `fields`; the session receives all input from now on."""
         raise NotImplementedError
 
     def fail(self, request: Request, status: int) -> None:
-        """Answer `request` with `status` in the application's place, or break off a response that has begun."""
+        """Answer `request` with `status` for the application, or break off a response that has begun."""
         raise NotImplementedError
 
     def abandon(self, request: Request) -> None:
-        """End `request` without a response, or without the rest of one: its client has left."""
+        """End `request`, whose client has left, without a response or without the rest of it."""
         raise NotImplementedError
 
     def give_up(self, reason: str) -> None:
-        """Report that the client was too slow, before it is cut off."""
+        """Report that the client was too slow; the connection is cut off next."""
         raise NotImplementedError

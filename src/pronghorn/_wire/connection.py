@@ -1,9 +1,9 @@
-"""An HTTP/1.1 connection: what was read in, exchanges and bytes to write out (RFC 9112 section 9).
+"""An HTTP/1.1 connection: turns input into exchanges, and queues their output (RFC 9112 section 9).
 
-One that was upgraded carries a WebSocket's frames from then on, and looks after nothing but its transport.
+After an upgrade it only passes input to the WebSocket session, and manages the transport.
 
-It knows no socket and no loop: it writes to a `Transport`, and asks its `ConnectionOwner` for everything else (see
-`_interfaces`).
+It uses no socket and no event loop: it writes to a `Transport`, and leaves everything else to its `ConnectionOwner`
+(see `_interfaces`).
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ if TYPE_CHECKING:
     from .response import HTTP1Encoder
     from .shared import Shared
 
-# What is being read.
-IDLE = 0  # nothing has come of the next request
-HEAD = 1  # some of the next request has come: part of its head, or more that waits its turn
-BODY = 2  # the body of the request at hand
-RESPONDING = 3  # nothing: the request is read, its response is due; what follows it is kept
-FRAMES = 4  # a WebSocket's frames
-DISCARDING = 5  # nothing: the connection is to be closed, what comes is dropped
+# The part of the input that is being read.
+IDLE = 0  # no byte of the next request has arrived
+HEAD = 1  # the next request has begun to arrive: part of its head, or pipelined data not processed yet
+BODY = 2  # the body of the current request
+RESPONDING = 3  # nothing: the request is complete, its response is due; later input is kept
+FRAMES = 4  # WebSocket frames
+DISCARDING = 5  # nothing: the connection will close, input is dropped
 
-# How the connection ends, in order.
+# The end of the connection, in order.
 OPEN = 0
-FLUSHING = 1  # what is gathered is to be written, then the transport closes
-FLUSHING_TO_LINGER = 2  # what is gathered is to be written, then the connection lingers
-LINGERING = 3  # our half of the stream has ended; the client, which was still sending, has a moment to stop
-CLOSED = 4  # the transport was told to close, or is gone
+FLUSHING = 1  # the queued output is to be written, then the transport closes
+FLUSHING_TO_LINGER = 2  # the queued output is to be written, then the connection lingers
+LINGERING = 3  # our half of the stream has ended; the client was still sending, and has a moment to stop
+CLOSED = 4  # the transport is closing or gone
 
-# Which deadline runs.
+# The running timer, by the event that it waits for.
 NO_TIMER = 0
-FIRST_BYTE_TIMER = 1  # nothing has come at all
-KEEP_ALIVE_TIMER = 2  # nothing has come of the next request
-HEAD_TIMER = 3  # the head has begun
-BODY_TIMER = 4  # the body has stopped
-LINGER_TIMER = 5  # a client that lingers has stopped
+FIRST_BYTE_TIMER = 1  # the first byte on the connection
+KEEP_ALIVE_TIMER = 2  # the first byte of the next request
+HEAD_TIMER = 3  # the rest of the head
+BODY_TIMER = 4  # more of the body
+LINGER_TIMER = 5  # more input while lingering
 
-# The client whose request does not arrive is told so; one that has sent nothing is not.
+# Timers that answer 408 when they expire. A client that has sent nothing gets no response.
 _TIMEOUTS = {
     HEAD_TIMER: "timed out waiting for the head",
     BODY_TIMER: "timed out waiting for the body",
@@ -72,11 +72,11 @@ _TIMEOUTS = {
 
 
 class Connection(Channel):
-    """One connection's state. `deadline` is a second of `Shared.now`, 0 for none; `on_tick` acts on it.
+    """The state of one connection. `deadline`, on which `on_tick` acts, is a second of `Shared.now`, or 0 for none.
 
-    Reading: IDLE <-> HEAD, HEAD -> BODY or RESPONDING, BODY -> RESPONDING, RESPONDING -> IDLE or HEAD (`_next`) or
-    FRAMES (`accept`), any -> DISCARDING (`_close`, `end_input`). Its end goes one way through the states above, by
-    `_close`, `_finish`, `_stop_lingering` and `_shut`; `lose` leads to CLOSED from anywhere.
+    `reading`: IDLE <-> HEAD, HEAD -> BODY or RESPONDING, BODY -> RESPONDING, RESPONDING -> IDLE or HEAD (`_next`) or
+    FRAMES (`accept`), any -> DISCARDING (`_close`, `end_input`). `_end` only moves forward, by `_close`, `_finish`,
+    `_stop_lingering`, `_shut` and `_abort`; `lose` sets CLOSED from any state.
     """
 
     __slots__ = (
@@ -189,7 +189,7 @@ class Connection(Channel):
     # Input
 
     def receive(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Process bytes from the client."""
         if self.reading == FRAMES:
             self._session.feed(data)
             return
@@ -212,10 +212,10 @@ class Connection(Channel):
             self._pause()
 
     def end_input(self) -> None:
-        """The client has ended its stream. The connection goes on for the answers that are due.
+        """Process the end of the client's stream. The connection stays open for responses that are due.
 
-        A client that closes and one that only half-closes look alike: `receive()` says that it left, `send()` works
-        until it is known to be gone.
+        A client that closes and one that half-closes look alike: `receive()` reports a disconnect, while `send()` works
+        until the client is known to be gone.
         """
         self._input_ended = True
         request = self.request
@@ -236,7 +236,7 @@ class Connection(Channel):
         request.disconnect()
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """Release everything: the connection is lost."""
         self._discard_input()
         self._end = CLOSED
         self._buffer = b""
@@ -253,18 +253,18 @@ class Connection(Channel):
         self._owner = None
 
     def proceed(self) -> None:
-        """Go on with what was read before: the next iteration has come."""
+        """Continue with deferred input, in the next event-loop iteration."""
         self._deferred = False
         if not self._advancing and self._end == OPEN:
             self._advance()
             self._resume_if_room()
 
     def pause_writing(self) -> None:
-        """The transport is above its high-water mark."""
+        """Stop writing: the transport is above its high-water mark."""
         self.writer.pause()
 
     def resume_writing(self) -> None:
-        """The transport is below its low-water mark."""
+        """Write again: the transport is below its low-water mark."""
         if self._end == OPEN:
             self.writer.deadline = 0
         if self.writer.resume():
@@ -283,7 +283,7 @@ class Connection(Channel):
         return self.writer.is_ready()
 
     def flush(self) -> None:
-        """Write what is queued; a head that waits for its body waits no longer."""
+        """Write the queued output. A response head that waits for its body is framed without it."""
         request = self.request
         if request is not None:
             size = request.frame_head()
@@ -310,10 +310,10 @@ class Connection(Channel):
         if self._owner is not None:
             self._owner.on_crash(error)
 
-    # What an exchange needs
+    # Called by exchanges
 
     def need_body(self) -> None:
-        # Not behind a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
+        # Never after a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
         if self._continue_due and not self.request.is_started():
             self._continue_due = False
             self._arm(BODY_TIMER, self._shared.limits.body)
@@ -325,7 +325,7 @@ class Connection(Channel):
         self._pause()
 
     def skip_body(self, request: Request) -> None:
-        # Bytes that are never read would be taken for the next request; a few are read for its sake.
+        # An unread body would be parsed as the next request. A short one is read and discarded to keep the connection.
         if self._decoder is None or self._continue_due or self._decoder.remaining > self._shared.limits.discard:
             self._encoder(request).keep_alive = False
 
@@ -361,7 +361,7 @@ class Connection(Channel):
             self._discarded = 0
             self._resume_if_room()
 
-    # Life
+    # Lifecycle
 
     def on_tick(self, now: int) -> None:
         if self.deadline and now >= self.deadline:
@@ -370,7 +370,7 @@ class Connection(Channel):
             self._cut_off()
         if self._session is not None:
             self._session.on_tick(now)
-        # While reading is paused the end of the stream is not seen.
+        # A paused transport does not report the end of the stream.
         if self._input_ended or (self._paused and self._owner.has_left()):
             self._notice_departure()
 
@@ -394,7 +394,7 @@ class Connection(Channel):
             self._break_off()
 
     def drain(self) -> None:
-        """The server is stopping: an idle connection closes, any other once what is under way has its response."""
+        """Stop serving: close now if idle, otherwise after the current response."""
         if self._session is not None:
             self._session.restart()
         elif self.request is not None:
@@ -404,25 +404,25 @@ class Connection(Channel):
             self._close()
 
     def exchanges(self) -> list[Exchange]:
-        """The requests and WebSockets under way."""
+        """The current requests and WebSockets."""
         exchange = self.request if self._session is None else self._session
         return [] if exchange is None else [exchange]
 
     def is_idle(self) -> bool:
-        """Whether no request is under way; the head of one may have begun to arrive."""
+        """Return whether there is no exchange. The head of the next request may have begun to arrive."""
         return self.request is None and self._session is None
 
     # Private
 
     def _advance(self) -> None:
-        """Read on as far as the bytes at hand and the responses due allow."""
+        """Process the buffer as far as complete data and pending responses allow."""
         self._advancing = True
         served = 0
         try:
             while self._position < len(self._buffer):
                 if self.reading == HEAD:
                     if not self.writer.is_ready():
-                        break  # answers that nobody reads
+                        break  # the client does not read its responses
                     if served == self._shared.limits.pipelined:
                         self._defer()
                         break
@@ -452,7 +452,7 @@ class Connection(Channel):
         limits = self._shared.limits
         start = self._position
         if buffer[start] == 13:
-            # One empty line before a request is forgiven (RFC 9112 section 2.2).
+            # One empty line before a request is ignored (RFC 9112 section 2.2).
             if self._skipped_crlf:
                 raise ProtocolError(400, "malformed method")
             if start + 2 > len(buffer):
@@ -481,11 +481,11 @@ class Connection(Channel):
         return True
 
     def _parse(self, buffer: bytes, start: int, end: int) -> Head:
-        """The one step that another head parser takes over."""
+        """Parse one head: the only step that another parser overrides."""
         return parse(buffer, start, end, self._shared.limits)
 
     def _wait_for_head(self, end: int, start: int) -> None:
-        """A head that is not whole: refuse what it cannot become, wait for the rest."""
+        """Wait for the rest of a head, unless it is already invalid or too long."""
         buffer = self._buffer
         limits = self._shared.limits
         error = preamble(buffer, start) if not self._requests else None
@@ -502,7 +502,7 @@ class Connection(Channel):
             raise ProtocolError(431, "head too long")
         bare = find_bare_cr(buffer, max(start, self._resume_at - 1), len(buffer))
         if bare >= 0:
-            # No line can hold it: the head is refused for the reason that it would be if it ended here.
+            # Never valid. Parse the head as if it ended here: an earlier error in it has priority.
             self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
             raise ProtocolError(400, "bare CR in a head")
         if self._resume_at <= start:
@@ -534,7 +534,7 @@ class Connection(Channel):
         if not has_body:
             self.reading = RESPONDING
         else:
-            self.reading = BODY  # also of one that is refused for its length
+            self.reading = BODY  # before Decoder() may refuse the length: the connection must linger then
             self._decoder = Decoder(head.framing, head.length, shared.limits)
             self._continue_due = head.expects_continue
             if self._position < len(self._buffer) or self._decoder.done:
@@ -548,7 +548,9 @@ class Connection(Channel):
         self._owner.on_request(request)
 
     def _open_websocket(self, head: Head, scope: dict[str, Any], client_text: str) -> None:
-        """Start a session with the handshake in `head`. A denial ends the connection: frames may be on their way."""
+        """Start a session with the handshake in `head`. A denial ends the connection: the client may already be sending
+        frames.
+        """
         shared = self._shared
         handshake = read_handshake(head, shared.zlib)
         encoder = new_encoder(shared, head.method, True, False)
@@ -561,7 +563,7 @@ class Connection(Channel):
             self._close()
 
     def _read_body(self) -> bool:
-        """Decode what is here; true when the body is complete."""
+        """Decode the buffered part of the body. Return whether the body is complete."""
         decoder = self._decoder
         content = decoder.feed(self._buffer, self._position)
         self._position = decoder.position
@@ -573,8 +575,8 @@ class Connection(Channel):
                 self._close()
                 return False
         elif content:
-            # An application that waits for this takes it before more can come: to pause now would only close the
-            # client's window.
+            # A waiting application takes this before more can arrive: pausing now would only close the client's TCP
+            # window.
             awaited = request.is_waiting()
             request.feed(content)
             if not awaited and request.buffered > self._shared.limits.body_buffer and not decoder.done:
@@ -590,7 +592,7 @@ class Connection(Channel):
         return True
 
     def _next(self) -> None:
-        """Request and response are complete: the next may come."""
+        """Go to the next request: this one and its response are complete."""
         self.request = None
         if self._position < len(self._buffer):
             self.reading = HEAD
@@ -605,23 +607,23 @@ class Connection(Channel):
                 self._resume_if_room()
 
     def _expect_request(self) -> None:
-        """Let the next request come in time; a client that has answers to read has more important things to do."""
+        """Start the keep-alive timer, unless a timer runs or the client still has responses to read."""
         if self._timer == NO_TIMER and self.writer.is_ready():
             self._arm(KEEP_ALIVE_TIMER, self._shared.limits.keep_alive)
 
     def _may_reuse(self, request: Request) -> bool:
-        """Whether another request may follow `request`, whose response is complete: the one place that decides it.
+        """Return whether the connection may be reused after the response to `request`. Decided only here.
 
-        A stop of the server is no reason by itself: a client whose response has not announced the end may be sending.
+        Shutdown alone is no reason to close: unless its response said "close", the client may be sending a request.
         """
         return self._session is None and self.reading != DISCARDING and self._encoder(request).keep_alive
 
     def _encoder(self, request: Request) -> HTTP1Encoder:
-        """The response's framing, as the one that this connection has chosen."""
+        """The encoder of `request`, with the type that this connection created it with."""
         return request.encoder  # type: ignore[return-value]
 
     def _finished(self, request: Request, status: int) -> None:
-        """The exchange is over, and `status` was its response's: the one event for whoever logs or counts exchanges."""
+        """End an exchange whose response had `status`: the only event for logs and counters."""
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
 
@@ -631,11 +633,11 @@ class Connection(Channel):
             return
         try:
             lines.log(request, status)
-        except Exception as error:  # a filter of the user's, which has nothing to do with the response
+        except Exception as error:  # for example in a user's filter: the response must not fail
             self._owner.on_log_failed(error)
 
     def _refuse(self, error: ProtocolError) -> None:
-        """Answer a request that cannot be understood; nothing behind it can be either."""
+        """Answer an invalid request and close: its end, and thus the next request, cannot be found."""
         if not self._requests:
             error = preamble(self._buffer, self._position) or error
         self._owner.on_refused(error)
@@ -649,7 +651,7 @@ class Connection(Channel):
         self._answer(error.status)
 
     def _break_off(self) -> None:
-        """Leave a response without its end; where only the stream's end would mark that, by a reset."""
+        """Leave a response incomplete. Reset the connection if a normal close would mark the response as complete."""
         encoder = self._encoder(self.request)
         self.flush()
         if self._end == CLOSED:
@@ -660,7 +662,7 @@ class Connection(Channel):
             self._close()
 
     def _answer(self, status: int) -> None:
-        """Answer in the application's stead, and close."""
+        """Answer for the application, and close."""
         if status == 400:
             text = b"Invalid HTTP request received."
         else:
@@ -678,10 +680,10 @@ class Connection(Channel):
         self._close()
 
     def _close(self) -> None:
-        """Close once everything queued is written, and read no more."""
+        """Stop reading, and close once all queued output is written."""
         if self._end != OPEN:
             return
-        # The client is still sending: its answer would be destroyed by a reset (RFC 9112 section 9.6).
+        # If the client is still sending, closing causes a reset that destroys the response (RFC 9112 section 9.6).
         lingers = not self._input_ended and (
             self.reading == BODY
             or self._position < len(self._buffer)
@@ -698,7 +700,7 @@ class Connection(Channel):
         self._disarm()
 
     def _finish(self) -> None:
-        """Everything is handed to the transport: end the stream, and linger if need be."""
+        """Close the transport, or end our half of the stream and linger: all output is handed to the transport."""
         if self._end == FLUSHING:
             self._shut()
             return
@@ -707,13 +709,13 @@ class Connection(Channel):
         self.writer.expect_reading()
         self._discarded = 0
         limits = self._shared.limits
-        # Unlike an upload, a WebSocket has no long message that the client must finish first.
+        # A client may have to finish a long upload before it reads the response; a WebSocket's client does not.
         self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
         self._arm(LINGER_TIMER, limits.linger)
         self._owner.finish_writing()
 
     def _linger_on(self, size: int) -> None:
-        """A refused client goes on sending: the answer may not have reached it yet."""
+        """Discard `size` bytes of a refused client, which may not have read the response yet."""
         limits = self._shared.limits
         self._discarded += size
         if self._discarded > limits.linger_size:
@@ -724,14 +726,14 @@ class Connection(Channel):
                 self.deadline = self._linger_by
 
     def _stop_lingering(self) -> None:
-        """Nothing more can come."""
+        """Close without waiting for more input."""
         if self._end == FLUSHING_TO_LINGER:
             self._end = FLUSHING
         elif self._end == LINGERING:
             self._shut()
 
     def _shut(self) -> None:
-        """Have the transport close. It may call back before it returns."""
+        """Close the transport, which may call back before it returns."""
         self._end = CLOSED
         self._disarm()
         self.writer.end()
@@ -739,14 +741,14 @@ class Connection(Channel):
         self._owner.close()
 
     def _abort(self) -> None:
-        """Have the transport reset the connection. It may call back before it returns."""
+        """Reset the connection. The transport may call back before it returns."""
         self._end = CLOSED
         self._disarm()
         self.writer.end()
         self._owner.abort()
 
     def _arm(self, timer: int, seconds: int) -> None:
-        """Let `timer` run for `seconds`, 0 for ever, in place of the one that runs."""
+        """Replace the running timer by `timer`, which expires after `seconds`; 0 means never."""
         self.deadline = self._shared.deadline(seconds)
         self._timer = timer if self.deadline else NO_TIMER
 
@@ -755,18 +757,20 @@ class Connection(Channel):
         self._timer = NO_TIMER
 
     def _expire(self) -> None:
-        """The client was too slow."""
+        """Act on the expired timer: stop lingering, answer 408, or close."""
         timer = self._timer
         self._disarm()
         if timer == LINGER_TIMER:
             self._stop_lingering()
         elif timer in _TIMEOUTS:
             self._refuse(ProtocolError(408, _TIMEOUTS[timer]))
-        elif self.reading == IDLE or self.writer.is_ready():  # else a request waits until the client reads
+        elif self.reading == IDLE or self.writer.is_ready():  # otherwise a request waits until the client reads
             self._close()
 
     def _cut_off(self) -> None:
-        """The client has not read anything in time. One that has everything is not to blame while it may send."""
+        """Abort: the client has not read anything in time. A client that has received all output gets more time while
+        the connection is open.
+        """
         unread = self._owner.unread()
         if not unread and self._end != CLOSED:
             self.writer.expect_reading()
@@ -777,7 +781,9 @@ class Connection(Channel):
         self._abort()
 
     def _notice_departure(self) -> None:
-        """The client has ended its stream: tell applications that wait, and end a response that does not go on."""
+        """Report to waiting applications that the client has ended its stream, and end a response that has made no
+        progress since the last tick.
+        """
         request = self.request
         if self.reading == RESPONDING:
             request.disconnect()
@@ -812,7 +818,7 @@ class Connection(Channel):
                 self._disarm()
 
     def _resume_if_room(self) -> None:
-        """Read on when what is kept is within its bound."""
+        """Resume reading if the buffered input is within its limit."""
         if not self._paused or self._owner is None:
             return
         limit = self._shared.limits.body_buffer

@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """One end of a connection, called where other connections are served too."""
+    """One end of a connection, called from code that also serves other connections."""
 
     __slots__ = ()
 
     def leave_outbox(self) -> None:
-        """Write the output: the iteration is over."""
+        """Write the output at the end of the event-loop iteration."""
         raise NotImplementedError
 
     def on_tick(self, now: int) -> None:
-        """Act on deadlines that have passed; to be called once a second."""
+        """Act on deadlines that have passed. Called once a second."""
         raise NotImplementedError
 
     def crash(self, error: Exception) -> None:
-        """Report `error`, which one of the other methods has raised, and end this connection alone. Raises nothing."""
+        """Report `error`, raised by another method here, and end this connection alone. Raises nothing."""
         raise NotImplementedError
 
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from ._interfaces import CallSoon
     from .endpoint import Endpoint
 
-# Seconds that a finished response may wait for the rest of a slow iteration.
+# Seconds that output may wait for the end of a slow iteration.
 MAX_DELAY = 0.001
 
 
 class Outbox:
-    """Flushes everything that was added to it once per event-loop iteration, so that small writes are joined."""
+    """Flushes its members once per event-loop iteration, which joins small writes."""
 
     __slots__ = ("_call_soon", "_members", "_run", "_scheduled", "_since")
 
@@ -45,7 +45,7 @@ class Outbox:
         self._members.append(member)
 
     def run(self) -> None:
-        """End the iteration."""
+        """Flush all members at the end of the iteration."""
         self._scheduled = False
         self._flush()
 

@@ -1,5 +1,5 @@
-"""The writing half of a connection: output is gathered, written once per event-loop iteration, and watched until the
-client has read it.
+"""The output of a connection: it is gathered, written once per event-loop iteration, and must be read by the client in
+time.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from ._interfaces import ConnectionOwner, Transport
     from .shared import Shared
 
-# Bytes gathered before they are written in the middle of an iteration: asyncio's own high-water mark.
+# Bytes gathered before they are written in the middle of an iteration: asyncio's default high-water mark.
 FLUSH_AT = 65536
 # Bytes that one connection may write per iteration before it yields to other connections and to `connection_lost`.
 MAX_PER_ITERATION = 1048576
-# Buffers are joined up to this size. Above it, copying costs more than a system call with several buffers.
+# Buffers are joined up to this total size. Above it, copying costs more than a system call with several buffers.
 JOIN_UP_TO = 32768
 
-# Whether more output is welcome.
+# Backpressure on further output.
 READY = 0
-YIELDING = 1  # not in this iteration: MAX_PER_ITERATION is reached
-FULL = 2  # not until the transport is below its low-water mark
-ENDED = 3  # never again: the stream has ended, or the connection is lost
+YIELDING = 1  # until the next iteration: MAX_PER_ITERATION is reached
+FULL = 2  # until the transport is below its low-water mark
+ENDED = 3  # for ever: the stream has ended, or the connection is lost
 
 
 class Writer:
     """Writes for the connection that owns it.
 
     `out` is the list of framed bytes to write, which the writer empties and never replaces. `fd` is the transport's
-    socket, open for as long as there is a transport, or -1 where only the transport may write to it; `joins` says that
-    several buffers are to be joined, for a transport whose `writelines` applies no backpressure. `deadline` is the
-    second of `Shared.now` by which the client has to have read something, 0 for none.
+    socket, which stays open as long as the transport, or -1 if only the transport may write to it; `joins` joins all
+    buffers, for a transport whose `writelines` applies no backpressure. `deadline` is the second of `Shared.now` by
+    which the client must have read something, 0 for none.
 
     Transitions: READY -> YIELDING by `queued`, back by `end_iteration`; READY or YIELDING -> FULL by `pause`, back by
     `resume`; any -> ENDED by `end`.
@@ -88,11 +88,11 @@ class Writer:
         self._transport_has_data = False
 
     def is_ready(self) -> bool:
-        """Whether more output is welcome."""
+        """Return whether more output may follow now."""
         return self._state == READY
 
     def queued(self, size: int) -> None:
-        """`size` bytes were added to `out`."""
+        """Count `size` bytes that were added to `out`, and write if there are many."""
         self._unflushed += size
         if self._unflushed > FLUSH_AT:
             self._iteration_size += self._unflushed
@@ -101,7 +101,7 @@ class Writer:
                 self._state = YIELDING
 
     def end_iteration(self) -> bool:
-        """Let a connection that has yielded go on; return whether there was one."""
+        """End the iteration; return whether the connection had yielded and may now continue."""
         self._iteration_size = 0
         if self._state != YIELDING:
             return False
@@ -109,7 +109,7 @@ class Writer:
         return True
 
     def flush(self) -> None:
-        """Write what is in `out`."""
+        """Write and empty `out`."""
         out = self.out
         if not out:
             return
@@ -132,7 +132,7 @@ class Writer:
                 self._transport.writelines(buffers)
 
     def put(self, data: bytes) -> None:
-        """Write `data` now: straight to the socket, which costs half, unless the transport has older data to write."""
+        """Write `data` now, directly to the socket unless the transport has older data: that costs half as much."""
         self._handed += len(data)
         if self._fd >= 0 and not (self._transport_has_data and self._owner.unsent()):
             sent = send_now(self._fd, data)
@@ -141,29 +141,29 @@ class Writer:
                 return
             if sent > 0:
                 data = data[sent:]
-        # A transport that has lost its client, and has not said so yet, would log each further write.
+        # A transport that has lost its client, but has not reported it yet, would log each further write.
         if not self._transport.is_closing():
             self._transport.write(data)
 
     def pause(self) -> None:
-        """The transport is above its high-water mark."""
+        """Stop output: the transport is above its high-water mark."""
         if self._state != ENDED:
             self._state = FULL
         if self._owner is not None:
             self.expect_reading()
 
     def resume(self) -> bool:
-        """The transport is below its low-water mark. Return whether that lets writing go on."""
+        """Allow output: the transport is below its low-water mark. Return false if the connection yields anyway."""
         if self._state == FULL:
             self._state = READY
         return self._state != YIELDING
 
     def end(self) -> None:
-        """Write nothing more."""
+        """Refuse further output."""
         self._state = ENDED
 
     def lose(self) -> None:
-        """The transport is gone."""
+        """Drop all output: the transport is gone."""
         self._state = ENDED
         self.deadline = 0
         self.out.clear()
@@ -172,12 +172,12 @@ class Writer:
         self._transport = None
 
     def expect_reading(self) -> None:
-        """Let the deadline run: the client has to read something within `Limits.write`."""
+        """Start the deadline: the client must read something within `Limits.write`."""
         self._acknowledged = self._owner.delivered(self._handed)
         self.deadline = self._shared.deadline(self._shared.limits.write)
 
     def is_overdue(self, now: int) -> bool:
-        """Whether the deadline has passed. Where the client has read something it is extended instead."""
+        """Return whether the deadline has passed. If the client has read something, extend the deadline instead."""
         if not self.deadline or now < self.deadline:
             return False
         if self._owner.delivered(self._handed) > self._acknowledged:
