@@ -30,7 +30,7 @@ cdef class Piece:
 cdef class FormattedLines(AccessLines):
     cdef list _pieces
     cdef bint _json
-    # The time of logging, as of one second.
+    # The second of the last line, formatted.
     cdef long long _second
     cdef str _clf, _iso, _stamp
 

@@ -10,7 +10,7 @@ cdef Py_ssize_t KEPT, LONGEST
 @cython.final
 cdef class Proxies:
     cdef int _kind
-    # Whom to trust.
+    # The trusted proxies.
     cdef bint _everybody
     cdef set _addresses, _names
     cdef list _networks

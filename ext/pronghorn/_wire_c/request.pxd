@@ -20,7 +20,7 @@ cdef class Request(Exchange):
     cdef readonly dict scope
     cdef dict _scope_template
     cdef public double began
-    # The request's body on its way to the application.
+    # The request's body, as far as the application has not received it.
     cdef int _body
     cdef list _parts
     cdef readonly Py_ssize_t buffered

@@ -13,14 +13,14 @@ cdef bytes EARLY_HINTS, LAST_CHUNK, LAST_CHUNK_BEFORE_TRAILERS
 
 cdef class HTTP1Encoder(Encoder):
     cdef Shared _shared
-    # What the request allows.
+    # Properties of the request.
     cdef bint _http11, _has_body
     cdef public bint keep_alive
-    # What the application gave.
+    # The head from the application.
     cdef bytes _line, _block
     cdef list _connection_fields
     cdef bint _own_date, _own_server, _own_transfer_encoding
-    # Where the response stands.
+    # The progress of the response.
     cdef int _framing
     cdef Py_ssize_t _remaining
     cdef bint _head_pending

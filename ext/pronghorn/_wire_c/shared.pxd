@@ -16,11 +16,11 @@ cdef class Shared:
     cdef readonly object create_future, proxies
     cdef public object access_log
     cdef readonly bint logs_at_end, ignores_lost
-    # The parts of a scope.
+    # Parts of a scope.
     cdef public dict scope, asgi, extensions, state
     cdef readonly str root_path
     cdef readonly bytes root_path_bytes
-    # The parts of a response's head.
+    # Parts of a response's head.
     cdef bint _has_date
     cdef list _date, _server, _fields
     cdef readonly list default_fields
@@ -28,7 +28,7 @@ cdef class Shared:
     # WebSockets.
     cdef readonly bint websockets
     cdef readonly object zlib
-    # What changes.
+    # Variable state.
     cdef public bint draining
     cdef public Py_ssize_t total_requests
     cdef readonly long now

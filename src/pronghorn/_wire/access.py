@@ -1,4 +1,6 @@
-"""The access log: lines formatted here and written once a turn, where nobody but our own handler would see them."""
+"""The access log. If only our own handler would see the records, lines are formatted here and written once per
+event-loop iteration, without `logging`.
+"""
 
 from __future__ import annotations
 
@@ -46,16 +48,17 @@ if TYPE_CHECKING:
     from ._interfaces import CallSoon
     from .request import Request
 
-# A turn that answers more than this writes more than once.
+# Lines gathered before they are written in the middle of an iteration.
 LINES_AT_ONCE = 256
 
-# What would end a quoted value or a line, move a cursor, or not be read back (as Apache and nginx escape it).
+# Characters to escape, as Apache and nginx do: any that end a quoted value or a line, move a cursor, or cannot be read
+# back.
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 class AccessLines:
-    """Gathers lines for `log`, an `AccessLog`; `call_soon` is the loop's. `at_end` says that a line is due
-    when its response is complete, rather than when it starts.
+    """Gathers lines for `log`; `call_soon` is the event loop's. With `at_end`, a line is logged when its response is
+    complete rather than when it starts.
     """
 
     __slots__ = ("_after", "_before", "_call_soon", "_lines", "_log", "_prefix", "at_end")
@@ -78,16 +81,16 @@ class AccessLines:
         self.at_end = False
 
     def log(self, request: Request, status: int) -> None:
-        """`request` is answered with `status`."""
+        """Log the response with `status` to `request`."""
         client = request.client_text
         try:
             self.add(client, request.scope, status, request)
         except (AttributeError, LookupError, TypeError, ValueError):
-            # The application has spoilt its scope; another of the same request still says what was asked.
+            # The application has broken its scope: log from a new one.
             self.add(client, request.make_scope(), status, request)
 
     def add(self, client: str, scope: dict[str, Any], status: int, request: Request) -> None:
-        """Add a line about `request` from `client` (`host:port` or empty). Raises where `scope` was spoilt."""
+        """Add a line about `request` from `client` (`host:port` or empty). Raises if `scope` is broken."""
         target = _target(scope)
         if not self._lines:
             if not self._log.batchable():
@@ -101,7 +104,7 @@ class AccessLines:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the gathered lines."""
         lines = self._lines
         if lines:
             self._lines = []
@@ -109,8 +112,8 @@ class AccessLines:
 
 
 class Piece:
-    """A piece of a format: `kind`, and the `text` of a literal or the lower-case `name` of a field. One that is `safe`
-    is never escaped, and in JSON bears no quotes.
+    """A piece of a format: its `kind`, and the `text` of a literal or the lower-case `name` of a field. The value of a
+    `safe` piece is never escaped, and never quoted in JSON.
     """
 
     __slots__ = ("kind", "name", "safe", "text")
@@ -128,9 +131,9 @@ class Piece:
 
 
 class FormattedLines(AccessLines):
-    """Lines in a format of the user's: `log.pieces`, of (kind, text), as text or, if `log.as_json`, inside JSON.
+    """Lines in the user's format: `log.pieces`, of (kind, text), as text or, if `log.as_json`, inside JSON.
 
-    What a client or an application has said is escaped, so that it forges neither lines nor fields.
+    Values from a client or an application are escaped: they must not forge lines or fields.
     """
 
     __slots__ = ("_clf", "_iso", "_json", "_pieces", "_second", "_stamp")
@@ -229,7 +232,7 @@ class FormattedLines(AccessLines):
 
 
 def _asked(kind: int, scope: dict[str, Any]) -> str:
-    """A part of the request as the application has it."""
+    """A part of the request, as in the application's scope."""
     if kind == REQUEST_LINE:
         return f"{scope['method']} {_target(scope)} HTTP/{scope['http_version']}"
     if kind == METHOD:
@@ -258,7 +261,7 @@ def _path(scope: dict[str, Any]) -> str:
 
 
 def _field(fields: Headers, name: bytes) -> str | None:
-    """The value of the first field `name`, as text; None without one."""
+    """The value of the first field `name` as text, or None."""
     for field in fields:
         if field[0] == name:
             return _text(field[1])
@@ -270,7 +273,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _user(credentials: str | None) -> str | None:
-    """The name in Basic credentials (RFC 7617), None without one."""
+    """The user name in Basic credentials (RFC 7617), or None."""
     if credentials is None or credentials[:6].lower() != "basic ":
         return None
     try:
@@ -285,7 +288,7 @@ def _as_text(text: str) -> str:
 
 def _as_json(text: str) -> str:
     if not text.isascii():
-        # Half a surrogate pair is not JSON to every reader.
+        # Not every JSON parser accepts a lone surrogate.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return encode_basestring_ascii(text)
 

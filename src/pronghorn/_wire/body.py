@@ -1,4 +1,4 @@
-"""Request bodies: bytes in, content out (RFC 9112 sections 6 and 7.1)."""
+"""Decode request bodies (RFC 9112 sections 6 and 7.1)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
 if TYPE_CHECKING:
     from .shared import Limits
 
-# Extensions are ignored, whatever characters their values have. But a quote begins a string, which is the whole of a
-# value and ends on the line: another parser reads on in one that does not (RFC 9112 section 7.1.1, RFC 9110 section
-# 5.6.4). All possessive, so that no line is read twice.
+# Chunk extensions are ignored, whatever characters their values have. But a quoted string must be a whole value and end
+# on its line: in a string left open, another parser would read on past the line (RFC 9112 section 7.1.1, RFC 9110
+# section 5.6.4). All quantifiers are possessive: no backtracking.
 _CONTROL = rb"\x00-\x08\x0a-\x1f\x7f"
 _STRING = rb'"(?:[^"\\%b]|\\[^%b])*+"[\t ]*+' % (_CONTROL, _CONTROL)
 _EXTENSION = rb';[^";=\\%b]*+(?:=[\t ]*+(?:%b|[^";\\%b]*+))?+' % (_CONTROL, _STRING, _CONTROL)
-# At most fifteen hexadecimal digits, so that the size fits a C 64-bit integer.
+# At most fifteen hexadecimal digits: the size must fit a 64-bit integer in C.
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*+(?:%b)++)?+\r\n" % _EXTENSION)
 
-# What a chunked body goes on with.
+# The next part of a chunked body.
 SIZE = 0
 CONTENT = 1
 CONTENT_END = 2
@@ -30,7 +30,9 @@ TRAILERS = 3
 
 
 class Decoder:
-    """Decodes one body. `remaining` is what the length or the chunk at hand still lacks, `size` the content so far."""
+    """Decodes one body. `remaining` is the number of bytes missing from the declared length or the current chunk,
+    `size` the size of the content so far.
+    """
 
     __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
 
@@ -54,7 +56,7 @@ class Decoder:
             raise ProtocolError(413, "body too long")
 
     def feed(self, data: bytes, position: int) -> bytes:
-        """Content found in `data[position:]`. `self.position` is then where to go on, before an unfinished line."""
+        """Return the content in `data[position:]`, and set `self.position` to its end or to an unfinished line."""
         if self._chunked:
             return self._feed_chunked(data, position)
         content = self._take(data, position)
@@ -64,7 +66,7 @@ class Decoder:
     def _take(self, data: bytes, position: int) -> bytes:
         available = len(data) - position
         if position == 0 and available <= self.remaining:
-            content = data  # the usual piece of a long body: all of it, without a copy
+            content = data  # usual in a long body: no copy
         else:
             content = cut(data, position, position + min(available, self.remaining))
         self.remaining -= len(content)
@@ -85,7 +87,7 @@ class Decoder:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_line(self, data: bytes) -> bool:
-        """Read what stands between two chunks' content; false if it is not all here."""
+        """Read a line between or after chunks, or the trailer section. Return whether it was complete."""
         start = self.position
         if self._expected == TRAILERS:
             return self._read_trailers(data, start)
@@ -115,7 +117,9 @@ class Decoder:
         return True
 
     def _read_trailers(self, data: bytes, start: int) -> bool:
-        """Trailers are checked, bounded and dropped: nothing in them may change what the head said."""
+        """Check the trailers' syntax and limits, and drop them: nothing in them may override the head. Return whether
+        the section was complete.
+        """
         if data.startswith(b"\r\n", start):
             self.position = start + 2
             self.done = True

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from pronghorn.types import Headers
 
-# Types accepted for a name or value; anything but `bytes` itself is copied first.
+# Types accepted for a name or value. All but `bytes` itself are copied.
 BYTES = (bytes, bytearray, memoryview)
 
 
 class Encoder:
-    """Frames one response: takes what the application says, appends finished bytes to `out`.
+    """Frames one response: takes the application's messages, and appends framed bytes to `out`.
 
-    Each framing method returns the number of bytes that it has added, and raises `ValueError` or `TypeError` for what
-    must not be sent. `status` is 0 until `start`; `body_size` is the size of the content so far; `has_trailers` says
-    that a trailer section follows the body.
+    A framing method returns the number of bytes that it added, and raises `ValueError` or `TypeError` for data that
+    must not be sent. `status` is 0 until `start`; `body_size` is the size of the content so far; `has_trailers` is true
+    if a trailer section follows the body.
     """
 
     __slots__ = ("body_size", "has_trailers", "status")
@@ -31,13 +31,13 @@ class Encoder:
     has_trailers: bool
 
     def begin(self) -> None:
-        """Initialise what all encoders have."""
+        """Initialise the fields of this class."""
         self.body_size = 0
         self.has_trailers = False
         self.status = 0
 
     def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
-        """Check and keep the head."""
+        """Check the head, and keep it for framing."""
         raise NotImplementedError
 
     def head(self, out: list[bytes]) -> int:
@@ -45,7 +45,7 @@ class Encoder:
         raise NotImplementedError
 
     def body(self, data: bytes, more: bool, out: list[bytes]) -> int:
-        """Frame a part of the body, before it the head if it has not been."""
+        """Frame a part of the body, preceded by the head if that is not framed yet."""
         raise NotImplementedError
 
     def trailers(self, headers: Iterable[Any], out: list[bytes]) -> int:
@@ -57,29 +57,29 @@ class Encoder:
         raise NotImplementedError
 
     def left(self) -> int:
-        """The bytes of a declared length that are still due; -1 without one."""
+        """The number of bytes missing from the declared length; -1 without one."""
         raise NotImplementedError
 
     def file(self, size: int, out: list[bytes]) -> bool:
-        """Open a part of the body of `size` bytes that is sent by other means; false if none of it may be."""
+        """Begin a part of the body, `size` bytes, that is sent by other means. Return false if it must not be sent."""
         raise NotImplementedError
 
     def file_sent(self, size: int) -> None:
-        """`size` more bytes of that part are sent."""
+        """Count `size` bytes of that part as sent."""
         raise NotImplementedError
 
     def file_end(self, out: list[bytes]) -> None:
-        """Close the part that `file` opened."""
+        """End the part that `file` began."""
         raise NotImplementedError
 
     def field(self, name: bytes) -> bytes | None:
-        """The value of the application's first field `name`, given in lower case; None without one."""
+        """The value of the application's first field `name` (lower-case), or None."""
         raise NotImplementedError
 
 
 def checked_fields(headers: Iterable[Any]) -> Headers:
-    """Fields, of any type that holds bytes, as pairs of `bytes`; `TypeError` or `ValueError` names one that may not be
-    sent (RFC 9110 section 5.5).
+    """Convert fields, of any bytes-like type, to pairs of `bytes`. Raises `TypeError` or `ValueError` for a field that
+    must not be sent (RFC 9110 section 5.5).
     """
     fields = []
     for pair in headers:

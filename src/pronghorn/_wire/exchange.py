@@ -1,4 +1,4 @@
-"""What an application talks to: the awaitables that `receive()` and `send()` return, and what they ask for."""
+"""The application's interface: the awaitables that `receive()` and `send()` return, and the exchange behind them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .channel import Channel
     from .shared import Shared
 
-# What a step has in place of a message when it is to bring one.
+# Replaces the message in a step that receives.
 RECEIVE = object()
 
 
 class Step:
-    """`receive()` or `send(message)` under way: nothing happens before it is first driven, as with any coroutine.
+    """A call of `receive()` or `send(message)`. Like any coroutine, it does nothing until it is first driven.
 
-    It can be awaited, made a task, or handed to another thread's `run_coroutine_threadsafe`. Cancelling it loses no
-    message: one is taken only when it is returned.
+    It can be awaited, wrapped in a task, or passed to `run_coroutine_threadsafe` from another thread. Cancellation
+    loses no message: a message is taken only when it is returned.
     """
 
     __slots__ = ("_exchange", "_message", "_waiting")
@@ -56,7 +56,7 @@ class Step:
                 raise StopIteration
             self._exchange = exchange
             arrival = exchange.arrival()
-            # What the iterator of a future does, without the iterator and the exception that ends it.
+            # As `Future.__await__` does, but without an iterator and the exception that ends it.
             arrival._asyncio_future_blocking = True
             return arrival
         message = self._message
@@ -88,7 +88,7 @@ class Step:
             waiting.close()
 
     def _go_on(self) -> Any:
-        """Wait for what a message has met: a full transport, a file."""
+        """Continue the wait of a `send()`, for a full transport or a file."""
         try:
             return next(self._waiting)
         except BaseException:
@@ -100,7 +100,7 @@ Coroutine.register(Step)
 
 
 class Turn:
-    """Awaited, lets the loop run once."""
+    """An awaitable that yields to the event loop once."""
 
     __slots__ = ("_over",)
 
@@ -125,7 +125,7 @@ class Turn:
 
 
 def _step(exchange: Exchange, message: Any) -> Step:
-    # Made without a call of the class, which would cost as much as the rest of a `send` that finishes at once.
+    # Not `Step()`: that call costs as much as the rest of a `send` that finishes at once.
     step = Step.__new__(Step)
     step._exchange = exchange
     step._message = message
@@ -134,9 +134,9 @@ def _step(exchange: Exchange, message: Any) -> Step:
 
 
 class Exchange:
-    """One call of an application, with messages both ways. Knows the network only through its channel.
+    """One call of an application, with messages in both directions. Uses the network only through its channel.
 
-    `task` is the application's, None where it has returned at once. `client_text` names the client in the log.
+    `task` is the application's, or None if the application returned at once. `client_text` is the client in log lines.
     """
 
     __slots__ = ("_arrival", "_channel", "_others", "_shared", "client_text", "task")
@@ -149,12 +149,12 @@ class Exchange:
     _others: list[Future[Any]] | None
 
     def begin(self, shared: Shared, channel: Channel, client_text: str) -> None:
-        """Initialise what all exchanges have. Not `super().__init__`, which Cython would call through Python."""
+        """Initialise the fields of this class. Not `super().__init__`, which Cython would call through Python."""
         self._shared = shared
         self._channel = channel
         self.client_text = client_text
         self.task = None
-        # The future of a pending `receive()`; there are hardly ever others.
+        # The future of a pending `receive()`; more than one is rare.
         self._arrival = None
         self._others = None
 
@@ -167,43 +167,43 @@ class Exchange:
         return _step(self, message)
 
     def take(self) -> dict[str, Any] | None:
-        """The next message for the application, or None if there is none yet."""
+        """Return the next message for the application, or None if it must wait."""
         raise NotImplementedError
 
     def deliver(self, message: dict[str, Any]) -> Awaitable[Any] | None:
-        """Act on one message from the application; return what must be awaited before it is done, or None.
+        """Process one message from the application. Return an awaitable that completes it, or None if it is complete.
 
-        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong,
-        `ClientDisconnected` when the client is gone.
+        Raises `RuntimeError`, `ValueError` or `TypeError` for a message that is out of order or wrong, and
+        `ClientDisconnected` if the client is gone.
         """
         raise NotImplementedError
 
     def fail(self, status: int) -> None:
-        """The application has failed: answer with `status` in its place, or break off what it has begun."""
+        """Answer with `status` for an application that has failed, or break off the response that it has begun."""
         raise NotImplementedError
 
     def crash(self, error: Exception) -> None:
-        """Something else has raised `error`: report it, and end this exchange's connection alone. Raises nothing."""
+        """Report any other error, and end this exchange's connection alone. Raises nothing."""
         self._channel.crash(error)
 
     def is_stalled(self) -> bool:
-        """Whether a response is under way and its application is neither in `receive()` nor in `send()`."""
+        """Return whether a response has begun and its application is neither in `receive()` nor in `send()`."""
         return False
 
     def is_told(self) -> bool:
-        """Whether a `send()` has said that the client is gone."""
+        """Return whether a `send()` has raised an error because the client is gone."""
         return False
 
     def outlives_client(self) -> bool:
-        """Whether the application may go on sending although the client is gone."""
+        """Return whether the application may continue to send although the client is gone."""
         return False
 
     def is_waiting(self) -> bool:
-        """Whether the application is in `receive()`."""
+        """Return whether the application is in `receive()`."""
         return self._arrival is not None and not (self._arrival.done() and self._others is None)
 
     def wake(self) -> None:
-        """Let every pending `receive()` look again."""
+        """Let every pending `receive()` check for a message."""
         arrival = self._arrival
         if arrival is not None:
             self._arrival = None
@@ -217,7 +217,7 @@ class Exchange:
                         arrival.set_result(None)
 
     def arrival(self) -> Future[Any]:
-        """A future that is done when `take` may have something."""
+        """A future that is done when `take` may return a message."""
         future = self._shared.create_future()
         if self._arrival is None or self._arrival.done():
             self._arrival = future
@@ -232,7 +232,7 @@ mark_coroutine_function(Exchange.send)
 
 
 def as_bytes(data: object) -> bytes:
-    """Content of another buffer type, copied: the application may change it once `send()` returns."""
+    """Copy content to `bytes`: the application may change a buffer of another type once `send()` returns."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"content is bytes, not {type(data).__name__}")

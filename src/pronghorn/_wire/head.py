@@ -1,7 +1,7 @@
-"""Request heads: bytes in, a `Head` with every decision made out.
+"""Parse request heads, and make every decision about them.
 
-`parse` takes a complete head and returns it or raises `ProtocolError`; `accept` decides on a head that was split
-already, whoever split it. What could be read in two ways is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
+`parse` takes a complete head, and returns a `Head` or raises `ProtocolError`; `accept` decides on a head that any
+parser has split. Anything ambiguous is refused (RFC 9112 sections 2 to 6, 9.3 and 11).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 
-# The first bytes of other protocols, with the status of the refusal and the line for the log. Such a client is rarely
-# hostile, but set up for another kind of port. No request that is served begins like this.
+# The first bytes of other protocols, each with the status of the refusal and the line for the log. Such a client is
+# rarely hostile, but configured for another kind of port. No valid request begins like this.
 _PREAMBLES = (
     (
         re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)[ \r]|(?:\r\n)?\r\n\0\r\nQUIT\n"),
@@ -40,12 +40,12 @@ _PREAMBLES = (
 
 
 class Head:
-    """One request's head.
+    """The head of one request.
 
     `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of
-    (lower-case name, value) in order, `framing` one of `rules.NO_BODY`, `LENGTH` and `CHUNKED`, `length` the declared
-    length (0 unless LENGTH). `version` is "1.0" or "1.1". `upgrade` is the Upgrade field's value where `Connection`
-    names it, else None.
+    (lower-case name, value) in order, `framing` one of NO_BODY, LENGTH and CHUNKED, `length` the declared length (0
+    unless LENGTH). `version` is "1.0" or "1.1". `upgrade` is the value of Upgrade if `Connection` names that field,
+    else None.
     """
 
     __slots__ = (
@@ -76,8 +76,8 @@ class Head:
 
 
 def new_head(method: str, version: str, headers: Headers) -> Head:
-    """A head on which nothing is decided."""
-    head = Head.__new__(Head)  # not by calling the class, which costs more
+    """A head without any decisions yet."""
+    head = Head.__new__(Head)  # a call of the class costs more
     head.method = method
     head.version = version
     head.headers = headers
@@ -90,10 +90,10 @@ def new_head(method: str, version: str, headers: Headers) -> Head:
 
 
 def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
-    """The head in `data[start:end]`, `end` being the index after its empty line."""
+    """Parse the head in `data[start:end]`, where `end` is the index after its empty line."""
     space = method_end(data, start, end)
     if space == start or data[space] != 32:
-        # ASGI gives methods in upper case, so that `get` and `GET` would become the same: the former is none.
+        # Lower case is refused: ASGI passes methods in upper case, where `get` and `GET` would become the same.
         raise ProtocolError(400, "malformed method")
     target = space + 1
     target_end = visible_end(data, target, end)
@@ -116,7 +116,7 @@ def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
 
 
 def accept(head: Head, data: bytes, target: int, target_end: int, limits: Limits) -> None:
-    """Make every decision on `head`, whose target is `data[target:target_end]`, all visible ASCII."""
+    """Make every decision on `head`. Its target is `data[target:target_end]`, all visible ASCII."""
     headers = head.headers
     is_http11 = head.version == HTTP_1_1
     if len(headers) > limits.head_fields:
@@ -163,12 +163,14 @@ def accept(head: Head, data: bytes, target: int, target_end: int, limits: Limits
 
 
 def is_host(value: bytes) -> bool:
-    """Whether `value` is a Host field's: a name or address, or nothing, and perhaps a port (RFC 9110 section 7.2)."""
+    """Return whether `value` is valid for Host: a name, an address or nothing, and an optional port (RFC 9110 section
+    7.2).
+    """
     return is_plain_host(value) or _HOST.fullmatch(value) is not None
 
 
 def put_host(headers: Headers, value: bytes) -> None:
-    """Give the Host field another value, or add one."""
+    """Replace the value of the Host field, or add the field."""
     index = 0
     while index < len(headers) and headers[index][0] != b"host":
         index += 1
@@ -176,7 +178,7 @@ def put_host(headers: Headers, value: bytes) -> None:
 
 
 def preamble(data: bytes, start: int) -> ProtocolError | None:
-    """The error to refuse `data[start:]` with where it begins as another protocol does, else None."""
+    """The error for `data[start:]` if it begins like another protocol, else None."""
     for pattern, status, reason in _PREAMBLES:
         if pattern.match(data, start):
             return ProtocolError(status, reason)
@@ -189,10 +191,10 @@ def members(value: bytes) -> list[bytes]:
 
 
 def _read_target(head: Head, data: bytes, target: int, target_end: int, host: bytes | None) -> None:
-    """Origin form, absolute form reduced to its path, or the asterisk of OPTIONS (RFC 9112 section 3.2).
+    """Read the target: origin form, absolute form, or the asterisk form of OPTIONS (RFC 9112 section 3.2).
 
-    The authority of an absolute form takes the place of what Host says. Its scheme is not believed: the connection, or
-    a trusted proxy, knows better.
+    The authority of an absolute form replaces the value of Host. Its scheme is ignored: the connection, or a trusted
+    proxy, determines the scheme.
     """
     if head.method == "CONNECT":
         raise ProtocolError(400, "malformed request target")
@@ -227,8 +229,8 @@ def _read_target(head: Head, data: bytes, target: int, target_end: int, host: by
 
 
 def _read_connection(head: Head, value: bytes) -> None:
-    """Close wins over keep-alive, which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
-    if same_name(value, b"keep-alive"):  # what every browser sends
+    """Read Connection. "close" overrides "keep-alive", which only HTTP/1.0 needs (RFC 9112 section 9.3)."""
+    if same_name(value, b"keep-alive"):  # as every browser sends
         head.keep_alive = True
         return
     options = members(value.lower())
@@ -240,7 +242,7 @@ def _read_connection(head: Head, value: bytes) -> None:
 
 
 def _read_framing(head: Head, length: bytes | MaybeNone, coding: bytes | None) -> None:
-    """How the body ends (RFC 9112 section 6.3), where only one reading is left."""
+    """Determine the framing of the body (RFC 9112 section 6.3). Ambiguous framing is refused."""
     if coding is None:
         head.framing = LENGTH
         head.length = decimal(length)
@@ -266,7 +268,7 @@ def _bad_version(data: bytes, start: int) -> ProtocolError:
 
 
 def _malformed_field(section: bytes) -> str:
-    """Which rule the first malformed line of a field section breaks."""
+    """The error in the first malformed line of a field section."""
     for line in section.split(b"\r\n"):
         if b"\n" in line:
             return "bare LF in a header"

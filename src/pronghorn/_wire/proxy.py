@@ -1,9 +1,8 @@
-"""What trusted proxies say of a client: the X-Forwarded fields, or Forwarded (RFC 7239).
+"""Read a client's address, scheme and host from trusted proxies: the X-Forwarded fields, or Forwarded (RFC 7239).
 
-Every proxy adds to the right of what it was sent, so a chain is read from the right, up to the first node that is not a
-trusted proxy: the client. What stands to the left of that anybody can have made up, and it is never looked at. Of two
-X-Forwarded-Proto the last counts, which is the nearest proxy's. What else could be read in two ways, or is malformed,
-counts as not sent.
+Every proxy appends to the right of the value that it received. A chain is therefore read from the right, up to the
+first node that is not a trusted proxy: the client. The nodes left of it may be forged, and are never read. The last of
+several X-Forwarded-Proto counts, which is the nearest proxy's. Any other ambiguous or malformed value is ignored.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     from ._interfaces import Client, Server
     from .head import Head
 
-# The fields that are read.
+# The fields to read.
 CLIENT = 0  # X-Forwarded-For and -Proto
 EVERYTHING = 1  # those and X-Forwarded-Host, -Port and -Prefix
 STANDARD = 2  # Forwarded
 
 KINDS = {"x-forwarded": CLIENT, "x-forwarded-all": EVERYTHING, "forwarded": STANDARD}
 
-# Answers to `trusts` that are kept, and the longest question of them: the longest text of an address.
+# Cached results of `trusts`, and the longest host that is cached: the longest text of an address.
 KEPT = 4096
 LONGEST = 45
 
@@ -39,17 +38,17 @@ _SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 _PORT = re.compile(r":[0-9]{1,5}")
 _HIDDEN_PORT = re.compile(r":_[A-Za-z0-9._\-]+")
 _PREFIX = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+;=:@]|%[0-9A-Fa-f]{2})+)+")
-# One pair of RFC 7239 section 4, without quotes also where only a colon or brackets would need them.
+# One pair of RFC 7239 section 4. Colons and brackets are also accepted without quotes.
 _PAIR = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:([!#$%&'*+\-.^_`|~0-9A-Za-z:\[\]]+)|\"((?:[^\"\\]|\\.)*)\")")
 _SEPARATOR = re.compile(rb"[ \t]*([,;])[ \t]*|[ \t]*\Z")
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 class Proxies:
-    """The proxies that are trusted, and the kind of fields that they send.
+    """The trusted proxies, and the kind of fields that they send.
 
     `trusted` has addresses, networks as (packed address, number of bits), and `unix` for peers on a Unix socket;
-    anything else is compared as text. `*` as its only member trusts everybody.
+    any other member is compared as text. `*` as the only member trusts everybody.
     """
 
     __slots__ = ("_addresses", "_everybody", "_kind", "_known", "_names", "_networks")
@@ -76,11 +75,11 @@ class Proxies:
             else:
                 self._names.add(each)
         if "unix" in self._names:
-            # How nginx writes such a peer in X-Forwarded-For.
+            # nginx writes such a peer like this in X-Forwarded-For.
             self._names.add("unix:")
 
     def trusts_peer(self, client: Client | None, server: Server | None) -> bool:
-        """Whether what `client`, the other end of a connection to `server`, says of others is believed."""
+        """Return whether `client`, the peer of a connection to `server`, is a trusted proxy."""
         if self._everybody:
             return True
         if client is not None:
@@ -89,7 +88,7 @@ class Proxies:
         return "unix" in self._names and (server is None or server[1] is None)
 
     def trusts(self, host: str) -> bool:
-        """Whether `host`, an address or a name, is a trusted proxy."""
+        """Return whether `host`, an address or a name, is a trusted proxy."""
         known = self._known.get(host)
         if known is None:
             known = host in self._names or self._has(pack(host))
@@ -100,7 +99,7 @@ class Proxies:
         return known
 
     def origin(self, headers: Headers) -> Origin | None:
-        """What `headers`, sent by a trusted peer, say of the client; None if nothing."""
+        """The origin according to `headers`, sent by a trusted peer; None if no field mentions it."""
         chain = lines = None
         scheme = host = port = prefix = None
         kind = self._kind
@@ -122,7 +121,7 @@ class Proxies:
                     prefix = value if prefix is None or prefix == value else b""
             elif size == 9:
                 if kind == STANDARD and name == b"forwarded":
-                    # Not joined: a proxy's own line cannot be spoilt by one that it has passed on.
+                    # Not joined: a malformed line that a proxy passed on must not spoil the proxy's own line.
                     lines = [value] if lines is None else [*lines, value]
         if lines is not None:
             origin = Origin()
@@ -141,7 +140,7 @@ class Proxies:
         return origin
 
     def _has(self, packed: bytes | None) -> bool:
-        """Whether an address is listed, or in a network that is."""
+        """Return whether an address, or a network that contains it, is trusted."""
         if packed is None:
             return False
         if packed in self._addresses:
@@ -154,7 +153,7 @@ class Proxies:
         return False
 
     def _client(self, chain: str) -> Client | None:
-        """The client of an X-Forwarded-For list, as (host, port); None where no address stands in its place."""
+        """The client in an X-Forwarded-For list, as (host, port); None if its node is not an address."""
         nodes = chain.split(",")
         if self._everybody:
             return address(nodes[0].strip())
@@ -166,8 +165,8 @@ class Proxies:
         return address(nodes[0].strip())
 
     def _read_forwarded(self, origin: Origin, lines: list[bytes]) -> None:
-        """Take over what the element says that describes the client: the first from the right that is not for a
-        trusted proxy; the first of all where every one is.
+        """Set `origin` from the client's element: the first from the right that is not for a trusted proxy, or the
+        leftmost if all are.
         """
         element = None
         for line in reversed(lines):
@@ -187,7 +186,7 @@ class Proxies:
 
 
 class Origin:
-    """A request as its client has sent it, before proxies: None for what is not known, `port` 0.
+    """A request as the client sent it to the first proxy. Unknown values are None, an unknown `port` is 0.
 
     `client` is (host, port), `scheme` http or https, `host` as in the Host field, `prefix` the path at which the
     proxy has mounted the application.
@@ -209,7 +208,7 @@ class Origin:
         self.prefix = None
 
     def set_host(self, host: bytes | None, port: bytes | None) -> None:
-        """`host` and `port` where each is sound and they do not differ."""
+        """Set `host` and `port`, each if it is valid. Two different ports make both invalid."""
         number = 0
         if port is not None:
             number = max(0, _port(":" + port.decode("latin-1")))
@@ -222,7 +221,7 @@ class Origin:
         self.port = number
 
     def set_prefix(self, prefix: bytes | None) -> None:
-        """`prefix` where it is a path in normal form, without the slash at its end."""
+        """Set `prefix`, without a slash at its end, if it is a path in normal form."""
         if prefix is None:
             return
         prefix = prefix.removesuffix(b"/")
@@ -232,7 +231,7 @@ class Origin:
                 self.prefix = prefix
 
     def set_element(self, element: dict[bytes, bytes]) -> None:
-        """What one element of Forwarded says."""
+        """Set all values from one element of Forwarded."""
         host, port = _forwarded_node(element.get(b"for", b"").decode("latin-1"))
         if pack(host):
             self.client = (host, port)
@@ -242,7 +241,7 @@ class Origin:
         self.set_host(element.get(b"host"), None)
 
     def scope(self, head: Head, scope: dict[str, Any]) -> dict[str, Any]:
-        """A copy of the connection's `scope` with what is known; what belongs to the request goes into `head`."""
+        """Return a copy of the connection's `scope` with the known values. Those of the request are set in `head`."""
         scope = scope.copy()
         if self.client is not None:
             scope["client"] = self.client
@@ -250,7 +249,7 @@ class Origin:
             scope["scheme"] = self.scheme
         if self.host is not None or self.port:
             self._put_host(head, scope)
-        # A path that was given to the server itself stands.
+        # A root path in the server's own configuration has priority.
         if self.prefix is not None and not scope["root_path"] and head.path != "*":
             scope["root_path"] = unquote(self.prefix, 0, len(self.prefix))
             head.path = scope["root_path"] + head.path
@@ -258,7 +257,7 @@ class Origin:
         return scope
 
     def _put_host(self, head: Head, scope: dict[str, Any]) -> None:
-        """The Host field and the server's address as the client has seen them."""
+        """Set the Host field and the server's address as the client has seen them."""
         headers = head.headers
         index = 0
         while index < len(headers) and headers[index][0] != b"host":
@@ -278,7 +277,7 @@ class Origin:
 
 
 def pack(host: str) -> bytes | None:
-    """The bytes of an address, of an IPv4 one also where it is written as IPv6; None for anything else."""
+    """The bytes of an address; those of IPv4 for an IPv4-mapped IPv6 address; None for any other text."""
     try:
         if ":" not in host:
             return inet_pton(AF_INET, host)
@@ -289,8 +288,8 @@ def pack(host: str) -> bytes | None:
 
 
 def split_node(node: str) -> Client:
-    """(host, port) of `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, the port 0 if there is none; ("", 0) for
-    anything else.
+    """(host, port) of `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, with port 0 if it is missing; ("", 0) for any
+    other text.
     """
     port = ""
     host = node
@@ -308,13 +307,13 @@ def split_node(node: str) -> Client:
 
 
 def address(node: str) -> Client | None:
-    """(host, port) of a node that is an address; None for any other."""
+    """(host, port) of a node that is an address, else None."""
     host, port = split_node(node)
     return (host, port) if pack(host) else None
 
 
 def read_elements(line: bytes) -> list[dict[bytes, bytes]] | None:
-    """The elements of one Forwarded field, as dicts of the values by lower-case names; None if it is malformed."""
+    """The elements of one Forwarded field line, as dicts of values by lower-case name; None if it is malformed."""
     elements = []
     element = {}
     position = 0
@@ -339,7 +338,7 @@ def read_elements(line: bytes) -> list[dict[bytes, bytes]] | None:
 
 
 def _forwarded_node(node: str) -> Client:
-    """As `split_node`, for RFC 7239 section 6: IPv6 only in brackets, and a port that may be hidden."""
+    """As `split_node`, but for RFC 7239 section 6: IPv6 only in brackets, and the port may be obfuscated."""
     if node.count(":") > 1 and not node.startswith("["):
         return ("", 0)
     host, colon, _ = node.rpartition(":_")
@@ -349,7 +348,7 @@ def _forwarded_node(node: str) -> Client:
 
 
 def _split_host(host: bytes) -> tuple[bytes, int]:
-    """Name and port of a Host; the port is 0 if there is none, -1 if there is no such port."""
+    """Name and port of a Host; the port is 0 if it is missing, -1 if it is invalid."""
     name, colon, port = host.rpartition(b":")
     if not colon or port.endswith(b"]"):
         return (host, 0)
@@ -357,7 +356,7 @@ def _split_host(host: bytes) -> tuple[bytes, int]:
 
 
 def _port(text: str) -> int:
-    """The number in `:port`; -1 if it is none."""
+    """The number in `:port`; -1 if it is invalid."""
     if not _PORT.fullmatch(text):
         return -1
     number = int(text[1:])

@@ -1,4 +1,4 @@
-"""One ASGI exchange: its scope, what `receive()` gives and what `send()` does (ASGI 3.0, HTTP 2.3 or 2.5)."""
+"""One HTTP exchange: its ASGI scope, the messages from `receive()` and to `send()` (ASGI 3.0, HTTP 2.3 or 2.5)."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
     from .head import Head
     from .shared import Shared
 
-# How far the response is, in order.
+# The progress of the response, in order.
 WAITING = 0  # the application has not started it
-STARTED = 1  # its head is known and not yet framed: another response can still take its place
+STARTED = 1  # its head is known and not yet framed: another response can still replace it
 STREAMING = 2  # its head is framed, its body is being sent
-SENDING_FILE = 3  # a file is being sent, nothing may come between
+SENDING_FILE = 3  # a file is being sent; no other data may be queued
 TRAILERS = 4  # its body is complete, trailers are due
 COMPLETE = 5
-DROPPED = 6  # complete as far as the application is concerned, and cut short as its client has left
+DROPPED = 6  # complete for the application, but cut short because the client has left
 
-# How far the request's body is, in order.
+# The progress of the request's body, in order.
 ARRIVING = 0
 ARRIVED = 1
 TAKEN = 2  # by the application
 
-# How far the client is, in order.
+# The client's departure, in order.
 PRESENT = 0
 HALF_CLOSED = 1  # it sends no more: gone, or waiting for its response
 LOST = 2
 
-# What has told the application that its client has left.
+# The call that reported the client's departure to the application; `send()` overrides `receive()`.
 UNTOLD = 0
 BY_RECEIVE = 1
 BY_SEND = 2
 
-# A part of a body from this size on is given as it is: to join it with the next costs more than another message.
+# Parts of a body from this size on are not joined: copying costs more than another message.
 LARGE_PART = 32768
 
 
 class Request(Exchange):
-    """An HTTP exchange. Knows framing only through its `Encoder`, the network only through its `Channel`.
+    """An HTTP exchange. Uses framing only through its `Encoder`, the network only through its `Channel`.
 
-    The response goes from WAITING by 'http.response.start' to STARTED, by the first framed byte to STREAMING, through
-    SENDING_FILE and back, and by way of TRAILERS, if it has any, to COMPLETE. `replace` leads to COMPLETE from WAITING
-    and STARTED. Once the client is lost, messages only lead on to DROPPED.
+    The response: WAITING -> STARTED by 'http.response.start', -> STREAMING by the first framed byte, <-> SENDING_FILE,
+    -> TRAILERS if it has any, -> COMPLETE. `replace`: WAITING or STARTED -> COMPLETE. Once the client is lost, messages
+    only lead to DROPPED.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class Request(Exchange):
     _told_by: int
 
     def feed(self, data: bytes) -> None:
-        """A part of the body has come."""
+        """Add a part of the body."""
         if self._parts is None:
             self._parts = []
         self._parts.append(data)
@@ -94,46 +94,46 @@ class Request(Exchange):
         self.wake()
 
     def finish_body(self) -> None:
-        """The body is complete."""
+        """Mark the body as complete."""
         self._body = ARRIVED
         self.wake()
 
     def disconnect(self) -> None:
-        """The client sends no more: `receive()` says so, once it has given what came before."""
+        """Report the end of the client's stream through `receive()`, after the body received before."""
         if self._client == PRESENT:
             self._client = HALF_CLOSED
         self.wake()
 
     def lose(self) -> None:
-        """The client is gone: `send()` says so too."""
+        """Report through `receive()` and `send()` that the client is gone."""
         self._client = LOST
         self.wake()
 
     def is_started(self) -> bool:
-        """Whether the application has started the response."""
+        """Return whether the application has started the response."""
         return self._phase != WAITING
 
     def is_streaming(self) -> bool:
-        """Whether the application has started the response and not completed it."""
+        """Return whether the application has started the response and not completed it."""
         return WAITING < self._phase < COMPLETE
 
     def is_complete(self) -> bool:
-        """Whether nothing of the response is to follow."""
+        """Return whether the response is complete."""
         return self._phase >= COMPLETE
 
     def is_cut_short(self) -> bool:
-        """Whether the client was sent a part of the response, and the rest can no longer follow."""
+        """Return whether a lost client was sent only a part of the response."""
         return self._phase == DROPPED or STREAMING <= self._phase < COMPLETE
 
     def is_lost(self) -> bool:
-        """Whether the client is gone for good."""
+        """Return whether the client is gone."""
         return self._client == LOST
 
     def is_told(self) -> bool:
         return self._told_by == BY_SEND
 
     def knows_client_left(self) -> bool:
-        """Whether `receive()` or `send()` has told the application that its client has left."""
+        """Return whether `receive()` or `send()` has reported to the application that the client has left."""
         return self._told_by != UNTOLD
 
     def is_stalled(self) -> bool:
@@ -143,11 +143,11 @@ class Request(Exchange):
         return self._shared.ignores_lost
 
     def is_refusable(self) -> bool:
-        """Whether another response can still take this one's place: nothing of it is framed."""
+        """Return whether another response can still replace this one: no byte of it is framed."""
         return self._phase <= STARTED
 
     def replace(self, encoder: Encoder) -> None:
-        """Let the response of `encoder` take this one's place."""
+        """Replace the response by that of `encoder`."""
         self.encoder = encoder
         self._phase = COMPLETE
         self.wake()
@@ -156,11 +156,11 @@ class Request(Exchange):
         self._channel.fail(self, status)
 
     def abandon(self) -> None:
-        """The application has ended without a whole response because its client has left."""
+        """End the exchange: the application returned without a complete response because the client has left."""
         self._channel.abandon(self)
 
     def frame_head(self) -> int:
-        """Frame a head that waits for its body no longer; return the number of bytes added to the channel's `out`."""
+        """Frame a head that still waits for its body; return the number of bytes added to the channel's `out`."""
         if self._phase != STARTED:
             return 0
         size = self.encoder.head(self._channel.out)
@@ -182,7 +182,7 @@ class Request(Exchange):
         return None
 
     def make_scope(self) -> dict[str, Any]:
-        """A scope as the application gets it."""
+        """A new scope for the application."""
         head = self.head
         shared = self._shared
         scope = self._scope_template.copy()
@@ -234,7 +234,7 @@ class Request(Exchange):
         return self._deliver_other(kind, message)
 
     def begin_file(self, size: int) -> bool:
-        """Begin a part of the body, a file's `size` bytes; false if they must not be sent (HEAD)."""
+        """Begin a part of the body, `size` bytes of a file. Return false if they must not be sent (HEAD)."""
         start = len(self._channel.out)
         present = self.encoder.file(size, self._channel.out)
         if self._phase == STARTED:
@@ -244,7 +244,7 @@ class Request(Exchange):
         return present
 
     def end_file(self, present: bool, more: bool) -> None:
-        """The file is sent."""
+        """End the part of the body that `begin_file` began."""
         self._phase = STREAMING
         if present:
             start = len(self._channel.out)
@@ -278,7 +278,7 @@ class Request(Exchange):
         return None
 
     def _deliver_to_nobody(self, kind: object, message: dict[str, Any]) -> Awaitable[None]:
-        """The client is gone: raise, or follow the response to its end so that the application reaches its own."""
+        """Raise, as the client is gone, or with `ignores_lost` follow the response until the application ends it."""
         if not self._shared.ignores_lost:
             self._told_by = BY_SEND
             raise ClientDisconnected("the client has left")
@@ -306,7 +306,7 @@ class Request(Exchange):
         self._channel.exchange_ended()
 
     def _deliver_other(self, kind: object, message: dict[str, Any]) -> Awaitable[Any] | None:
-        """The messages of the extensions, and those out of order."""
+        """Process a message of an extension, or refuse one that is out of order."""
         phase = self._phase
         channel = self._channel
         if kind == "http.response.trailers" and phase == TRAILERS:
@@ -333,8 +333,8 @@ def new_request(
     scope_template: dict[str, Any],
     client_text: str,
 ) -> Request:
-    """The exchange that `head` begins. Its scope is made from `scope_template`, which connection or stream gives."""
-    request = Request.__new__(Request)  # not by calling the class, which costs more
+    """The exchange that `head` begins. Its scope is a copy of the connection's or stream's `scope_template`."""
+    request = Request.__new__(Request)  # a call of the class costs more
     request.begin(shared, channel, client_text)
     request._body = ARRIVING if has_body else ARRIVED
     request._client = PRESENT
@@ -343,7 +343,7 @@ def new_request(
     request._scope_template = scope_template
     request._told_by = UNTOLD
     request._trailers = None
-    # When the head was read, where the access log needs it.
+    # The time when the head was read, if the access log needs it.
     request.began = monotonic() if shared.logs_at_end else 0.0
     request.buffered = 0
     request.encoder = encoder

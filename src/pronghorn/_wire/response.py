@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
     from .shared import Shared
 
-# A first part of the body up to this size is copied behind its head; a longer one goes on by itself.
+# A first part of the body up to this size is copied behind its head; a longer one is written separately.
 COPIED = 16384
 
 
 class HTTP1Encoder(Encoder):
-    """Frames one response of HTTP/1.1 or, where `http11` is false, for a client of HTTP/1.0.
+    """Frames one response for a client of HTTP/1.1 or, if `http11` is false, HTTP/1.0.
 
-    `keep_alive` says at first whether the request lets the connection be used again, and once the head is framed
-    whether the response does.
+    `keep_alive` is true if the connection may be reused: according to the request until the head is framed, then
+    according to the response.
     """
 
     __slots__ = (
@@ -118,13 +118,13 @@ class HTTP1Encoder(Encoder):
                     if value.strip().lower() != b"chunked" or own_transfer_encoding:
                         raise ValueError(f"transfer-encoding the server cannot frame: {value!r}")
                     own_transfer_encoding = True
-        # Nothing is kept of a head that is refused: the application may send another.
+        # No state changes before here: after a refused head the application may send another.
         self._line = line
         self.status = int(status)  # an (int, Enum) would be logged by its name
         self._own_date = own_date
         self._own_server = own_server
         self.has_trailers = has_trailers
-        # Beside a transfer-encoding a length counts for nothing, and must not be sent (RFC 9112 section 6.2).
+        # A content-length beside a transfer-encoding is ignored, and must not be sent (RFC 9112 section 6.2).
         self._decide_framing(-1 if own_transfer_encoding else length)
         if closes:
             self.keep_alive = False
@@ -183,7 +183,7 @@ class HTTP1Encoder(Encoder):
         return size
 
     def trailers(self, headers: Iterable[Any], out: list[bytes]) -> int:
-        # Only a chunked response has room for them (RFC 9112 section 7.1.2).
+        # Only a chunked response can carry them (RFC 9112 section 7.1.2).
         fields = checked_fields(headers)
         for name, _ in fields:
             if name.lower() in FORBIDDEN_TRAILERS:
@@ -230,11 +230,11 @@ class HTTP1Encoder(Encoder):
         return block[start : block.find(b"\r\n", start)]
 
     def ends_with_connection(self) -> bool:
-        """Whether only the end of the stream ends the body."""
+        """Return whether only the end of the stream ends the body."""
         return self._framing == UNTIL_CLOSE
 
     def _frame_head(self, body: bytes) -> bytes:
-        """The head with `body` behind it. What becomes of the connection is decided by now."""
+        """Frame the head, followed by `body`. This decides finally whether the connection may be reused."""
         self._head_pending = False
         shared = self._shared
         if not self._own_date and not self._own_server:
@@ -269,7 +269,7 @@ class HTTP1Encoder(Encoder):
 
 def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> HTTP1Encoder:
     """The encoder of a response to `method`."""
-    encoder = HTTP1Encoder.__new__(HTTP1Encoder)  # not by calling the class, which costs more
+    encoder = HTTP1Encoder.__new__(HTTP1Encoder)  # a call of the class costs more
     encoder.begin()
     encoder._shared = shared
     encoder._http11 = http11

@@ -1,4 +1,4 @@
-"""What the connections of one worker share: bounds, a clock, the parts of a scope and a head that stay the same."""
+"""State shared by the connections of one worker: limits, a clock, and the constant parts of scopes and heads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Limits:
-    """Bounds on what a client may cost, in bytes and whole seconds; 0 is no bound, and for `keep_alive` no reuse."""
+    """Per-client limits, in bytes or whole seconds. 0 means unlimited, except `keep_alive`, where 0 disables reuse."""
 
     __slots__ = (
         "body",
@@ -84,33 +84,32 @@ class Limits:
         ping_interval: int = 20,
         ping_timeout: int = 20,
     ) -> None:
-        # A head, its number of fields and its target: what a parser keeps before anybody has decided to trust the
-        # client.
+        # A head, its number of fields and its target: data that is kept before the application sees the request.
         self.head_size = head_size
         self.head_fields = head_fields
         self.target_size = target_size
-        # A body that the application has not asked for yet; past it, reading pauses.
+        # A whole body; and the part of it that the application has not received yet, above which reading pauses.
         self.body_size = body_size
         self.body_buffer = 65536
-        # A body that nobody wants is read to its end for the next request's sake, up to here.
+        # A body that the application does not read is discarded up to this size to keep the connection.
         self.discard = 262144
-        # Requests answered in one turn of the loop before the connection's neighbours have theirs.
+        # Requests that one connection may start per event-loop iteration before it yields to other connections.
         self.pipelined = 32
-        # Slow clients: nothing sent yet, half a head, a stalled body, a reader that does not read.
+        # Seconds for slow clients: to send the first byte, the rest of a head, more of a body, and to read output.
         self.first_byte = first_byte
         self.head = head
         self.body = body
         self.write = write
         self.keep_alive = keep_alive
-        # A refused client may go on sending, so that it comes to read the answer: until it has been silent for so long,
-        # for so long in all, and so much, after which its connection is reset.
+        # A refused client may continue to send until it reads the response. The connection closes after these limits:
+        # seconds of silence, seconds in total, and bytes. Closing during input resets the connection.
         self.linger = 2
         self.linger_longest = 30
         self.linger_size = 67108864
-        # A WebSocket's message, inflated; messages that the application has not taken, past which reading pauses.
+        # A WebSocket message after decompression; messages that the application has not taken, at which reading pauses.
         self.message_size = message_size
         self.messages = messages
-        # A silent WebSocket is pinged, and given up on when nothing comes; one that is closed has to agree in time.
+        # Seconds between pings; until a silent WebSocket counts as lost; and for the client's close frame.
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
         self.closing = 10
@@ -119,14 +118,14 @@ class Limits:
 class Shared:
     """One worker's constants, clock and counters.
 
-    `default_fields` are the pairs that every response begins with, `default_block` is HTTP/1.1's framing of them.
+    `default_fields` are the pairs at the start of every response, `default_block` their framing in HTTP/1.1. `tick`
+    must be called once a second.
 
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
-    server's own default header fields, lower-case, framed before the application's. `websockets` says whether
-    handshakes are answered, `zlib` is the module that compresses messages, None for no compression; `proxies` are
-    those that are trusted, None for none; `sendfile` offers the extensions for files. `ignores_lost` says that a
-    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) rather than raise (2.5). `tick` is to be
-    called once a second.
+    server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
+    handshakes; `zlib` is the module that compresses messages, None for no compression; `proxies` are the trusted ones,
+    None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a `send()` of HTTP to a client that
+    has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
     """
 
     __slots__ = (
@@ -217,7 +216,7 @@ class Shared:
             "http.response.early_hint": {},
         }
         if sendfile:
-            # Not without being asked: frameworks then send a file past whatever would read or change a body.
+            # Off by default: with them, frameworks send files past any middleware that would read or change a body.
             self.extensions["http.response.pathsend"] = {}
             self.extensions["http.response.zerocopysend"] = {}
         self.scope = {
@@ -247,7 +246,7 @@ class Shared:
         self.tick(0)
 
     def connection_scope(self, client: Client | None, server: Server | None) -> dict[str, Any]:
-        """What every scope of one connection has in common."""
+        """The common part of all scopes of one connection."""
         scope = self.scope.copy()
         scope["client"] = client
         scope["server"] = server
@@ -255,7 +254,7 @@ class Shared:
         return scope
 
     def http10_scope(self, scope: dict[str, Any]) -> dict[str, Any]:
-        """A connection's `scope` for a request of HTTP/1.0, which has neither trailers nor interim responses."""
+        """A connection's `scope` for HTTP/1.0, which has neither trailers nor interim responses."""
         scope = scope.copy()
         scope["http_version"] = HTTP_1_0
         extensions = self.extensions.copy()
@@ -264,12 +263,12 @@ class Shared:
         return scope
 
     def deadline(self, seconds: int) -> int:
-        """The second of `now` at which `seconds` will have passed; 0, for none, if they are 0."""
-        # One more, since the clock's second may be nearly over.
+        """The value of `now` after `seconds` have passed; 0, for no deadline, if `seconds` is 0."""
+        # One more, since the current second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
 
     def block_beside(self, own_date: bool, own_server: bool) -> bytes:
-        """The default fields of a head in which the application has a Date or a Server of its own, framed."""
+        """The framed default fields for a response whose application sets Date or Server itself."""
         fields = [] if own_date else self._date
         if not own_server:
             fields = fields + self._server
@@ -285,5 +284,5 @@ class Shared:
 
 
 def _frame(fields: Headers) -> bytes:
-    """Fields as HTTP/1.1 has them."""
+    """Frame fields as HTTP/1.1 does."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
