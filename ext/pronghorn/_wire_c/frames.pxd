@@ -14,19 +14,19 @@ cdef class Reader:
     cdef Deflate _deflate
     cdef bytes _buffer
     cdef Py_ssize_t _position
-    # The data frame that is being read.
+    # The current data frame.
     cdef bint _inside, _final
     cdef Py_ssize_t _remaining
     cdef unsigned int _key
     cdef list _pieces
     cdef Py_ssize_t _pieces_start, _gathered
-    # The message that it belongs to.
+    # The current message.
     cdef int _opcode
     cdef bint _compressed
     cdef Py_ssize_t _size
     cdef list _parts
     cdef bytes _split_character
-    # What was read.
+    # The result of `next`.
     cdef readonly object payload
     cdef readonly int code
     cdef readonly str reason

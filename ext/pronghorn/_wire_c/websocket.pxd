@@ -16,19 +16,19 @@ cdef class WebSocket(Exchange):
     cdef readonly Handshake handshake
     cdef Request _request
     cdef int _state
-    # The response instead.
+    # The HTTP response that denies the handshake.
     cdef dict _denial
     cdef list _denial_parts
-    # Messages on their way to the application.
+    # Messages from the client.
     cdef Reader _reader
     cdef list _messages
     cdef Py_ssize_t _queued
     cdef bint _connected
     cdef readonly bint is_held
-    # Messages on their way to the client.
+    # Messages to the client.
     cdef Deflate _deflate
     cdef bytes _pong_due
-    # Life and end.
+    # Keep-alive and closing.
     cdef bint _answering, _heard, _input_ended
     cdef object _failure
     cdef long _ping_at, _lost_by, _close_by

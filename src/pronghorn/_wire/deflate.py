@@ -1,4 +1,4 @@
-"""permessage-deflate: negotiated, and one connection's two compression contexts (RFC 7692 section 7)."""
+"""permessage-deflate: its negotiation, and one connection's two compression contexts (RFC 7692 section 7)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     Parameter: TypeAlias = tuple[str, str | MaybeNone]
 
-# Windows of 4 KiB, and the deflater's tables to match: 40 KiB for a busy connection instead of 300, for a few per cent
-# of the ratio.
+# Windows of 4 KiB, and matching tables of the deflater: a busy connection takes 40 KiB instead of 300, and the ratio is
+# worse by a few per cent.
 WINDOW_BITS = 12
 MEMORY_LEVEL = 5
-# Messages below this are sent as they are: they fit in the packet that has to go anyway.
+# Shorter messages are sent uncompressed: they fit in one packet either way.
 WORTHWHILE = 64
 
-# Streams that one message may begin: each costs as much as a message, and two bytes are enough for one.
+# Deflate streams in one message. Each costs as much as a message, and an attacker needs two bytes to begin one.
 MOST_STREAMS = 64
 
 _TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
@@ -36,9 +36,9 @@ _BITS = re.compile("[89]|1[0-5]")
 
 
 class Deflate:
-    """What was agreed on. `response` is the value of the answer's Sec-WebSocket-Extensions.
+    """The negotiated parameters and contexts. `response` is the value of Sec-WebSocket-Extensions in the response.
 
-    Contexts are made when they are first needed: a silent connection has none.
+    Contexts are created on first use: a silent connection has none.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Deflate:
         self.response = response.encode("ascii")
 
     def deflate(self, payload: bytes) -> bytes:
-        """The payload of a compressed message."""
+        """Compress `payload`, a whole message."""
         zlib = self._zlib
         deflater = self._deflater
         if deflater is None:
@@ -93,12 +93,12 @@ class Deflate:
         return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
     def inflate(self, data: bytes, room: int) -> bytes | MaybeNone:
-        """What `data`, a part of a compressed message, becomes; None if that is more than `room` bytes."""
+        """Decompress `data`, a part of a message; None if the content is longer than `room` bytes."""
         content = b""
         while data:
             inflater = self._inflater
             if inflater is None or inflater.eof:
-                # A client may end its stream with any block (RFC 7692 section 7.2.3.4): a new one follows.
+                # A client may end its stream with any block; a new stream follows (RFC 7692 section 7.2.3.4).
                 self._streams += 1
                 self._inflater = inflater = self._zlib.decompressobj(wbits=-self._client_bits)
             try:
@@ -113,16 +113,16 @@ class Deflate:
         return content
 
     def end_inflating(self) -> None:
-        """A compressed message is whole."""
+        """End a compressed message."""
         self._streams = 0
         if self._client_resets:
             self._inflater = None
 
 
 def negotiate(offers: str, zlib: Compression | None) -> Deflate | None:
-    """The first of the client's offers that can be met, as a Deflate; None if there is none.
+    """Accept the first acceptable offer of the client; None without one.
 
-    `offers` is the value of Sec-WebSocket-Extensions; raises ProtocolError where it is malformed. `zlib` is the module
+    `offers` is the value of Sec-WebSocket-Extensions; raises ProtocolError if it is malformed. `zlib` is the module
     to compress with, None for no compression.
     """
     accepted = None
@@ -133,7 +133,7 @@ def negotiate(offers: str, zlib: Compression | None) -> Deflate | None:
 
 
 def _accept(parameters: list[Parameter], zlib: Compression) -> Deflate | None:
-    """A Deflate for one offer, or None if it is invalid or cannot be met (RFC 7692 section 7.1)."""
+    """A Deflate for one offer, or None if the offer is invalid or not acceptable (RFC 7692 section 7.1)."""
     server_bits = WINDOW_BITS
     client_bits = None
     flags = set()
@@ -153,7 +153,7 @@ def _accept(parameters: list[Parameter], zlib: Compression) -> Deflate | None:
         else:
             client_bits = min(int(value), WINDOW_BITS)
     if server_bits == 8:
-        return None  # zlib deflates with no window as small as that
+        return None  # zlib cannot deflate with a window this small
     resets = ("server_no_context_takeover" in flags, "client_no_context_takeover" in flags)
     return Deflate(zlib, server_bits, client_bits, *resets)
 
@@ -164,7 +164,7 @@ def _extensions(value: str) -> list[tuple[str, list[Parameter]]]:
     for member in value.split(","):
         name, *parameters = (part.strip(" \t") for part in member.split(";"))
         if not name and not parameters:
-            continue  # a list's empty member means nothing (RFC 9110 section 5.6.1)
+            continue  # an empty list member is ignored (RFC 9110 section 5.6.1)
         extensions.append((_token(name), [_parameter(parameter) for parameter in parameters]))
     return extensions
 
@@ -174,7 +174,7 @@ def _parameter(text: str) -> Parameter:
     if match is None:
         raise ProtocolError(400, "malformed Sec-WebSocket-Extensions")
     name, value, quoted = match.groups()
-    # What is quoted is a token all the same.
+    # A quoted value must be a token, too.
     return name, value if quoted is None else _token(_QUOTED_PAIR.sub(r"\1", quoted))
 
 

@@ -1,7 +1,7 @@
-"""WebSocket frames: what clients send, read; what goes to them, framed (RFC 6455 section 5).
+"""Read and build WebSocket frames (RFC 6455 section 5).
 
-`Reader.next` returns the opcode of a whole message or a control frame, NOTHING when bytes are missing, or raises
-`FrameError` with the close code of the violation; nothing can be read after that.
+`Reader.next` returns the opcode of a whole message or a control frame, or NOTHING if bytes are missing. It raises
+`FrameError` with the close code of a violation, and must not be called again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .deflate import Deflate
 
-# What a client may do wrong, and the close code for it.
+# Protocol violations by clients, and their close codes.
 VIOLATIONS = {
     "reserved bits set": 1002,
     "unknown opcode": 1002,
@@ -51,13 +51,12 @@ VIOLATIONS = {
     "message too big": 1009,
 }
 
-# A part of a message below this is put together with the next: what a client sends in small pieces must not cost an
-# object for each.
+# Shorter parts of a message are joined with the next part: small pieces must not cost an object each.
 SMALL_PART = 4096
-# A payload up to this size is copied behind its header; a longer one goes on by itself.
+# Payloads up to this size are copied behind their header; longer ones are written separately.
 COPIED = 16384
 
-# The end of a message's compressed data, which is not sent (RFC 7692 section 7.2.2).
+# Removed from the end of each compressed message, and never sent (RFC 7692 section 7.2.2).
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
 _HEADER_16 = Struct(">BBH")
@@ -65,9 +64,10 @@ _HEADER_64 = Struct(">BBQ")
 
 
 class Reader:
-    """One client's frames. `max_size` bounds a message in bytes, inflated; `deflate` is what was negotiated, or None.
+    """Reads the frames of one client. `max_size` limits a message in bytes after decompression; `deflate` is the
+    negotiated compression, or None.
 
-    `payload` belongs to what `next` has announced: text for TEXT, else bytes; for CLOSE see `code` and `reason`.
+    `payload` is that of the last opcode from `next`: text for TEXT, else bytes. CLOSE also sets `code` and `reason`.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class Reader:
         self._deflate = deflate
         self._buffer = b""
         self._position = 0
-        # The data frame that is being read.
+        # The current data frame.
         self._inside = False
         self._final = False
         self._remaining = 0
@@ -127,7 +127,7 @@ class Reader:
         self._pieces = None
         self._pieces_start = 0
         self._gathered = 0
-        # The message that it belongs to; no opcode between messages.
+        # The current message. Its opcode is CONTINUATION between messages.
         self._opcode = CONTINUATION
         self._compressed = False
         self._size = 0
@@ -138,14 +138,14 @@ class Reader:
         self.reason = ""
 
     def feed(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Add bytes from the client."""
         if self._position < len(self._buffer):
             data = self._buffer[self._position :] + data
         self._buffer = data
         self._position = 0
 
     def next(self) -> int:
-        """The opcode of what comes next: TEXT and BINARY for whole messages, CLOSE, PING, PONG; NOTHING yet."""
+        """Return the next opcode: TEXT or BINARY for a whole message, CLOSE, PING, PONG; NOTHING until bytes arrive."""
         while True:
             if self._inside:
                 if not self._read_part():
@@ -158,7 +158,7 @@ class Reader:
                     return opcode
 
     def _read_frame(self) -> int:
-        """Read a header. CONTINUATION says that a part of a message follows."""
+        """Read a header. Return the opcode of a complete frame, NOTHING, or CONTINUATION before a part of a message."""
         buffer = self._buffer
         start = self._position
         size = len(buffer) - start
@@ -196,7 +196,7 @@ class Reader:
         if not self._compressed and length > self._max_size - self._size:
             raise _violation("message too big")
         if opcode != CONTINUATION and first >= FIN and not self._compressed and size - content >= length:
-            # The best case, and the usual one: a whole message in what was read.
+            # The best case, and the usual one: the buffer holds the whole message.
             self._position = start + length
             if opcode == BINARY:
                 self.payload = unmask(buffer, start, start + length, key)
@@ -219,7 +219,7 @@ class Reader:
         return CONTINUATION
 
     def _check(self, first: int, opcode: int, length: int) -> None:
-        """The rules for a header that its first two bytes can break."""
+        """Check the rules for the first two bytes of a header."""
         if first & 0x70:
             if first & 0x30 or self._deflate is None or opcode == CONTINUATION or opcode >= CLOSE:
                 raise _violation("reserved bits set")
@@ -240,13 +240,13 @@ class Reader:
 
     def _wait(self) -> int:
         if self._position >= len(self._buffer):
-            # Nothing is kept for a client that is silent.
+            # A silent client costs no buffer.
             self._buffer = b""
             self._position = 0
         return NOTHING
 
     def _read_part(self) -> bool:
-        """Take what is here of a data frame; true when that is the rest of it."""
+        """Take the buffered part of a data frame. Return whether the frame is complete."""
         if self._opcode == BINARY and not self._compressed:
             return self._gather()
         start = self._position
@@ -267,7 +267,7 @@ class Reader:
         return not self._inside
 
     def _gather(self) -> bool:
-        """Take what is here as it is, to unmask and join a frame in one pass when all of it has come."""
+        """Gather a frame's payload still masked, to unmask and join it in one pass once it is complete."""
         buffer = self._buffer
         pieces = self._pieces
         start = self._position
@@ -293,7 +293,7 @@ class Reader:
         return True
 
     def _add(self, part: bytes) -> None:
-        """`part` of the message at hand has come."""
+        """Add `part` to the current message."""
         if self._compressed:
             part = self._deflate.inflate(part, self._max_size - self._size)
             if part is None:
@@ -312,7 +312,7 @@ class Reader:
             parts.append(content)
 
     def _decode(self, part: bytes) -> str:
-        """The text of `part`, without a character at its end that is still incomplete."""
+        """Decode `part`, and keep an incomplete character at its end for the next part."""
         if self._split_character:
             part = self._split_character + part
         try:
@@ -321,12 +321,12 @@ class Reader:
             raise _violation("invalid UTF-8") from None
         rest = part[used:]
         if len(rest) > 1 and rest[0] == 0xED and rest[1] > 0x9F:
-            raise _violation("invalid UTF-8")  # a surrogate, of which the decoder wants to see the whole
+            raise _violation("invalid UTF-8")  # a surrogate, which the decoder rejects only when it is complete
         self._split_character = rest
         return text
 
     def _finish(self) -> int:
-        """The message at hand is whole."""
+        """End the current message; return its opcode."""
         opcode = self._opcode
         parts = self._parts
         if self._split_character:
@@ -342,7 +342,7 @@ class Reader:
         return opcode
 
     def _read_close(self, payload: bytes) -> None:
-        """A close frame's content: nothing, or a code and a reason (RFC 6455 section 5.5.1)."""
+        """Read the payload of a close frame: nothing, or a code and a reason (RFC 6455 section 5.5.1)."""
         self.code = NO_CODE
         self.reason = ""
         if not payload:
@@ -360,7 +360,7 @@ class Reader:
 
 
 def frame(opcode: int, payload: bytes, out: list[bytes]) -> int:
-    """Append a frame with `payload`, bytes, to `out`; return its size. `opcode` may bear COMPRESSED."""
+    """Append a frame with `payload`, bytes, to `out`; return its size. `opcode` may include COMPRESSED."""
     size = len(payload)
     if size <= COPIED:
         payload = whole_frame(FIN | opcode, payload)
@@ -373,7 +373,7 @@ def frame(opcode: int, payload: bytes, out: list[bytes]) -> int:
 
 
 def text_frame(text: str, out: list[bytes]) -> int:
-    """Append a frame with `text` to `out`; return its size."""
+    """Append a text frame to `out`; return its size."""
     whole = ascii_frame(text)
     if whole is None:
         return frame(TEXT, text.encode(), out)
@@ -382,7 +382,7 @@ def text_frame(text: str, out: list[bytes]) -> int:
 
 
 def close_payload(code: int, reason: str) -> bytes:
-    """The content of a close frame; a reason that is too long for one is cut at a character's end."""
+    """The payload of a close frame. A reason that is too long is cut after a whole character."""
     if code == NO_CODE:
         return b""
     text = reason.encode()[:123].decode("utf-8", "ignore")
@@ -390,12 +390,12 @@ def close_payload(code: int, reason: str) -> bytes:
 
 
 def is_close_code(code: int) -> bool:
-    """Whether a close frame may carry `code`."""
+    """Return whether a close frame may carry `code`."""
     return 3000 <= code <= 4999 or code in CLOSE_CODES
 
 
 def _header(first: int, size: int) -> bytes:
-    """The header of a frame that is too long to be copied behind it."""
+    """The header of a frame whose payload is too long to copy."""
     if size < 65536:
         return _HEADER_16.pack(first, 126, size)
     return _HEADER_64.pack(first, 127, size)

@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket: what the client offers, how it is answered (RFC 6455 section 4.2)."""
+"""The opening handshake of a WebSocket: read the client's request, build the response (RFC 6455 section 4.2)."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from .shared import Shared
 
 VERSION = b"13"
-# What goes with 426 (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
+# Fields of a 426 response (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
 UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", VERSION)]
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-# Spelled as uvicorn does, since some clients compare case-sensitively. All other names are in lower case.
+# Spelled as in uvicorn: some clients compare case-sensitively. All other names are in lower case.
 _SPELLING = {
     b"sec-websocket-protocol": b"Sec-WebSocket-Protocol",
     b"sec-websocket-extensions": b"Sec-WebSocket-Extensions",
 }
 
-# Fields of the answer that are the server's own.
+# Response fields that only the server may set.
 _RESERVED = frozenset(
     (
         b"connection",
@@ -53,7 +53,9 @@ _RESERVED = frozenset(
 
 
 class Handshake:
-    """A client's offer: `subprotocols` in its order, `deflate` as negotiated or None, `key` to prove who answered."""
+    """A client's offer: `subprotocols` in its order, the negotiated `deflate` or None, and the `key` that the response
+    proves to have read.
+    """
 
     __slots__ = ("deflate", "key", "subprotocols")
 
@@ -67,10 +69,10 @@ class Handshake:
         self.deflate = deflate
 
     def answer(self, subprotocol: str | None, headers: Iterable[Any]) -> Headers:
-        """The fields of an acceptance, checked: what was negotiated, then the application's. None and "" mean no
+        """Return the fields of an acceptance: the negotiated ones, then the application's, checked. None and "" mean no
         subprotocol.
 
-        Raises ValueError for a subprotocol that was not offered and for fields that are not the application's.
+        Raises ValueError for a subprotocol that was not offered, and for fields that only the server may set.
         """
         fields = checked_fields(headers)
         names = [name.lower() for name, _ in fields]
@@ -88,12 +90,12 @@ class Handshake:
 
 
 def is_asked_for(head: Head) -> bool:
-    """Whether `head` asks for a WebSocket, well or badly."""
+    """Return whether `head` requests a WebSocket, with a valid handshake or not."""
     return head.upgrade is not None and b"websocket" in members(head.upgrade.lower())
 
 
 def read(head: Head, zlib: Compression | None) -> Handshake:
-    """The Handshake in `head`. Raises ProtocolError where it is not one: 426 for another version, else 400.
+    """Read the handshake in `head`. Raises ProtocolError if it is invalid: 426 for another version, else 400.
 
     `zlib` is the module to compress with, None for no compression.
     """
@@ -120,7 +122,7 @@ def accept_key(key: bytes) -> bytes:
 
 
 def switch(shared: Shared, key: bytes, fields: Headers) -> bytes:
-    """The answer that turns a connection of HTTP/1.1 into a WebSocket."""
+    """The 101 response that turns an HTTP/1.1 connection into a WebSocket."""
     names = [name.lower() for name, _ in fields]
     lines = [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",

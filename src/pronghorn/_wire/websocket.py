@@ -1,7 +1,7 @@
-"""A WebSocket: one application's messages both ways (RFC 6455 sections 5 to 7, ASGI WebSocket 2.5).
+"""A WebSocket session: one application's messages in both directions (RFC 6455 sections 5 to 7, ASGI WebSocket 2.5).
 
-It is given what was negotiated and a channel for bytes: of HTTP it knows only the `Request` that a denial goes
-through. Its channel feeds it, calls `on_tick` once a second, and says when the client has left.
+It uses a negotiated handshake and a channel for bytes, and HTTP only through the `Request` that sends a denial. The
+channel feeds it, calls `on_tick` once a second, and calls `end_input` when the client has left.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
     from .request import Request
     from .shared import Shared
 
-# How far the session is, in order.
+# The state of the session, in order.
 CONNECTING = 0  # the application has not answered the handshake
-DENYING = 1  # it is answering with an HTTP response
+DENYING = 1  # the application is answering the handshake with an HTTP response
 OPEN = 2
-FAILING = 3  # the client has broken the protocol; the application takes what came before first
+FAILING = 3  # the client has violated the protocol; the application first receives the earlier messages
 CLOSING = 4  # our close frame is sent, the client's is due
 CLOSED = 5
 
 
 class WebSocket(Exchange):
-    """One session. `scope` is the application's; `handshake` is None once it was answered.
+    """One session. `scope` is the application's; `handshake` is None once it was accepted.
 
-    `is_held` says that nothing should be read, as the application has more messages than it takes; `client_closed` that
-    the client's close frame has come.
+    `is_held` is true while reading is paused, because of too many messages or a violation; `client_closed` is true once
+    the client's close frame has arrived.
 
-    The state goes from CONNECTING by 'websocket.accept' to OPEN, or by way of DENYING to CLOSED; from OPEN, perhaps by
-    way of FAILING, through CLOSING to CLOSED; `end_input` leads to CLOSED from anywhere.
+    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> CLOSING -> CLOSED, possibly
+    by way of FAILING; any -> CLOSED by `end_input`.
     """
 
     __slots__ = (
@@ -125,14 +125,14 @@ class WebSocket(Exchange):
         self._messages = None
         self._queued = 0
         self._pong_due = None
-        # What the application is told at the end; no code until then.
+        # For the 'websocket.disconnect' message. The code is 0 until the session ends.
         self._code = 0
         self._reason = ""
-        # Whether the application has taken a message and not asked for the next.
+        # True while the application handles a message: it has not called `receive()` again.
         self._answering = False
-        # The violation of the protocol in FAILING.
+        # The protocol violation in FAILING.
         self._failure = None
-        # Whether anything has come since the last ping, and seconds of `Shared.now`, 0 for none.
+        # True if data has arrived since the last ping; deadlines are seconds of `Shared.now`, 0 for none.
         self._heard = False
         self._input_ended = False
         self._ping_at = 0
@@ -143,7 +143,7 @@ class WebSocket(Exchange):
         self.handshake = handshake
         self.scope = _scope(request.scope, handshake)
 
-    # The application's side
+    # Called for the application
 
     def take(self) -> dict[str, Any] | None:
         if not self._connected:
@@ -202,7 +202,7 @@ class WebSocket(Exchange):
             self._read_on()
 
     def finish(self, failed: bool) -> bool:
-        """The application has returned, or failed: close what it left open. False if the handshake is unanswered."""
+        """Close the session after the application's return or failure. Return false if the handshake is unanswered."""
         self.close(INTERNAL_ERROR if failed else NORMAL, "")
         return self._state > DENYING
 
@@ -211,25 +211,25 @@ class WebSocket(Exchange):
             self._channel.fail(self._request, status)
 
     def is_over(self) -> bool:
-        """Whether the application has been, or would be, told that the session is over."""
+        """Return whether the session is over for the application: `receive()` reports or will report a disconnect."""
         return self._code != 0
 
-    # The channel's side
+    # Called by the channel
 
     def feed(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Process bytes from the client."""
         self._heard = True
         self._reader.feed(data)
         if not self.is_held:
             self._read()
 
     def end_input(self) -> None:
-        """The client has ended its stream, or is gone."""
+        """End the session: the client has ended its stream, or is gone."""
         self._input_ended = True
         if self._state == FAILING:
             self._fail(self._failure)
         elif self.is_held and self._failure is None:
-            # What has come before is the application's, its close frame too.
+            # Earlier input, including a close frame, still goes to the application.
             self.is_held = False
             self._read()
         if self._state != CLOSED:
@@ -238,11 +238,11 @@ class WebSocket(Exchange):
             self._end(LOST, "")
 
     def restart(self) -> None:
-        """The server is stopping."""
+        """Close because the server is stopping."""
         self.close(SERVICE_RESTART, "")
 
     def on_tick(self, now: int) -> None:
-        """Act on deadlines that have passed; to be called once a second."""
+        """Act on deadlines that have passed. Called once a second."""
         if self._state == OPEN:
             if self._ping_at:
                 self._keep_alive(now)
@@ -253,7 +253,7 @@ class WebSocket(Exchange):
             self._finish_closing()
 
     def on_writable(self) -> None:
-        """More output is welcome again."""
+        """Send a pong that waited for the client to read."""
         payload = self._pong_due
         if payload is not None and self._state != CLOSED:
             self._pong_due = None
@@ -262,7 +262,7 @@ class WebSocket(Exchange):
     # Private: receiving
 
     def _read(self) -> None:
-        """Take what has come, as far as there is room for the messages in it."""
+        """Read frames until bytes are missing or the message queue is full."""
         reader = self._reader
         try:
             while True:
@@ -291,7 +291,7 @@ class WebSocket(Exchange):
             self._messages = []
         self._messages.append(payload)
         self._queued += len(payload)
-        # What is awaited is taken before more can come.
+        # A waiting application takes the message before more can arrive.
         if awaited:
             self.wake()
         elif self._is_full() and not self._input_ended:
@@ -321,7 +321,7 @@ class WebSocket(Exchange):
             self._channel.need_body()
 
     def _pong(self, payload: bytes) -> None:
-        # Of pings that come faster than the client reads, only the last is answered (RFC 6455 section 5.5.3).
+        # If the client does not read, only its last ping is answered (RFC 6455 section 5.5.3).
         if self._channel.is_writable():
             self._send_frame(PONG, payload)
         else:
@@ -352,7 +352,7 @@ class WebSocket(Exchange):
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         self._channel.queued(frame(opcode, payload, self._channel.out))
 
-    # Private: beginning and end
+    # Private: handshake and closing
 
     def _accept(self, message: dict[str, Any]) -> None:
         fields = self.handshake.answer(message.get("subprotocol"), message.get("headers") or ())
@@ -365,12 +365,12 @@ class WebSocket(Exchange):
             self.restart()
 
     def _begin_denial(self, message: dict[str, Any]) -> None:
-        """Keep the head of an HTTP response until its body is whole and can be given a length: many clients of
-        WebSockets read no chunks.
+        """Keep the head of an HTTP response until the whole body is known, to send its length: many WebSocket clients
+        cannot read chunks.
         """
         status = message["status"]
         fields = checked_fields(message.get("headers") or ())
-        # Only to be told at once what is wrong with them.
+        # Only to raise at once if the head is invalid.
         self._request.encoder.start(status, fields, False)
         self._denial = {"type": "http.response.start", "status": status, "headers": fields}
         self._denial_parts = []
@@ -391,12 +391,12 @@ class WebSocket(Exchange):
         self.end_input()
 
     def _close_with(self, code: int, reason: str) -> None:
-        """The client's close frame has come."""
+        """Answer the client's close frame, and close."""
         self.client_closed = True
         self._close_at_once(code, reason)
 
     def _to_failing(self, error: FrameError) -> None:
-        """Fail the session for `error` once the application has taken what came before, or after a while."""
+        """Fail the session for `error` once the application has taken the earlier messages, or after a timeout."""
         self._state = FAILING
         self._failure = error
         self._close_by = self._shared.deadline(self._shared.limits.closing)
@@ -407,7 +407,7 @@ class WebSocket(Exchange):
         self._close_at_once(error.code, error.reason)
 
     def _close_at_once(self, code: int, reason: str) -> None:
-        """Close without waiting for the client's close frame; ours is sent unless it has been."""
+        """Close without waiting for the client's close frame. Send ours unless it was sent before."""
         if self._state < CLOSING:
             self._send_frame(CLOSE, close_payload(code, reason))
             self._end(code, reason)
@@ -425,7 +425,7 @@ class WebSocket(Exchange):
         self.wake()
 
     def _keep_alive(self, now: int) -> None:
-        """Ping, and give up on a client of which nothing is heard. One that waits for the application is not silent."""
+        """Send a ping if it is due, and close if the client is silent, unless we have paused reading."""
         if self._lost_by:
             if self._heard or self.is_held:
                 self._lost_by = 0
@@ -451,7 +451,7 @@ _STATES = (
 
 
 def _scope(scope: dict[str, Any], handshake: Handshake) -> dict[str, Any]:
-    """A request's scope as a WebSocket's."""
+    """Turn a request's scope into a WebSocket's."""
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = list(handshake.subprotocols)
@@ -462,7 +462,7 @@ def _scope(scope: dict[str, Any], handshake: Handshake) -> dict[str, Any]:
 
 
 def _close_code(code: object) -> int:
-    """An application's close code, checked before it becomes a C integer."""
+    """Check an application's close code, before it becomes a C integer."""
     if code is None:
         return NORMAL
     if not isinstance(code, int) or not 1000 <= code <= 4999 or not is_close_code(code):
@@ -471,7 +471,7 @@ def _close_code(code: object) -> int:
 
 
 def _as_text(text: object) -> str:
-    """A string of a class of its own, as a plain one."""
+    """Convert an instance of a subclass of `str` to a plain `str`."""
     if isinstance(text, str):
         return "".join([text])
     raise TypeError(f"text is str, not {type(text).__name__}")
