@@ -1,4 +1,4 @@
-"""llhttp's head parser, through httptools, for the interpreted wire: it splits heads, our rules check them."""
+"""llhttp's head parser, through httptools, for the interpreted hot path: llhttp splits heads, our rules check them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Fields:
-    """The callbacks of httptools for one head."""
+    """httptools callbacks for one head."""
 
     __slots__ = ("fields", "target")
 
@@ -56,7 +56,7 @@ def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
 
 
 class LLHTTPConnection(Connection):
-    """A connection whose heads llhttp splits."""
+    """A connection that splits heads with llhttp."""
 
     __slots__ = ()
 

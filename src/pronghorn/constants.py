@@ -1,19 +1,19 @@
-"""Constants and tables of RFC 9110, 9112 and 6455, which both forms of the hot path share. Nothing here decides."""
+"""Constants and tables of RFC 9110, 9112 and 6455, shared by both forms of the hot path. No logic."""
 
 from http import HTTPStatus
 
-# How a message's end is found (RFC 9112 section 6.3).
+# The framing of a message's body (RFC 9112 section 6.3).
 NO_BODY = 0
 LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
 
-# Versions, as a scope names them.
+# Versions, as in `scope["http_version"]`.
 HTTP_1_0 = "1.0"
 HTTP_1_1 = "1.1"
 
-# A chunk's size line with its extensions, which are ignored: room for real ones, none for a flood (RFC 9112 section
-# 7.1.1).
+# Bytes of a chunk's size line with its extensions, which are ignored: enough for real ones, too few for a flood (RFC
+# 9112 section 7.1.1).
 MAX_CHUNK_LINE = 4096
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -28,7 +28,7 @@ CRLF = b"\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 LAST_CHUNK_BEFORE_TRAILERS = b"0\r\n"
 
-# Fields that frame, route or authenticate a message may not come after it (RFC 9110 section 6.5.1).
+# Fields that frame, route or authenticate a message must not be trailers (RFC 9110 section 6.5.1).
 FORBIDDEN_TRAILERS = frozenset(
     (
         b"authorization",
@@ -51,7 +51,7 @@ FORBIDDEN_TRAILERS = frozenset(
     )
 )
 
-# Names that most requests carry: the compiled scanner hands out one object for each instead of a new one.
+# Names in most requests: the compiled scanner returns one shared object for each instead of a new one.
 COMMON_FIELD_NAMES = (
     b"accept",
     b"accept-encoding",
@@ -102,7 +102,7 @@ COMMON_FIELD_NAMES = (
     b"x-requested-with",
 )
 
-# What a WebSocket's frame is (RFC 6455 section 5.2); nothing, where bytes are missing.
+# Opcodes of WebSocket frames (RFC 6455 section 5.2). NOTHING: bytes are missing.
 NOTHING = -1
 CONTINUATION = 0
 TEXT = 1
@@ -111,16 +111,16 @@ CLOSE = 8
 PING = 9
 PONG = 10
 
-# Bits of a frame's first byte; the second is permessage-deflate's (RFC 7692 section 6).
+# Bits of a frame's first byte. COMPRESSED is permessage-deflate's (RFC 7692 section 6).
 FIN = 0x80
 COMPRESSED = 0x40
 
-# Why a WebSocket is closed (RFC 6455 section 7.4.1). The second and third are never sent.
+# Close codes of WebSockets (RFC 6455 section 7.4.1). NO_CODE and LOST are never sent.
 NORMAL = 1000
 NO_CODE = 1005
 LOST = 1006
 INTERNAL_ERROR = 1011
 SERVICE_RESTART = 1012
 
-# What a close frame may carry beside 3000 to 4999.
+# Codes that a close frame may carry in addition to 3000 to 4999.
 CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))

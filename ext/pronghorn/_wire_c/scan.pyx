@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The compiled kernels of `pronghorn._wire.scan`, where the contracts are.
+"""The compiled form of `pronghorn._wire.scan`, which documents the contracts.
 
-Every loop is bounded by `end` or by the CRLF that the caller found before it; `bytes` end with a NUL that no table
-takes.
+Every loop is bounded by `end` or by the CRLF that the caller found before it, or stops at the NUL that ends `bytes`,
+which no table accepts.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -31,12 +31,12 @@ cdef extern from "Python.h":
 
 ctypedef const unsigned char* Bytes
 
-# A token's character in lower case, or 0 for one that no token has (RFC 9110 section 5.6.2).
+# A token character in lower case, or 0 for any other character (RFC 9110 section 5.6.2).
 cdef unsigned char[256] LOWER
-# The value of a hexadecimal digit, or 255.
+# The value of a hexadecimal digit, or 255 for any other character.
 cdef unsigned char[256] HEX
 
-# One object for each common name, found by its length, first and last character.
+# One object for each common name. Its slot depends on its length, first, middle and last character.
 cdef list NAMES = [None] * 512
 cdef enum:
     LONGEST_NAME = 64
@@ -93,7 +93,7 @@ cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) 
 cpdef Py_ssize_t find_bare_cr(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
     cdef Bytes text = <Bytes>PyBytes_AS_STRING(data)
     cdef Bytes found
-    # The last character has none behind it.
+    # No byte follows the last one.
     while start < end - 1:
         found = <Bytes>memchr(text + start, 13, end - 1 - start)
         if found is NULL:
@@ -135,7 +135,7 @@ cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexc
 
 
 cdef inline bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
-    # No branch in the loop, so that the C compiler checks sixteen characters at a time.
+    # Without a branch in the loop, the C compiler checks sixteen characters at a time.
     cdef Py_ssize_t index
     cdef unsigned char bad = 0
     for index in range(size):
@@ -144,7 +144,7 @@ cdef inline bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
 
 
 cdef bytes lower_name(Bytes text, Py_ssize_t size, Bytes lower):
-    """The name `text`, whose lower-case form stands in `lower` if it is short enough to be a common one."""
+    """The name `text` in lower case. `lower` holds that form if the name has at most LONGEST_NAME characters."""
     cdef object known
     cdef bytes name
     cdef unsigned char* target
@@ -200,7 +200,7 @@ cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
 
 
 cdef inline bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
-    """Borrow the two bytes objects of a pair; false if it is not one."""
+    """Borrow the two bytes objects of a pair. Return false if it is not a pair of bytes objects."""
     if type(pair) is tuple:
         if PyTuple_GET_SIZE(pair) != 2:
             return False
@@ -347,8 +347,8 @@ cpdef unsigned int rotate(unsigned int key, Py_ssize_t count) noexcept:
 
 
 cdef bint copy_unmasked(char* target, Bytes source, Py_ssize_t size, unsigned int key) noexcept:
-    """Whether the result is ASCII."""
-    # The key in bytes, as it stands on the wire, so that words can be combined whatever their byte order.
+    """Unmask `source` into `target`; return whether the result is ASCII."""
+    # The key in the order of its bytes on the wire: words can be combined regardless of the machine's byte order.
     cdef char[8] pattern = [key & 255, key >> 8 & 255, key >> 16 & 255, key >> 24, 0, 0, 0, 0]
     cdef uint64_t mask, word, seen = 0
     cdef Py_ssize_t index, whole = size & ~<Py_ssize_t>7
@@ -392,7 +392,7 @@ cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int
     cdef char* content
     if end == start:
         return ""
-    # Straight into the text, if it turns out to be ASCII; else what stands there is what it is decoded from.
+    # Unmask directly into a new text, which is the result if it is ASCII. Otherwise decode its bytes.
     text = PyUnicode_New(end - start, 127)
     content = <char*>PyUnicode_1BYTE_DATA(text)
     if copy_unmasked(content, <Bytes>PyBytes_AS_STRING(data) + start, end - start, key):
@@ -452,7 +452,8 @@ cpdef double monotonic() noexcept:
     return read_monotonic()
 
 
-# The one exception that `stop_with` raises as long as nobody keeps it: making another costs as much as all the rest.
+# The exception that `stop_with` raises again and again, unless other code has kept it: a new one costs as much as the
+# rest of the call.
 cdef object STOP = StopIteration()
 
 

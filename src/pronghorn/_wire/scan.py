@@ -1,7 +1,7 @@
-"""Leaf kernels over bytes: pure functions without decisions.
+"""Leaf functions over bytes, without decisions.
 
-The compiled form has its own `scan`; both are held to the same results by the tests. Callers bound every scan by
-`end`, and lines by the CRLF before it.
+The compiled form has its own `scan`; tests require the same results from both. Callers bound every scan by `end`, and
+lines by the CRLF before it.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def find_byte(data: bytes, byte: bytes, start: int, end: int) -> int:
 
 
 def find_head_end(data: bytes, start: int, resume: int) -> int:
-    """The index after the empty line that ends the head at `start`; -1 if it is not here yet, -2 at a line feed
-    without its carriage return.
+    """The index after the empty line that ends the head at `start`; -1 if the head is incomplete, -2 if a line feed has
+    no carriage return.
 
-    `resume` is where an earlier search for the same head stopped.
+    `resume` is the index at which an earlier search for the same head stopped.
     """
     index = data.find(b"\r\n\r\n", max(start, resume - 3))
     end = index + 4 if index >= 0 else len(data)
@@ -54,25 +54,25 @@ def find_head_end(data: bytes, start: int, resume: int) -> int:
 
 
 def find_bare_cr(data: bytes, start: int, end: int) -> int:
-    """The index of the first carriage return in `data[start:end]` that is followed there, but not by a line feed; or
-    -1.
+    """The index of the first carriage return in `data[start:end]` that is followed by another byte than a line feed, or
+    -1. A carriage return at the end does not count.
     """
     match = _BARE_CR.search(data, start, end)
     return match.start() if match else -1
 
 
 def cut(data: bytes, start: int, end: int) -> bytes:
-    """`data[start:end]`, for `0 <= start <= end <= len(data)`. Compiled, a slice of bytes costs 60 ns, this 15."""
+    """`data[start:end]`, for `0 <= start <= end <= len(data)`. Compiled, this costs 15 ns, a slice of bytes 60."""
     return data[start:end]
 
 
 def glue(line: bytes, fields: bytes, block: bytes, end: bytes, body: bytes) -> bytes:
-    """A response's five parts in one piece: one allocation instead of a list, its growth and a join."""
+    """Join the five parts of a response: one allocation instead of a list, its growth and a join."""
     return b"".join((line, fields, block, end, body))
 
 
 def method_end(data: bytes, start: int, end: int) -> int:
-    """The end of the method at `start`, a token without lower-case letters; `start` itself if there is none."""
+    """The end of the method at `start`, a token without lower-case letters; `start` itself without one."""
     match = _METHOD.match(data, start, end)
     return match.end() if match else start
 
@@ -84,7 +84,7 @@ def visible_end(data: bytes, start: int, end: int) -> int:
 
 
 def split_fields(data: bytes, start: int, end: int) -> Headers | None:
-    """The field lines in `data[start:end]`, all with CRLF, as (lower-case name, value); None if one is malformed."""
+    """Split `data[start:end]`, field lines with CRLF, into (lower-case name, value); None if a line is malformed."""
     section = data[start:end]
     pairs = _FIELD_LINE.findall(section)
     if len(pairs) != section.count(b"\n"):
@@ -93,8 +93,8 @@ def split_fields(data: bytes, start: int, end: int) -> Headers | None:
 
 
 def encode_fields(fields: list[Any]) -> bytes | MaybeNone:
-    """Field lines for pairs of `bytes` themselves, names in lower case; None where one is something else, a name is no
-    token or a value no field value.
+    """Field lines for `fields`, pairs of exactly `bytes`, with names in lower case; None if a member is anything else,
+    a name is not a token or a value is not a field value.
     """
     lines = []
     for pair in fields:
@@ -110,27 +110,27 @@ def encode_fields(fields: list[Any]) -> bytes | MaybeNone:
 
 
 def same_name(name: bytes, lower: bytes) -> bool:
-    """Whether `name` is `lower`, a name in lower case, regardless of ASCII case."""
+    """Return whether `name` equals `lower`, a name in lower case, regardless of ASCII case."""
     return name.lower() == lower
 
 
 def is_plain_host(value: bytes) -> bool:
-    """Whether `value` is letters, digits, dots and hyphens, then perhaps a port: nearly every Host there is."""
+    """Return whether `value` is letters, digits, dots and hyphens with an optional port, as nearly every Host is."""
     return _PLAIN_HOST.fullmatch(value) is not None
 
 
 def is_plain_path(path: str) -> bool:
-    """Whether `urllib.parse.quote` would leave `path` as it is."""
+    """Return whether `urllib.parse.quote` would leave `path` unchanged."""
     return _PLAIN_PATH.fullmatch(path) is not None
 
 
 def decimal(value: bytes) -> int:
-    """The number that one to eighteen decimal digits spell, which fits a C 64-bit integer, or -1."""
+    """The value of one to eighteen decimal digits, which fits a 64-bit integer in C, or -1."""
     return int(value) if _DECIMAL.fullmatch(value) else -1
 
 
 def unquote(data: bytes, start: int, end: int) -> str:
-    """`data[start:end]`, visible ASCII, percent-decoded once and read as UTF-8, wrong sequences as U+FFFD."""
+    """Percent-decode `data[start:end]`, visible ASCII, once, then decode UTF-8 with U+FFFD for invalid sequences."""
     part = data[start:end]
     if b"%" not in part:
         return part.decode("ascii")
@@ -138,27 +138,25 @@ def unquote(data: bytes, start: int, end: int) -> str:
 
 
 def mask_key(data: bytes, at: int) -> int:
-    """The masking key at `data[at]`, as the number that `unmask` takes: its first byte is the lowest (RFC 6455 section
-    5.3).
-    """
+    """The masking key at `data[at]`, as a number for `unmask`: its first byte is the lowest (RFC 6455 section 5.3)."""
     return int.from_bytes(data[at : at + 4], "little")
 
 
 def rotate(key: int, count: int) -> int:
-    """The key for what follows `count` bytes."""
+    """The key for the data after `count` bytes."""
     shift = count % 4 * 8
     return (key >> shift | key << (32 - shift)) & 0xFFFFFFFF
 
 
 def unmask(data: bytes, start: int, end: int, key: int) -> bytes:
-    """`data[start:end]` without its mask."""
+    """Unmask `data[start:end]`."""
     size = end - start
     mask = key.to_bytes(4, "little") * (size // 4 + 1)
     return (int.from_bytes(data[start:end], "little") ^ int.from_bytes(mask[:size], "little")).to_bytes(size, "little")
 
 
 def unmask_pieces(pieces: list[bytes], start: int, size: int, key: int) -> bytes:
-    """As `unmask`, for the `size` bytes from `start` of the first of several pieces on."""
+    """Unmask and join `size` bytes of `pieces`, beginning at `start` in the first piece."""
     parts = []
     for piece in pieces:
         count = min(len(piece) - start, size)
@@ -170,12 +168,12 @@ def unmask_pieces(pieces: list[bytes], start: int, size: int, key: int) -> bytes
 
 
 def unmask_text(data: bytes, start: int, end: int, key: int) -> str:
-    """`data[start:end]` without its mask, read as UTF-8. Raises UnicodeDecodeError."""
+    """Unmask `data[start:end]`, and decode it as UTF-8. Raises UnicodeDecodeError."""
     return unmask(data, start, end, key).decode()
 
 
 def whole_frame(first: int, payload: bytes) -> bytes:
-    """A frame for up to 65,535 bytes, unmasked, in one piece. `first` is its first byte."""
+    """An unmasked frame with up to 65,535 bytes, in one piece. `first` is its first byte."""
     size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
@@ -183,14 +181,14 @@ def whole_frame(first: int, payload: bytes) -> bytes:
 
 
 def ascii_frame(text: str) -> bytes | None:
-    """A whole text frame for up to 65,535 characters, None if `text` is not ASCII or too long."""
+    """A whole text frame with up to 65,535 characters; None if `text` is not ASCII or too long."""
     if len(text) > 65535 or not text.isascii():
         return None
     return whole_frame(0x81, text.encode("ascii"))
 
 
 def send_now(fd: int, data: bytes) -> int:
-    """Write to a socket what it takes without waiting; return the number of bytes, -1 where that fails."""
+    """Write to a socket without blocking; return the number of bytes written, or -1 after an error."""
     try:
         return write(fd, data)
     except OSError:
@@ -198,10 +196,10 @@ def send_now(fd: int, data: bytes) -> int:
 
 
 def monotonic() -> float:
-    """`time.monotonic`, compiled without a call into Python."""
+    """`time.monotonic()`; compiled, it does not call Python."""
     return _monotonic()
 
 
 def stop_with(value: object) -> None:
-    """End an iterator with `value` as its result; compiled, without a traceback, at half the cost."""
+    """End an iterator with `value` as its result. Compiled, it costs half, as it creates no traceback."""
     raise StopIteration(value)
