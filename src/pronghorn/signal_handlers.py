@@ -22,12 +22,12 @@ HANDLED_SIGNALS = tuple(_NUMBERS)
 # The handler that each of ours replaced. Several servers in one event loop may end in any order.
 _replaced: dict[tuple[int, Handler], Any] = {}
 
-# Handlers of ours that stay installed until the process ends.
+# Our handlers that stay installed until the process ends.
 _permanent: list[Handler] = []
 
 
 def reset_after_fork(handler: Handler) -> Handler:
-    """Decorator: forked child processes do not inherit `handler`, no matter who installs it."""
+    """Decorator: forked child processes do not inherit `handler`, whichever code installs it."""
     _permanent.append(handler)
     return handler
 
@@ -57,7 +57,7 @@ def handled_by(handler: Handler) -> Iterator[None]:
 
 
 def _restore(number: int, handler: Handler, original: Any) -> None:
-    """Put `original` in the place of `handler`: as the current handler, and as the one that a later server restores."""
+    """Replace `handler` by `original`, both as the current handler and as the one that a later server restores."""
     if signal.getsignal(number) == handler:
         signal.signal(number, original)
     for later, replaced in _replaced.items():
@@ -71,7 +71,7 @@ def _in_main_thread() -> bool:
 
 @reset_after_fork
 def _exit(number: int, frame: FrameType | None) -> None:
-    os._exit(0)  # at once, as the signal itself does elsewhere: the application might catch an exception
+    os._exit(0)  # as the default action of the signal does: the application might catch an exception
 
 
 def _reset_in_child() -> None:
@@ -79,7 +79,7 @@ def _reset_in_child() -> None:
     for number in signal.valid_signals():
         if _is_ours(number, signal.getsignal(number)):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-            signal.set_wakeup_fd(-1)  # the parent reads it, and would take the child's signals for its own
+            signal.set_wakeup_fd(-1)  # the parent reads it, and would mistake the child's signals for its own
 
 
 def _is_ours(number: int, handler: Any) -> bool:

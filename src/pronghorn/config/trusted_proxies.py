@@ -12,7 +12,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 def read(listed: Iterable[str] | str) -> Trusted:
-    """Split `listed` into texts and networks, as (packed address, prefix length). Warns of useless members."""
+    """Split `listed` into texts and networks, as (packed address, prefix length). Log warnings for useless members."""
     if isinstance(listed, str):
         listed = listed.split(",")
     members = [member for each in listed if (member := each.strip())]
@@ -22,7 +22,7 @@ def read(listed: Iterable[str] | str) -> Trusted:
 
 
 def _network(text: str) -> str | tuple[bytes, int]:
-    import ipaddress  # slow to import, and seldom needed
+    import ipaddress  # slow to import, and rarely needed
 
     try:
         network = ipaddress.ip_network(text)

@@ -1,1 +1,1 @@
-"""Worker processes: their supervisor, the reloader, and the program that runs in each."""
+"""Worker processes: the supervisor, the reloader, and the program of a worker."""

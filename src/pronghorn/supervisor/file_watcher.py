@@ -20,17 +20,17 @@ T = TypeVar("T")
 _INCLUDES = {"*.py"}
 _EXCLUDES = {".*", ".py[cod]", ".sw.*", "~*"}
 
-# Seconds between two comparisons of modification times, at least. With less, they would keep a core busy.
+# Minimum seconds between comparisons of modification times: with less, they would keep a core busy.
 _MIN_DELAY = 0.05
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class Files:
-    """The directories to watch, `directories` without those in `excluded`, and a filter for the files in them.
+    """The watched `directories`, except those in `excluded`, and a filter for the files in them.
 
     An include or exclude is a pattern for `Path.match`, or a directory. A default pattern applies unless the user gives
-    it on the other side. An include that is the end of a file's path, such as its name, wins over all excludes.
+    it as the opposite. An include that is the end of a file's path, such as its name, overrides all excludes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -45,7 +45,7 @@ class Files:
         self._excludes = (_EXCLUDES | set(excludes)) - set(includes)
 
     def is_watched(self, path: Path) -> bool:
-        """True if a change of the file `path` causes a reload."""
+        """Return whether a change of the file `path` causes a reload."""
         matching = [pattern for pattern in self._includes if path.match(pattern)]
         if not matching or any(str(path).endswith(pattern) for pattern in matching):
             return bool(matching)
@@ -87,12 +87,12 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(1)  # it may be blocked in sending changes that nobody reads any more
+        self._thread.join(1)  # it may block while sending changes that are no longer read
         self.changes.close()
         self._found.close()
 
     def read(self) -> list[str]:
-        """The files that have changed since the last call."""
+        """The files that have changed since the previous call."""
         paths: set[str] = set()
         while self.changes.poll():
             paths |= self.changes.recv()
@@ -104,7 +104,7 @@ class Watcher:
                 for paths in _watch_notifications(self._files, self._delay, self._stop):
                     self._found.send(paths)
                 return
-            except Exception as error:  # for example, the limit of the system is reached
+            except Exception as error:  # for example, the system's limit on watches is reached
                 if self._stop.is_set():
                     return
                 _log.warning("WatchFiles cannot watch (%s): comparing modification times instead.", error)
@@ -149,6 +149,6 @@ def _directories(patterns: list[str]) -> set[Path]:
         path = Path(pattern)
         if path.is_dir():
             found.add(path.resolve())
-        elif pattern != ".*" and not path.is_absolute():  # `.*` means files, and not directories such as .git
+        elif pattern != ".*" and not path.is_absolute():  # `.*` means files, not directories such as .git
             found.update(each.resolve() for each in Path.cwd().glob(pattern) if each.is_dir())
     return found

@@ -15,32 +15,32 @@ from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, Target
 
-# Seconds for running requests, among them perhaps an open stream, when a file has changed.
+# Seconds for running requests, which may include an open stream, after a file has changed.
 _GRACE = 2.0
 
-# Seconds for the whole process to end, the application's own shutdown included.
+# Seconds for the process to end, including the application's own shutdown.
 _STOP_TIMEOUT = 2 * _GRACE + 1
 
-# Seconds between two launches if no file has changed.
+# Minimum seconds between two launches if no file has changed.
 _MIN_LAUNCH_INTERVAL = 1.0
 
-# Names of changed files in a log line, at most.
+# Maximum number of changed files that a log line names.
 _MAX_NAMES = 5
 
 _log = logging.getLogger("pronghorn.error")
 
 
 class Reloader:
-    """Serves `config.app` on `sockets`, which are bound, in a new process after each change, until a signal ends it.
+    """Serves `config.app` on the bound `sockets`, in a new process after each change, until a signal ends it.
 
-    The process calls `target` with the sockets instead, if one is given.
+    If `target` is given, the process calls it with the sockets instead.
     """
 
     def __init__(self, config: Config, sockets: list[socket.socket], target: Target | None = None) -> None:
         self._config = copy.copy(config)
         timeout = config.timeout_graceful_shutdown
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
-        self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any time
+        self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any length of time
         self._sockets = sockets
         self._target = target
         self._files = Files(self._config)
@@ -50,7 +50,7 @@ class Reloader:
         self._is_exiting = False
 
     def run(self) -> int:
-        """Returns the exit code."""
+        """Run until a signal; return the exit code."""
         watcher = Watcher(self._files, self._config.reload_delay)
         with Signals(*EXIT_SIGNALS, "SIGCHLD") as signals, watcher:
             log.announce("Started reloader process", f" using {watcher.name}")
@@ -94,7 +94,7 @@ class Reloader:
         if worker.exitcode is not None:
             worker.close()
             self._worker = None
-            # Otherwise a signal or a change has asked for its end in the same moment.
+            # Otherwise its end is expected: a signal or a change came at the same moment.
             if worker.state is not State.STOPPED and not self._is_exiting and not self._launch_is_due:
                 self._on_death(worker)
         elif worker.is_overdue():
@@ -124,7 +124,7 @@ class Reloader:
 
 
 class ChangeReload(Reloader):
-    """A reloader with the parameters of uvicorn's."""
+    """A reloader with uvicorn's parameters."""
 
     def __init__(self, config: Config, target: Target, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets, target)
@@ -139,5 +139,5 @@ def _format_paths(paths: list[str]) -> str:
 def _format_path(path: str) -> str:
     try:
         return f"'{Path(path).relative_to(Path.cwd())}'"
-    except (ValueError, OSError):  # outside the working directory, or that is gone
+    except (ValueError, OSError):  # the file is outside the working directory, or that is gone
         return f"'{path}'"

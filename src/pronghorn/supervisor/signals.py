@@ -1,4 +1,4 @@
-"""Signals that a process can wait for, together with pipes and the sentinels of processes."""
+"""Wait for signals together with pipes and process sentinels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, Self
 
 from pronghorn.signal_handlers import reset_after_fork
 
-# The signals that end a process. Each system has some of them.
+# The signals that end a process. No system has them all.
 EXIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
 class Signals:
-    """Context manager: while active, the named signals that the system has only wake whoever waits on this object.
+    """Context manager: while active, the named signals only wake the process that waits on this object. Names that the
+    system does not have are ignored.
 
-    `signal.set_wakeup_fd` queues them in a socket, so a signal between `read` and the next wait is not missed.
+    `signal.set_wakeup_fd` queues signals in a socket: one between `read` and the next wait is not missed.
     """
 
     def __init__(self, *names: str) -> None:
@@ -44,7 +45,7 @@ class Signals:
         return self._reader.fileno()
 
     def read(self) -> list[str]:
-        """The names of the signals since the last call, in order."""
+        """The names of the signals since the previous call, in order."""
         try:
             numbers = self._reader.recv(4096)
         except BlockingIOError:

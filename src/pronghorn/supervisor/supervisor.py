@@ -1,6 +1,6 @@
-"""`--workers`: keep a number of processes that serve the same sockets. Knows processes, and nothing of HTTP.
+"""`--workers`: keep a number of processes that serve the same sockets. Independent of HTTP.
 
-Signals, messages of workers and their ends only change what is wanted; `_balance` then makes it so.
+Signals, messages and deaths of workers only change the wanted state; `_balance` then launches and stops workers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class Supervisor:
-    """Keeps `config.workers` processes that serve `sockets`, which are bound, until a signal ends them all."""
+    """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all."""
 
     def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
         self._config = config
@@ -41,7 +41,7 @@ class Supervisor:
         self._exit_code: int | None = None
 
     def run(self) -> int:
-        """Returns the exit code: 0 after a signal, 3 when workers cannot start."""
+        """Run until a signal; return the exit code: 0 after a signal, 3 if workers cannot start."""
         with Signals(*EXIT_SIGNALS, *_OTHER_SIGNALS) as signals:
             log.announce("Started parent process")
             try:
@@ -61,7 +61,7 @@ class Supervisor:
             try:
                 self._step(signals)
             except Exception as error:
-                # The workers must go on serving, even if this fails each time.
+                # The workers must continue to serve, even if this fails every time.
                 if failure != (failure := repr(error)):
                     _log.exception("Cannot supervise the child processes: %r", error)
                 time.sleep(HEARTBEAT)
@@ -99,7 +99,7 @@ class Supervisor:
             case "SIGTTOU":
                 _log.info("Received SIGTTOU, decreasing number of processes.")
                 _log.info("Already reached one process, cannot decrease the number of processes anymore.")
-            case "SIGCHLD":  # wakes us where a process that the worker forked keeps the worker's sentinel open
+            case "SIGCHLD":  # wakes us if a process that the worker forked keeps the worker's sentinel open
                 pass
             case _:
                 _log.debug("Received signal %s, but no handler is defined for it.", name)
@@ -127,7 +127,7 @@ class Supervisor:
                     break
 
     def _settled(self) -> list[WorkerHandle]:
-        """The workers that count: active, and not waiting to replace another one."""
+        """The workers that count as wanted ones: active, and not waiting to replace another worker."""
         return [each for each in self._workers if each.is_active() and each.replaces is None]
 
     def _launch(self, replaces: WorkerHandle | None = None) -> None:
@@ -152,7 +152,7 @@ class Supervisor:
         self._exit_code = code
         self._not_before = 0.0
         withdraw(self._sockets, self._config)
-        for sock in self._sockets:  # once the workers have closed them too, new connections are refused and not queued
+        for sock in self._sockets:  # once the workers have closed them too, new connections are refused, not queued
             sock.close()
         for worker in self._workers:
             self._stop(worker)

@@ -7,14 +7,14 @@
     STARTING, SERVING, SILENT            ──stop──> STOPPING
     STARTING, SERVING, SILENT, STOPPING  ──kill──> KILLED
 
-When the process ends, the last state says what its end means, and becomes a final one:
+When the process ends, its last state determines the final one:
 
     STARTING          ──> FAILED
     SERVING, SILENT   ──> DIED
     STOPPING, KILLED  ──> STOPPED
 
-A worker that missed its deadline is SILENT for one more heartbeat before it counts as overdue: the parent itself may
-have been suspended, as by Ctrl+Z, and the worker with it.
+A serving worker that misses its deadline is SILENT for one more heartbeat before it counts as overdue: the parent
+itself may have been suspended, as by Ctrl+Z, and the worker with it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ from pronghorn.supervisor.worker_messages import (
     decode,
 )
 
-# Seconds for the system to remove a process that was killed.
+# Seconds for the system to remove a killed process.
 _JOIN_TIMEOUT = 5
 
-# The exit code of a process that other code here has waited for, so that ours is lost.
+# Replaces the exit code that was lost because other code in this process waited for the worker.
 _UNKNOWN_EXITCODE = 255
 
-# Seconds without a message while starting. An import may block every thread for a while, but not for ever.
+# Maximum seconds without a message while starting. An import may block all threads for a while, but not for ever.
 _MAX_START_SILENCE = 60.0
 
 _log = logging.getLogger("pronghorn.error")
@@ -70,13 +70,13 @@ class State(Enum):
     SILENT = auto()
     """Accepts connections, but missed the deadline. Deadline: the last chance for a message."""
     STOPPING = auto()
-    """Was told to stop. Deadline: its end."""
+    """Has been stopped by its parent. Deadline: the end of the process."""
     KILLED = auto()
-    """Was killed. No deadline."""
+    """Has been killed by its parent. No deadline."""
     FAILED = auto()
     """Final: ended before it served."""
     DIED = auto()
-    """Final: ended while it served, without being told to."""
+    """Final: ended unexpectedly while it served."""
     STOPPED = auto()
     """Final: ended after its parent stopped or killed it."""
 
@@ -91,17 +91,17 @@ _FINAL_STATES = {
 
 
 class Replacement(Enum):
-    """The reason why another worker is to replace this one."""
+    """The reason to replace a worker by another."""
 
     NONE = auto()
     RESTART = auto()
-    """The operator asked for a restart. It is cancelled if the new worker does not serve."""
+    """A restart by the operator. It is cancelled if the new worker does not serve."""
     REQUEST_LIMIT = auto()
     """The worker reached its limit of requests. It is replaced even if the first attempt fails."""
 
 
 class WorkerHandle:
-    """A worker process that was launched. Errors are logged and not raised: the other workers must go on.
+    """A launched worker process. Errors are logged, not raised: the other workers must continue.
 
     `replaces` is the worker that must serve until this one does. `exitcode` is set in the final states.
     """
@@ -134,15 +134,15 @@ class WorkerHandle:
         return self.state in (State.SERVING, State.SILENT)
 
     def is_active(self) -> bool:
-        """True until it is told to stop, or ends."""
+        """Return whether it has not been stopped or killed, and has not ended."""
         return self.state is State.STARTING or self.is_serving()
 
     def is_overdue(self) -> bool:
-        """True if its parent should kill it. A worker that is SERVING becomes SILENT first."""
+        """Return whether its parent should kill it. A worker in SERVING becomes SILENT first."""
         return self.state is not State.SERVING and time.monotonic() >= self.deadline
 
     def was_killed(self) -> bool:
-        """True if a signal ended it."""
+        """Return whether a signal ended it."""
         return self.exitcode is not None and self.exitcode < 0
 
     def exit_reason(self) -> str:
@@ -155,7 +155,7 @@ class WorkerHandle:
         return f"signal {-self.exitcode}"
 
     def waitables(self) -> list[Any]:
-        """The objects that become ready when `update` has something to do."""
+        """The objects that become ready when `update` must be called."""
         waitables: list[Any] = [self._process.sentinel] if self._has_sentinel else []
         return waitables if self._pipe.closed else [*waitables, self._pipe]
 
@@ -166,7 +166,7 @@ class WorkerHandle:
         return FOREVER if self._has_sentinel else time.monotonic() + HEARTBEAT
 
     def update(self) -> None:
-        """Read messages, and notice the end of the process or a missed deadline."""
+        """Read messages, then process the end of the worker or a missed deadline."""
         if self.exitcode is not None:
             return
         exitcode = None
@@ -184,7 +184,7 @@ class WorkerHandle:
             self._to_silent()
 
     def stop(self, timeout: float) -> None:
-        """Tell an active worker to finish its requests and end within `timeout` seconds."""
+        """Let an active worker finish its requests and end within `timeout` seconds."""
         if self.is_active():
             self._to_stopping(timeout)
 
@@ -201,7 +201,7 @@ class WorkerHandle:
             self.replacement = Replacement.NONE
 
     def forget_replaced(self) -> None:
-        """The replaced worker has ended. There is no worker to keep instead, so starting may take any time."""
+        """Forget the replaced worker, which has ended. Without a worker to keep, the start may take any time."""
         self.replaces = None
         self._serve_by = FOREVER
         if self.state is State.STARTING:
@@ -242,7 +242,7 @@ class WorkerHandle:
     def _to_stopping(self, timeout: float) -> None:
         self.state = State.STOPPING
         self.deadline = time.monotonic() + timeout
-        if sys.platform == "win32":  # where `terminate` kills: the end of the stream stops the worker instead
+        if sys.platform == "win32":  # `terminate` would kill: the end of the stream stops the worker instead
             self._pipe.close()
         else:
             with self._contain_errors():
@@ -268,7 +268,7 @@ class WorkerHandle:
 
     @contextlib.contextmanager
     def _contain_errors(self) -> Iterator[None]:
-        """Close the pipe after an error, which makes the process end, and log the first one."""
+        """Close the pipe after an error, which ends the process. Log the first error."""
         try:
             yield
         except Exception as error:
@@ -290,7 +290,7 @@ def launch(
     It is overdue if it does not serve within `serve_within` seconds.
     """
     pipe, workers_end = multiprocessing.Pipe()
-    if sys.platform != "win32":  # a message of which only the beginning has come must not block the parent
+    if sys.platform != "win32":  # an incomplete message must not block the parent
         os.set_blocking(pipe.fileno(), False)
     process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target))
     with workers_end, _sigint_blocked():
@@ -299,7 +299,7 @@ def launch(
 
 
 def wait(others: Sequence[Any], workers: Sequence[WorkerHandle], until: float) -> None:
-    """Wait for one of `others`, for news of a worker, or until the time `until`. Update all workers."""
+    """Wait for one of `others`, for a worker's message or end, or until the time `until`. Update all workers."""
     waitables = [*others, *(each for worker in workers for each in worker.waitables())]
     until = min([until, *(worker.next_poll() for worker in workers)])
     connection.wait(waitables, None if until == FOREVER else max(0.0, until - time.monotonic()))
@@ -316,8 +316,8 @@ def ensure_picklable(config: Config) -> None:
 
 
 def _exists(pid: int) -> bool:
-    """True if the process exists. A process that has ended exists until its parent has waited for it."""
-    if sys.platform != "win32":  # where `os.kill` with 0 would end it
+    """Return whether the process exists. A process that has ended exists until its parent has waited for it."""
+    if sys.platform != "win32":  # on Windows, `os.kill` with 0 would end it
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -345,7 +345,9 @@ def _stdin_fd() -> int | None:
 
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Start a process with SIGINT blocked, until it is ready to handle it. Before, SIGINT would print a traceback."""
+    """Block SIGINT in a process that is started here. It unblocks SIGINT once it can handle it: before, SIGINT would
+    print a traceback.
+    """
     if sys.platform == "win32":
         yield
     else:

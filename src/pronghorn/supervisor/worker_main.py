@@ -1,4 +1,4 @@
-"""The program of a worker process: a server that reports to its parent, and stops when the parent has gone."""
+"""The program of a worker process: a server that reports to its parent, and stops when the parent ends."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def main(
         target(sockets=sockets)
         return
     try:
-        config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
+        config.load_app()  # before the event loop: an imported module may call asyncio.run
         server = _Server(config, parent)
-        # From here on no signal may raise: an exception would leave a starting loop in a state that cannot be closed.
+        # From here on no signal may raise: an exception would leave a starting event loop unable to close.
         _set_exit_handlers(reset_after_fork(server.handle_exit))
         server.run(sockets)
     except StartupError as error:
@@ -89,7 +89,7 @@ class _Server(Server):
             self._send(Serving())
 
     def on_limit(self) -> None:
-        # Serve on: the parent stops this process once another one serves in its place.
+        # Continue to serve: the parent stops this process once another one serves in its place.
         self._send(LimitReached())
 
     def _send(self, message: Message) -> None:
@@ -98,7 +98,7 @@ class _Server(Server):
 
 
 def _send_heartbeats(parent: Connection, max_stop: float) -> None:
-    """Send heartbeats from a thread, however busy the event loop is. Stop this process when the parent has gone."""
+    """Send heartbeats, in a thread of its own as the event loop may be busy. Stop this process when the parent ends."""
     with contextlib.suppress(EOFError, OSError):
         while not parent.poll(HEARTBEAT) or parent.recv_bytes():
             parent.send_bytes(encode(Alive()))
@@ -113,7 +113,7 @@ def _send_heartbeats(parent: Connection, max_stop: float) -> None:
 
 
 def _exit_after_cleanup() -> None:
-    """End this process from a thread: its interpreter would wait forever for threads and child processes."""
+    """End this process from a thread: the interpreter would wait forever for threads and child processes."""
     time.sleep(_CLEANUP_TIMEOUT)
     _log.warning("Exiting although threads or child processes of the application are still running.")
     for stream in (sys.stdout, sys.stderr):

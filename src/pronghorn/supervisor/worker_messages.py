@@ -1,6 +1,6 @@
-"""The interface between a worker process and its parent: messages through a pipe, and timing that both rely on.
+"""The interface between a worker process and its parent: messages through a pipe, and the timing that both rely on.
 
-Only the worker sends. The parent never writes: for the worker, the end of the stream means that the parent has gone.
+Only the worker sends. The parent never writes: for the worker, the end of the stream means that the parent has ended.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pronghorn.config import Config
 # Seconds between two `Alive` messages.
 HEARTBEAT = 1.0
 
-# Bytes of an encoded message. The parent refuses a longer one, which would be garbage.
+# Maximum bytes of an encoded message. A longer one is garbage, and the parent refuses it.
 MAX_SIZE = 16
 
 FOREVER = float("inf")
 
-# Replaces our server in a worker: called as `target(sockets=sockets)`.
+# Runs in a worker instead of our server: called as `target(sockets=sockets)`.
 Target: TypeAlias = Callable[..., Any]
 
 
@@ -35,12 +35,12 @@ class Serving:
 
 @dataclass(frozen=True)
 class LimitReached:
-    """The server has reached `limit_max_requests`. It serves on until the parent stops it."""
+    """The server has reached `limit_max_requests`. It continues to serve until the parent stops it."""
 
 
 Message: TypeAlias = Alive | Serving | LimitReached
 
-# An encoded message begins with the byte of its type. The fields of a message that has some would follow.
+# An encoded message begins with the byte of its type. Fields, which no message has yet, would follow.
 _TYPES: dict[bytes, type[Message]] = {b"A": Alive, b"S": Serving, b"L": LimitReached}
 _BYTES = {kind: byte for byte, kind in _TYPES.items()}
 
@@ -50,13 +50,13 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """Raises ValueError for anything that `encode` does not produce."""
+    """Decode a message. Raises ValueError for data that `encode` does not produce."""
     if data not in _TYPES:
         raise ValueError(f"unknown message {data!r}")
     return _TYPES[data]()
 
 
 def max_stop_time(config: Config) -> float:
-    """Seconds that a stop may take: the graceful timeout for requests, the same for the lifespan, and a margin."""
+    """The maximum seconds for a stop: the graceful timeout for requests, the same for the lifespan, and a margin."""
     timeout = config.timeout_graceful_shutdown
     return FOREVER if timeout is None else 2 * timeout + 5
