@@ -1,7 +1,7 @@
-"""The compiled form of the hot path, and the one switch over it.
+"""Build the compiled form of the hot path, as the variable PRONGHORN_BUILD requires.
 
-`PRONGHORN_BUILD=required` fails without it, `skip` leaves it out; without the variable a failed try is said loudly, and
-the server runs interpreted.
+With `required` the build fails without it, with `skip` it is left out. Without the variable, a failed compilation
+prints a banner, and the server runs interpreted.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ SOURCES = Path("src/pronghorn/_wire")
 DECLARATIONS = Path("ext")
 KERNELS = DECLARATIONS / "pronghorn" / "_wire_c"
 TRANSLATED = Path("build/cython")
-# Debugging information would make the modules four times as large, and name the folder that they were built in. Nothing
-# but a module's PyInit function is for others.
+# Debugging information would make the modules four times as large, and contain the path of the build folder. Only a
+# module's PyInit function needs to be visible.
 UNIX = ["-O3", "-g0", "-fvisibility=hidden"]
 OPTIMISED = {"msvc": ["/O2"], "unix": UNIX, "mingw32": UNIX}
 
@@ -39,7 +39,7 @@ BANNER = """
 
 
 class BuildWire(build_ext):
-    """Translates and compiles every module, or says why not and leaves none."""
+    """Translates and compiles all modules, or prints the reason of a failure and leaves none."""
 
     def run(self) -> None:
         inplace = self.inplace
@@ -64,7 +64,7 @@ class BuildWire(build_ext):
 
 
 class ReproducibleSdist(sdist):
-    """The same bytes from the same files wherever SOURCE_DATE_EPOCH is set, as wheels are by themselves."""
+    """Produces the same bytes from the same files if SOURCE_DATE_EPOCH is set, as wheels do by default."""
 
     def make_archive(self, base_name: str, kind: str, *places: Any, base_dir: str = ".", **options: Any) -> str:
         moment = os.environ.get("SOURCE_DATE_EPOCH")
@@ -82,7 +82,7 @@ class ReproducibleSdist(sdist):
 
 
 def anonymous(member: tarfile.TarInfo, moment: int) -> tarfile.TarInfo:
-    """Without what tells the builder's machine and time."""
+    """Remove all traces of the builder's machine and time."""
     member.mtime = moment
     member.mode = 0o755 if member.mode & 0o100 else 0o644
     member.uid = member.gid = 0
@@ -91,14 +91,14 @@ def anonymous(member: tarfile.TarInfo, moment: int) -> tarfile.TarInfo:
 
 
 def modules() -> Iterator[Extension]:
-    """One extension for each module of the hot path; its kernels are written by hand."""
+    """One extension for each module of the hot path, compiled from a hand-written `.pyx` if it exists."""
     for source in sorted(SOURCES.glob("[!_]*.py")):
         kernel = KERNELS / f"{source.stem}.pyx"
         yield Extension(f"pronghorn._wire_c.{source.stem}", [str(kernel if kernel.exists() else source)])
 
 
 def translate(extensions: list[Extension]) -> list[Extension]:
-    """The extensions with C for sources. Whatever Cython warns of is an error."""
+    """Translate the extensions to C. Every warning of Cython is an error."""
     from Cython.Build import cythonize
     from Cython.Compiler import Options
 
@@ -109,22 +109,22 @@ def translate(extensions: list[Extension]) -> list[Extension]:
         force=declarations_changed(),
         include_path=[str(DECLARATIONS)],
         build_dir=str(TRANSLATED),
-        # Without freethreading_compatible, so that a free-threaded CPython turns its lock on: the kernels go twice
-        # over lists that the application may share with its threads, and keep one StopIteration for all of them.
-        # The .pxd declare the types: an annotation is for type checkers, and must not become a check at run time.
+        # Without freethreading_compatible, a free-threaded CPython enables its GIL. The kernels need it: they iterate
+        # twice over lists that the application may share with its threads, and keep one StopIteration for all threads.
+        # The .pxd declare the types: annotations are for type checkers, and must not become run-time checks.
         compiler_directives={"language_level": 3, "infer_types": True, "annotation_typing": False},
     )
 
 
 def declarations_changed() -> bool:
-    """Whether one is newer than a translation: Cython looks only for those that lie beside their module."""
+    """Return whether a .pxd is newer than a translation. Cython itself checks only a .pxd beside its module."""
     declared = [path.stat().st_mtime for path in DECLARATIONS.rglob("*.pxd")]
     translated = [path.stat().st_mtime for path in TRANSLATED.rglob("*.c")]
     return max(declared) > min(translated, default=0)
 
 
 def warn(reason: object) -> None:
-    """Say it on stderr, and to whoever sits at the terminal: pip shows the output of a build only when asked to."""
+    """Print the banner to stderr and to the terminal: pip shows the output of a build only with --verbose."""
     banner = BANNER.format(reason=reason)
     print(banner, file=sys.stderr, flush=True)
     if not sys.stderr.isatty():
