@@ -91,11 +91,12 @@ class Limits:
         # A whole body; and the part of it that the application has not received yet, above which reading pauses.
         self.body_size = body_size
         self.body_buffer = 65536
-        # A body that the application does not read is discarded up to this size to keep the connection.
+        # A body that the application does not read is read and discarded up to this size to keep the connection.
         self.discard = 262144
         # Requests that one connection may start per event-loop iteration before it yields to other connections.
         self.pipelined = 32
-        # Seconds for slow clients: to send the first byte, the rest of a head, more of a body, and to read output.
+        # Seconds for slow clients: to send the first byte, the rest of a head, more of a body; to read output; to begin
+        # the next request.
         self.first_byte = first_byte
         self.head = head
         self.body = body

@@ -55,8 +55,9 @@ class WebSocket(Exchange):
     `is_held` is true while reading is paused, because of too many messages or a violation; `client_closed` is true once
     the client's close frame has arrived.
 
-    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> CLOSING -> CLOSED, possibly
-    by way of FAILING; any -> CLOSED by `end_input`.
+    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> FAILING by a violation; OPEN
+    or FAILING -> CLOSING by `close`; OPEN, FAILING or CLOSING -> CLOSED by `_finish_closing`; any -> CLOSED by
+    `end_input`.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""`--reload`: one worker, replaced when a file changes. The parent keeps the sockets, so clients wait meanwhile."""
+"""`--reload`: one worker, replaced when a file changes. The parent keeps the sockets: clients wait meanwhile."""
 
 from __future__ import annotations
 
