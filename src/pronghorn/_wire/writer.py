@@ -132,7 +132,7 @@ class Writer:
                 self._transport.writelines(buffers)
 
     def put(self, data: bytes) -> None:
-        """Write `data` now, directly to the socket unless the transport has older data: that costs half as much."""
+        """Write `data` now: directly to the socket, at half the cost, unless the transport still has older data."""
         self._handed += len(data)
         if self._fd >= 0 and not (self._transport_has_data and self._owner.unsent()):
             sent = send_now(self._fd, data)
