@@ -73,7 +73,7 @@ CASES = [
 
 @pytest.mark.parametrize("batched", [True, False], ids=["batched", "logging"])
 @pytest.mark.parametrize(("parts", "line"), CASES)
-def test_line(wire, parts, line, batched):
+def test_line_has_the_format_of_uvicorn(wire, parts, line, batched):
     printed = Printed(wire, batched)
     printed.add(**parts)
     printed.turn()
@@ -81,7 +81,7 @@ def test_line(wire, parts, line, batched):
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 404, 500, 599, 299])
-def test_coloured_lines_are_those_of_logging(wire, status):
+def test_coloured_lines_equal_those_of_logging(wire, status):
     batched, logged = (Printed(wire, way, colours=True) for way in (True, False))
     for printed in (batched, logged):
         printed.add(status=status, path="/é", query=b"q")
@@ -90,7 +90,7 @@ def test_coloured_lines_are_those_of_logging(wire, status):
     assert batched.text == logged.text
 
 
-def test_every_character_is_quoted_as_logging_would(wire):
+def test_every_character_is_quoted_as_by_logging(wire):
     batched, logged = (Printed(wire, way) for way in (True, False))
     for printed in (batched, logged):
         for code in [*range(0x250), 0x20AC, 0xFFFD, 0x1F600]:
@@ -114,7 +114,7 @@ def test_record_has_the_five_arguments_of_uvicorn(wire):
 # Batches
 
 
-def test_lines_of_a_turn_are_written_together(wire):
+def test_lines_of_one_iteration_are_written_together(wire):
     printed = Printed(wire)
     for number in range(3):
         printed.add(path=f"/{number}")
@@ -123,7 +123,7 @@ def test_lines_of_a_turn_are_written_together(wire):
     assert [line.split()[4] for line in printed.text.splitlines()] == ["/0", "/1", "/2"]
 
 
-def test_next_turn_is_another_batch(wire):
+def test_each_iteration_has_its_own_batch(wire):
     printed = Printed(wire)
     for number in range(3):
         printed.add(path=f"/{number}")
@@ -131,7 +131,7 @@ def test_next_turn_is_another_batch(wire):
     assert printed.text.count("\n") == 3
 
 
-def test_many_lines_do_not_wait_for_the_turn(wire):
+def test_full_batch_is_written_before_the_iteration_ends(wire):
     printed = Printed(wire)
     for _ in range(wire.access.LINES_AT_ONCE if wire.form == "interpreted" else 256):
         printed.add()
@@ -147,7 +147,7 @@ def test_flush_without_lines_writes_nothing(wire):
     assert printed.text == ""
 
 
-def test_another_handler_ends_the_batches(wire):
+def test_second_handler_ends_batching(wire):
     printed = Printed(wire)
     printed.add(path="/first")
     printed.turn()
@@ -160,14 +160,14 @@ def test_another_handler_ends_the_batches(wire):
     assert [record.args[2] for record in seen] == ["/second"]
 
 
-def test_changed_formatter_ends_the_batches(wire):
+def test_changed_formatter_ends_batching(wire):
     printed = Printed(wire)
     printed.handler.setFormatter(logging.Formatter("%(message)s"))
     printed.add()
     assert printed.text == '127.0.0.1:50000 - "GET / HTTP/1.1" 200\n'
 
 
-def test_order_is_kept_when_the_way_changes_within_a_turn(wire):
+def test_order_is_kept_when_batching_ends_within_an_iteration(wire):
     printed = Printed(wire)
     printed.add(path="/first")
     printed.logger.addFilter(lambda record: True)
@@ -203,7 +203,7 @@ class Status(int, enum.Enum):
         ("json", '"status": 201'),
     ],
 )
-def test_status_of_any_kind_of_integer(wire, access_format, line, status, batched):
+def test_status_of_any_integer_type_is_logged_as_a_number(wire, access_format, line, status, batched):
     printed = Printed(wire, batched, access_format=access_format)
     printed.rig.receive(GET)
     start(printed.rig.request, status=status)
@@ -229,7 +229,7 @@ def test_pipelined_requests_are_logged_in_order(wire):
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_request_answered_in_the_applications_stead_is_logged(wire, status):
+def test_error_response_of_the_server_is_logged(wire, status):
     printed = Printed(wire)
     printed.rig.receive(GET)
     printed.rig.request.fail(status)
@@ -238,7 +238,7 @@ def test_request_answered_in_the_applications_stead_is_logged(wire, status):
     assert printed.text.count("\n") == 1
 
 
-def test_response_broken_off_is_logged_once(wire):
+def test_aborted_response_is_logged_once(wire):
     printed = Printed(wire)
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -249,21 +249,21 @@ def test_response_broken_off_is_logged_once(wire):
     assert printed.text == 'INFO:     127.0.0.1:50000 - "GET / HTTP/1.1" 200 OK\n'
 
 
-def test_refused_bytes_are_no_request(wire):
+def test_refused_bytes_are_not_logged(wire):
     printed = Printed(wire)
     printed.rig.receive(b"bad\r\n\r\n")
     printed.turn()
     assert printed.text == ""
 
 
-def test_path_in_the_line_has_the_root_path(wire):
+def test_logged_path_includes_the_root_path(wire):
     printed = Printed(wire, application=ok, root_path="/root")
     printed.rig.receive(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n")
     printed.turn()
     assert '"GET /root/a HTTP/1.1"' in printed.text
 
 
-def test_client_on_a_unix_socket_has_no_name(wire):
+def test_client_on_a_unix_socket_has_an_empty_address(wire):
     printed = Printed(wire, application=ok, client=None)
     printed.rig.receive(GET)
     printed.turn()
@@ -277,7 +277,7 @@ def test_request_cannot_forge_lines(wire):
     assert printed.text == 'INFO:     127.0.0.1:50000 - "GET /%0D%0AINFO%3A%20forged?a=%0d%0ab HTTP/1.1" 200 OK\n'
 
 
-def test_scope_that_the_application_changed_is_what_is_logged(wire):
+def test_changes_of_the_scope_by_the_application_are_logged(wire):
     """Middleware that sets the path for a mounted application is seen, as by uvicorn."""
     printed = Printed(wire)
     printed.rig.receive(GET)
@@ -288,7 +288,7 @@ def test_scope_that_the_application_changed_is_what_is_logged(wire):
 
 
 @pytest.mark.parametrize("path", [None, 5, b"/"])
-def test_path_that_is_no_text_is_an_error_on_both_forms(wire, path):
+def test_path_that_is_not_a_string_raises_type_error(wire, path):
     printed = Printed(wire)
     with pytest.raises(TypeError):
         printed.add(path=path)

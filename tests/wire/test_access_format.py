@@ -57,7 +57,7 @@ ATOMS = [
 
 
 @pytest.mark.parametrize(("atom", "value"), ATOMS)
-def test_atom(wire, atom, value):
+def test_each_atom_has_its_value(wire, atom, value):
     assert logged(wire, f"<%({atom})s>") == f"<{value}>\n"
 
 
@@ -73,22 +73,22 @@ def test_atom(wire, atom, value):
         ("p", r"<\d+>"),
     ],
 )
-def test_atom_that_varies(wire, atom, pattern):
+def test_variable_atom_matches_its_pattern(wire, atom, pattern):
     assert re.fullmatch(pattern + "\n", logged(wire, f"%({atom})s"))
 
 
 @pytest.mark.parametrize("client", [None, ("::1", 7)])
-def test_clients_host(wire, client):
+def test_host_atom_is_the_client_address(wire, client):
     expected = "- -\n" if client is None else "::1 ::1:7\n"
     assert logged(wire, "%(h)s %(client)s", client=client) == expected
 
 
 @pytest.mark.parametrize("credentials", [b"Basic !", b"Basic", b"Bearer am9lOnB3", b"Basic OnB3", b""])
-def test_no_user(wire, credentials):
+def test_user_atom_is_always_a_hyphen(wire, credentials):
     assert logged(wire, "%(u)s", HEAD + b"authorization: " + credentials + b"\r\n\r\n") == "-\n"
 
 
-def test_request_id_of_the_response_comes_first(wire):
+def test_request_id_of_the_response_takes_precedence(wire):
     def application(request):
         start(request, headers=[(b"X-Request-ID", b"42")])
         body(request)
@@ -96,11 +96,11 @@ def test_request_id_of_the_response_comes_first(wire):
     assert logged(wire, "%(request_id)s", application=application) == "42\n"
 
 
-def test_percent_sign_and_other_text(wire):
+def test_text_outside_atoms_is_kept(wire):
     assert logged(wire, "100%% é %(s)s") == "100% é 200\n"
 
 
-def test_the_default_format_by_its_text_is_the_default(wire):
+def test_text_of_the_default_format_selects_the_default_lines(wire):
     printed = Printed(wire, access_format=ACCESS_FORMAT)
     assert type(printed.lines) is wire.access.AccessLines
 
@@ -119,12 +119,12 @@ def test_the_default_format_by_its_text_is_the_default(wire):
         ("\u2028\u0085".encode(), r"\xe2\x80\xa8\xc2\x85"),
     ],
 )
-def test_what_clients_say_is_escaped(wire, value, escaped):
+def test_request_fields_are_escaped(wire, value, escaped):
     request = HEAD + b"user-agent: " + value + b"\r\n\r\n"
     assert logged(wire, '"%(a)s"', request) == f'"{escaped}"\n'
 
 
-def test_what_applications_make_of_a_request_is_escaped(wire):
+def test_changes_of_the_scope_are_escaped(wire):
     def application(request):
         request.scope["method"] = 'A\r\n"'
         request.scope["path"] = '/"\r\n\u2028'
@@ -142,7 +142,7 @@ def test_quote_in_a_query_is_escaped(wire):
 
 
 @pytest.mark.parametrize("spoilt", [{"path": None}, {"query_string": "text"}, {"method": "\ud800"}])
-def test_spoilt_scope_is_not_what_is_logged(wire, spoilt):
+def test_invalid_scope_is_replaced_by_the_request_as_received(wire, spoilt):
     def application(request):
         request.scope.update(spoilt)
         ok(request)
@@ -171,7 +171,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("batched", [True, False])
-def test_json(wire, batched):
+def test_json_line_has_all_keys(wire, batched):
     before = time.time()
     line = json.loads(logged(wire, "json", batched=batched))
     assert list(line) == KEYS
@@ -193,7 +193,7 @@ def test_json(wire, batched):
     }
 
 
-def test_json_of_a_bare_request(wire):
+def test_json_has_null_for_missing_values(wire):
     line = json.loads(logged(wire, "json", GET, client=None))
     assert [line[key] for key in ("client", "query", "referer", "user_agent", "request_id")] == [
         None,
@@ -213,14 +213,14 @@ def test_json_is_escaped(wire, value):
     assert json.loads(text)["status"] == 200
 
 
-def test_json_of_no_unicode_can_be_read_by_all(wire):
+def test_json_replaces_bytes_that_are_not_utf8(wire):
     assert json.loads(logged(wire, "json", HEAD + b"user-agent: \xff\r\n\r\n"))["user_agent"] == "\ufffd"
 
 
 # When
 
 
-def test_line_without_size_or_duration_is_due_at_the_start(wire):
+def test_line_without_size_or_duration_is_logged_at_the_start(wire):
     printed = Printed(wire, access_format="%(r)s %(s)s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -229,7 +229,7 @@ def test_line_without_size_or_duration_is_due_at_the_start(wire):
 
 
 @pytest.mark.parametrize("atom", ["B", "b", "T", "M", "D", "L", "bytes", "duration"])
-def test_line_with_size_or_duration_is_due_at_the_end(wire, atom):
+def test_line_with_size_or_duration_is_logged_at_the_end(wire, atom):
     printed = Printed(wire, access_format=f"%(s)s %({atom})s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -245,7 +245,7 @@ def test_line_with_size_or_duration_is_due_at_the_end(wire, atom):
     assert printed.text.count("\n") == 1
 
 
-def test_duration_is_that_of_the_request(wire):
+def test_duration_counts_from_the_start_of_the_request(wire):
     printed = Printed(wire, access_format="%(L)s %(M)s %(T)s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -258,7 +258,7 @@ def test_duration_is_that_of_the_request(wire):
     assert whole in ("61", "62")
 
 
-def test_client_that_leaves_ends_its_line(wire):
+def test_lost_client_completes_its_line(wire):
     printed = Printed(wire, access_format="%(s)s %(B)s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -269,7 +269,7 @@ def test_client_that_leaves_ends_its_line(wire):
     assert printed.text == "200 3\n"
 
 
-def test_client_that_leaves_ends_its_line_where_the_application_goes_on(wire):
+def test_lost_client_completes_its_line_while_the_application_runs(wire):
     printed = Printed(wire, access_format="%(s)s %(B)s", ignores_lost=True)
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -286,7 +286,7 @@ def test_client_that_leaves_ends_its_line_where_the_application_goes_on(wire):
     assert printed.text == "200 3\n"
 
 
-def test_client_that_leaves_before_there_is_a_response_has_no_line(wire):
+def test_client_lost_before_the_response_has_no_line(wire):
     for begun in (False, True):
         printed = Printed(wire, access_format="%(s)s %(B)s")
         printed.rig.receive(GET)
@@ -298,7 +298,7 @@ def test_client_that_leaves_before_there_is_a_response_has_no_line(wire):
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_answer_in_the_applications_stead(wire, status):
+def test_error_response_of_the_server_is_logged_with_its_size(wire, status):
     printed = Printed(wire, access_format="%(s)s %(B)s")
     printed.rig.receive(GET)
     printed.rig.request.fail(status)
@@ -308,7 +308,7 @@ def test_answer_in_the_applications_stead(wire, status):
     assert printed.text == f"{status} {len('Internal Server Error' if status == 500 else 'Service Unavailable')}\n"
 
 
-def test_response_broken_off(wire):
+def test_aborted_response_is_logged_with_the_bytes_sent(wire):
     printed = Printed(wire, access_format="%(s)s %(B)s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -321,11 +321,11 @@ def test_response_broken_off(wire):
     assert printed.text == "200 3\n"
 
 
-def test_head_has_no_body(wire):
+def test_response_to_head_is_logged_with_size_zero(wire):
     assert logged(wire, "%(B)s %(b)s", b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n") == "0 -\n"
 
 
-def test_file(wire):
+def test_file_is_logged_with_its_size(wire):
     printed = Printed(wire, access_format="%(B)s")
     printed.rig.receive(GET)
     request = printed.rig.request
@@ -338,7 +338,7 @@ def test_file(wire):
     assert printed.text == "1000\n"
 
 
-def test_file_of_which_the_client_has_had_enough(wire):
+def test_interrupted_file_is_logged_with_the_bytes_sent(wire):
     printed = Printed(wire, access_format="%(B)s")
     printed.rig.receive(GET)
     start(printed.rig.request)
@@ -359,7 +359,7 @@ def test_pipelined_requests_are_logged_in_order(wire):
 # Through `logging`
 
 
-def test_record_has_the_line_and_the_five_arguments(wire):
+def test_log_record_has_the_line_and_five_arguments(wire):
     printed = Printed(wire, batched=False, access_format="%(m)s %(B)s", application=five_bytes)
     printed.rig.receive(REQUEST)
     record = printed.records[0]
@@ -368,7 +368,7 @@ def test_record_has_the_line_and_the_five_arguments(wire):
     assert printed.text == "GET 5\n"
 
 
-def test_many_lines_do_not_wait_for_the_turn(wire):
+def test_full_batch_is_written_before_the_iteration_ends(wire):
     printed = Printed(wire, access_format="%(U)s")
     for _ in range(256):
         printed.add()

@@ -112,7 +112,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_receive_of_what_is_here(run, way):
+def test_receive_returns_a_body_that_has_arrived(run, way):
     async def scenario(rig):
         rig.receive(post(2) + b"ok")
         return await way(rig.request.receive())
@@ -121,7 +121,7 @@ def test_receive_of_what_is_here(run, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_receive_of_what_comes_later(run, way):
+def test_receive_waits_for_a_body_that_arrives_later(run, way):
     async def scenario(rig):
         rig.receive(post(2))
         pending = asyncio.ensure_future(way(rig.request.receive()))
@@ -134,7 +134,7 @@ def test_receive_of_what_comes_later(run, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_send(run, way):
+def test_send_writes_the_response(run, way):
     async def scenario(rig):
         rig.receive(GET)
         results = [await way(rig.request.send(START)), await way(rig.request.send(BODY))]
@@ -145,7 +145,7 @@ def test_send(run, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_send_that_waits_for_the_client(run, way):
+def test_send_waits_for_a_slow_client(run, way):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.send({**START, "headers": []})
@@ -162,7 +162,7 @@ def test_send_that_waits_for_the_client(run, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_errors_of_send_come_through(run, way):
+def test_errors_of_send_reach_the_caller(run, way):
     async def scenario(rig):
         rig.receive(GET)
         await way(rig.request.send(BODY))
@@ -191,7 +191,7 @@ def test_lost_client_reaches_a_waiting_send(run, way):
 # Cancelling
 
 
-def test_timeout_of_receive_loses_no_message(run):
+def test_receive_that_times_out_loses_no_message(run):
     async def scenario(rig):
         rig.receive(post(2))
         with pytest.raises(TimeoutError):
@@ -205,7 +205,7 @@ def test_timeout_of_receive_loses_no_message(run):
     assert run(scenario) == {"type": "http.request", "body": b"ok", "more_body": False}
 
 
-def test_receive_that_is_cancelled_when_its_message_comes_loses_none(run):
+def test_receive_cancelled_as_its_message_arrives_loses_none(run):
     async def scenario(rig):
         rig.receive(post(2))
         task = asyncio.ensure_future(rig.request.receive())
@@ -219,7 +219,7 @@ def test_receive_that_is_cancelled_when_its_message_comes_loses_none(run):
     assert run(scenario) == {"type": "http.request", "body": b"ok", "more_body": False}
 
 
-def test_cancelled_receive_passes_its_message_to_another_that_waits(run):
+def test_cancelled_receive_leaves_its_message_to_the_next(run):
     async def scenario(rig):
         rig.receive(post(2))
         cancelled = asyncio.ensure_future(rig.request.receive())
@@ -232,7 +232,7 @@ def test_cancelled_receive_passes_its_message_to_another_that_waits(run):
     assert run(scenario) == {"type": "http.request", "body": b"ok", "more_body": False}
 
 
-def test_cancelled_receive_raises_in_its_waiter(run):
+def test_cancelled_receive_cancels_its_task(run):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.receive()
@@ -245,7 +245,7 @@ def test_cancelled_receive_raises_in_its_waiter(run):
     assert run(scenario)
 
 
-def test_task_that_was_cancelled_before_it_began(run):
+def test_task_cancelled_before_its_first_step_loses_no_message(run):
     async def scenario(rig):
         rig.receive(post(2) + b"ok")
         task = asyncio.create_task(rig.request.receive())
@@ -256,7 +256,7 @@ def test_task_that_was_cancelled_before_it_began(run):
     assert run(scenario) == (True, {"type": "http.request", "body": b"ok", "more_body": False})
 
 
-def test_disconnect_comes_after_cancelled_receives(run):
+def test_disconnect_is_received_after_cancelled_receives(run):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.receive()
@@ -288,7 +288,7 @@ def test_cancelled_send_leaves_the_others_waiting(run):
     assert run(scenario) == [type(None), asyncio.CancelledError, type(None)]
 
 
-def test_listener_in_a_task_group_that_is_cancelled_after_the_response(run):
+def test_cancelled_disconnect_listener_does_not_disturb_the_response(run):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.receive()
@@ -306,7 +306,7 @@ def test_listener_in_a_task_group_that_is_cancelled_after_the_response(run):
 # Several at once
 
 
-def test_two_receives_at_once(run):
+def test_two_concurrent_receives_get_one_message_each(run):
     async def scenario(rig):
         rig.receive(post(2))
         both = asyncio.gather(rig.request.receive(), rig.request.receive())
@@ -322,7 +322,7 @@ def test_two_receives_at_once(run):
     ]
 
 
-def test_every_waiting_receive_is_told_of_the_disconnect(run):
+def test_every_waiting_receive_gets_the_disconnect(run):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.receive()
@@ -351,7 +351,7 @@ def test_concurrent_sends_keep_their_order(run):
     assert run(scenario) == b"1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n1\r\n4\r\n0\r\n\r\n"
 
 
-def test_sends_from_many_threads(run):
+def test_sends_from_many_threads_are_all_written(run):
     async def scenario(rig):
         rig.receive(GET)
         await rig.request.send({**START, "headers": [(b"content-length", b"20")]})
@@ -374,7 +374,7 @@ def test_sends_from_many_threads(run):
 # What it is
 
 
-def test_it_is_a_coroutine_by_every_test_there_is(wire):
+def test_awaitables_pass_every_check_for_coroutines(wire):
     rig = Rig(wire)
     rig.receive(GET)
     for step in (rig.request.receive(), rig.request.send(START)):
@@ -386,7 +386,7 @@ def test_it_is_a_coroutine_by_every_test_there_is(wire):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is of 3.12")
-def test_receive_and_send_are_coroutine_functions(wire):
+def test_receive_and_send_are_recognised_as_coroutine_functions(wire):
     rig = Rig(wire)
     rig.receive(GET)
     for function in (rig.request.receive, rig.request.send):
@@ -396,7 +396,7 @@ def test_receive_and_send_are_coroutine_functions(wire):
 @pytest.mark.skipif(
     not (3, 12) <= sys.version_info < (3, 14), reason="deprecated in 3.14; inspect.markcoroutinefunction is of 3.12"
 )
-def test_receive_and_send_are_coroutine_functions_to_asyncio(wire):
+def test_asyncio_recognises_receive_and_send_as_coroutine_functions(wire):
     rig = Rig(wire)
     rig.receive(GET)
     for function in (rig.request.receive, rig.request.send):
@@ -406,7 +406,7 @@ def test_receive_and_send_are_coroutine_functions_to_asyncio(wire):
 # Driven by hand
 
 
-def test_awaiting_twice(wire):
+def test_second_await_raises_runtime_error(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.receive()
@@ -415,7 +415,7 @@ def test_awaiting_twice(wire):
         drive(step)
 
 
-def test_sending_twice_sends_once(wire):
+def test_send_awaited_twice_sends_once(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.send(START)
@@ -426,7 +426,7 @@ def test_sending_twice_sends_once(wire):
     assert rig.take() == OK
 
 
-def test_awaiting_after_an_error(wire):
+def test_await_after_an_error_raises_runtime_error(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.send({"type": "wrong"})
@@ -436,7 +436,7 @@ def test_awaiting_after_an_error(wire):
         drive(step)
 
 
-def test_closing_before_the_start(wire):
+def test_send_closed_before_its_start_sends_nothing(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.send(START)
@@ -447,7 +447,7 @@ def test_closing_before_the_start(wire):
     assert not rig.request.is_started()
 
 
-def test_closing_one_that_waits_loses_no_message(wire):
+def test_closing_a_waiting_receive_loses_no_message(wire):
     rig = Rig(wire)
     rig.receive(post(2))
     step = rig.request.receive()
@@ -460,7 +460,7 @@ def test_closing_one_that_waits_loses_no_message(wire):
     assert drive(rig.request.receive())["body"] == b"ok"
 
 
-def test_closing_one_that_is_done(wire):
+def test_closing_a_finished_awaitable_has_no_effect(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.receive()
@@ -472,7 +472,7 @@ class Thrown(Exception):
     pass
 
 
-def test_throwing_into_one_that_has_not_begun(wire):
+def test_exception_thrown_before_the_start_prevents_the_send(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.send(START)
@@ -483,7 +483,7 @@ def test_throwing_into_one_that_has_not_begun(wire):
     assert not rig.request.is_started()
 
 
-def test_throwing_into_one_that_waits(wire):
+def test_exception_thrown_into_a_waiting_receive_loses_no_message(wire):
     rig = Rig(wire)
     rig.receive(post(2))
     step = rig.request.receive()
@@ -495,7 +495,7 @@ def test_throwing_into_one_that_waits(wire):
 
 
 @pytest.mark.parametrize("arguments", [(Thrown,), (Thrown, Thrown("text")), (Thrown, None, None)])
-def test_throwing_in_the_older_form(wire, arguments):
+def test_throw_accepts_type_value_and_traceback(wire, arguments):
     rig = Rig(wire)
     rig.receive(post(2))
     step = rig.request.receive()
@@ -504,7 +504,7 @@ def test_throwing_in_the_older_form(wire, arguments):
         step.throw(*arguments)
 
 
-def test_throwing_into_one_that_is_done(wire):
+def test_throw_into_a_finished_awaitable_raises(wire):
     rig = Rig(wire)
     rig.receive(GET)
     step = rig.request.receive()
@@ -514,7 +514,7 @@ def test_throwing_into_one_that_is_done(wire):
 
 
 @pytest.mark.filterwarnings("error")
-def test_one_that_is_never_awaited_does_nothing(wire):
+def test_send_that_is_never_awaited_does_nothing(wire):
     rig = Rig(wire)
     rig.receive(post(2, b"expect: 100-continue\r\n"))
     rig.request.send(START)
@@ -524,7 +524,7 @@ def test_one_that_is_never_awaited_does_nothing(wire):
     assert CONTINUE not in rig.take()
 
 
-def test_its_error_keeps_no_cycle_alive(wire):
+def test_error_leaves_no_reference_cycle(wire):
     rig = Rig(wire)
     rig.receive(GET)
     gc.collect()

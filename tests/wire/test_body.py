@@ -46,7 +46,7 @@ def refusal(wire: Any, pieces: list[bytes], **limits: int) -> tuple[int, str]:
 
 
 @by_way
-def test_length(wire: Any, way: str) -> None:
+def test_body_of_declared_length_is_read_whole(wire: Any, way: str) -> None:
     decoder = make_decoder(wire, 11)
     assert decode(decoder, three_ways(b"hello\0\r\n\r\n\xff", TAIL)[way]) == (
         b"hello\0\r\n\r\n\xff",
@@ -55,34 +55,34 @@ def test_length(wire: Any, way: str) -> None:
     assert (decoder.done, decoder.remaining, decoder.size) == (True, 0, 11)
 
 
-def test_length_zero_is_done_from_the_start(wire: Any) -> None:
+def test_body_of_length_zero_is_done_from_the_start(wire: Any) -> None:
     assert make_decoder(wire, 0).done
 
 
-def test_length_is_not_done_early(wire: Any) -> None:
+def test_body_of_declared_length_is_not_done_early(wire: Any) -> None:
     decoder = make_decoder(wire, 3)
     assert decoder.feed(b"ab", 0) == b"ab"
     assert (decoder.done, decoder.remaining, decoder.position) == (False, 1, 2)
 
 
-def test_length_begins_behind_the_head(wire: Any) -> None:
+def test_body_begins_at_the_given_position(wire: Any) -> None:
     decoder = make_decoder(wire, 3)
     assert decoder.feed(b"head\r\n\r\nabcTAIL", 8) == b"abc"
     assert (decoder.done, decoder.position) == (True, 11)
 
 
-def test_a_whole_piece_is_not_copied(wire: Any) -> None:
+def test_whole_piece_is_not_copied(wire: Any) -> None:
     piece = b"x" * 1000
     assert make_decoder(wire, 2000).feed(piece, 0) is piece
 
 
-def test_length_of_eighteen_digits(wire: Any) -> None:
+def test_length_may_have_eighteen_digits(wire: Any) -> None:
     decoder = make_decoder(wire, 10**18 - 1)
     assert decoder.feed(b"ab", 0) == b"ab"
     assert decoder.remaining == 10**18 - 3
 
 
-def test_length_is_bounded(wire: Any) -> None:
+def test_declared_length_is_limited(wire: Any) -> None:
     assert not make_decoder(wire, 10, body_size=10).done
     with pytest.raises(ProtocolError) as caught:
         make_decoder(wire, 11, body_size=10)
@@ -119,7 +119,7 @@ CHUNKED = {
 
 @by_way
 @pytest.mark.parametrize("name", CHUNKED)
-def test_chunked(wire: Any, name: str, way: str) -> None:
+def test_chunked_body_is_read_whole(wire: Any, name: str, way: str) -> None:
     data, content = CHUNKED[name]
     decoder = make_decoder(wire)
     assert decode(decoder, three_ways(data, TAIL)[way]) == (content, TAIL if way == "with a tail" else b"")
@@ -128,7 +128,7 @@ def test_chunked(wire: Any, name: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHUNKED)
-def test_chunked_split_in_two_anywhere(wire: Any, name: str) -> None:
+def test_chunked_body_may_be_split_anywhere(wire: Any, name: str) -> None:
     data, content = CHUNKED[name]
     for index in range(len(data)):
         decoder = make_decoder(wire)
@@ -137,7 +137,7 @@ def test_chunked_split_in_two_anywhere(wire: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHUNKED)
-def test_chunked_is_not_done_early(wire: Any, name: str) -> None:
+def test_chunked_body_is_not_done_early(wire: Any, name: str) -> None:
     data = CHUNKED[name][0]
     for index in range(len(data)):
         decoder = make_decoder(wire)
@@ -210,12 +210,12 @@ REFUSED = {
 
 @by_way
 @pytest.mark.parametrize("name", REFUSED)
-def test_chunked_refuses(wire: Any, name: str, way: str) -> None:
+def test_malformed_chunked_body_is_refused(wire: Any, name: str, way: str) -> None:
     data, reason = REFUSED[name]
     assert refusal(wire, three_ways(data, TAIL)[way]) == (400, reason)
 
 
-def test_every_byte_as_a_chunk_size(wire: Any) -> None:
+def test_chunk_size_takes_hexadecimal_digits_only(wire: Any) -> None:
     for byte in range(256):
         data = bytes([byte]) + b"\r\n"
         if byte in b"0123456789abcdefABCDEF":
@@ -226,13 +226,13 @@ def test_every_byte_as_a_chunk_size(wire: Any) -> None:
             assert refusal(wire, [data]) == (400, "malformed chunk size"), byte
 
 
-def test_a_chunk_of_fifteen_digits(wire: Any) -> None:
+def test_chunk_size_may_have_fifteen_digits(wire: Any) -> None:
     decoder = make_decoder(wire)
     assert decode(decoder, [b"fffffffffffffff\r\nab"]) == (b"ab", b"")
     assert decoder.remaining == 0xFFFFFFFFFFFFFFF - 2
 
 
-def test_an_endless_chunk_is_handed_on_as_it_comes(wire: Any) -> None:
+def test_endless_chunk_is_passed_on_as_it_arrives(wire: Any) -> None:
     decoder = make_decoder(wire)
     decode(decoder, [b"ffff\r\n"])
     assert [decode(decoder, [b"x" * 100]) for _ in range(3)] == [(b"x" * 100, b"")] * 3
@@ -242,37 +242,37 @@ def test_an_endless_chunk_is_handed_on_as_it_comes(wire: Any) -> None:
 
 
 @by_way
-def test_a_chunk_line_is_bounded(wire: Any, way: str) -> None:
+def test_chunk_extensions_are_limited(wire: Any, way: str) -> None:
     line = b"1;" + b"x" * 4092 + b"\r\n"
     decoder = make_decoder(wire)
     assert decode(decoder, three_ways(line + b"a\r\n0\r\n\r\n", TAIL)[way])[0] == b"a"
     assert refusal(wire, three_ways(b"1;x" + line[2:], TAIL)[way]) == (400, "chunk extensions too long")
 
 
-def test_a_chunk_line_is_read_once(wire: Any) -> None:
+def test_chunk_line_is_scanned_once(wire: Any) -> None:
     """Whatever the extensions: one that is read over and over would take longer than any test may."""
     for part in (b" ;", b';"', b";=", b';a="\\', b'; a = "b" '):
         assert refusal(wire, [b"1" + part * (4000 // len(part)) + b"\0\r\n"]) == (400, "malformed chunk size")
 
 
-def test_a_chunk_line_without_end_is_bounded(wire: Any) -> None:
+def test_chunk_line_without_end_is_limited(wire: Any) -> None:
     assert refusal(wire, [b"1;" + b"x" * 4095]) == (400, "chunk extensions too long")
 
 
 @by_way
-def test_the_content_of_chunks_is_bounded(wire: Any, way: str) -> None:
+def test_content_of_chunks_is_limited(wire: Any, way: str) -> None:
     data = b"6\r\nabcdef\r\n4\r\nghij\r\n0\r\n\r\n"
     decoder = make_decoder(wire, body_size=10)
     assert decode(decoder, three_ways(data, TAIL)[way])[0] == b"abcdefghij"
     assert refusal(wire, three_ways(data, TAIL)[way], body_size=9) == (413, "body too long")
 
 
-def test_a_chunk_is_refused_by_its_size_alone(wire: Any) -> None:
+def test_chunk_is_refused_by_its_size_alone(wire: Any) -> None:
     assert refusal(wire, [b"fffffffffffffff\r\n"], body_size=10) == (413, "body too long")
 
 
 @by_way
-def test_the_number_of_trailers_is_bounded(wire: Any, way: str) -> None:
+def test_number_of_trailers_is_limited(wire: Any, way: str) -> None:
     data = b"0\r\n" + b"A: b\r\n" * 3 + b"\r\n"
     decoder = make_decoder(wire, head_fields=3)
     decode(decoder, three_ways(data, TAIL)[way])
@@ -281,7 +281,7 @@ def test_the_number_of_trailers_is_bounded(wire: Any, way: str) -> None:
 
 
 @by_way
-def test_the_size_of_trailers_is_bounded(wire: Any, way: str) -> None:
+def test_size_of_trailers_is_limited(wire: Any, way: str) -> None:
     data = b"0\r\nA: bcde\r\n\r\n"
     decoder = make_decoder(wire, head_size=11)
     decode(decoder, three_ways(data, TAIL)[way])
@@ -289,7 +289,7 @@ def test_the_size_of_trailers_is_bounded(wire: Any, way: str) -> None:
     assert refusal(wire, three_ways(data, TAIL)[way], head_size=10) == (431, "trailers too long")
 
 
-def test_trailers_without_end_are_bounded(wire: Any) -> None:
+def test_trailers_without_end_are_limited(wire: Any) -> None:
     assert refusal(wire, [b"0\r\nA: " + b"x" * 100], head_size=50) == (431, "trailers too long")
 
 
@@ -317,7 +317,7 @@ def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(CHUNKS, TRAILERS, CUTS, st.sampled_from([b"", b"x", b"\r\n", TAIL]))
 @with_both_forms
-def test_chunks_come_back_however_they_are_split(
+def test_chunks_are_read_alike_however_they_are_split(
     wire: Any, chunks: list[tuple[bytes, bytes]], trailers: bytes, cuts: list[int], tail: bytes
 ) -> None:
     data = b"".join(chunk(*each) for each in chunks) + b"0\r\n" + trailers + b"\r\n" + tail
@@ -328,7 +328,9 @@ def test_chunks_come_back_however_they_are_split(
 
 @given(st.binary(max_size=100), CUTS, st.binary(max_size=5))
 @with_both_forms
-def test_a_length_comes_back_however_it_is_split(wire: Any, content: bytes, cuts: list[int], tail: bytes) -> None:
+def test_body_of_declared_length_is_read_alike_however_it_is_split(
+    wire: Any, content: bytes, cuts: list[int], tail: bytes
+) -> None:
     decoder = make_decoder(wire, len(content))
     assert decode(decoder, split_at(content + tail, cuts)) == (content, tail)
     assert decoder.done

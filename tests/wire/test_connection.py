@@ -52,7 +52,7 @@ def answer_with_path(request):
     ("field", "asked"),
     [(b"connection: upgrade", True), (b"connection: keep-alive, Upgrade", True), (b"connection: close", False)],
 )
-def test_upgrade_that_is_not_taken_is_an_ordinary_request(wire, field, asked):
+def test_unsupported_upgrade_is_an_ordinary_request(wire, field, asked):
     rig = Rig(wire, echo)
     rig.receive(post(2, field + b"\r\nupgrade: foo\r\n") + b"ok")
     assert rig.take() == (OK if asked else OK_CLOSE)
@@ -62,7 +62,7 @@ def test_upgrade_that_is_not_taken_is_an_ordinary_request(wire, field, asked):
 # Keep-alive
 
 
-def test_http11_connection_is_used_again(wire):
+def test_http11_connection_is_reused(wire):
     rig = Rig(wire, ok)
     for _ in range(3):
         rig.receive(GET)
@@ -85,7 +85,7 @@ def test_http10_keep_alive_is_confirmed(wire):
     assert rig.calls == []
 
 
-def test_http10_keep_alive_without_a_length_ends_with_the_connection(wire):
+def test_http10_keep_alive_without_a_length_closes_the_connection(wire):
     def application(request):
         start(request)
         body(request, b"ok")
@@ -97,7 +97,7 @@ def test_http10_keep_alive_without_a_length_ends_with_the_connection(wire):
 
 
 @pytest.mark.parametrize("field", [b"connection: close", b"Connection: Keep-Alive, Close", b"connection: x,close"])
-def test_client_asks_to_close(wire, field):
+def test_connection_closes_when_the_client_asks(wire, field):
     rig = Rig(wire, ok)
     rig.receive(get(field) + GET)
     assert rig.take() == OK_CLOSE
@@ -105,7 +105,7 @@ def test_client_asks_to_close(wire, field):
     assert rig.calls[-1] in ("close", "finish_writing")
 
 
-def test_application_asks_to_close(wire):
+def test_connection_closes_when_the_application_asks(wire):
     def application(request):
         start(request, (b"content-length", b"2"), (b"Connection", b"Close"))
         body(request, b"ok")
@@ -116,7 +116,7 @@ def test_application_asks_to_close(wire):
     assert rig.calls == ["close"]
 
 
-def test_no_keep_alive_time_means_no_reuse(wire):
+def test_keep_alive_of_zero_disables_reuse(wire):
     rig = Rig(wire, ok, keep_alive=0)
     rig.receive(GET)
     assert rig.take() == OK_CLOSE
@@ -132,7 +132,7 @@ def test_requests_are_counted(wire):
 # Pipelining
 
 
-def test_pipelined_answers_leave_in_order_and_in_one_write(wire):
+def test_pipelined_responses_leave_in_order_in_one_write(wire):
     rig = Rig(wire, answer_with_path)
     rig.receive(get(path=b"/1") + get(path=b"/2") + get(path=b"/3"))
     assert rig.writes == []
@@ -142,7 +142,7 @@ def test_pipelined_answers_leave_in_order_and_in_one_write(wire):
     assert len(rig.writes) == 1
 
 
-def test_next_request_waits_for_the_answer_before_it(wire):
+def test_next_request_waits_for_the_previous_response(wire):
     rig = Rig(wire)
     rig.receive(get(path=b"/1") + get(path=b"/2"))
     rig.turn()
@@ -152,7 +152,7 @@ def test_next_request_waits_for_the_answer_before_it(wire):
     assert paths(rig) == ["/1", "/2"]
 
 
-def test_next_request_is_not_started_inside_the_send_before_it(wire):
+def test_next_request_does_not_start_inside_the_previous_send(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.receive(GET)
@@ -176,7 +176,7 @@ def test_next_request_is_served_while_the_application_still_runs(wire):
     assert rig.running == 2
 
 
-def test_requests_in_one_turn_are_bounded(wire):
+def test_requests_per_iteration_are_limited(wire):
     rig = Rig(wire, ok)
     bound = rig.limits.pipelined
     rig.receive(GET * (bound + 1))
@@ -186,14 +186,14 @@ def test_requests_in_one_turn_are_bounded(wire):
     assert len(rig.requests) == bound + 1
 
 
-def test_neighbours_have_their_turn_between_many_requests(wire):
+def test_many_requests_yield_to_other_connections(wire):
     rig = Rig(wire, ok)
     rig.receive(GET * (rig.limits.pipelined * 3))
     assert rig.take() == OK * (rig.limits.pipelined * 3)
     assert rig.calls == ["defer"] * 2
 
 
-def test_bytes_that_come_while_deferred_keep_their_order(wire):
+def test_bytes_that_arrive_while_deferred_keep_their_order(wire):
     rig = Rig(wire, answer_with_path)
     bound = rig.limits.pipelined
     rig.receive(get(path=b"/a") * (bound + 1))
@@ -202,7 +202,7 @@ def test_bytes_that_come_while_deferred_keep_their_order(wire):
     assert paths(rig) == ["/a"] * (bound + 1) + ["/b"]
 
 
-def test_malformed_request_behind_a_running_one_is_refused_after_its_answer(wire):
+def test_malformed_request_is_refused_after_the_running_one(wire):
     rig = Rig(wire)
     rig.receive(GET + b"get / HTTP/1.1\r\n\r\n")
     assert rig.take() == b""
@@ -212,13 +212,13 @@ def test_malformed_request_behind_a_running_one_is_refused_after_its_answer(wire
     assert len(rig.refused) == 1
 
 
-def test_malformed_request_behind_an_answered_one(wire):
+def test_malformed_request_is_refused_after_a_complete_one(wire):
     rig = Rig(wire, ok)
     rig.receive(GET + b"\x00")
     assert rig.take() == OK + BAD_REQUEST
 
 
-def test_nothing_is_read_behind_a_malformed_request(wire):
+def test_nothing_is_read_after_a_malformed_request(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + GET)
     rig.receive(GET)
@@ -226,14 +226,14 @@ def test_nothing_is_read_behind_a_malformed_request(wire):
     assert rig.requests == []
 
 
-def test_pipelined_bytes_are_bounded(wire):
+def test_pipelined_bytes_are_limited(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.receive(GET * 3000)
     assert rig.is_paused()
 
 
-def test_reading_goes_on_when_pipelined_requests_are_served(wire):
+def test_reading_resumes_when_pipelined_requests_are_served(wire):
     rig = Rig(wire)
     rig.receive(GET + GET * 3000)
     rig.application = ok
@@ -252,7 +252,7 @@ def test_head_and_body_leave_together(wire):
     assert rig.writes == [OK]
 
 
-def test_head_is_written_when_the_turn_ends_without_a_body(wire):
+def test_head_without_a_body_is_written_when_the_iteration_ends(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request, (b"content-type", b"text/event-stream"))
@@ -261,7 +261,7 @@ def test_head_is_written_when_the_turn_ends_without_a_body(wire):
     assert rig.writes == [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"]
 
 
-def test_parts_of_one_turn_leave_in_one_write(wire):
+def test_parts_of_one_iteration_leave_in_one_write(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -277,7 +277,7 @@ def transport_to(pieces):
     return types.SimpleNamespace(write=pieces.append, writelines=pieces.extend, is_closing=lambda: False)
 
 
-def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):
+def test_long_iteration_writes_finished_responses_early(wire):
     """A turn that takes more than about a millisecond writes in between."""
     first = Rig(wire)
     outbox = wire.outbox.Outbox([].append)
@@ -296,7 +296,7 @@ def test_finished_answer_does_not_wait_long_for_its_neighbours(wire):
     assert b"".join(pieces) == OK
 
 
-def test_much_output_does_not_wait_for_the_end_of_the_turn(wire):
+def test_large_output_is_written_before_the_iteration_ends(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -306,7 +306,7 @@ def test_much_output_does_not_wait_for_the_end_of_the_turn(wire):
     assert len(rig.writes) == 1
 
 
-def test_every_response_of_a_turn_is_written_once(wire):
+def test_every_response_of_an_iteration_is_written_once(wire):
     rig = Rig(wire, ok)
     rig.receive(GET)
     rig.turn()
@@ -366,21 +366,21 @@ def answer(rig):
     rig.turn()
 
 
-def test_output_goes_straight_to_the_socket(wire):
+def test_output_is_written_directly_to_the_socket(wire):
     with on_a_socket(wire) as (rig, pieces, _, far):
         answer(rig)
         assert far.recv(1000) == OK
         assert pieces == []
 
 
-def test_a_full_socket_leaves_the_output_to_the_transport(wire):
+def test_full_socket_leaves_the_output_to_the_transport(wire):
     with on_a_socket(wire) as (rig, pieces, near, _):
         fill(near)
         answer(rig)
         assert pieces == [OK]
 
 
-def test_what_a_socket_does_not_take_is_left_to_the_transport(wire):
+def test_rest_of_a_partial_send_goes_to_the_transport(wire):
     with on_a_socket(wire) as (rig, pieces, near, far):
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         content = bytes(range(256)) * 62
@@ -395,7 +395,7 @@ def test_what_a_socket_does_not_take_is_left_to_the_transport(wire):
         assert (sent + b"".join(pieces)).count(content) == 4
 
 
-def test_nothing_overtakes_what_the_transport_holds(wire):
+def test_output_never_overtakes_the_buffer_of_the_transport(wire):
     with on_a_socket(wire) as (rig, pieces, near, far):
         fill(near)
         answer(rig)
@@ -412,7 +412,7 @@ def test_nothing_overtakes_what_the_transport_holds(wire):
 # Backpressure
 
 
-def test_unread_body_is_bounded(wire):
+def test_unread_body_is_limited(wire):
     rig = Rig(wire)
     rig.receive(post(200 * KIB))
     rig.receive(bytes(64 * KIB))
@@ -421,7 +421,7 @@ def test_unread_body_is_bounded(wire):
     assert rig.is_paused()
 
 
-def test_reading_goes_on_when_the_body_is_taken(wire):
+def test_reading_resumes_when_the_body_is_received(wire):
     rig = Rig(wire)
     rig.receive(post(200 * KIB))
     rig.receive(bytes(100 * KIB))
@@ -430,13 +430,13 @@ def test_reading_goes_on_when_the_body_is_taken(wire):
     assert not rig.is_paused()
 
 
-def test_whole_body_does_not_pause(wire):
+def test_complete_body_does_not_pause_reading(wire):
     rig = Rig(wire)
     rig.receive(post(100 * KIB) + bytes(100 * KIB))
     assert not rig.is_paused()
 
 
-def test_answer_before_a_paused_body_ends_goes_on_reading(wire):
+def test_response_during_a_paused_body_resumes_reading(wire):
     rig = Rig(wire)
     rig.receive(post(100 * KIB))
     rig.receive(bytes(80 * KIB))
@@ -447,7 +447,7 @@ def test_answer_before_a_paused_body_ends_goes_on_reading(wire):
     assert len(rig.requests) == 2
 
 
-def test_requests_are_not_read_while_the_client_reads_nothing(wire):
+def test_requests_are_not_started_while_the_client_reads_nothing(wire):
     rig = Rig(wire, ok)
     rig.connection.pause_writing()
     rig.receive(GET * 2)
@@ -456,7 +456,7 @@ def test_requests_are_not_read_while_the_client_reads_nothing(wire):
     assert rig.take() == OK * 2
 
 
-def test_requests_of_a_client_that_reads_nothing_are_bounded(wire):
+def test_requests_of_a_client_that_reads_nothing_are_limited(wire):
     rig = Rig(wire, ok)
     rig.connection.pause_writing()
     rig.receive(GET * 3000)
@@ -507,7 +507,7 @@ def test_continue_is_sent_once(wire):
     assert rig.take() == CONTINUE
 
 
-def test_continue_leaves_before_the_answer(wire):
+def test_continue_is_sent_before_the_response(wire):
     rig = Rig(wire, echo)
     rig.receive(EXPECT)
     assert rig.take() == CONTINUE
@@ -515,21 +515,21 @@ def test_continue_leaves_before_the_answer(wire):
     assert rig.take() == OK
 
 
-def test_no_continue_once_the_body_has_begun(wire):
+def test_continue_is_not_sent_once_the_body_has_begun(wire):
     rig = Rig(wire, echo)
     rig.receive(EXPECT + b"o")
     rig.receive(b"k")
     assert rig.take() == OK
 
 
-def test_no_continue_without_receive_and_the_connection_closes(wire):
+def test_connection_closes_if_continue_was_never_sent(wire):
     rig = Rig(wire, ok)
     rig.receive(EXPECT)
     assert rig.take() == OK_CLOSE
     assert rig.calls[-1] in ("close", "finish_writing")
 
 
-def test_no_continue_after_the_response_has_started(wire):
+def test_continue_is_not_sent_after_the_response_has_started(wire):
     rig = Rig(wire)
     rig.receive(EXPECT)
     start(rig.request)
@@ -553,14 +553,14 @@ def test_unread_body_without_continue_closes_even_when_received_after_the_start(
 @pytest.mark.parametrize(
     "head", [get(b"expect: 100-continue"), post(2, b"expect: 100-continue\r\n").replace(b"1.1", b"1.0")]
 )
-def test_no_continue_where_none_may_be(wire, head):
+def test_continue_is_not_sent_where_none_is_allowed(wire, head):
     rig = Rig(wire)
     rig.receive(head)
     drive(rig.request.receive())
     assert rig.take() == b""
 
 
-def test_client_that_awaits_continue_is_not_timed_out(wire):
+def test_client_that_waits_for_continue_does_not_time_out(wire):
     """It is the server that has not asked yet."""
     rig = Rig(wire, body=5)
     rig.receive(EXPECT)
@@ -570,7 +570,7 @@ def test_client_that_awaits_continue_is_not_timed_out(wire):
     assert rig.take() == CONTINUE
 
 
-def test_body_after_continue_has_its_time(wire):
+def test_body_timeout_starts_when_continue_is_sent(wire):
     rig = Rig(wire, body=5)
     rig.receive(EXPECT)
     rig.tick(3)
@@ -583,7 +583,7 @@ def test_body_after_continue_has_its_time(wire):
 # A body that nobody reads
 
 
-def test_small_unread_body_that_is_here_is_discarded(wire):
+def test_small_unread_body_is_discarded(wire):
     rig = Rig(wire, ok)
     rig.receive(post(3) + b"abc" + GET)
     assert rig.take() == OK * 2
@@ -607,14 +607,14 @@ def test_rest_of_a_small_unread_chunked_body_is_discarded(wire):
     assert rig.calls == []
 
 
-def test_large_unread_body_closes(wire):
+def test_large_unread_body_closes_the_connection(wire):
     rig = Rig(wire, ok)
     rig.receive(post(10 * KIB * KIB) + bytes(KIB))
     assert rig.take() == OK_CLOSE
     assert rig.calls == ["finish_writing"]
 
 
-def test_unread_chunked_body_that_proves_large_closes(wire):
+def test_large_unread_chunked_body_closes_the_connection(wire):
     rig = Rig(wire, ok)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     assert rig.take() == OK
@@ -625,7 +625,7 @@ def test_unread_chunked_body_that_proves_large_closes(wire):
     assert rig.calls == ["finish_writing"]
 
 
-def test_malformed_rest_of_an_answered_body_closes_without_another_answer(wire):
+def test_malformed_rest_of_an_unread_body_closes_without_a_second_response(wire):
     rig = Rig(wire, ok)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     assert rig.take() == OK
@@ -638,7 +638,7 @@ def test_malformed_rest_of_an_answered_body_closes_without_another_answer(wire):
 # Half-close
 
 
-def test_half_closed_client_is_answered(wire):
+def test_half_closed_client_gets_its_response(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.connection.end_input()
@@ -647,7 +647,7 @@ def test_half_closed_client_is_answered(wire):
     assert rig.calls == ["close"]
 
 
-def test_half_closed_client_has_its_pipelined_requests_answered(wire):
+def test_half_closed_client_gets_its_pipelined_responses(wire):
     rig = Rig(wire)
     rig.receive(GET + GET)
     rig.connection.end_input()
@@ -658,7 +658,7 @@ def test_half_closed_client_has_its_pipelined_requests_answered(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_half_closed_client_has_more_requests_than_one_turn_answered(wire):
+def test_half_closed_client_gets_responses_beyond_one_iteration(wire):
     rig = Rig(wire, ok)
     count = rig.limits.pipelined + 5
     rig.receive(GET * count)
@@ -667,7 +667,7 @@ def test_half_closed_client_has_more_requests_than_one_turn_answered(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_half_close_within_a_head_behind_many_requests(wire):
+def test_half_close_within_a_head_closes_after_many_requests(wire):
     rig = Rig(wire, ok)
     count = rig.limits.pipelined + 1
     rig.receive(GET * count + GET[:5])
@@ -676,7 +676,7 @@ def test_half_close_within_a_head_behind_many_requests(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_half_closed_client_that_reads_slowly_has_its_requests_answered(wire):
+def test_slow_half_closed_client_gets_its_responses(wire):
     rig = Rig(wire, ok)
     rig.connection.pause_writing()
     rig.receive(GET * 2)
@@ -687,7 +687,7 @@ def test_half_closed_client_that_reads_slowly_has_its_requests_answered(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_half_close_is_told_by_receive(wire):
+def test_receive_reports_a_half_close(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.receive())
@@ -697,7 +697,7 @@ def test_half_close_is_told_by_receive(wire):
     assert drive(step) == DISCONNECT
 
 
-def test_half_close_within_a_body_gives_the_part_then_disconnect(wire):
+def test_half_close_within_a_body_delivers_the_part_then_disconnects(wire):
     rig = Rig(wire)
     rig.receive(post(10) + b"part")
     rig.connection.end_input()
@@ -717,7 +717,7 @@ def test_half_closed_idle_connection_closes(wire):
     assert rig.calls == ["close"]
 
 
-def test_half_close_within_a_head_closes(wire):
+def test_half_close_within_a_head_closes_the_connection(wire):
     rig = Rig(wire, ok)
     rig.receive(GET[:10])
     rig.connection.end_input()
@@ -726,7 +726,7 @@ def test_half_close_within_a_head_closes(wire):
     assert rig.requests == []
 
 
-def test_half_closed_stream_that_stalls_is_reported(wire):
+def test_stalled_half_closed_stream_is_reported(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -737,7 +737,7 @@ def test_half_closed_stream_that_stalls_is_reported(wire):
     assert rig.calls == ["stalled"]
 
 
-def test_half_closed_stream_that_goes_on_is_not_reported(wire):
+def test_progressing_half_closed_stream_is_not_reported(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -748,7 +748,7 @@ def test_half_closed_stream_that_goes_on_is_not_reported(wire):
     assert rig.calls == []
 
 
-def test_end_behind_an_unread_body_loses_nothing_of_it(wire):
+def test_eof_after_an_unread_body_loses_none_of_it(wire):
     """What the transport has not read yet still belongs to the application, and comes once it reads on."""
     rig = Rig(wire)
     rig.receive(post(200 * KIB))
@@ -762,7 +762,7 @@ def test_end_behind_an_unread_body_loses_nothing_of_it(wire):
     assert drive(step) == {"type": "http.request", "body": bytes(100 * KIB), "more_body": False}
 
 
-def test_end_behind_pipelined_bytes_is_noticed(wire):
+def test_eof_after_pipelined_bytes_is_noticed(wire):
     rig = Rig(wire)
     rig.receive(GET + GET * 3000)
     drive(rig.request.receive())
@@ -799,7 +799,7 @@ def test_pending_sends_raise_when_the_connection_is_lost(wire):
             drive(step)
 
 
-def test_pending_receive_gets_disconnect_when_the_connection_is_lost(wire):
+def test_pending_receive_disconnects_when_the_connection_is_lost(wire):
     rig = Rig(wire)
     rig.receive(post(2))
     step = rig.request.receive()
@@ -830,7 +830,7 @@ def test_complete_response_stays_complete_when_the_connection_is_lost(wire):
     assert drive(rig.request.receive()) == DISCONNECT
 
 
-def test_failing_on_a_lost_connection_is_nothing(wire):
+def test_failure_on_a_lost_connection_writes_nothing(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.connection.lose()
@@ -839,7 +839,7 @@ def test_failing_on_a_lost_connection_is_nothing(wire):
     assert (rig.writes, rig.calls) == ([], [])
 
 
-def test_requests_behind_a_lost_connection_are_not_started(wire):
+def test_pipelined_requests_of_a_lost_connection_are_not_started(wire):
     rig = Rig(wire)
     rig.receive(GET * 2)
     ok(rig.request)
@@ -859,7 +859,7 @@ def test_client_that_sends_nothing_is_closed_silently(wire):
     assert (rig.written, rig.calls) == (b"", ["close"])
 
 
-def test_half_a_head_is_answered_408(wire):
+def test_partial_head_times_out_with_408(wire):
     rig = Rig(wire, head=5)
     rig.receive(GET[:10])
     rig.tick(5)
@@ -868,7 +868,7 @@ def test_half_a_head_is_answered_408(wire):
     assert rig.take() == TIMEOUT
 
 
-def test_dripping_head_gets_no_more_time(wire):
+def test_slowly_sent_head_gets_no_extra_time(wire):
     rig = Rig(wire, head=5)
     for now in range(6):
         rig.receive(GET[now : now + 1])
@@ -878,7 +878,7 @@ def test_dripping_head_gets_no_more_time(wire):
     assert rig.take() == TIMEOUT
 
 
-def test_stalled_body_is_answered_408(wire):
+def test_stalled_body_times_out_with_408(wire):
     rig = Rig(wire, body=5)
     rig.receive(post(10) + b"part")
     step = rig.request.receive()
@@ -888,7 +888,7 @@ def test_stalled_body_is_answered_408(wire):
     assert drive(rig.request.receive()) == DISCONNECT
 
 
-def test_body_that_goes_on_has_time(wire):
+def test_progressing_body_does_not_time_out(wire):
     rig = Rig(wire, body=5)
     rig.receive(post(10))
     for now in range(4, 28, 4):
@@ -899,7 +899,7 @@ def test_body_that_goes_on_has_time(wire):
     assert rig.take() == TIMEOUT
 
 
-def test_body_has_time_while_the_application_does_not_read(wire):
+def test_body_does_not_time_out_while_the_application_does_not_read(wire):
     rig = Rig(wire, body=5)
     rig.receive(post(200 * KIB))
     rig.receive(bytes(100 * KIB))
@@ -912,7 +912,7 @@ def test_body_has_time_while_the_application_does_not_read(wire):
     assert rig.take() == TIMEOUT
 
 
-def test_stalled_body_behind_a_response_under_way_breaks_it_off(wire):
+def test_stalled_body_aborts_a_started_response(wire):
     rig = Rig(wire, body=5)
     rig.receive(post(10))
     start(rig.request)
@@ -936,7 +936,7 @@ def test_idle_connection_is_closed_silently(wire):
 
 
 @pytest.mark.parametrize("rest", [b"\r", b"\r\n"])
-def test_empty_line_behind_a_request_does_not_keep_the_connection(wire, rest):
+def test_empty_line_after_a_request_does_not_extend_keep_alive(wire, rest):
     rig = Rig(wire, ok)
     rig.receive(GET + rest)
     assert rig.take() == OK
@@ -952,7 +952,7 @@ def test_running_request_has_no_deadline(wire):
     assert rig.take() == OK
 
 
-def test_requests_of_a_slow_reader_outlast_the_keep_alive_time(wire):
+def test_keep_alive_does_not_expire_with_pipelined_requests_pending(wire):
     rig = Rig(wire, keep_alive=5, write=100)
     rig.receive(GET + GET)
     rig.waiting_bytes = 1000
@@ -1006,7 +1006,7 @@ def test_nothing_is_written_after_a_reset(wire):
     assert rig.calls == ["abort"]
 
 
-def test_reader_that_makes_progress_has_time(wire):
+def test_progressing_reader_is_not_reset(wire):
     rig = Rig(wire, write=5)
     rig.receive(GET)
     start(rig.request)
@@ -1020,7 +1020,7 @@ def test_reader_that_makes_progress_has_time(wire):
     assert rig.calls == ["abort"]
 
 
-def test_reader_that_the_system_still_serves_has_time(wire):
+def test_reader_is_not_reset_while_the_kernel_sends(wire):
     """The transport hands on nothing until the system has room for a good part more."""
     rig = Rig(wire, write=5)
     rig.receive(GET)
@@ -1036,7 +1036,7 @@ def test_reader_that_the_system_still_serves_has_time(wire):
     assert (rig.calls, rig.cuts) == (["abort"], ["it has read nothing for 5 s"])
 
 
-def test_reader_that_is_given_more_than_it_reads_has_time(wire):
+def test_progressing_reader_is_not_reset_as_output_grows(wire):
     rig = Rig(wire, write=5)
     rig.receive(GET)
     start(rig.request)
@@ -1050,7 +1050,7 @@ def test_reader_that_is_given_more_than_it_reads_has_time(wire):
     assert rig.calls == []
 
 
-def test_request_behind_unread_answers_is_not_late(wire):
+def test_request_after_unread_responses_does_not_time_out(wire):
     rig = Rig(wire, ok, keep_alive=5)
     rig.receive(GET)
     assert rig.take() == OK
@@ -1077,7 +1077,7 @@ def test_closed_connection_whose_client_does_not_read_is_reset(wire):
 # Lingering close
 
 
-def test_refused_client_that_still_sends_gets_a_moment(wire):
+def test_refused_client_that_still_sends_may_linger(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))
     assert rig.take() == BAD_REQUEST
@@ -1087,7 +1087,7 @@ def test_refused_client_that_still_sends_gets_a_moment(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
-def test_client_whose_body_is_too_long_may_send_on(wire):
+def test_client_whose_body_is_too_long_may_linger(wire):
     rig = Rig(wire, ok, body_size=100)
     rig.receive(post(1000))
     assert rig.take().startswith(b"HTTP/1.1 413 ")
@@ -1103,14 +1103,14 @@ def test_lingering_connection_closes_when_the_client_has_ended(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_lingering_connection_reads_on(wire):
+def test_lingering_connection_keeps_reading(wire):
     rig = Rig(wire, ok)
     rig.receive(post(10 * KIB * KIB) + bytes(100 * KIB))
     rig.turn()
     assert not rig.is_paused()
 
 
-def test_refused_client_has_time_while_it_sends(wire):
+def test_refused_client_may_linger_while_it_sends(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))
     rig.turn()
@@ -1122,7 +1122,7 @@ def test_refused_client_has_time_while_it_sends(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
-def test_refused_client_does_not_send_for_ever(wire):
+def test_lingering_time_is_limited(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))
     rig.turn()
@@ -1132,7 +1132,7 @@ def test_refused_client_does_not_send_for_ever(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
-def test_refused_client_does_not_send_without_bound(wire):
+def test_lingering_bytes_are_limited(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))
     rig.turn()
@@ -1144,7 +1144,7 @@ def test_refused_client_does_not_send_without_bound(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
-def test_closing_that_calls_back_closes_once(wire):
+def test_close_that_calls_back_closes_once(wire):
     """asyncio's transport of TLS tells of the end of the stream out of its own `close`."""
 
     class Owner(Rig):
@@ -1177,7 +1177,7 @@ class Broken(Rig):
     has_left = close
 
 
-def test_outbox_writes_for_those_behind_one_that_raises(wire):
+def test_outbox_continues_after_a_connection_that_raises(wire):
     rigs = [Rig(wire, ok), Broken(wire, ok), Rig(wire, ok)]
     soon = []
     outbox = wire.outbox.Outbox(soon.append)
@@ -1192,7 +1192,7 @@ def test_outbox_writes_for_those_behind_one_that_raises(wire):
     assert [str(error) for rig in rigs for error in rig.failures] == ["a broken transport"]
 
 
-def test_sweep_goes_on_behind_one_that_raises(wire):
+def test_tick_continues_after_a_connection_that_raises(wire):
     rigs = [Rig(wire, ok), Broken(wire), Rig(wire, ok)]
     rigs[1].receive(post(200000) + bytes(100000))
     for rig in rigs:
@@ -1214,7 +1214,7 @@ class BrokenLog:
         raise RuntimeError("a broken filter")
 
 
-def test_log_line_that_raises_costs_only_itself(wire):
+def test_failed_log_line_does_not_affect_the_response(wire):
     rig = Rig(wire, ok, access_log=wire.access.AccessLines(BrokenLog(), None))
     rig.receive(GET * 2)
     assert rig.take() == OK * 2
@@ -1224,7 +1224,7 @@ def test_log_line_that_raises_costs_only_itself(wire):
 # Drain
 
 
-def test_answers_while_draining_announce_the_close(wire):
+def test_responses_while_draining_announce_the_close(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.shared.draining = True
@@ -1254,7 +1254,7 @@ def test_connection_that_has_sent_nothing_closes_at_drain(wire):
 
 @pytest.mark.parametrize("before", [b"", GET], ids=["first", "kept"])
 @pytest.mark.parametrize("begun", [b"G", GET[:-1], b"\r"])
-def test_head_that_has_begun_is_answered_at_drain(wire, before, begun):
+def test_started_head_gets_its_response_at_drain(wire, before, begun):
     rig = Rig(wire, ok)
     rig.receive(before + begun)
     rig.take()
@@ -1267,7 +1267,7 @@ def test_head_that_has_begun_is_answered_at_drain(wire, before, begun):
     assert rig.calls == ["close"]
 
 
-def test_head_that_has_begun_has_its_deadline_at_drain(wire):
+def test_started_head_keeps_its_deadline_at_drain(wire):
     rig = Rig(wire, ok, head=3)
     rig.receive(GET + GET[:9])
     rig.take()
@@ -1280,7 +1280,7 @@ def test_head_that_has_begun_has_its_deadline_at_drain(wire):
     assert [error.status for error in rig.refused] == [408]
 
 
-def test_empty_line_is_no_head_at_drain(wire):
+def test_empty_line_does_not_count_as_a_head_at_drain(wire):
     rig = Rig(wire, ok)
     rig.receive(GET)
     rig.receive(b"\r")
@@ -1292,7 +1292,7 @@ def test_empty_line_is_no_head_at_drain(wire):
     assert rig.calls == ["close"]
 
 
-def test_pipelined_requests_beyond_a_turn_are_no_idleness(wire):
+def test_deferred_pipelined_requests_are_served_at_drain(wire):
     rig = Rig(wire, ok)
     rig.receive(GET * 33)
     rig.shared.draining = True
@@ -1301,7 +1301,7 @@ def test_pipelined_requests_beyond_a_turn_are_no_idleness(wire):
     assert rig.calls[-1] == "close"
 
 
-def test_request_behind_an_answer_that_did_not_announce_the_close_is_answered(wire):
+def test_request_after_a_response_without_close_is_served_at_drain(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request, (b"content-length", b"2"))
@@ -1317,7 +1317,7 @@ def test_request_behind_an_answer_that_did_not_announce_the_close_is_answered(wi
     assert rig.calls == ["close"]
 
 
-def test_drain_leaves_a_refused_client_its_moment(wire):
+def test_drain_does_not_shorten_lingering(wire):
     rig = Rig(wire)
     rig.receive(b"bad\r\n\r\nmore")
     rig.turn()
@@ -1330,7 +1330,7 @@ def test_drain_leaves_a_refused_client_its_moment(wire):
     assert rig.calls == ["finish_writing", "close"]
 
 
-def test_open_stream_is_told_of_the_drain(wire):
+def test_started_response_is_notified_of_the_drain(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -1351,7 +1351,7 @@ def test_open_stream_is_told_of_the_drain(wire):
     assert rig.calls == ["close"]
 
 
-def test_request_that_has_not_answered_is_not_told_of_the_drain(wire):
+def test_request_without_a_response_is_not_notified_of_the_drain(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.receive())
@@ -1368,7 +1368,7 @@ def test_request_that_has_not_answered_is_not_told_of_the_drain(wire):
 # Failures
 
 
-def test_application_that_fails_before_the_head(wire):
+def test_failure_before_the_start_is_answered_500(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.request.fail(500)
@@ -1376,7 +1376,7 @@ def test_application_that_fails_before_the_head(wire):
     assert rig.calls == ["close"]
 
 
-def test_application_that_fails_with_the_head_only_said(wire):
+def test_failure_with_a_pending_head_is_answered_500(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request, (b"x-secret", b"1"))
@@ -1385,7 +1385,7 @@ def test_application_that_fails_with_the_head_only_said(wire):
     assert rig.calls == ["close"]
 
 
-def test_application_that_fails_within_a_chunked_body(wire):
+def test_failure_within_a_chunked_body_leaves_it_unfinished(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request)
@@ -1395,7 +1395,7 @@ def test_application_that_fails_within_a_chunked_body(wire):
     assert rig.calls == ["close"]
 
 
-def test_application_that_fails_within_a_declared_length(wire):
+def test_failure_within_a_declared_length_leaves_it_short(wire):
     rig = Rig(wire)
     rig.receive(GET)
     start(rig.request, (b"content-length", b"5"))
@@ -1405,7 +1405,7 @@ def test_application_that_fails_within_a_declared_length(wire):
     assert rig.calls == ["close"]
 
 
-def test_application_that_fails_within_a_body_that_the_close_would_end(wire):
+def test_failure_within_a_body_delimited_by_close_resets(wire):
     rig = Rig(wire)
     rig.receive(get(version=b"1.0"))
     start(rig.request)
@@ -1416,7 +1416,7 @@ def test_application_that_fails_within_a_body_that_the_close_would_end(wire):
     assert "close" not in rig.calls[: rig.calls.index("abort")]
 
 
-def test_failure_behind_other_answers_leaves_after_them(wire):
+def test_failure_is_answered_after_earlier_responses(wire):
     rig = Rig(wire, ok)
     rig.receive(GET)
     rig.application = None
@@ -1426,7 +1426,7 @@ def test_failure_behind_other_answers_leaves_after_them(wire):
     assert len(rig.requests) == 2
 
 
-def test_failure_of_a_head_request_has_no_body(wire):
+def test_failure_of_a_head_request_is_answered_without_a_body(wire):
     rig = Rig(wire)
     rig.receive(get(method=b"HEAD"))
     rig.request.fail(500)
@@ -1434,14 +1434,14 @@ def test_failure_of_a_head_request_has_no_body(wire):
     assert rig.take() == full[: full.index(b"\r\n\r\n") + 4]
 
 
-def test_refused_for_want_of_room(wire):
+def test_overload_is_answered_503(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.request.fail(503)
     assert rig.take() == refusal(503, "Service Unavailable")
 
 
-def test_failure_while_the_body_still_comes_lingers(wire):
+def test_failure_while_the_body_arrives_lingers(wire):
     rig = Rig(wire)
     rig.receive(post(1000))
     rig.request.fail(500)
@@ -1449,7 +1449,7 @@ def test_failure_while_the_body_still_comes_lingers(wire):
     assert rig.calls == ["finish_writing"]
 
 
-def test_malformed_body_before_an_answer(wire):
+def test_malformed_body_before_the_response_is_answered_400(wire):
     rig = Rig(wire)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     step = rig.request.receive()
@@ -1462,7 +1462,7 @@ def test_malformed_body_before_an_answer(wire):
     assert [error.status for error in rig.refused] == [400]
 
 
-def test_malformed_body_behind_a_response_under_way(wire):
+def test_malformed_body_aborts_a_started_response(wire):
     rig = Rig(wire)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     start(rig.request)
@@ -1490,13 +1490,13 @@ def test_chunked_body_that_passes_the_limit_is_refused(wire):
     assert rig.take().startswith(b"HTTP/1.1 413 ")
 
 
-def test_body_of_the_limit_is_taken(wire):
+def test_body_of_exactly_the_limit_is_accepted(wire):
     rig = Rig(wire, echo, body_size=2)
     rig.receive(post(2) + b"ok")
     assert rig.take() == OK
 
 
-def test_refusals_carry_their_status(wire):
+def test_every_refusal_has_its_status(wire):
     rig = Rig(wire, head_fields=2)
     rig.receive(get(b"a: 1", b"b: 2"))
     assert rig.take().startswith(b"HTTP/1.1 431 ")
@@ -1518,20 +1518,20 @@ def test_refusals_carry_their_status(wire):
     ],
     ids=["target", "head", "method", "bare LF", "TLS", "CR at first", "CR at the end", "CR", "PROXY", "HTTP/2"],
 )
-def test_head_that_can_only_be_refused_is_not_waited_for(wire, data, status):
+def test_oversized_head_is_refused_before_it_is_complete(wire, data, status):
     rig = Rig(wire, ok, target_size=10, head_size=100)
     rig.receive(data)
     assert rig.take().startswith(b"HTTP/1.1 " + status)
 
 
-def test_every_answer_of_the_server_has_its_default_fields(wire):
+def test_every_response_of_the_server_has_the_default_fields(wire):
     rig = Rig(wire, date=True, server=b"pronghorn", fields=[(b"x-extra", b"1")])
     rig.receive(b"bad\r\n\r\n")
     lines = rig.take().split(b"\r\n")
     assert [line.partition(b":")[0] for line in lines[1:4]] == [b"date", b"server", b"x-extra"]
 
 
-def test_reading_tells_idle_from_a_head_that_has_begun(wire):
+def test_reading_state_separates_idle_from_a_started_head(wire):
     rig = Rig(wire)
     assert rig.connection.reading == IDLE
     rig.receive(GET[:1])
@@ -1543,7 +1543,7 @@ def test_reading_tells_idle_from_a_head_that_has_begun(wire):
     assert rig.connection.reading == HEAD
 
 
-def test_idleness_is_that_of_the_exchange(wire):
+def test_connection_is_idle_without_an_exchange(wire):
     rig = Rig(wire)
     assert rig.connection.is_idle()
     rig.receive(GET)

@@ -1437,7 +1437,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("forms", [("interpreted",), ("compiled",), ("interpreted", "compiled")], ids=" and ".join)
-def test_connection_keeps_its_promises_whatever_happens(forms: tuple[str, ...]) -> None:
+def test_invariants_hold_after_any_steps(forms: tuple[str, ...]) -> None:
     for form in forms:
         load_form(form)  # or skip
     # Steps are cheap: more of them than of the examples of other tests.

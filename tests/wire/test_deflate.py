@@ -127,7 +127,7 @@ AGREED: dict[str, dict[str, str | None]] = {
 
 
 @pytest.mark.parametrize("parameters", AGREED)
-def test_agreed(wire: Any, parameters: str) -> None:
+def test_valid_offer_is_accepted_with_its_parameters(wire: Any, parameters: str) -> None:
     assert answer_to(wire, "permessage-deflate" + parameters) == AGREED[parameters]
 
 
@@ -172,16 +172,16 @@ INVALID = [
 
 
 @pytest.mark.parametrize("parameters", INVALID)
-def test_an_invalid_offer_is_declined(wire: Any, parameters: str) -> None:
+def test_invalid_offer_is_declined(wire: Any, parameters: str) -> None:
     assert answer_to(wire, "permessage-deflate" + parameters) is None
 
 
-def test_a_window_that_zlib_cannot_deflate_with_is_declined(wire: Any) -> None:
+def test_window_that_zlib_does_not_support_is_declined(wire: Any) -> None:
     assert answer_to(wire, "permessage-deflate; server_max_window_bits=8") is None
 
 
 @pytest.mark.parametrize("parameters", INVALID)
-def test_the_offer_behind_an_invalid_one_is_taken(wire: Any, parameters: str) -> None:
+def test_offer_after_an_invalid_one_is_accepted(wire: Any, parameters: str) -> None:
     offers = f"permessage-deflate{parameters}, permessage-deflate; server_max_window_bits=10"
     assert answer_to(wire, offers) == {"server_max_window_bits": "10"}
 
@@ -201,14 +201,12 @@ def test_the_offer_behind_an_invalid_one_is_taken(wire: Any, parameters: str) ->
         (" , ", None),
     ],
 )
-def test_the_first_of_several_offers_that_can_be_met(
-    wire: Any, offers: str, answer: dict[str, str | None] | None
-) -> None:
+def test_first_acceptable_offer_is_accepted(wire: Any, offers: str, answer: dict[str, str | None] | None) -> None:
     assert answer_to(wire, offers) == answer
 
 
 @pytest.mark.parametrize("offers", ["permessage-deflate; a=", "permessage-deflate, foo; b c", 'foo; a="b"c'])
-def test_a_malformed_offer_anywhere_is_refused(wire: Any, offers: str) -> None:
+def test_malformed_offer_anywhere_is_refused(wire: Any, offers: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         wire.deflate.negotiate(offers, zlib)
     assert caught.value.status == 400
@@ -217,51 +215,51 @@ def test_a_malformed_offer_anywhere_is_refused(wire: Any, offers: str) -> None:
 # Messages inflated (section 7.2.2)
 
 
-def test_hello(wire: Any) -> None:
+def test_block_with_fixed_codes_is_inflated(wire: Any) -> None:
     assert read(wire, compressed(bytes.fromhex("f248cdc9c90700"), TEXT)) == [(TEXT, "Hello")]
 
 
-def test_hello_in_fragments(wire: Any) -> None:
+def test_message_in_fragments_is_inflated(wire: Any) -> None:
     parts = bytes.fromhex("f248cd"), bytes.fromhex("c9c90700")
     assert read(wire, fragments(TEXT, *parts, rsv=RSV1)) == [(TEXT, "Hello")]
 
 
-def test_hello_and_its_like_in_the_same_context(wire: Any) -> None:
+def test_message_may_refer_to_the_previous_one(wire: Any) -> None:
     data = compressed(bytes.fromhex("f248cdc9c90700"), TEXT) + compressed(bytes.fromhex("f200110000"), TEXT)
     assert read(wire, data) == [(TEXT, "Hello")] * 2
 
 
-def test_hello_in_a_block_without_compression(wire: Any) -> None:
+def test_stored_block_is_inflated(wire: Any) -> None:
     assert read(wire, compressed(bytes.fromhex("000500faff48656c6c6f00"), TEXT)) == [(TEXT, "Hello")]
 
 
-def test_hello_in_a_last_block(wire: Any) -> None:
+def test_final_block_is_inflated(wire: Any) -> None:
     assert read(wire, compressed(bytes.fromhex("f348cdc9c9070000"), TEXT)) == [(TEXT, "Hello")]
 
 
-def test_hello_in_two_blocks(wire: Any) -> None:
+def test_two_blocks_are_inflated(wire: Any) -> None:
     assert read(wire, compressed(bytes.fromhex("f248050000 00ffffcac9c90700"), TEXT)) == [(TEXT, "Hello")]
 
 
 @pytest.mark.parametrize(("opcode", "empty"), [(TEXT, ""), (BINARY, b"")], ids=["text", "binary"])
-def test_an_empty_message(wire: Any, opcode: int, empty: Any) -> None:
+def test_empty_message_is_inflated(wire: Any, opcode: int, empty: Any) -> None:
     assert read(wire, compressed(b"\0", opcode)) == [(opcode, empty)]
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 126, 4096, 65536, 300000])
-def test_sizes(wire: Any, size: int) -> None:
+def test_message_of_any_size_is_inflated(wire: Any, size: int) -> None:
     content = (NOISE * 100)[:size]
     assert read(wire, compressed(Client(12).deflate(content))) == [(BINARY, content)]
 
 
-def test_messages_share_their_context(wire: Any) -> None:
+def test_messages_share_one_context(wire: Any) -> None:
     client = Client(12)
     first, second = client.deflate(NOISE), client.deflate(NOISE)
     assert len(second) < 100
     assert read(wire, compressed(first) + compressed(second)) == [(BINARY, NOISE)] * 2
 
 
-def test_messages_without_compression_are_no_part_of_the_context(wire: Any) -> None:
+def test_uncompressed_messages_do_not_enter_the_context(wire: Any) -> None:
     client = Client(12)
     data = compressed(client.deflate(NOISE)) + frame(BINARY, b"plain") + fragments(TEXT, b"a", b"b")
     assert read(wire, data + compressed(client.deflate(NOISE))) == [
@@ -272,39 +270,39 @@ def test_messages_without_compression_are_no_part_of_the_context(wire: Any) -> N
     ]
 
 
-def test_a_context_that_was_agreed_to_be_let_go(wire: Any) -> None:
+def test_messages_are_inflated_without_context_takeover(wire: Any) -> None:
     client = Client(resets=True)
     data = b"".join(compressed(client.deflate(NOISE)) for _ in range(3))
     assert read(wire, data, "; client_no_context_takeover") == [(BINARY, NOISE)] * 3
 
 
-def test_a_context_that_was_agreed_to_be_let_go_is_not_there(wire: Any) -> None:
+def test_message_cannot_refer_back_without_context_takeover(wire: Any) -> None:
     data = compressed(bytes.fromhex("f248cdc9c90700"), TEXT) + compressed(bytes.fromhex("f200110000"), TEXT)
     assert read(wire, data, "; client_no_context_takeover") == [(TEXT, "Hello"), (VIOLATION, 1002)]
 
 
-def test_a_client_may_let_its_context_go(wire: Any) -> None:
+def test_client_may_reset_its_context_unasked(wire: Any) -> None:
     client = Client(12, resets=True)
     data = b"".join(compressed(client.deflate(NOISE)) for _ in range(3))
     assert read(wire, data) == [(BINARY, NOISE)] * 3
 
 
 @pytest.mark.parametrize("bits", range(9, 16))
-def test_a_clients_window(wire: Any, bits: int) -> None:
+def test_messages_are_inflated_in_the_window_of_the_client(wire: Any, bits: int) -> None:
     client = Client(min(bits, 12))
     content = NOISE + NOISE[:200] + b"x" * 1000 + NOISE[-100:]
     data = compressed(client.deflate(content)) + compressed(client.deflate(content))
     assert read(wire, data, f"; client_max_window_bits={bits}") == [(BINARY, content)] * 2
 
 
-def test_the_largest_window_where_the_client_does_not_offer_less(wire: Any) -> None:
+def test_client_uses_the_largest_window_by_default(wire: Any) -> None:
     client = Client(15)
     content = random.Random(15).randbytes(30000)
     data = compressed(client.deflate(content)) + compressed(client.deflate(content))
     assert read(wire, data, "") == [(BINARY, content)] * 2
 
 
-def test_fragments_cut_anywhere(wire: Any) -> None:
+def test_compressed_message_may_be_cut_anywhere(wire: Any) -> None:
     content = "Hello, κόσμε".encode() * 3
     payload = Client(12).deflate(content)
     for index in range(len(payload) + 1):
@@ -313,13 +311,13 @@ def test_fragments_cut_anywhere(wire: Any) -> None:
         assert events_of(reader, [data]) == [(PING, b"p"), (TEXT, content.decode())], index
 
 
-def test_fragments_that_are_empty(wire: Any) -> None:
+def test_compressed_message_may_have_empty_fragments(wire: Any) -> None:
     payload = Client(12).deflate(b"Hello")
     for parts in ((b"", payload), (payload, b""), (b"", payload[:3], b"", payload[3:], b"")):
         assert read(wire, fragments(BINARY, *parts, rsv=RSV1)) == [(BINARY, b"Hello")]
 
 
-def test_blocks_of_every_kind_in_one_message(wire: Any) -> None:
+def test_one_message_may_have_blocks_of_every_kind(wire: Any) -> None:
     stored = zlib.compressobj(level=0, wbits=-15)
     fixed = zlib.compressobj(strategy=zlib.Z_FIXED, wbits=-15)
     dynamic = zlib.compressobj(level=9, wbits=-15)
@@ -333,26 +331,26 @@ def test_blocks_of_every_kind_in_one_message(wire: Any) -> None:
 # A stream may end with any block (section 7.2.1); another follows
 
 
-def test_messages_that_each_end_their_stream(wire: Any) -> None:
+def test_each_message_may_end_its_deflate_stream(wire: Any) -> None:
     data = b"".join(compressed(ended_stream(content) + b"\0") for content in (b"one", b"two", b"three"))
     assert read(wire, data) == [(BINARY, b"one"), (BINARY, b"two"), (BINARY, b"three")]
 
 
-def test_a_usual_message_behind_one_that_ends_its_stream(wire: Any) -> None:
+def test_deflate_stream_may_end_before_an_ordinary_message(wire: Any) -> None:
     client = Client(12)
     data = compressed(ended_stream(b"one") + b"\0") + b"".join(compressed(client.deflate(NOISE)) for _ in range(2))
     assert read(wire, data) == [(BINARY, b"one"), (BINARY, NOISE), (BINARY, NOISE)]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 20])
-def test_a_message_of_streams_that_end(wire: Any, count: int) -> None:
+def test_message_may_consist_of_several_deflate_streams(wire: Any, count: int) -> None:
     payload = b"".join(ended_stream(b"part %d " % index) for index in range(count)) + b"\0"
     content = b"".join(b"part %d " % index for index in range(count))
     assert read(wire, compressed(payload)) == [(BINARY, content)]
     assert read(wire, fragments(BINARY, payload[:9], payload[9:], rsv=RSV1)) == [(BINARY, content)]
 
 
-def test_streams_that_end_are_bounded(wire: Any) -> None:
+def test_number_of_deflate_streams_per_message_is_limited(wire: Any) -> None:
     """An inflater for every two bytes would cost more than the client pays."""
     reader = wire.frames.Reader(MIB, agree(wire))
     assert events_of(reader, [compressed(b"\x03\x00" * 10 + b"\0")]) == [(BINARY, b"")]
@@ -360,7 +358,7 @@ def test_streams_that_end_are_bounded(wire: Any) -> None:
     assert read(wire, compressed(b"\x03\x00" * 1000 + b"\0")) == [(VIOLATION, 1002)]
 
 
-def test_a_bomb_of_streams_that_end(wire: Any) -> None:
+def test_size_limit_counts_across_deflate_streams(wire: Any) -> None:
     payload = b"".join(ended_stream(bytes(60000)) for _ in range(2)) + b"\0"
     assert read(wire, compressed(payload), max_size=120000) == [(BINARY, bytes(120000))]
     assert read(wire, compressed(payload), max_size=119999) == [(VIOLATION, 1009)]
@@ -370,29 +368,29 @@ def test_a_bomb_of_streams_that_end(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_control_frame_is_never_compressed(wire: Any, opcode: int) -> None:
+def test_control_frame_is_never_compressed(wire: Any, opcode: int) -> None:
     assert read(wire, frame(opcode, rsv=RSV1)) == [(VIOLATION, 1002)]
 
 
 @pytest.mark.parametrize("first", [0, RSV1], ids=["plain", "compressed"])
 @pytest.mark.parametrize("fin", [True, False], ids=["final", "not final"])
-def test_only_the_first_frame_says_so(wire: Any, first: int, fin: bool) -> None:
+def test_compression_bit_on_a_continuation_is_refused(wire: Any, first: int, fin: bool) -> None:
     data = frame(BINARY, b"\0", fin=False, rsv=first) + frame(CONTINUATION, b"\0", rsv=RSV1, fin=fin)
     assert read(wire, data) == [(VIOLATION, 1002)]
 
 
 @pytest.mark.parametrize("rsv", [RSV2, RSV3, RSV1 | RSV2, RSV1 | RSV3, RSV1 | RSV2 | RSV3])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CONTINUATION, PING])
-def test_the_other_bits_stay_reserved(wire: Any, opcode: int, rsv: int) -> None:
+def test_other_reserved_bits_are_refused(wire: Any, opcode: int, rsv: int) -> None:
     assert read(wire, frame(opcode, b"\0", rsv=rsv)) == [(VIOLATION, 1002)]
 
 
 @pytest.mark.parametrize("opcode", [3, 7, 11, 15])
-def test_reserved_opcodes_stay_reserved(wire: Any, opcode: int) -> None:
+def test_reserved_opcodes_are_refused_with_compression(wire: Any, opcode: int) -> None:
     assert read(wire, frame(opcode, b"\0", rsv=RSV1)) == [(VIOLATION, 1002)]
 
 
-def test_messages_need_not_be_compressed(wire: Any) -> None:
+def test_messages_may_be_uncompressed(wire: Any) -> None:
     data = frame(TEXT, b"a") + fragments(BINARY, b"b", b"c") + frame(PING) + close(1000)
     assert read(wire, data) == [(TEXT, "a"), (BINARY, b"bc"), (PING, b""), (CLOSE, 1000, "")]
 
@@ -401,18 +399,18 @@ def test_messages_need_not_be_compressed(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"a\xc0\x80", b"\xed\xa0\x80", b"a" * 5000 + b"\xf5", b"\xe2\x82"])
-def test_text_is_utf8(wire: Any, content: bytes) -> None:
+def test_inflated_text_must_be_utf8(wire: Any, content: bytes) -> None:
     assert read(wire, compressed(Client(12).deflate(content), TEXT)) == [(VIOLATION, 1007)]
 
 
-def test_text_whose_characters_are_cut_by_fragments(wire: Any) -> None:
+def test_fragments_may_cut_characters_of_compressed_text(wire: Any) -> None:
     client = Client(12)
     euro = "€".encode()
     parts = client.part(b"a" + euro[:1]), client.part(euro[1:2]), client.deflate(euro[2:] + b"b")
     assert read(wire, fragments(TEXT, *parts, rsv=RSV1)) == [(TEXT, "a€b")]
 
 
-def test_text_fails_before_its_end(wire: Any) -> None:
+def test_invalid_utf8_fails_before_the_message_ends(wire: Any) -> None:
     reader = wire.frames.Reader(MIB, agree(wire))
     reader.feed(compressed(Client(12).part(b"a\xff"), TEXT, fin=False))
     assert drain(reader) == [(VIOLATION, 1007)]
@@ -422,7 +420,7 @@ def test_text_fails_before_its_end(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 1000])
-def test_the_bound_is_on_what_is_inflated(wire: Any, parts: int) -> None:
+def test_size_limit_applies_to_inflated_content(wire: Any, parts: int) -> None:
     def message() -> bytes:
         client = Client(12)
         sizes = [6000 // parts] * parts
@@ -433,20 +431,20 @@ def test_the_bound_is_on_what_is_inflated(wire: Any, parts: int) -> None:
     assert read(wire, message(), max_size=5999) == [(VIOLATION, 1009)]
 
 
-def test_the_bound_is_each_messages_own(wire: Any) -> None:
+def test_size_limit_applies_to_each_message(wire: Any) -> None:
     client = Client(12)
     data = b"".join(compressed(client.deflate(bytes(1000))) for _ in range(5)) + frame(BINARY, bytes(1000))
     assert read(wire, data, max_size=1000) == [(BINARY, bytes(1000))] * 6
 
 
-def test_the_bound_is_not_on_what_comes(wire: Any) -> None:
+def test_size_limit_does_not_apply_to_compressed_payloads(wire: Any) -> None:
     """Noise in blocks without compression is longer than it was."""
     payload = Client(12).deflate(NOISE)
     assert len(payload) > len(NOISE)
     assert read(wire, compressed(payload), max_size=len(NOISE)) == [(BINARY, NOISE)]
 
 
-def test_a_plain_message_among_compressed_ones_is_bounded_by_its_head(wire: Any) -> None:
+def test_uncompressed_message_is_limited_by_its_frame_header(wire: Any) -> None:
     reader = wire.frames.Reader(300, agree(wire))
     reader.feed(compressed(Client(12).deflate(bytes(300))) + frame(BINARY, length=301))
     assert drain(reader) == [(BINARY, bytes(300)), (VIOLATION, 1009)]
@@ -472,7 +470,7 @@ def peak_of(action: Any) -> int:
 @pytest.mark.parametrize("cut", [1 << 30, 4096, 100], ids=["in one piece", "in pieces", "in small pieces"])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
 @pytest.mark.parametrize("fragment", [None, 5000], ids=["one frame", "fragments"])
-def test_a_bomb_is_not_inflated(wire: Any, fragment: int | None, opcode: int, cut: int) -> None:
+def test_decompression_bomb_is_not_inflated(wire: Any, fragment: int | None, opcode: int, cut: int) -> None:
     payload = bomb(128 * MIB)
     if fragment is None:
         data = compressed(payload, opcode)
@@ -486,7 +484,7 @@ def test_a_bomb_is_not_inflated(wire: Any, fragment: int | None, opcode: int, cu
     assert events == [(VIOLATION, 1009)]
 
 
-def test_a_bomb_behind_the_border(wire: Any) -> None:
+def test_decompression_bomb_after_a_full_message_is_not_inflated(wire: Any) -> None:
     """The last piece gives it away, with no room left at all."""
     client = Client()
     data = fragments(BINARY, client.part(bytes(1000)), bomb(64 * MIB), rsv=RSV1)
@@ -496,7 +494,7 @@ def test_a_bomb_behind_the_border(wire: Any) -> None:
     assert events == [(VIOLATION, 1009)]
 
 
-def test_blocks_of_nothing_take_no_memory(wire: Any) -> None:
+def test_empty_blocks_allocate_nothing(wire: Any) -> None:
     empty = fragments(BINARY, *[b"\x00\x00\x00\xff\xff" * 20] * 500, b"\0", rsv=RSV1)
     reader = wire.frames.Reader(MIB, agree(wire))
     assert events_of(reader, [empty]) == [(BINARY, b"")]
@@ -519,21 +517,21 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize("name", CORRUPT)
-def test_corrupt_data(wire: Any, name: str) -> None:
+def test_corrupt_data_is_a_violation(wire: Any, name: str) -> None:
     assert read(wire, compressed(CORRUPT[name])) == [(VIOLATION, 1002)]
 
 
-def test_corrupt_data_behind_a_message(wire: Any) -> None:
+def test_corrupt_data_after_a_message_is_a_violation(wire: Any) -> None:
     data = compressed(Client(12).deflate(b"Hello")) + compressed(b"\x07")
     assert read(wire, data) == [(BINARY, b"Hello"), (VIOLATION, 1002)]
 
 
-def test_corrupt_data_in_a_continuation(wire: Any) -> None:
+def test_corrupt_data_in_a_continuation_is_a_violation(wire: Any) -> None:
     data = fragments(BINARY, Client(12).part(b"Hello"), b"\x07", b"", rsv=RSV1)
     assert read(wire, data) == [(VIOLATION, 1002)]
 
 
-def test_a_window_larger_than_agreed(wire: Any) -> None:
+def test_window_larger_than_agreed_is_a_violation(wire: Any) -> None:
     client = Client(15)
     data = compressed(client.deflate(NOISE)) + compressed(client.deflate(NOISE))
     assert read(wire, data, "; client_max_window_bits=9") == [(BINARY, NOISE), (VIOLATION, 1002)]
@@ -554,7 +552,7 @@ def inflated(inflater: Any, payload: bytes) -> bytes:
 
 
 @by_compression
-def test_what_is_deflated(wire: Any, name: str) -> None:
+def test_deflated_messages_can_be_inflated(wire: Any, name: str) -> None:
     deflate = agree(wire, compression=compression(name))
     client = Client()
     for content in (b"Hello", b"", NOISE, b"", b"", b"Hello" * 10000, b"\0", bytes(200000)):
@@ -565,7 +563,7 @@ def test_what_is_deflated(wire: Any, name: str) -> None:
 
 
 @by_compression
-def test_the_context_is_kept(wire: Any, name: str) -> None:
+def test_context_is_kept_between_sent_messages(wire: Any, name: str) -> None:
     deflate = agree(wire, compression=compression(name))
     first, second = deflate.deflate(NOISE[:1000]), deflate.deflate(NOISE[:1000])
     assert len(second) < 100
@@ -574,7 +572,7 @@ def test_the_context_is_kept(wire: Any, name: str) -> None:
 
 
 @by_compression
-def test_the_context_is_let_go(wire: Any, name: str) -> None:
+def test_context_is_reset_without_context_takeover(wire: Any, name: str) -> None:
     deflate = agree(wire, "; server_no_context_takeover", compression(name))
     payloads = [deflate.deflate(NOISE) for _ in range(3)]
     assert [Client().inflate(payload) for payload in payloads] == [NOISE] * 3
@@ -582,7 +580,7 @@ def test_the_context_is_let_go(wire: Any, name: str) -> None:
 
 @by_compression
 @pytest.mark.parametrize("bits", range(9, 16))
-def test_the_servers_window(wire: Any, bits: int, name: str) -> None:
+def test_server_window_is_as_agreed(wire: Any, bits: int, name: str) -> None:
     """What is deflated for a window can be inflated with one as small."""
     deflate = agree(wire, f"; server_max_window_bits={bits}", compression(name))
     inflater = zlib.decompressobj(wbits=-bits)
@@ -592,14 +590,14 @@ def test_the_servers_window(wire: Any, bits: int, name: str) -> None:
 
 
 @by_compression
-def test_the_window_that_is_answered_is_kept(wire: Any, name: str) -> None:
+def test_server_window_is_12_bits_by_default(wire: Any, name: str) -> None:
     deflate = agree(wire, compression=compression(name))
     inflater = zlib.decompressobj(wbits=-12)
     content = random.Random(12).randbytes(5000)
     assert [inflated(inflater, deflate.deflate(content)) for _ in range(2)] == [content] * 2
 
 
-def test_both_ways_are_apart(wire: Any) -> None:
+def test_both_directions_have_separate_contexts(wire: Any) -> None:
     deflate = agree(wire)
     client = Client(12)
     reader = wire.frames.Reader(MIB, deflate)
@@ -609,7 +607,7 @@ def test_both_ways_are_apart(wire: Any) -> None:
         assert events_of(reader, [compressed(client.deflate(content))]) == [(BINARY, content)]
 
 
-def test_a_compressed_frame_says_so(wire: Any) -> None:
+def test_compressed_frame_has_the_compression_bit(wire: Any) -> None:
     out: list[bytes] = []
     wire.frames.frame(TEXT | 0x40, b"\0", out)
     assert b"".join(out) == b"\xc1\x01\0"
@@ -634,7 +632,7 @@ def counting() -> tuple[Any, list[str]]:
     ), made
 
 
-def test_a_silent_connection_has_no_contexts(wire: Any) -> None:
+def test_silent_connection_has_no_contexts(wire: Any) -> None:
     module, made = counting()
     deflate = wire.deflate.negotiate("permessage-deflate", module)
     reader = wire.frames.Reader(MIB, deflate)
@@ -642,7 +640,7 @@ def test_a_silent_connection_has_no_contexts(wire: Any) -> None:
     assert made == []
 
 
-def test_each_context_is_made_when_it_is_needed(wire: Any) -> None:
+def test_each_context_is_created_on_first_use(wire: Any) -> None:
     module, made = counting()
     deflate = wire.deflate.negotiate("permessage-deflate", module)
     reader = wire.frames.Reader(MIB, deflate)
@@ -655,5 +653,5 @@ def test_each_context_is_made_when_it_is_needed(wire: Any) -> None:
     assert made == ["decompressobj", "compressobj"]
 
 
-def test_nothing_is_read_without_a_frame(wire: Any) -> None:
+def test_reader_without_input_returns_nothing(wire: Any) -> None:
     assert wire.frames.Reader(MIB, agree(wire)).next() == NOTHING

@@ -309,21 +309,21 @@ def test_every_difference_from_llhttp_is_known(wire: Any, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("reason", WE_REFUSE)
-def test_what_we_refuse_and_llhttp_accepts(wire: Any, reason: str) -> None:
+def test_head_that_only_llhttp_accepts_has_its_reason(wire: Any, reason: str) -> None:
     data = WE_REFUSE[reason][0]
     assert read(wire, data) == reason
     assert not Llhttp(data).error
 
 
 @pytest.mark.parametrize("key", LLHTTP_REFUSES)
-def test_what_llhttp_refuses_and_we_accept(wire: Any, key: str) -> None:
+def test_head_that_only_llhttp_refuses_has_its_reason(wire: Any, key: str) -> None:
     data = LLHTTP_REFUSES[key][0]
     assert why_llhttp_refuses(read(wire, data)) == key
     assert Llhttp(data).error
 
 
 @pytest.mark.parametrize("key", KEEP_ALIVE_DIFFERS)
-def test_where_keep_alive_differs(wire: Any, key: str) -> None:
+def test_different_keep_alive_has_its_reason(wire: Any, key: str) -> None:
     data = KEEP_ALIVE_DIFFERS[key][0]
     ours = read(wire, data)
     assert why_keep_alive_differs(ours) == key
@@ -333,7 +333,7 @@ def test_where_keep_alive_differs(wire: Any, key: str) -> None:
 @pytest.mark.parametrize("wire", ["compiled"], indirect=True)
 @given(heads())
 @BOTH_FORMS
-def test_both_forms_read_the_same(wire: Any, data: bytes) -> None:
+def test_both_forms_read_heads_alike(wire: Any, data: bytes) -> None:
     ours, twin = read(wire, data), read(INTERPRETED, data)
     if isinstance(ours, str) or isinstance(twin, str):
         assert ours == twin

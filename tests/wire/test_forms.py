@@ -127,7 +127,7 @@ def test_no_function_is_interpreted(wire: Any, module: str) -> None:
 
 
 @compiled_only
-def test_siblings_are_the_compiled_ones(wire: Any) -> None:
+def test_compiled_modules_import_compiled_siblings(wire: Any) -> None:
     conn, owner = make_connection(wire)
     conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     request = owner.requests[0]
@@ -167,7 +167,7 @@ def test_every_declaration_has_a_source() -> None:
     assert {path.stem for path in DECLARATIONS.glob("[!_]*.pxd")} <= set(MODULES)
 
 
-def test_every_kernel_has_a_twin() -> None:
+def test_every_compiled_kernel_is_listed() -> None:
     text = (DECLARATIONS / "scan.pyx").read_text()
     assert sorted(re.findall(r"^cpdef .*?\b(\w+)\(", text, re.MULTILINE)) == sorted(KERNELS)
 
@@ -181,7 +181,7 @@ def test_kernels_have_the_same_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_source_is_plain(module: str) -> None:
+def test_source_has_no_slow_or_uncompilable_syntax(module: str) -> None:
     """No Cython, nothing asynchronous, no generators, no logging: what would not compile as it stands, or be slow."""
     tree = ast.parse((SOURCES / f"{module}.py").read_text())
     nodes = list(ast.walk(tree))

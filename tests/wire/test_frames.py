@@ -50,18 +50,18 @@ BORDERS = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65
 
 
 @pytest.mark.parametrize("size", BORDERS)
-def test_binary_of_every_length_form(wire: Any, size: int) -> None:
+def test_binary_frame_is_read_in_every_length_form(wire: Any, size: int) -> None:
     payload = bytes(index * 7 & 255 for index in range(size))
     assert read(wire, frame(BINARY, payload)) == [(BINARY, payload)]
 
 
 @pytest.mark.parametrize("size", BORDERS)
-def test_text_of_every_length_form(wire: Any, size: int) -> None:
+def test_text_frame_is_read_in_every_length_form(wire: Any, size: int) -> None:
     text = ("ab€" * (size // 5 + 1)).encode()[: size - size % 5] + b"x" * (size % 5)
     assert read(wire, frame(TEXT, text)) == [(TEXT, text.decode())]
 
 
-def test_a_payload_has_its_exact_type(wire: Any) -> None:
+def test_payload_is_exactly_bytes_or_str(wire: Any) -> None:
     reader = wire.frames.Reader(MIB)
     for opcode, kind in [(TEXT, str), (BINARY, bytes), (PING, bytes), (PONG, bytes)]:
         for payload in (b"", b"a"):
@@ -70,18 +70,18 @@ def test_a_payload_has_its_exact_type(wire: Any) -> None:
             assert type(reader.payload) is kind
 
 
-def test_nothing_is_read_from_nothing(wire: Any) -> None:
+def test_empty_input_yields_no_frame(wire: Any) -> None:
     reader = wire.frames.Reader(MIB)
     assert [reader.next(), reader.next()] == [NOTHING, NOTHING]
 
 
-def test_a_frame_is_read_once(wire: Any) -> None:
+def test_frame_is_read_once(wire: Any) -> None:
     reader = wire.frames.Reader(MIB)
     reader.feed(frame(TEXT, b"a"))
     assert [reader.next(), reader.next()] == [TEXT, NOTHING]
 
 
-def test_frames_behind_each_other(wire: Any) -> None:
+def test_consecutive_frames_are_read_in_order(wire: Any) -> None:
     data = frame(TEXT, b"a") + frame(BINARY, b"b" * 200) + frame(PING) + frame(TEXT) + frame(BINARY, b"c" * 70000)
     assert read(wire, data) == [(TEXT, "a"), (BINARY, b"b" * 200), (PING, b""), (TEXT, ""), (BINARY, b"c" * 70000)]
 
@@ -91,16 +91,16 @@ def test_frames_behind_each_other(wire: Any) -> None:
     [(b"", 16), (b"x" * 125, 16), (b"", 64), (b"x" * 125, 64), (b"x" * 126, 64), (b"x" * 65535, 64)],
     ids=lambda value: str(len(value)) if isinstance(value, bytes) else f"in {value} bits",
 )
-def test_a_length_is_in_its_shortest_form(wire: Any, payload: bytes, bits: int) -> None:
+def test_length_must_be_in_its_shortest_form(wire: Any, payload: bytes, bits: int) -> None:
     assert violation(wire, frame(BINARY, payload, bits=bits)) == 1002
 
 
 @pytest.mark.parametrize("length", [1 << 63, (1 << 63) + 5, (1 << 64) - 1])
-def test_the_top_bit_of_a_length_is_zero(wire: Any, length: int) -> None:
+def test_top_bit_of_a_length_must_be_zero(wire: Any, length: int) -> None:
     assert violation(wire, frame(BINARY, b"x", length=length)) == 1002
 
 
-def test_the_longest_length_is_only_too_long(wire: Any) -> None:
+def test_longest_valid_length_is_refused_as_too_big(wire: Any) -> None:
     assert violation(wire, frame(BINARY, b"x", length=(1 << 63) - 1)) == 1009
 
 
@@ -108,7 +108,7 @@ def test_the_longest_length_is_only_too_long(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("mask", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x01\0\0\0", b"\0\0\0\x80", b"abcd"])
-def test_masks(wire: Any, mask: bytes) -> None:
+def test_payload_is_unmasked_with_any_key(wire: Any, mask: bytes) -> None:
     payload = bytes(range(256)) * 2
     assert read(wire, frame(BINARY, payload, mask=mask)) == [(BINARY, payload)]
 
@@ -123,13 +123,13 @@ def test_every_frame_has_its_own_mask(wire: Any) -> None:
     assert read(wire, data) == [(PING, b"ping"), (BINARY, b"abcdefgh"), (BINARY, b"i")]
 
 
-def test_every_short_length_is_unmasked_whole(wire: Any) -> None:
+def test_payload_of_any_short_length_is_unmasked(wire: Any) -> None:
     for size in range(140):
         payload = bytes(200 + index & 255 for index in range(size))
         assert read(wire, frame(BINARY, payload)) == [(BINARY, payload)], size
 
 
-def test_a_payload_cut_anywhere_keeps_the_masks_phase(wire: Any) -> None:
+def test_payload_cut_anywhere_keeps_the_mask_phase(wire: Any) -> None:
     payload = bytes(range(40))
     data = frame(BINARY, payload)
     for first in range(len(data)):
@@ -143,11 +143,11 @@ def test_a_payload_cut_anywhere_keeps_the_masks_phase(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CLOSE, PING, PONG])
-def test_an_unmasked_frame_is_refused(wire: Any, opcode: int) -> None:
+def test_unmasked_frame_is_refused(wire: Any, opcode: int) -> None:
     assert violation(wire, frame(opcode, b"", mask=None)) == 1002
 
 
-def test_an_unmasked_continuation_is_refused(wire: Any) -> None:
+def test_unmasked_continuation_is_refused(wire: Any) -> None:
     assert violation(wire, frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", mask=None)) == 1002
 
 
@@ -166,18 +166,18 @@ FRAGMENTED = {
 
 
 @pytest.mark.parametrize("name", FRAGMENTED)
-def test_a_fragmented_text_is_one_message(wire: Any, name: str) -> None:
+def test_fragmented_text_is_one_message(wire: Any, name: str) -> None:
     parts = FRAGMENTED[name]
     assert read(wire, fragments(TEXT, *parts)) == [(TEXT, b"".join(parts).decode())]
 
 
 @pytest.mark.parametrize("name", FRAGMENTED)
-def test_a_fragmented_binary_is_one_message(wire: Any, name: str) -> None:
+def test_fragmented_binary_is_one_message(wire: Any, name: str) -> None:
     parts = FRAGMENTED[name]
     assert read(wire, fragments(BINARY, *parts)) == [(BINARY, b"".join(parts))]
 
 
-def test_fragments_are_no_message_before_the_last(wire: Any) -> None:
+def test_fragments_yield_nothing_before_the_last(wire: Any) -> None:
     reader = wire.frames.Reader(MIB)
     reader.feed(frame(TEXT, b"a", fin=False))
     assert reader.next() == NOTHING
@@ -187,17 +187,17 @@ def test_fragments_are_no_message_before_the_last(wire: Any) -> None:
     assert (reader.next(), reader.payload) == (TEXT, "abc")
 
 
-def test_messages_follow_a_fragmented_one(wire: Any) -> None:
+def test_messages_may_follow_a_fragmented_one(wire: Any) -> None:
     data = fragments(TEXT, b"a", b"b") + frame(BINARY, b"c") + fragments(BINARY, b"d", b"e") + frame(TEXT, b"f")
     assert read(wire, data) == [(TEXT, "ab"), (BINARY, b"c"), (BINARY, b"de"), (TEXT, "f")]
 
 
-def test_control_frames_between_fragments(wire: Any) -> None:
+def test_control_frames_may_come_between_fragments(wire: Any) -> None:
     data = fragments(TEXT, b"a", b"b", b"c", between=frame(PING, b"p") + frame(PONG, b"q"))
     assert read(wire, data) == [(PING, b"p"), (PONG, b"q")] * 2 + [(TEXT, "abc")]
 
 
-def test_a_close_frame_between_fragments(wire: Any) -> None:
+def test_close_frame_may_come_after_a_fragment(wire: Any) -> None:
     assert read(wire, frame(TEXT, b"a", fin=False) + close(1000, b"bye")) == [(CLOSE, 1000, "bye")]
 
 
@@ -215,17 +215,17 @@ BAD_CONTINUATIONS = {
 
 
 @pytest.mark.parametrize("name", BAD_CONTINUATIONS)
-def test_a_bad_continuation_is_refused(wire: Any, name: str) -> None:
+def test_invalid_continuation_is_refused(wire: Any, name: str) -> None:
     assert violation(wire, BAD_CONTINUATIONS[name]) == 1002
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-def test_a_continuation_behind_a_whole_message_is_refused(wire: Any, opcode: int) -> None:
+def test_continuation_after_a_whole_message_is_refused(wire: Any, opcode: int) -> None:
     data = frame(opcode, b"a") + frame(CONTINUATION, b"b")
     assert read(wire, data)[1:] == [(VIOLATION, 1002)]
 
 
-def test_a_continuation_behind_the_last_is_refused(wire: Any) -> None:
+def test_continuation_after_the_final_one_is_refused(wire: Any) -> None:
     assert read(wire, fragments(TEXT, b"a", b"b") + frame(CONTINUATION, b"c")) == [(TEXT, "ab"), (VIOLATION, 1002)]
 
 
@@ -234,37 +234,37 @@ def test_a_continuation_behind_the_last_is_refused(wire: Any) -> None:
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
 @pytest.mark.parametrize("size", [0, 1, 124, 125])
-def test_control_frames(wire: Any, opcode: int, size: int) -> None:
+def test_control_frame_may_have_any_payload(wire: Any, opcode: int, size: int) -> None:
     payload = b"\xff" * size
     assert read(wire, frame(opcode, payload)) == [(opcode, payload)]
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
 @pytest.mark.parametrize("size", [126, 127, 65535, 65536])
-def test_a_control_frame_is_short(wire: Any, opcode: int, size: int) -> None:
+def test_long_control_frame_is_refused(wire: Any, opcode: int, size: int) -> None:
     assert violation(wire, frame(opcode, b"\x03\xe8" + b"x" * (size - 2))) == 1002
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_short_control_frame_in_a_long_form_is_refused(wire: Any, opcode: int) -> None:
+def test_short_control_frame_in_a_long_form_is_refused(wire: Any, opcode: int) -> None:
     assert violation(wire, frame(opcode, b"", bits=16)) == 1002
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_control_frame_is_not_fragmented(wire: Any, opcode: int) -> None:
+def test_fragmented_control_frame_is_refused(wire: Any, opcode: int) -> None:
     assert violation(wire, frame(opcode, b"", fin=False)) == 1002
 
 
-def test_a_control_frame_is_not_continued(wire: Any) -> None:
+def test_continuation_of_a_control_frame_is_refused(wire: Any) -> None:
     assert read(wire, frame(PING, b"a") + frame(CONTINUATION, b"b"))[1:] == [(VIOLATION, 1002)]
 
 
-def test_a_control_frame_does_not_count_as_part_of_a_message(wire: Any) -> None:
+def test_control_frame_does_not_count_as_part_of_a_message(wire: Any) -> None:
     data = fragments(BINARY, b"x" * 5, b"y" * 5, between=frame(PING, b"z" * 125))
     assert read(wire, data, max_size=10) == [(PING, b"z" * 125), (BINARY, b"xxxxxyyyyy")]
 
 
-def test_the_payload_of_a_ping_is_not_text(wire: Any) -> None:
+def test_ping_payload_need_not_be_utf8(wire: Any) -> None:
     assert read(wire, frame(PING, b"\xff\xfe")) == [(PING, b"\xff\xfe")]
 
 
@@ -273,12 +273,12 @@ def test_the_payload_of_a_ping_is_not_text(wire: Any) -> None:
 
 @pytest.mark.parametrize("rsv", range(1, 8))
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CLOSE, PING, PONG])
-def test_reserved_bits_are_zero(wire: Any, opcode: int, rsv: int) -> None:
+def test_reserved_bits_must_be_zero(wire: Any, opcode: int, rsv: int) -> None:
     assert violation(wire, frame(opcode, b"", rsv=rsv)) == 1002
 
 
 @pytest.mark.parametrize("rsv", [RSV1, RSV2, RSV3])
-def test_reserved_bits_of_a_continuation_are_zero(wire: Any, rsv: int) -> None:
+def test_reserved_bits_of_a_continuation_must_be_zero(wire: Any, rsv: int) -> None:
     assert violation(wire, frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", rsv=rsv)) == 1002
 
 
@@ -306,11 +306,11 @@ HEADS = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_violation_is_known_from_a_frames_head(wire: Any, name: str) -> None:
+def test_violation_is_detected_in_the_frame_header(wire: Any, name: str) -> None:
     assert violation(wire, HEADS[name]) == (1009 if name == "longer than may be" else 1002)
 
 
-def test_every_first_byte_and_mask_bit(wire: Any) -> None:
+def test_every_first_byte_is_judged_as_specified(wire: Any) -> None:
     """What section 5.2 says of each of the 512 beginnings that a frame can have where no message is under way."""
     for first in range(256):
         for masked in (True, False):
@@ -329,7 +329,7 @@ def test_every_first_byte_and_mask_bit(wire: Any) -> None:
 # Close frames (sections 5.5.1 and 7.4)
 
 
-def test_a_close_frame_without_a_code(wire: Any) -> None:
+def test_close_frame_without_a_code_is_read_as_1005(wire: Any) -> None:
     assert read(wire, frame(CLOSE)) == [(CLOSE, 1005, "")]
 
 
@@ -337,7 +337,7 @@ def test_a_close_frame_without_a_code(wire: Any) -> None:
     "code",
     [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3001, 3999, 4000, 4999],
 )
-def test_codes_that_may_be_sent(wire: Any, code: int) -> None:
+def test_valid_close_codes_are_accepted(wire: Any, code: int) -> None:
     assert read(wire, close(code)) == [(CLOSE, code, "")]
 
 
@@ -345,11 +345,11 @@ def test_codes_that_may_be_sent(wire: Any, code: int) -> None:
     "code",
     [0, 1, 255, 256, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 5001, 32768, 65535],
 )
-def test_codes_that_may_not_be_sent(wire: Any, code: int) -> None:
+def test_invalid_close_codes_are_refused(wire: Any, code: int) -> None:
     assert violation(wire, close(code)) == 1002
 
 
-def test_every_code(wire: Any) -> None:
+def test_close_frame_is_accepted_with_valid_codes_only(wire: Any) -> None:
     allowed = {1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)}
     for code in range(65536):
         reader = wire.frames.Reader(MIB)
@@ -358,21 +358,21 @@ def test_every_code(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("byte", [b"\x03", b"\0", b"\xff"])
-def test_half_a_code_is_refused(wire: Any, byte: bytes) -> None:
+def test_half_a_close_code_is_refused(wire: Any, byte: bytes) -> None:
     assert violation(wire, frame(CLOSE, byte)) == 1002
 
 
 @pytest.mark.parametrize("reason", ["bye", "x" * 123, "€" * 41, "\0", "\U0010ffff"], ids=ascii)
-def test_reasons(wire: Any, reason: str) -> None:
+def test_close_reason_is_read(wire: Any, reason: str) -> None:
     assert read(wire, close(1000, reason.encode())) == [(CLOSE, 1000, reason)]
 
 
 @pytest.mark.parametrize("reason", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\x80"])
-def test_a_reason_is_utf8(wire: Any, reason: bytes) -> None:
+def test_close_reason_must_be_utf8(wire: Any, reason: bytes) -> None:
     assert violation(wire, close(1000, reason)) == 1007
 
 
-def test_a_reason_is_not_part_of_a_text_under_way(wire: Any) -> None:
+def test_close_reason_is_decoded_apart_from_an_open_text(wire: Any) -> None:
     data = frame(TEXT, b"\xe2\x82", fin=False) + close(1000, "é".encode())
     assert read(wire, data) == [(CLOSE, 1000, "é")]
 
@@ -395,12 +395,12 @@ VALID = {
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_text(wire: Any, name: str) -> None:
+def test_valid_utf8_text_is_read(wire: Any, name: str) -> None:
     assert read(wire, frame(TEXT, VALID[name].encode())) == [(TEXT, VALID[name])]
 
 
 @pytest.mark.parametrize("name", sorted(set(VALID) - {"long"}))
-def test_text_cut_anywhere_by_fragments(wire: Any, name: str) -> None:
+def test_fragments_may_cut_text_anywhere(wire: Any, name: str) -> None:
     data = VALID[name].encode()[-24:]
     text = data.decode(errors="ignore")
     data = text.encode()
@@ -410,7 +410,7 @@ def test_text_cut_anywhere_by_fragments(wire: Any, name: str) -> None:
         assert drain(reader) == [(PING, b""), (TEXT, text)], index
 
 
-def test_text_in_fragments_of_a_byte(wire: Any) -> None:
+def test_text_may_come_in_fragments_of_one_byte(wire: Any) -> None:
     text = "aé€\U0001f600\U0010ffff"
     assert read(wire, fragments(TEXT, *(bytes([byte]) for byte in text.encode()))) == [(TEXT, text)]
 
@@ -457,7 +457,7 @@ BEFORE = {
 
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("name", INVALID)
-def test_text_is_utf8(wire: Any, name: str, before: str) -> None:
+def test_invalid_utf8_text_is_refused(wire: Any, name: str, before: str) -> None:
     assert violation(wire, frame(TEXT, BEFORE[before] + INVALID[name][0] + b"behind it")) == 1007
 
 
@@ -487,7 +487,7 @@ def test_fragments_fail_at_their_first_bad_byte(wire: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_a_long_text_fails_wherever_a_piece_ends(wire: Any, name: str) -> None:
+def test_long_text_fails_wherever_a_piece_ends(wire: Any, name: str) -> None:
     bad, count = INVALID[name]
     data = frame(TEXT, b"a" * 37 + bad + b"b" * 200, length=60000)
     for index in range(8 + 30, 8 + 37 + count):
@@ -503,26 +503,26 @@ TRUNCATED = [b"\xc3", b"\xe2", b"\xe2\x82", b"\xf0", b"\xf0\x9f", b"\xf0\x9f\x98
 
 @pytest.mark.parametrize("end", TRUNCATED)
 @pytest.mark.parametrize("before", [b"", b"a", b"a" * 300, "€".encode() * 100], ids=lambda before: str(len(before)))
-def test_text_ends_with_a_whole_character(wire: Any, before: bytes, end: bytes) -> None:
+def test_text_must_end_with_a_whole_character(wire: Any, before: bytes, end: bytes) -> None:
     assert violation(wire, frame(TEXT, before + end)) == 1007
 
 
 @pytest.mark.parametrize("end", TRUNCATED)
-def test_fragmented_text_ends_with_a_whole_character(wire: Any, end: bytes) -> None:
+def test_fragmented_text_must_end_with_a_whole_character(wire: Any, end: bytes) -> None:
     assert violation(wire, fragments(TEXT, b"a", end)) == 1007
     assert violation(wire, fragments(TEXT, b"a" + end, b"")) == 1007
 
 
-def test_a_character_does_not_go_on_in_the_next_message(wire: Any) -> None:
+def test_character_cannot_continue_in_the_next_message(wire: Any) -> None:
     assert violation(wire, frame(TEXT, b"\xe2\x82") + frame(TEXT, b"\xac")) == 1007
 
 
-def test_a_fragmented_text_begins_anew(wire: Any) -> None:
+def test_text_after_a_fragmented_one_starts_afresh(wire: Any) -> None:
     data = fragments(TEXT, b"\xe2\x82", b"\xac") + fragments(TEXT, b"\xc3", b"\xa9")
     assert read(wire, data) == [(TEXT, "€"), (TEXT, "é")]
 
 
-def test_binary_is_not_utf8(wire: Any) -> None:
+def test_binary_message_need_not_be_utf8(wire: Any) -> None:
     assert read(wire, frame(BINARY, b"\xff\xc0")) == [(BINARY, b"\xff\xc0")]
     assert read(wire, fragments(BINARY, b"\xff", b"\xe2\x82")) == [(BINARY, b"\xff\xe2\x82")]
 
@@ -541,7 +541,7 @@ TOO_LONG = {
 
 
 @pytest.mark.parametrize("name", TOO_LONG)
-def test_a_message_too_long(wire: Any, name: str) -> None:
+def test_message_above_the_limit_is_refused(wire: Any, name: str) -> None:
     assert violation(wire, TOO_LONG[name], max_size=300) == 1009
 
 
@@ -555,17 +555,17 @@ def test_a_message_too_long(wire: Any, name: str) -> None:
     ],
     ids=["a frame", "a fragment and an empty one", "three fragments", "three fragments, the first empty"],
 )
-def test_a_message_as_long_as_may_be(wire: Any, data: bytes) -> None:
+def test_message_of_exactly_the_limit_is_accepted(wire: Any, data: bytes) -> None:
     assert read(wire, data, max_size=300) == [(BINARY, b"x" * 300)]
 
 
 @pytest.mark.parametrize("size", [1, 125, 126, 127, 65535, 65536])
-def test_the_bound_at_every_length_form(wire: Any, size: int) -> None:
+def test_limit_applies_in_every_length_form(wire: Any, size: int) -> None:
     assert read(wire, frame(BINARY, b"x" * size), max_size=size) == [(BINARY, b"x" * size)]
     assert violation(wire, frame(BINARY, b"x" * (size + 1)), max_size=size) == 1009
 
 
-def test_fragments_are_too_long_from_a_head_on(wire: Any) -> None:
+def test_fragments_above_the_limit_are_refused_by_a_frame_header(wire: Any) -> None:
     reader = wire.frames.Reader(300)
     reader.feed(frame(BINARY, b"x" * 300, fin=False))
     assert reader.next() == NOTHING
@@ -573,12 +573,12 @@ def test_fragments_are_too_long_from_a_head_on(wire: Any) -> None:
     assert drain(reader) == [(VIOLATION, 1009)]
 
 
-def test_the_size_is_each_messages_own(wire: Any) -> None:
+def test_limit_applies_to_each_message(wire: Any) -> None:
     data = frame(BINARY, b"x" * 10) + fragments(BINARY, b"y" * 5, b"y" * 5) + fragments(BINARY, b"z" * 9, b"z")
     assert read(wire, data, max_size=10) == [(BINARY, b"x" * 10), (BINARY, b"y" * 10), (BINARY, b"z" * 10)]
 
 
-def test_a_bad_byte_is_seen_before_the_message_is_too_long(wire: Any) -> None:
+def test_invalid_utf8_is_reported_before_excess_size(wire: Any) -> None:
     assert violation(wire, fragments(TEXT, b"\xff", b"x" * 300), max_size=300) == 1007
 
 
@@ -631,7 +631,7 @@ def test_tiny_pieces_cost_little_more_than_their_content(wire: Any, opcode: int)
     assert reader.next() == opcode
 
 
-def test_a_big_message_is_kept_once(wire: Any) -> None:
+def test_big_message_is_stored_once(wire: Any) -> None:
     size = 4 * MIB
     data = frame(BINARY, b"x" * size)
     pieces = [data[index : index + 65536] for index in range(0, len(data), 65536)]
@@ -646,7 +646,7 @@ def test_a_big_message_is_kept_once(wire: Any) -> None:
     assert peak_of(feed) < 2.5 * size
 
 
-def test_a_declared_length_is_not_allocated(wire: Any) -> None:
+def test_declared_length_is_not_allocated_in_advance(wire: Any) -> None:
     reader = wire.frames.Reader(1 << 40)
 
     def feed() -> None:
@@ -657,7 +657,7 @@ def test_a_declared_length_is_not_allocated(wire: Any) -> None:
     assert peak_of(feed) < 65536
 
 
-def test_what_was_read_is_let_go(wire: Any) -> None:
+def test_input_is_freed_after_reading(wire: Any) -> None:
     data = frame(BINARY, b"x" * MIB)
     reader = wire.frames.Reader(MIB)
 
@@ -676,14 +676,14 @@ def test_what_was_read_is_let_go(wire: Any) -> None:
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CLOSE, PING, PONG])
 @pytest.mark.parametrize("size", [0, 1, 125])
-def test_frame_of_every_opcode(wire: Any, opcode: int, size: int) -> None:
+def test_frame_is_built_with_every_opcode(wire: Any, opcode: int, size: int) -> None:
     out: list[bytes] = []
     assert wire.frames.frame(opcode, b"x" * size, out) == size + 2
     assert served(b"".join(out)) == [(opcode, 0, b"x" * size)]
 
 
 @pytest.mark.parametrize("size", BORDERS)
-def test_frame_of_every_length_form(wire: Any, size: int) -> None:
+def test_frame_is_built_in_every_length_form(wire: Any, size: int) -> None:
     payload = bytes(index * 7 & 255 for index in range(size))
     out: list[bytes] = []
     written = wire.frames.frame(BINARY, payload, out)
@@ -692,7 +692,7 @@ def test_frame_of_every_length_form(wire: Any, size: int) -> None:
     assert served(data) == [(BINARY, 0, payload)]
 
 
-def test_frame_is_appended(wire: Any) -> None:
+def test_frame_is_appended_to_the_output(wire: Any) -> None:
     out = [b"before"]
     wire.frames.frame(TEXT, b"a", out)
     wire.frames.frame(TEXT, b"b" * 70000, out)
@@ -701,7 +701,7 @@ def test_frame_is_appended(wire: Any) -> None:
     assert served(data[6:]) == [(TEXT, 0, b"a"), (TEXT, 0, b"b" * 70000)]
 
 
-def test_a_big_payload_is_not_copied(wire: Any) -> None:
+def test_big_payload_is_not_copied(wire: Any) -> None:
     payload = b"x" * MIB
     out: list[bytes] = []
     wire.frames.frame(BINARY, payload, out)
@@ -759,6 +759,6 @@ def test_every_violation_has_its_code_in_the_table(wire: Any) -> None:
     assert codes == {1002, 1007, 1009}
 
 
-def test_masked_example_of_the_rfc(wire: Any) -> None:
+def test_masked_example_of_the_rfc_is_read(wire: Any) -> None:
     assert read(wire, bytes.fromhex("818537fa213d7f9f4d5158")) == [(TEXT, "Hello")]
     assert frame(TEXT, b"Hello", mask=MASK) == bytes.fromhex("818537fa213d7f9f4d5158")

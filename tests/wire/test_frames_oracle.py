@@ -281,7 +281,7 @@ def ended_with(events: list[Any]) -> int | None:
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
-def test_differences(wire: Any, name: str) -> None:
+def test_every_known_difference_has_its_reason(wire: Any, name: str) -> None:
     data, offer, our_events, their_events, why = DIFFERENCES[name]
     assert why
     events, reason = ours(wire, [bytes([byte]) for byte in data], offer)
@@ -372,7 +372,7 @@ def streams(draw: Any, offer: str | None = None) -> bytes:
 
 @given(streams(), CUTS)
 @BOTH_FORMS
-def test_frames(wire: Any, data: bytes, cuts: list[int]) -> None:
+def test_frames_are_read_as_by_the_oracle(wire: Any, data: bytes, cuts: list[int]) -> None:
     compare(wire, data, split_at(data, cuts))
 
 
@@ -381,7 +381,7 @@ OFFERS = [DEFLATE, "permessage-deflate; client_no_context_takeover"]
 
 @given(st.data(), st.sampled_from(OFFERS), CUTS)
 @BOTH_FORMS
-def test_compressed_frames(wire: Any, drawn: Any, offer: str, cuts: list[int]) -> None:
+def test_compressed_frames_are_read_as_by_the_oracle(wire: Any, drawn: Any, offer: str, cuts: list[int]) -> None:
     data = drawn.draw(streams(offer))
     compare(wire, data, split_at(data, cuts), offer)
 
@@ -397,7 +397,7 @@ def test_frames_are_read_alike_however_they_are_split(wire: Any, data: bytes, cu
 
 @given(st.binary(max_size=60), st.sampled_from([None, *OFFERS]), CUTS)
 @BOTH_FORMS
-def test_noise(wire: Any, data: bytes, offer: str | None, cuts: list[int]) -> None:
+def test_arbitrary_bytes_are_read_as_by_the_oracle(wire: Any, data: bytes, offer: str | None, cuts: list[int]) -> None:
     compare(wire, data, split_at(data, cuts), offer)
 
 
@@ -440,7 +440,7 @@ def client_receives(client: Any, out: list[bytes]) -> list[tuple[int, bytes]]:
 
 @by_compression
 @pytest.mark.parametrize("options", CLIENTS, ids=lambda options: ",".join(str(value) for value in options.values()))
-def test_compressed_both_ways(wire: Any, options: dict[str, Any], name: str) -> None:
+def test_compressed_messages_pass_both_ways(wire: Any, options: dict[str, Any], name: str) -> None:
     client, deflate = connect(wire, ClientPerMessageDeflateFactory(**options), deflating=name)
     assert [each.name for each in client.extensions] == ["permessage-deflate"]
     reader = wire.frames.Reader(MIB, deflate)
@@ -460,7 +460,7 @@ def test_compressed_both_ways(wire: Any, options: dict[str, Any], name: str) -> 
         assert client_receives(client, out) == [(TEXT, content), (PONG, b"between"), (BINARY, content), (TEXT, content)]
 
 
-def test_plain_both_ways(wire: Any) -> None:
+def test_uncompressed_messages_pass_both_ways(wire: Any) -> None:
     client, deflate = connect(wire)
     assert deflate is None
     reader = wire.frames.Reader(MIB)
@@ -474,12 +474,12 @@ def test_plain_both_ways(wire: Any) -> None:
         assert client_receives(client, out) == [(TEXT, text.encode()), (BINARY, text.encode())]
 
 
-def test_an_offer_that_cannot_be_met(wire: Any) -> None:
+def test_unacceptable_offer_is_declined(wire: Any) -> None:
     client, deflate = connect(wire, ClientPerMessageDeflateFactory(server_max_window_bits=8))
     assert (deflate, client.extensions) == (None, [])
 
 
-def test_the_second_of_two_offers(wire: Any) -> None:
+def test_second_offer_is_accepted_if_the_first_is_not(wire: Any) -> None:
     client, deflate = connect(
         wire, ClientPerMessageDeflateFactory(server_max_window_bits=8), ClientPerMessageDeflateFactory()
     )
@@ -489,7 +489,7 @@ def test_the_second_of_two_offers(wire: Any) -> None:
 
 @pytest.mark.parametrize("reason", ["", "bye", "€" * 41, "x" * 500], ids=["none", "short", "as long as may be", "cut"])
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1007, 1009, 1011, 1012, 3000, 4999])
-def test_closed_by_the_server(wire: Any, code: int, reason: str) -> None:
+def test_server_can_close(wire: Any, code: int, reason: str) -> None:
     client, _ = connect(wire)
     out: list[bytes] = []
     wire.frames.frame(CLOSE, wire.frames.close_payload(code, reason), out)
@@ -500,7 +500,7 @@ def test_closed_by_the_server(wire: Any, code: int, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "bye"), (3000, "€" * 41), (None, "")])
-def test_closed_by_the_client(wire: Any, code: int | None, reason: str) -> None:
+def test_client_can_close(wire: Any, code: int | None, reason: str) -> None:
     client, _ = connect(wire)
     client.send_close(code, reason)
     reader = wire.frames.Reader(MIB)
@@ -513,7 +513,7 @@ def test_closed_by_the_client(wire: Any, code: int | None, reason: str) -> None:
 
 @given(st.data(), st.lists(st.one_of(st.text(max_size=300), st.binary(max_size=300)), max_size=6))
 @BOTH_FORMS
-def test_messages_to_the_client(wire: Any, drawn: Any, contents: list[str | bytes]) -> None:
+def test_client_reads_all_messages_of_the_server(wire: Any, drawn: Any, contents: list[str | bytes]) -> None:
     deflate = wire.deflate.negotiate(drawn.draw(st.sampled_from(OFFERS)), zlib)
     client = Protocol(Side.CLIENT, state=State.OPEN)
     client.extensions = [PerMessageDeflate(False, False, 12, 15)]

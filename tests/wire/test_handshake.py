@@ -64,7 +64,7 @@ def refusal(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1") -> int:
     ],
     ids=lambda lines: b" | ".join(lines).decode() or "as usual",
 )
-def test_a_websocket_is_asked_for(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_valid_handshake_is_read(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert read(wire, *lines).key == KEY
 
 
@@ -89,11 +89,11 @@ def test_a_websocket_is_asked_for(wire: Any, lines: tuple[bytes, ...]) -> None:
     ],
     ids=lambda lines: b" | ".join(lines).decode(),
 )
-def test_something_else_is_asked_for(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_other_upgrades_are_not_websockets(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert not wire.handshake.is_asked_for(head_of(wire, *lines))
 
 
-def test_http10_cannot_ask(wire: Any) -> None:
+def test_http10_cannot_ask_for_a_websocket(wire: Any) -> None:
     assert not wire.handshake.is_asked_for(head_of(wire, start=b"GET / HTTP/1.0"))
 
 
@@ -101,16 +101,16 @@ def test_http10_cannot_ask(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"GETS", b"FOO"])
-def test_the_method_is_get(wire: Any, method: bytes) -> None:
+def test_method_must_be_get(wire: Any, method: bytes) -> None:
     assert refusal(wire, start=method + b" / HTTP/1.1") == 400
 
 
 @pytest.mark.parametrize("line", [b"Content-Length: 1", b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
-def test_there_is_no_body(wire: Any, line: bytes) -> None:
+def test_body_is_refused(wire: Any, line: bytes) -> None:
     assert refusal(wire, line) == 400
 
 
-def test_a_body_may_be_declared_empty(wire: Any) -> None:
+def test_body_of_length_zero_is_accepted(wire: Any) -> None:
     assert read(wire, b"Content-Length: 0").key == KEY
 
 
@@ -138,15 +138,15 @@ def test_a_body_may_be_declared_empty(wire: Any) -> None:
     ],
     ids=lambda lines: b" | ".join(lines).decode(),
 )
-def test_the_version_is_13(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_version_must_be_13(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert refusal(wire, *lines) == 426
 
 
-def test_white_space_around_the_version_means_nothing(wire: Any) -> None:
+def test_white_space_around_the_version_is_ignored(wire: Any) -> None:
     assert read(wire, b"sec-websocket-version:  13\t").key == KEY
 
 
-def test_an_unknown_version_is_told_so_whatever_its_key(wire: Any) -> None:
+def test_unknown_version_is_reported_whatever_the_key(wire: Any) -> None:
     assert refusal(wire, b"Sec-WebSocket-Version: 25", b"Sec-WebSocket-Key: x") == 426
 
 
@@ -154,11 +154,11 @@ def test_an_unknown_version_is_told_so_whatever_its_key(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("nonce", [bytes(16), b"\xff" * 16, bytes(range(16)), b"the sample nonce"])
-def test_keys(wire: Any, nonce: bytes) -> None:
+def test_key_of_sixteen_bytes_is_accepted(wire: Any, nonce: bytes) -> None:
     assert read(wire, b"Sec-WebSocket-Key: " + b64encode(nonce)).key == b64encode(nonce)
 
 
-def test_a_key_may_end_in_bits_that_mean_nothing(wire: Any) -> None:
+def test_unused_bits_of_a_key_are_ignored(wire: Any) -> None:
     """Base64 of sixteen bytes has four to spare, and clients that make keys of random letters leave them set."""
     assert read(wire, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==").key == b"dGhlIHNhbXBsZSBub25jZR=="
 
@@ -186,11 +186,11 @@ def test_a_key_may_end_in_bits_that_mean_nothing(wire: Any) -> None:
     ],
     ids=lambda lines: b" | ".join(lines).decode("latin-1"),
 )
-def test_a_malformed_key_is_refused(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_malformed_key_is_refused(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert refusal(wire, *lines) == 400
 
 
-def test_accept_key_of_the_rfc(wire: Any) -> None:
+def test_accept_key_matches_the_rfc_example(wire: Any) -> None:
     assert wire.handshake.accept_key(KEY) == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
@@ -214,7 +214,7 @@ def test_accept_key_of_the_rfc(wire: Any) -> None:
     ],
     ids=lambda value: b" | ".join(value).decode() if isinstance(value, tuple) else None,
 )  # fmt: skip
-def test_subprotocols_in_their_order(wire: Any, lines: tuple[bytes, ...], names: list[str]) -> None:
+def test_subprotocols_keep_their_order(wire: Any, lines: tuple[bytes, ...], names: list[str]) -> None:
     subprotocols = read(wire, *lines).subprotocols
     assert subprotocols == names
     assert all(type(name) is str for name in subprotocols)
@@ -235,7 +235,7 @@ def test_subprotocols_in_their_order(wire: Any, lines: tuple[bytes, ...], names:
     ],
     ids=lambda lines: b" | ".join(lines).decode("latin-1"),
 )
-def test_a_malformed_list_of_subprotocols_is_refused(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_malformed_list_of_subprotocols_is_refused(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert refusal(wire, *lines) == 400
 
 
@@ -257,11 +257,11 @@ def test_compression_is_negotiated(wire: Any, lines: tuple[bytes, ...]) -> None:
 
 
 @pytest.mark.parametrize("lines", [(), (b"Sec-WebSocket-Extensions: foo",)], ids=["no offer", "another"])
-def test_compression_that_was_not_offered(wire: Any, lines: tuple[bytes, ...]) -> None:
+def test_compression_is_off_without_a_valid_offer(wire: Any, lines: tuple[bytes, ...]) -> None:
     assert read(wire, *lines).deflate is None
 
 
-def test_compression_that_is_not_wanted(wire: Any) -> None:
+def test_compression_can_be_disabled(wire: Any) -> None:
     assert read(wire, b"Sec-WebSocket-Extensions: permessage-deflate", compression=None).deflate is None
 
 
@@ -285,7 +285,7 @@ def test_compression_that_is_not_wanted(wire: Any) -> None:
     ids=lambda value: value.decode("latin-1"),
 )
 @pytest.mark.parametrize("compression", [zlib, None], ids=["with zlib", "without"])
-def test_a_malformed_list_of_extensions_is_refused(wire: Any, value: bytes, compression: Any) -> None:
+def test_malformed_list_of_extensions_is_refused(wire: Any, value: bytes, compression: Any) -> None:
     with pytest.raises(ProtocolError) as caught:
         read(wire, b"Sec-WebSocket-Extensions: " + value, compression=compression)
     assert caught.value.status == 400
@@ -298,44 +298,44 @@ DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_an_answer_that_agrees_on_nothing(wire: Any, name: str | None) -> None:
+def test_answer_without_a_subprotocol_is_empty(wire: Any, name: str | None) -> None:
     assert read(wire, *OFFER).answer(name, ()) == []
 
 
-def test_an_answer_with_a_subprotocol_that_was_offered_twice(wire: Any) -> None:
+def test_subprotocol_offered_twice_is_answered_once(wire: Any) -> None:
     handshake = read(wire, b"Sec-WebSocket-Protocol: chat, a, chat")
     assert handshake.answer("chat", ()) == [(b"sec-websocket-protocol", b"chat")]
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, type("Bytes", (bytes,), {})])
-def test_an_answer_with_fields_of_other_types_of_bytes(wire: Any, kind: Any) -> None:
+def test_answer_fields_may_be_of_any_bytes_type(wire: Any, kind: Any) -> None:
     assert read(wire).answer(None, [(kind(b"x"), kind(b"y"))]) == [(b"x", b"y")]
     with pytest.raises(ValueError, match="connection"):
         read(wire).answer(None, [(kind(b"Connection"), kind(b"y"))])
 
 
 @pytest.mark.parametrize("name", ["chat", "superchat"])
-def test_an_answer_with_a_subprotocol(wire: Any, name: str) -> None:
+def test_answer_names_the_subprotocol(wire: Any, name: str) -> None:
     assert read(wire, *OFFER).answer(name, ()) == [(b"sec-websocket-protocol", name.encode())]
 
 
 @pytest.mark.parametrize("name", ["other", "Chat", "chat, superchat", "chat\r\nx: y", "é"])
-def test_a_subprotocol_that_was_not_offered(wire: Any, name: str) -> None:
+def test_subprotocol_that_was_not_offered_is_refused(wire: Any, name: str) -> None:
     with pytest.raises(ValueError, match="subprotocol"):
         read(wire, *OFFER).answer(name, ())
 
 
-def test_a_subprotocol_where_none_was_offered(wire: Any) -> None:
+def test_subprotocol_without_any_offer_is_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="subprotocol"):
         read(wire).answer("chat", ())
 
 
-def test_an_answer_with_an_extension(wire: Any) -> None:
+def test_answer_names_the_extension(wire: Any) -> None:
     handshake = read(wire, DEFLATE)
     assert handshake.answer(None, ()) == [(b"sec-websocket-extensions", handshake.deflate.response)]
 
 
-def test_an_answer_with_the_applications_fields(wire: Any) -> None:
+def test_answer_includes_the_fields_of_the_application(wire: Any) -> None:
     fields = [(b"set-cookie", b"a=b"), (b"X-A", b"1"), (b"x-a", b"2")]
     answer = read(wire, *OFFER).answer("chat", fields)
     assert [(name.lower(), value) for name, value in answer] == [
@@ -360,12 +360,12 @@ def test_an_answer_with_the_applications_fields(wire: Any) -> None:
         b"Sec-WebSocket-Extensions",
     ],
 )
-def test_fields_that_are_the_servers(wire: Any, name: bytes) -> None:
+def test_reserved_fields_are_refused(wire: Any, name: bytes) -> None:
     with pytest.raises(ValueError):
         read(wire).answer(None, [(name, b"x")])
 
 
-def test_two_subprotocols(wire: Any) -> None:
+def test_second_subprotocol_is_refused(wire: Any) -> None:
     with pytest.raises(ValueError):
         read(wire, *OFFER).answer("chat", [(b"Sec-WebSocket-Protocol", b"superchat")])
 
@@ -375,12 +375,12 @@ def test_two_subprotocols(wire: Any) -> None:
     [(b"a b", b"c"), (b"", b"c"), (b"a", b"b\r\nc: d"), (b"a", b"\0"), (b"a:", b"b")],
     ids=ascii,
 )
-def test_malformed_fields(wire: Any, field: tuple[bytes, bytes]) -> None:
+def test_malformed_fields_are_refused(wire: Any, field: tuple[bytes, bytes]) -> None:
     with pytest.raises(ValueError):
         read(wire).answer(None, [field])
 
 
 @pytest.mark.parametrize("field", [("a", b"b"), (b"a", "b"), (b"a", 1)], ids=ascii)
-def test_fields_that_are_not_bytes(wire: Any, field: tuple[Any, Any]) -> None:
+def test_fields_that_are_not_bytes_are_refused(wire: Any, field: tuple[Any, Any]) -> None:
     with pytest.raises(TypeError):
         read(wire).answer(None, [field])

@@ -95,19 +95,19 @@ def check_refused(case: Case, owner: Any, status: int) -> None:
 
 
 @every_way(VALID)
-def test_valid(wire: Any, case: Case, way: str) -> None:
+def test_valid_head_is_served(wire: Any, case: Case, way: str) -> None:
     check_valid(wire, case, way, *serve(wire, case, way))
 
 
 @every_way(REFUSED)
-def test_refused(wire: Any, case: Case, way: str) -> None:
+def test_malformed_head_is_refused(wire: Any, case: Case, way: str) -> None:
     owner, _ = serve(wire, case, way)
     check_refused(case, owner, int(case.outcome["status"]))
     assert owner.refused[0].reason == case.outcome["reason"]
 
 
 @every_way(VALID)
-def test_valid_by_llhttp(case: Case, way: str) -> None:
+def test_llhttp_serves_valid_heads(case: Case, way: str) -> None:
     llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
     owner, bodies = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     differs = LLHTTP_DIFFERS.get(f"valid/{case.name}")
@@ -118,7 +118,7 @@ def test_valid_by_llhttp(case: Case, way: str) -> None:
 
 
 @every_way(REFUSED)
-def test_refused_by_llhttp(case: Case, way: str) -> None:
+def test_llhttp_refuses_malformed_heads(case: Case, way: str) -> None:
     llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
     owner, _ = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     status, _why = LLHTTP_DIFFERS.get(f"refused/{case.name}", (int(case.outcome["status"]), ""))
@@ -128,7 +128,7 @@ def test_refused_by_llhttp(case: Case, way: str) -> None:
         assert owner.refused == []
 
 
-def test_every_difference_of_llhttp_is_a_case() -> None:
+def test_every_difference_of_llhttp_names_a_case() -> None:
     names = {f"valid/{case.name}" for case in VALID} | {f"refused/{case.name}" for case in REFUSED}
     assert set(LLHTTP_DIFFERS) <= names
 
@@ -143,31 +143,31 @@ def refusal(wire: Any, data: bytes) -> tuple[int, str]:
     return caught.value.status, caught.value.reason
 
 
-def test_a_head_in_the_middle_of_a_buffer(wire: Any) -> None:
+def test_head_is_parsed_in_the_middle_of_a_buffer(wire: Any) -> None:
     before, head, after = b"xyz\r\n\r\n", b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /c HTTP/1.1\r\nX: y\r\n\r\n"
     found = wire.head.parse(before + head + after, len(before), len(before) + len(head), wire.shared.Limits())
     assert (found.path, found.raw_path, found.query, found.headers) == ("/a", b"/a", b"b", [(b"host", b"a")])
 
 
-def test_a_length_of_eighteen_digits(wire: Any) -> None:
+def test_length_may_have_eighteen_digits(wire: Any) -> None:
     head = parse(wire, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999999999\r\n\r\n")
     assert head.length == 999999999999999999
 
 
-def test_the_target_is_bounded_at_16_kib(wire: Any) -> None:
+def test_target_is_limited_to_16_kib(wire: Any) -> None:
     line = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
     assert len(parse(wire, line % (b"a" * 16383)).raw_path) == 16384
     assert refusal(wire, line % (b"a" * 16384)) == (414, "request target too long")
 
 
-def test_the_fields_are_bounded_at_100(wire: Any) -> None:
+def test_fields_are_limited_to_100(wire: Any) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\n"
     assert len(parse(wire, head + b"X: 1\r\n" * 99 + b"\r\n").headers) == 100
     assert refusal(wire, head + b"X: 1\r\n" * 100 + b"\r\n") == (431, "too many header fields")
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-def test_the_head_is_bounded_at_64_kib(wire: Any, spare: int) -> None:
+def test_head_is_limited_to_64_kib(wire: Any, spare: int) -> None:
     start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     data = start + b"a" * (65536 + spare - len(start) - 4) + b"\r\n\r\n"
     conn, owner = make_connection(wire)
@@ -176,7 +176,7 @@ def test_the_head_is_bounded_at_64_kib(wire: Any, spare: int) -> None:
     assert len(owner.requests) == 1 - spare
 
 
-def test_every_byte_in_a_target(wire: Any) -> None:
+def test_target_may_have_visible_ascii_only(wire: Any) -> None:
     for byte in range(256):
         data = b"GET /" + bytes([byte]) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
         if 33 <= byte <= 126 and byte not in b"#?":
@@ -187,20 +187,20 @@ def test_every_byte_in_a_target(wire: Any) -> None:
             assert refusal(wire, data)[0] == 400, byte
 
 
-def test_every_byte_after_the_version(wire: Any) -> None:
+def test_version_must_be_followed_by_a_line_end(wire: Any) -> None:
     for byte in range(256):
         if byte != 10:
             data = b"GET / HTTP/1.1\r" + bytes([byte]) + b"Host: a\r\n\r\n"
             assert refusal(wire, data) == (400, "malformed request line"), byte
 
 
-def test_a_path_is_decoded_as_urllib_does(wire: Any) -> None:
+def test_path_is_decoded_as_by_urllib(wire: Any) -> None:
     from urllib.parse import unquote
 
     for raw in ("/%41%zz%", "/%e2%82%ac%E2", "/%25%32%35", "/%F0%9F%90%8E+%2B", "/%c0%80"):
         assert parse(wire, f"GET {raw} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).path == unquote(raw)
 
 
-def test_every_head_has_its_own_headers(wire: Any) -> None:
+def test_each_head_has_its_own_list_of_headers(wire: Any) -> None:
     data = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     assert parse(wire, data).headers is not parse(wire, data).headers

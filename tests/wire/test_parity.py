@@ -178,7 +178,7 @@ def connection_kind(form):
 
 @settings(max_examples=400)
 @given(conversations())
-def test_compiled_and_interpreted_are_one(conversation):
+def test_compiled_and_interpreted_forms_act_alike(conversation):
     data, cuts, turn_each = conversation
     pieces = pieces_of(data, cuts)
     compiled, interpreted = (Seen(*connection_kind(form), pieces, turn_each) for form in ("compiled", "interpreted"))
@@ -187,7 +187,7 @@ def test_compiled_and_interpreted_are_one(conversation):
 
 @settings(max_examples=200)
 @given(conversations(odd=False))
-def test_heads_by_httptools_are_the_same(conversation):
+def test_connection_with_httptools_acts_alike(conversation):
     data, cuts, turn_each = conversation
     pieces = pieces_of(data, cuts)
     ours, theirs = (Seen(*connection_kind(form), pieces, turn_each) for form in ("interpreted", "httptools"))
@@ -197,7 +197,7 @@ def test_heads_by_httptools_are_the_same(conversation):
 @pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
 @settings(max_examples=200)
 @given(conversation=conversations())
-def test_split_anywhere_is_as_unsplit(form, conversation):
+def test_input_split_anywhere_is_read_alike(form, conversation):
     data, cuts, turn_each = conversation
     whole = Seen(*connection_kind(form), pieces_of(data, ()), True)
     split = Seen(*connection_kind(form), pieces_of(data, cuts), turn_each)
@@ -207,7 +207,7 @@ def test_split_anywhere_is_as_unsplit(form, conversation):
 @pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
 @pytest.mark.parametrize("before", [b"", GET], ids=["at first", "behind a request"])
 @pytest.mark.parametrize("lines", [b"\r\n", b"\r\n\r\n", b"\r\n\r", b"\r", b"\n"], ids=repr)
-def test_empty_lines_count_however_they_come(form, before, lines):
+def test_empty_lines_are_counted_however_they_are_split(form, before, lines):
     data = before + lines + GET
     whole, split = (Seen(*connection_kind(form), pieces, True) for pieces in ([data], pieces_of(data, None)))
     assert split.however_split() == whole.however_split()
@@ -353,5 +353,5 @@ EVENTS = st.one_of(
 
 @settings(max_examples=300)
 @given(st.lists(EVENTS, max_size=30))
-def test_forms_act_alike_whatever_happens(events):
+def test_forms_act_alike_after_any_events(events):
     assert Played("compiled", events).trace == Played("interpreted", events).trace

@@ -78,17 +78,19 @@ def host_of(scope: dict[str, Any]) -> Any:
         ("", ("127.0.0.1", 1), SERVER, False),
     ],
 )
-def test_which_peer_is_trusted(wire: Any, trusted: str, client: Any, server: Any, expected: bool) -> None:
+def test_trust_depends_on_the_address_of_the_peer(
+    wire: Any, trusted: str, client: Any, server: Any, expected: bool
+) -> None:
     assert proxies(wire, trusted).trusts_peer(client, server) is expected
 
 
-def test_what_an_untrusted_peer_says_is_left_alone(wire: Any) -> None:
+def test_fields_of_an_untrusted_peer_are_ignored(wire: Any) -> None:
     scope = ask(wire, "X-Forwarded-For: 1.2.3.4\nX-Forwarded-Proto: https", peer=("9.9.9.9", 5))
     assert (scope["client"], scope["scheme"]) == (("9.9.9.9", 5), "http")
     assert (b"x-forwarded-for", b"1.2.3.4") in scope["headers"]
 
 
-def test_answers_are_kept_within_a_bound(wire: Any) -> None:
+def test_cached_addresses_are_limited(wire: Any) -> None:
     kept = proxies(wire)
     for number in range(KEPT + 10):
         host = f"9.9.{number >> 8}.{number & 255}"
@@ -155,7 +157,7 @@ def through_middleware(middleware: Any, headers: list[tuple[bytes, bytes]], trus
 
 
 @pytest.mark.parametrize("chain", [*AGREED, *DIFFERENT])
-def test_the_client_of_a_chain(wire: Any, chain: str) -> None:
+def test_client_is_the_last_untrusted_address_of_a_chain(wire: Any, chain: str) -> None:
     headers = [(b"x-forwarded-for", chain.encode("latin-1"))]
     theirs = through_middleware(Theirs, headers, TRUSTED)[0]
     ours = AGREED.get(chain, PEER)
@@ -164,7 +166,7 @@ def test_the_client_of_a_chain(wire: Any, chain: str) -> None:
     assert through_middleware(Ours, headers, TRUSTED)[0] == ours
 
 
-def test_a_chain_over_several_lines(wire: Any) -> None:
+def test_chain_may_span_several_lines(wire: Any) -> None:
     lines = "X-Forwarded-For: 9.9.9.9\nX-Forwarded-For: 1.2.3.4, 10.0.0.2\nX-Forwarded-For: 10.0.0.1"
     assert ask(wire, lines)["client"] == ("1.2.3.4", 0)
 
@@ -173,11 +175,11 @@ def test_a_chain_over_several_lines(wire: Any) -> None:
     ("chain", "client"),
     [("9.9.9.9, 1.2.3.4", ("9.9.9.9", 0)), ("10.0.0.1:5, 1.2.3.4", ("10.0.0.1", 5)), ("x, 1.2.3.4", PEER)],
 )
-def test_where_everybody_is_trusted_the_first_is_the_client(wire: Any, chain: str, client: Any) -> None:
+def test_client_is_the_first_address_if_everybody_is_trusted(wire: Any, chain: str, client: Any) -> None:
     assert ask(wire, f"X-Forwarded-For: {chain}", "*")["client"] == client
 
 
-def test_nginx_names_a_peer_on_a_unix_socket(wire: Any) -> None:
+def test_unix_peer_is_accepted_as_nginx_names_it(wire: Any) -> None:
     assert ask(wire, "X-Forwarded-For: 1.2.3.4, unix:")["client"] == ("1.2.3.4", 0)
     assert ask(wire, "X-Forwarded-For: 1.2.3.4, unix:", "127.0.0.1")["client"] == PEER
 
@@ -197,7 +199,7 @@ SCHEMES = {
 
 
 @pytest.mark.parametrize("values", SCHEMES)
-def test_the_scheme(wire: Any, values: tuple[str, ...]) -> None:
+def test_scheme_comes_from_x_forwarded_proto(wire: Any, values: tuple[str, ...]) -> None:
     fields = [(b"x-forwarded-proto", value.encode()) for value in values]
     expected = SCHEMES[values]
     assert ask(wire, "\n".join(f"X-Forwarded-Proto: {value}" for value in values))["scheme"] == expected
@@ -209,7 +211,7 @@ def test_the_scheme(wire: Any, values: tuple[str, ...]) -> None:
     assert through_middleware(Ours, fields, "127.0.0.1", **websocket) == (PEER, in_a_websocket)
 
 
-def test_a_websocket_scheme_is_the_one_that_http_has(wire: Any) -> None:
+def test_websocket_scheme_of_a_request_becomes_that_of_http(wire: Any) -> None:
     """Theirs: a scope of HTTP with the scheme wss, which ASGI does not have."""
     assert ask(wire, "X-Forwarded-Proto: wss")["scheme"] == "https"
     assert ask(wire, "X-Forwarded-Proto: ws")["scheme"] == "http"
@@ -226,7 +228,7 @@ nodes = addresses | st.builds(
 
 @pytest.mark.parametrize("form", ["compiled", "interpreted"])
 @given(chain=st.lists(nodes, min_size=1, max_size=5), everybody=st.booleans())
-def test_sound_chains_are_read_as_uvicorn_reads_them(form: str, chain: list[str], everybody: bool) -> None:
+def test_valid_chains_are_read_as_by_uvicorn(form: str, chain: list[str], everybody: bool) -> None:
     trusted = "*" if everybody else TRUSTED
     headers = [(b"x-forwarded-for", ", ".join(chain).encode())]
     theirs = through_middleware(Theirs, headers, trusted)[0]
@@ -245,7 +247,7 @@ pieces = st.sampled_from([*',;=:[]"\\ _.%f0', "for=", "proto=https", "host=a", "
     ),
     kind=st.sampled_from(["x-forwarded", "x-forwarded-all", "forwarded"]),
 )
-def test_whatever_comes_both_forms_agree_and_the_client_is_an_address(value: str, name: str, kind: str) -> None:
+def test_any_fields_give_both_forms_the_same_valid_client(value: str, name: str, kind: str) -> None:
     seen = []
     for form in ("interpreted", "compiled"):
         wire = load_form(form)
@@ -292,12 +294,12 @@ def test_whatever_comes_both_forms_agree_and_the_client_is_an_address(value: str
         ("X-Forwarded-Port: +81", b"inner:8000", SERVER),
     ],
 )
-def test_host_and_port(wire: Any, fields: str, host: bytes, server: Any) -> None:
+def test_host_and_port_come_from_x_forwarded_fields(wire: Any, fields: str, host: bytes, server: Any) -> None:
     scope = ask(wire, fields, kind="x-forwarded-all")
     assert (host_of(scope), scope["server"]) == (host, server)
 
 
-def test_a_request_without_host_gets_one(wire: Any) -> None:
+def test_request_without_host_gets_the_forwarded_one(wire: Any) -> None:
     conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
     conn.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Host: a.org\r\n\r\n")
     assert host_of(owner.requests[0].scope) == b"a.org"
@@ -315,18 +317,20 @@ def test_a_request_without_host_gets_one(wire: Any) -> None:
         ],
     ],
 )
-def test_prefix(wire: Any, prefix: str, root_path: str, path: str, raw_path: bytes) -> None:
+def test_prefix_becomes_part_of_the_root_path(
+    wire: Any, prefix: str, root_path: str, path: str, raw_path: bytes
+) -> None:
     scope = ask(wire, f"X-Forwarded-Prefix: {prefix}", kind="x-forwarded-all")
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == (root_path, path, raw_path)
     assert scope["query_string"] == b"q"
 
 
-def test_a_prefix_does_not_replace_the_servers_own(wire: Any) -> None:
+def test_prefix_does_not_replace_the_configured_root_path(wire: Any) -> None:
     scope = ask(wire, "X-Forwarded-Prefix: /api", kind="x-forwarded-all", root_path="/own")
     assert (scope["root_path"], scope["path"]) == ("/own", "/own/x y")
 
 
-def test_a_prefix_leaves_the_asterisk_alone(wire: Any) -> None:
+def test_prefix_does_not_change_the_asterisk_form(wire: Any) -> None:
     conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
     conn.receive(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Forwarded-Prefix: /api\r\n\r\n")
     assert owner.requests[0].scope["path"] == "*"
@@ -370,12 +374,14 @@ def test_a_prefix_leaves_the_asterisk_alone(wire: Any) -> None:
         ("", PEER, "http", None),
     ],
 )
-def test_forwarded(wire: Any, fields: str, client: Any, scheme: str, host: bytes | None) -> None:
+def test_forwarded_sets_client_scheme_and_host(
+    wire: Any, fields: str, client: Any, scheme: str, host: bytes | None
+) -> None:
     scope = ask(wire, f"Forwarded: {fields}", kind="forwarded")
     assert (scope["client"], scope["scheme"], host_of(scope)) == (client, scheme, host or b"inner:8000")
 
 
-def test_where_everybody_is_trusted_the_first_element_tells(wire: Any) -> None:
+def test_first_forwarded_element_counts_if_everybody_is_trusted(wire: Any) -> None:
     scope = ask(wire, "Forwarded: for=9.9.9.9;proto=https\nForwarded: for=1.2.3.4", "*", kind="forwarded")
     assert (scope["client"], scope["scheme"]) == (("9.9.9.9", 0), "https")
 
@@ -397,7 +403,7 @@ ALL = """
         ("forwarded", ("2.2.2.2", b"f.org", "")),
     ],
 )
-def test_only_one_kind_is_read(wire: Any, kind: str, expected: Any) -> None:
+def test_only_the_configured_fields_are_read(wire: Any, kind: str, expected: Any) -> None:
     scope = ask(wire, ALL, kind=kind)
     assert (scope["client"][0], host_of(scope), scope["root_path"]) == expected
 
@@ -423,7 +429,7 @@ def test_each_request_of_a_connection_has_its_own_client(wire: Any) -> None:
     ]
 
 
-def test_without_proxies_nothing_is_read(wire: Any) -> None:
+def test_no_field_is_read_without_trusted_proxies(wire: Any) -> None:
     conn, owner = make_connection(wire)
     conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n")
     assert (owner.requests[0].scope["client"], owner.requests[0].scope["scheme"]) == (PEER, "http")
@@ -432,14 +438,14 @@ def test_without_proxies_nothing_is_read(wire: Any) -> None:
 # What is listed
 
 
-def test_members_that_match_nobody_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_members_that_match_nobody_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     assert trusted_proxies.read("10.0.0.1/8, *,") == ["10.0.0.1/8", "*"]
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["forwarded_allow_ips"] * 2
     assert "'10.0.0.1/8'" in caplog.text
     assert "'*'" in caplog.text
 
 
-def test_members_that_are_sound() -> None:
+def test_valid_members_are_parsed() -> None:
     listed = ["10.0.0.0/8", " ::1 ", "2001:db8::/32", "unix"]
     assert trusted_proxies.read(listed) == [
         (b"\x0a\0\0\0", 8),
@@ -451,15 +457,15 @@ def test_members_that_are_sound() -> None:
     assert trusted_proxies.read(" * ") == ["*"]
 
 
-def test_network_of_ipv6_with_long_prefix_is_not_taken_for_ipv4() -> None:
+def test_ipv6_network_is_not_mistaken_for_ipv4() -> None:
     assert trusted_proxies.read("2001:db8::/100") == [(bytes.fromhex("20010db8") + bytes(12), 100)]
 
 
-def test_middleware_leaves_request_without_proxy_fields_alone() -> None:
+def test_middleware_does_not_change_requests_without_proxy_fields() -> None:
     assert through_middleware(Ours, [], "127.0.0.1") == (PEER, "http")
 
 
-def test_the_middleware_leaves_the_lifespan_and_strangers_alone() -> None:
+def test_middleware_does_not_change_lifespan_and_untrusted_requests() -> None:
     headers = [(b"x-forwarded-for", b"1.2.3.4")]
     assert through_middleware(Ours, headers, "10.0.0.1") == (PEER, "http")
     assert through_middleware(Ours, headers, ["127.0.0.1"], client=list(PEER), server=None) == (("1.2.3.4", 0), "http")

@@ -77,13 +77,13 @@ def test_scope_has_exact_types(wire):
     assert [type(part) for part in scope["client"]] == [str, int]
 
 
-def test_scope_of_http10(wire):
+def test_scope_of_http10_has_no_extensions(wire):
     scope = scope_of(wire, b"GET / HTTP/1.0\r\n\r\n")
     assert scope["http_version"] == "1.0"
     assert scope["extensions"] == {}
 
 
-def test_extensions_for_files_where_they_are_asked_for(wire):
+def test_sendfile_adds_the_file_extensions(wire):
     assert scope_of(wire, sendfile=True)["extensions"] == {name: {} for name in EXTENSIONS + FILES}
     http10 = scope_of(wire, b"GET / HTTP/1.0\r\n\r\n", sendfile=True)
     assert http10["extensions"] == {name: {} for name in FILES}
@@ -110,7 +110,7 @@ def test_mutations_do_not_leak_into_the_next_request(wire, key):
     assert rig.request.scope[key] is not before[key]
 
 
-def test_keys_put_into_a_scope_do_not_leak(wire):
+def test_keys_added_to_a_scope_do_not_leak(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.request.scope["path"] = "/changed"
@@ -135,7 +135,7 @@ def test_root_path_is_part_of_path_and_raw_path(wire):
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/root", "/root/a b", b"/root/a%20b")
 
 
-def test_the_asterisk_has_no_root_path(wire):
+def test_asterisk_form_has_no_root_path(wire):
     scope = scope_of(wire, b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", root_path="/root")
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/root", "*", b"*")
 
@@ -157,7 +157,7 @@ def test_request_without_a_body_has_one_empty_message(wire):
     assert drive(rig.request.receive()) == {"type": "http.request", "body": b"", "more_body": False}
 
 
-def test_message_is_a_plain_dict_of_the_application(wire):
+def test_message_is_a_plain_dict_the_application_may_keep(wire):
     rig = Rig(wire)
     rig.receive(post(2) + b"ok")
     message = drive(rig.request.receive())
@@ -165,7 +165,7 @@ def test_message_is_a_plain_dict_of_the_application(wire):
     message.clear()
 
 
-def test_body_comes_in_parts(wire):
+def test_body_is_received_in_parts(wire):
     rig = Rig(wire)
     rig.receive(post(4) + b"ab")
     assert drive(rig.request.receive()) == {"type": "http.request", "body": b"ab", "more_body": True}
@@ -173,7 +173,7 @@ def test_body_comes_in_parts(wire):
     assert drive(rig.request.receive()) == {"type": "http.request", "body": b"cd", "more_body": False}
 
 
-def test_parts_that_came_meanwhile_are_one_message(wire):
+def test_small_parts_are_joined_into_one_message(wire):
     rig = Rig(wire)
     rig.receive(post(4) + b"a")
     rig.receive(b"b")
@@ -181,7 +181,7 @@ def test_parts_that_came_meanwhile_are_one_message(wire):
     assert drive(rig.request.receive()) == {"type": "http.request", "body": b"abcd", "more_body": False}
 
 
-def test_large_parts_that_came_meanwhile_are_a_message_each(wire):
+def test_large_parts_are_one_message_each(wire):
     rig = Rig(wire)
     large = bytes(40000)
     rig.receive(post(80003) + large)
@@ -194,7 +194,7 @@ def test_large_parts_that_came_meanwhile_are_a_message_each(wire):
     assert rig.request.buffered == 0
 
 
-def test_end_that_comes_after_the_content_is_a_message_of_its_own(wire):
+def test_end_that_arrives_later_is_a_separate_message(wire):
     rig = Rig(wire)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n")
     assert drive(rig.request.receive())["more_body"] is True
@@ -214,7 +214,7 @@ def test_receive_after_the_body_waits_for_the_disconnect(wire):
     assert drive(step) == DISCONNECT
 
 
-def test_pipelined_bytes_are_no_second_body(wire):
+def test_pipelined_bytes_are_not_part_of_the_body(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.receive())
@@ -225,13 +225,13 @@ def test_pipelined_bytes_are_no_second_body(wire):
     assert drive(rig.request.receive()) is WAITING
 
 
-def test_receive_after_the_response_is_disconnect_each_time(wire):
+def test_receive_after_the_response_always_disconnects(wire):
     rig = Rig(wire, ok)
     rig.receive(post(2) + b"ok")
     assert [drive(rig.request.receive()) for _ in range(3)] == [DISCONNECT] * 3
 
 
-def test_waiting_receive_is_told_that_the_response_is_complete(wire):
+def test_waiting_receive_disconnects_when_the_response_is_complete(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.receive())
@@ -241,7 +241,7 @@ def test_waiting_receive_is_told_that_the_response_is_complete(wire):
     assert drive(step) == DISCONNECT
 
 
-def test_part_of_a_body_comes_before_the_disconnect(wire):
+def test_part_of_a_body_is_received_before_the_disconnect(wire):
     rig = Rig(wire)
     rig.receive(post(4) + b"ab")
     rig.connection.lose()
@@ -249,7 +249,7 @@ def test_part_of_a_body_comes_before_the_disconnect(wire):
     assert [drive(rig.request.receive()) for _ in range(2)] == [DISCONNECT] * 2
 
 
-def test_whole_body_comes_before_the_disconnect(wire):
+def test_whole_body_is_received_before_the_disconnect(wire):
     rig = Rig(wire)
     rig.receive(post(2) + b"ab")
     rig.connection.lose()
@@ -269,7 +269,7 @@ def test_two_receives_share_the_messages(wire):
     assert drive(second) == {"type": "http.request", "body": b"cd", "more_body": False}
 
 
-def test_receive_does_nothing_before_it_is_driven(wire):
+def test_receive_does_nothing_before_it_is_awaited(wire):
     rig = Rig(wire)
     rig.receive(post(2, b"expect: 100-continue\r\n"))
     rig.request.receive()
@@ -293,7 +293,7 @@ def test_receive_does_nothing_before_it_is_driven(wire):
         {"type": None},
     ],
 )
-def test_message_out_of_order_before_the_start(wire, message):
+def test_message_before_the_start_is_refused(wire, message):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises(RuntimeError):
@@ -311,7 +311,7 @@ def test_message_out_of_order_before_the_start(wire, message):
         {"type": "websocket.send"},
     ],
 )
-def test_message_out_of_order_after_the_start(wire, message):
+def test_message_out_of_order_after_the_start_is_refused(wire, message):
     rig = started(wire, (b"content-length", b"2"))
     with pytest.raises(RuntimeError):
         drive(rig.request.send(message))
@@ -330,7 +330,7 @@ def test_message_out_of_order_after_the_start(wire, message):
         {"type": "http.response.pathsend", "path": "/a"},
     ],
 )
-def test_message_after_the_response_is_complete(wire, message):
+def test_message_after_a_complete_response_is_refused(wire, message):
     rig = Rig(wire, ok)
     rig.receive(GET)
     with pytest.raises(RuntimeError):
@@ -339,14 +339,14 @@ def test_message_after_the_response_is_complete(wire, message):
 
 
 @pytest.mark.parametrize("message", [{}, {"status": 200}])
-def test_message_without_a_type(wire, message):
+def test_message_without_a_type_is_refused(wire, message):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises(KeyError):
         drive(rig.request.send(message))
 
 
-def test_start_without_a_status(wire):
+def test_start_without_a_status_is_refused(wire):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises(KeyError):
@@ -355,7 +355,7 @@ def test_start_without_a_status(wire):
 
 
 @pytest.mark.parametrize("status", [99, 100, 101, 199, 600, -1, "200", b"200", None, 200.5])
-def test_status_that_is_none(wire, status):
+def test_invalid_status_is_refused(wire, status):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises((ValueError, TypeError)):
@@ -364,13 +364,13 @@ def test_status_that_is_none(wire, status):
     assert rig.take() == OK
 
 
-def test_status_of_an_enumeration(wire):
+def test_status_may_be_an_http_status(wire):
     rig = started(wire, (b"content-length", b"2"), status=http.HTTPStatus.OK)
     body(rig.request, b"ok")
     assert rig.take() == OK
 
 
-def test_send_does_nothing_before_it_is_driven(wire):
+def test_send_does_nothing_before_it_is_awaited(wire):
     rig = Rig(wire)
     rig.receive(GET)
     rig.request.send({"type": "http.response.start", "status": 200})
@@ -378,7 +378,7 @@ def test_send_does_nothing_before_it_is_driven(wire):
     assert rig.take() == b""
 
 
-def test_headers_and_body_may_be_left_out(wire):
+def test_headers_and_body_are_optional(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.send({"type": "http.response.start", "status": 200}))
@@ -387,13 +387,13 @@ def test_headers_and_body_may_be_left_out(wire):
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: memoryview(bytearray(data))])
-def test_body_may_be_any_bytes(wire, kind):
+def test_body_may_be_any_bytes_like_object(wire, kind):
     rig = started(wire, (b"content-length", b"2"))
     drive(rig.request.send({"type": "http.response.body", "body": kind(b"ok")}))
     assert rig.take() == OK
 
 
-def test_body_of_a_subclass_of_bytes(wire):
+def test_body_may_be_a_subclass_of_bytes(wire):
     class Body(bytes):
         pass
 
@@ -402,7 +402,7 @@ def test_body_of_a_subclass_of_bytes(wire):
     assert rig.take() == OK
 
 
-def test_body_that_can_change_is_copied(wire):
+def test_mutable_body_is_copied(wire):
     rig = started(wire, (b"content-length", b"2"))
     data = bytearray(b"ok")
     drive(rig.request.send({"type": "http.response.body", "body": data}))
@@ -411,7 +411,7 @@ def test_body_that_can_change_is_copied(wire):
 
 
 @pytest.mark.parametrize("data", ["ok", None, 5, [1, 2], object()])
-def test_body_that_is_not_bytes(wire, data):
+def test_body_that_is_not_bytes_is_refused(wire, data):
     rig = started(wire, (b"content-length", b"2"))
     with pytest.raises(TypeError):
         drive(rig.request.send({"type": "http.response.body", "body": data}))
@@ -419,7 +419,7 @@ def test_body_that_is_not_bytes(wire, data):
     assert rig.take() == OK
 
 
-def test_message_of_a_subclass_of_dict(wire):
+def test_message_may_be_a_subclass_of_dict(wire):
     class Message(dict):
         pass
 
@@ -430,7 +430,7 @@ def test_message_of_a_subclass_of_dict(wire):
     assert rig.take() == OK
 
 
-def test_message_of_another_mapping(wire):
+def test_message_may_be_any_mapping(wire):
     class Message(Mapping):
         def __init__(self, **items):
             self._items = items
@@ -452,7 +452,7 @@ def test_message_of_another_mapping(wire):
 
 
 @pytest.mark.parametrize("message", [None, 5, "http.response.start", [("a",)]])
-def test_message_that_is_no_mapping(wire, message):
+def test_message_that_is_not_a_mapping_is_refused(wire, message):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises((TypeError, ValueError, KeyError)):
@@ -500,7 +500,7 @@ def test_headers_may_be_any_iterable(wire, headers):
     assert rig.take() == OK
 
 
-def test_headers_changed_after_the_start_do_not_count(wire):
+def test_headers_changed_after_the_start_are_ignored(wire):
     rig = Rig(wire)
     rig.receive(GET)
     fields = [(b"content-length", b"2")]
@@ -527,7 +527,7 @@ def test_headers_changed_after_the_start_do_not_count(wire):
         5,
     ],
 )
-def test_headers_that_may_not_be_sent(wire, headers):
+def test_invalid_headers_are_refused(wire, headers):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises((TypeError, ValueError)):
@@ -536,7 +536,7 @@ def test_headers_that_may_not_be_sent(wire, headers):
     assert rig.take() == OK
 
 
-def test_send_to_a_client_that_has_left(wire):
+def test_send_to_a_lost_client_raises(wire):
     rig = started(wire)
     rig.connection.lose()
     for message in ({"type": "http.response.body", "body": b"a"}, {"type": "http.response.start", "status": 200}):
@@ -544,7 +544,7 @@ def test_send_to_a_client_that_has_left(wire):
             drive(rig.request.send(message))
 
 
-def test_send_after_a_complete_response_to_a_client_that_has_left(wire):
+def test_send_after_a_complete_response_to_a_lost_client_raises(wire):
     rig = Rig(wire, ok)
     rig.receive(GET)
     rig.connection.lose()
@@ -556,14 +556,14 @@ def test_send_after_a_complete_response_to_a_client_that_has_left(wire):
 
 
 @pytest.mark.parametrize("data", [b"long", b"x"])
-def test_body_of_another_length_than_declared(wire, data):
+def test_body_of_the_wrong_length_is_refused(wire, data):
     rig = started(wire, (b"content-length", b"2"))
     with pytest.raises(ValueError):
         body(rig.request, data)
     assert not rig.request.is_complete()
 
 
-def test_parts_of_a_declared_length(wire):
+def test_body_of_declared_length_may_come_in_parts(wire):
     rig = started(wire, (b"content-length", b"2"))
     body(rig.request, b"o", more=True)
     body(rig.request, b"k", more=True)
@@ -583,7 +583,7 @@ def test_trailers_follow_the_last_chunk(wire):
     assert rig.take() == CHUNKED_HEAD + b"2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"
 
 
-def test_trailers_in_parts(wire):
+def test_trailers_may_come_in_parts(wire):
     rig = started(wire, trailers=True)
     body(rig.request)
     drive(rig.request.send({"type": "http.response.trailers", "headers": [(b"a", b"1")], "more_trailers": True}))
@@ -592,14 +592,14 @@ def test_trailers_in_parts(wire):
     assert rig.take() == CHUNKED_HEAD + b"0\r\na: 1\r\nb: 2\r\n\r\n"
 
 
-def test_trailers_without_headers(wire):
+def test_trailers_may_be_empty(wire):
     rig = started(wire, trailers=True)
     body(rig.request)
     drive(rig.request.send({"type": "http.response.trailers"}))
     assert rig.take() == CHUNKED_HEAD + b"0\r\n\r\n"
 
 
-def test_trailers_that_were_not_announced(wire):
+def test_unannounced_trailers_are_refused(wire):
     rig = started(wire)
     body(rig.request, b"a", more=True)
     with pytest.raises(RuntimeError):
@@ -607,7 +607,7 @@ def test_trailers_that_were_not_announced(wire):
 
 
 @pytest.mark.parametrize("name", [b"content-length", b"Transfer-Encoding", b"host", b"trailer", b"set-cookie"])
-def test_trailers_that_may_not_be(wire, name):
+def test_forbidden_trailers_are_refused(wire, name):
     rig = started(wire, trailers=True)
     body(rig.request)
     with pytest.raises(ValueError):
@@ -615,7 +615,7 @@ def test_trailers_that_may_not_be(wire, name):
     assert not rig.request.is_complete()
 
 
-def test_connection_is_used_again_after_trailers(wire):
+def test_connection_is_reused_after_trailers(wire):
     rig = started(wire, trailers=True)
     body(rig.request)
     drive(rig.request.send({"type": "http.response.trailers", "headers": []}))
@@ -631,7 +631,7 @@ HINT = b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n"
 HINT_MESSAGE = {"type": "http.response.early_hint", "links": [b"</a>; rel=preload"]}
 
 
-def test_early_hint_before_the_start(wire):
+def test_early_hint_is_sent_before_the_start(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.send(HINT_MESSAGE))
@@ -640,28 +640,28 @@ def test_early_hint_before_the_start(wire):
     assert rig.take() == OK
 
 
-def test_early_hint_after_the_start_leaves_before_the_head(wire):
+def test_early_hint_after_the_start_is_sent_before_the_head(wire):
     rig = started(wire, (b"content-length", b"2"))
     drive(rig.request.send(HINT_MESSAGE))
     body(rig.request, b"ok")
     assert rig.take() == HINT + OK
 
 
-def test_early_hint_behind_the_head_is_dropped(wire):
+def test_early_hint_after_the_head_is_dropped(wire):
     rig = started(wire)
     head = rig.take()
     drive(rig.request.send(HINT_MESSAGE))
     assert (head, rig.take()) == (CHUNKED_HEAD, b"")
 
 
-def test_early_hint_of_several_links(wire):
+def test_early_hint_may_have_several_links(wire):
     rig = Rig(wire)
     rig.receive(GET)
     drive(rig.request.send({"type": "http.response.early_hint", "links": (link for link in (b"<a>", b"<b>"))}))
     assert rig.take() == b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\nlink: <b>\r\n\r\n"
 
 
-def test_early_hint_cannot_inject(wire):
+def test_early_hint_cannot_inject_fields(wire):
     rig = Rig(wire)
     rig.receive(GET)
     with pytest.raises(ValueError):
@@ -673,7 +673,7 @@ def test_early_hint_cannot_inject(wire):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_files_are_the_owners_to_send(wire, kind):
+def test_files_are_sent_by_the_owner(wire, kind):
     rig = Rig(wire, sendfile=True)
     rig.receive(GET)
     start(rig.request)
@@ -682,7 +682,7 @@ def test_files_are_the_owners_to_send(wire, kind):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_files_that_were_not_offered(wire, kind):
+def test_files_are_refused_without_sendfile(wire, kind):
     rig = started(wire, (b"content-length", b"2"))
     with pytest.raises(RuntimeError, match="not offered without --sendfile"):
         drive(rig.request.send({"type": kind, "path": "/a", "file": 0}))
@@ -691,7 +691,7 @@ def test_files_that_were_not_offered(wire, kind):
     assert rig.take() == OK
 
 
-def test_file_of_a_declared_length(wire):
+def test_file_may_have_a_declared_length(wire):
     rig = started(wire, (b"content-length", b"2"))
     assert rig.request.begin_file(2)
     head = rig.take()
@@ -700,7 +700,7 @@ def test_file_of_a_declared_length(wire):
     assert (rig.take(), rig.request.is_complete()) == (b"", True)
 
 
-def test_file_as_a_chunk(wire):
+def test_file_without_a_length_is_one_chunk(wire):
     rig = started(wire)
     assert rig.request.begin_file(10)
     assert rig.take() == CHUNKED_HEAD + b"a\r\n"
@@ -708,7 +708,7 @@ def test_file_as_a_chunk(wire):
     assert rig.take() == b"\r\n0\r\n\r\n"
 
 
-def test_file_between_other_parts(wire):
+def test_file_may_come_between_other_parts(wire):
     rig = started(wire)
     body(rig.request, b"a", more=True)
     rig.request.begin_file(1)
@@ -718,7 +718,7 @@ def test_file_between_other_parts(wire):
     assert rig.take() == b"\r\n1\r\nb\r\n0\r\n\r\n"
 
 
-def test_nothing_comes_between_a_file(wire):
+def test_body_is_refused_while_a_file_is_sent(wire):
     rig = started(wire)
     rig.request.begin_file(10)
     with pytest.raises(RuntimeError):
@@ -734,7 +734,7 @@ def test_empty_file_as_a_chunk_does_not_end_the_body(wire):
     assert rig.take() == CHUNKED_HEAD
 
 
-def test_file_of_a_head_request_stays_here(wire):
+def test_file_is_not_sent_for_a_head_request(wire):
     rig = started(wire, (b"content-length", b"2"), data=b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
     present = rig.request.begin_file(2)
     assert not present

@@ -47,40 +47,40 @@ def respond(encoder: Any, status: Any = 200, headers: Any = (), *parts: bytes, t
 # Framing
 
 
-def test_a_declared_length(wire: Any) -> None:
+def test_declared_length_frames_the_body(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [LENGTH_5], b"hello")
     assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 
-def test_a_declared_length_in_parts(wire: Any) -> None:
+def test_body_of_declared_length_may_come_in_parts(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [LENGTH_5], b"he", b"", b"llo", b"")
     assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 
-def test_chunks_without_a_length(wire: Any) -> None:
+def test_body_without_a_length_is_chunked(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [], b"he", b"l" * 20, b"")
     assert (
         data == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n14\r\n" + b"l" * 20 + b"\r\n0\r\n\r\n"
     )
 
 
-def test_an_empty_part_is_no_chunk(wire: Any) -> None:
+def test_empty_part_is_not_a_chunk(wire: Any) -> None:
     """A chunk of size 0 would end the body (RFC 9112 section 7.1)."""
     data = respond(make_encoder(wire), 200, [], b"a", b"", b"b")
     assert data.endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
 
 
-def test_an_empty_body(wire: Any) -> None:
+def test_body_may_be_empty(wire: Any) -> None:
     assert respond(make_encoder(wire), 200, [(b"content-length", b"0")]).endswith(b"content-length: 0\r\n\r\n")
     assert respond(make_encoder(wire), 200, []).endswith(b"\r\n\r\n0\r\n\r\n")
 
 
-def test_the_application_may_say_chunked(wire: Any) -> None:
+def test_application_may_declare_chunked(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [(b"Transfer-Encoding", b"Chunked")], b"a")
     assert data == b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
 
 
-def test_http10_without_a_length_ends_with_the_connection(wire: Any) -> None:
+def test_http10_body_without_a_length_ends_with_the_connection(wire: Any) -> None:
     """No chunks to a client that does not know them (RFC 9112 section 6.1)."""
     encoder = make_encoder(wire, http11=False)
     assert respond(encoder, 200, [], b"a", b"b") == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nab"
@@ -88,12 +88,12 @@ def test_http10_without_a_length_ends_with_the_connection(wire: Any) -> None:
     assert not encoder.keep_alive
 
 
-def test_http10_drops_the_applications_chunked(wire: Any) -> None:
+def test_http10_response_drops_chunked(wire: Any) -> None:
     data = respond(make_encoder(wire, http11=False), 200, [CHUNKED, (b"x", b"y")], b"a")
     assert data == b"HTTP/1.1 200 OK\r\nx: y\r\nconnection: close\r\n\r\na"
 
 
-def test_http10_with_a_length_is_told_that_the_connection_stays(wire: Any) -> None:
+def test_http10_response_with_a_length_announces_keep_alive(wire: Any) -> None:
     encoder = make_encoder(wire, http11=False)
     assert respond(encoder, 200, [LENGTH_5], b"hello") == (
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\nhello"
@@ -102,21 +102,21 @@ def test_http10_with_a_length_is_told_that_the_connection_stays(wire: Any) -> No
     assert not encoder.ends_with_connection()
 
 
-def test_head_keeps_the_length_and_drops_the_body(wire: Any) -> None:
+def test_response_to_head_keeps_the_length_and_drops_the_body(wire: Any) -> None:
     encoder = make_encoder(wire, "HEAD")
     assert respond(encoder, 200, [LENGTH_5], b"hello") == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
 
-def test_head_needs_no_body_of_the_declared_length(wire: Any) -> None:
+def test_response_to_head_needs_no_body(wire: Any) -> None:
     assert respond(make_encoder(wire, "HEAD"), 200, [LENGTH_5], b"").endswith(b"content-length: 5\r\n\r\n")
 
 
-def test_head_drops_a_body_in_chunks(wire: Any) -> None:
+def test_response_to_head_drops_a_chunked_body(wire: Any) -> None:
     assert respond(make_encoder(wire, "HEAD"), 200, [], b"a", b"b") == b"HTTP/1.1 200 OK\r\n\r\n"
     assert respond(make_encoder(wire, "HEAD"), 200, [CHUNKED], b"a", b"b").endswith(b"\r\n\r\n")
 
 
-def test_head_leaves_the_connection_open(wire: Any) -> None:
+def test_response_to_head_keeps_the_connection_open(wire: Any) -> None:
     for http11 in (True, False):
         encoder = make_encoder(wire, "HEAD", http11)
         respond(encoder, 200, [], b"a")
@@ -131,7 +131,7 @@ def test_204_has_neither_length_nor_body(wire: Any) -> None:
         assert encoder.keep_alive
 
 
-def test_204_that_closes_has_no_length_either(wire: Any) -> None:
+def test_204_that_closes_has_no_length(wire: Any) -> None:
     data = respond(make_encoder(wire), 204, [LENGTH_5, (b"connection", b"close")], b"hello")
     assert data == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 
@@ -142,7 +142,7 @@ def test_304_keeps_the_length_and_has_no_body(wire: Any) -> None:
     assert respond(make_encoder(wire), 304, [], b"hello") == b"HTTP/1.1 304 Not Modified\r\n\r\n"
 
 
-def test_the_head_goes_out_once(wire: Any) -> None:
+def test_head_is_written_once(wire: Any) -> None:
     encoder = make_encoder(wire)
     out: list[bytes] = []
     assert encoder.head(out) == 0
@@ -157,18 +157,18 @@ def test_the_head_goes_out_once(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("parts", [[b"hell"], [b"he", b"ll"], [b""], [b"he", b""]])
-def test_a_body_shorter_than_declared(wire: Any, parts: list[bytes]) -> None:
+def test_body_shorter_than_declared_is_refused(wire: Any, parts: list[bytes]) -> None:
     with pytest.raises(ValueError, match="shorter"):
         respond(make_encoder(wire), 200, [LENGTH_5], *parts)
 
 
 @pytest.mark.parametrize("parts", [[b"hello!"], [b"hello", b"!"], [b"hello!", b""], [b"he", b"llo!"]])
-def test_a_body_longer_than_declared(wire: Any, parts: list[bytes]) -> None:
+def test_body_longer_than_declared_is_refused(wire: Any, parts: list[bytes]) -> None:
     with pytest.raises(ValueError, match="longer"):
         respond(make_encoder(wire), 200, [LENGTH_5], *parts)
 
 
-def test_nothing_of_a_wrong_body_goes_out(wire: Any) -> None:
+def test_body_of_the_wrong_length_writes_nothing(wire: Any) -> None:
     """The head still waits, so that 500 can take its place."""
     for body in (b"hell", b"hello!"):
         encoder = make_encoder(wire)
@@ -181,12 +181,12 @@ def test_nothing_of_a_wrong_body_goes_out(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"+5", b"-5", b"0x5", b" 5", b"5 ", b"5,5", b"5.0", b"9" * 19, b"five", b"1_0"])
-def test_a_malformed_length(wire: Any, value: bytes) -> None:
+def test_malformed_length_is_refused(wire: Any, value: bytes) -> None:
     with pytest.raises(ValueError, match="content-length"):
         make_encoder(wire).start(200, [(b"Content-Length", value)], False)
 
 
-def test_two_lengths_that_differ(wire: Any) -> None:
+def test_different_lengths_are_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="two content-lengths: 5 and 6"):
         make_encoder(wire).start(200, [LENGTH_5, (b"Content-Length", b"6")], False)
 
@@ -199,14 +199,14 @@ def test_equal_lengths_become_one(wire: Any, again: Any) -> None:
     assert body == b"hello"
 
 
-def test_equal_lengths_have_to_be_right(wire: Any) -> None:
+def test_equal_malformed_lengths_are_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="shorter"):
         respond(make_encoder(wire), 200, [LENGTH_5, LENGTH_5], b"hell")
 
 
 @pytest.mark.parametrize("length", [b"5", b"3", b"100"])
 @pytest.mark.parametrize("order", [1, -1], ids=["length first", "length last"])
-def test_chunked_wins_over_a_length(wire: Any, length: bytes, order: int) -> None:
+def test_chunked_takes_precedence_over_a_length(wire: Any, length: bytes, order: int) -> None:
     """As what forwards the fields of another response gives both."""
     fields = [(b"Content-Length", length), CHUNKED][::order]
     assert respond(make_encoder(wire), 200, fields, b"hello") == (
@@ -214,12 +214,12 @@ def test_chunked_wins_over_a_length(wire: Any, length: bytes, order: int) -> Non
     )
 
 
-def test_chunked_wins_over_two_lengths(wire: Any) -> None:
+def test_chunked_takes_precedence_over_two_lengths(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [LENGTH_5, CHUNKED, LENGTH_5], b"hello")
     assert b"content-length" not in data
 
 
-def test_a_length_and_chunked_to_http10(wire: Any) -> None:
+def test_http10_response_drops_length_and_chunked(wire: Any) -> None:
     """Nothing is said of a length that may be wrong."""
     encoder = make_encoder(wire, http11=False)
     data = respond(encoder, 200, [(b"content-length", b"3"), CHUNKED], b"hello")
@@ -227,25 +227,25 @@ def test_a_length_and_chunked_to_http10(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_a_length_and_chunked_without_a_body(wire: Any, method: str, status: int) -> None:
+def test_bodiless_response_drops_length_and_chunked(wire: Any, method: str, status: int) -> None:
     head = respond(make_encoder(wire, method), status, [LENGTH_5, CHUNKED], b"")
     assert b"content-length" not in head
     assert b"transfer-encoding" not in head
 
 
 @pytest.mark.parametrize("fields", [[(b"content-length", b"x"), CHUNKED], [CHUNKED, (b"content-length", b"-1")]])
-def test_a_malformed_length_beside_chunked(wire: Any, fields: Any) -> None:
+def test_malformed_length_beside_chunked_is_refused(wire: Any, fields: Any) -> None:
     with pytest.raises(ValueError, match="malformed content-length"):
         make_encoder(wire).start(200, fields, False)
 
 
 @pytest.mark.parametrize("value", [b"gzip", b"gzip, chunked", b"identity", b"", b"chunked, chunked"])
-def test_a_transfer_coding_that_is_not_chunked(wire: Any, value: bytes) -> None:
+def test_other_transfer_codings_are_refused(wire: Any, value: bytes) -> None:
     with pytest.raises(ValueError, match="transfer-encoding"):
         make_encoder(wire).start(200, [(b"transfer-encoding", value)], False)
 
 
-def test_a_refused_start_leaves_no_trace(wire: Any) -> None:
+def test_refused_start_leaves_no_trace(wire: Any) -> None:
     """The application may catch the error and start another response."""
     fields = [(b"date", b"d"), (b"server", b"s"), (b"connection", b"close"), CHUNKED, (b"content-length", b"x")]
     encoder = make_encoder(wire, server=b"pronghorn")
@@ -261,13 +261,13 @@ def test_a_refused_start_leaves_no_trace(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 206, 299, 304, 404, 418, 499, 500, 599])
-def test_statuses_for_a_response(wire: Any, status: int) -> None:
+def test_status_line_has_the_standard_phrase(wire: Any, status: int) -> None:
     line = respond(make_encoder(wire), status, [(b"content-length", b"0")]).split(b"\r\n")[0]
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     assert line == f"HTTP/1.1 {status} {phrase}".encode()
 
 
-def test_a_status_of_http(wire: Any) -> None:
+def test_status_may_be_an_http_status(wire: Any) -> None:
     data = respond(make_encoder(wire), HTTPStatus.NOT_FOUND, [(b"content-length", b"0")])
     assert data.startswith(b"HTTP/1.1 404 Not Found\r\n")
     assert respond(make_encoder(wire), HTTPStatus.NO_CONTENT, [LENGTH_5]) == b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -276,7 +276,7 @@ def test_a_status_of_http(wire: Any) -> None:
 @pytest.mark.parametrize(
     "status", [-1, 0, 1, 99, 100, 101, 103, 199, 600, 999, 1000, 2**64, "200", b"200", None, True, 200.0, 200.5]
 )
-def test_what_is_no_status_for_a_response(wire: Any, status: Any) -> None:
+def test_invalid_status_is_refused(wire: Any, status: Any) -> None:
     encoder = make_encoder(wire)
     with pytest.raises(ValueError, match="not a status"):
         encoder.start(status, [], False)
@@ -286,7 +286,7 @@ def test_what_is_no_status_for_a_response(wire: Any, status: Any) -> None:
 # Fields of the application and of the server
 
 
-def test_the_order_of_the_head(wire: Any) -> None:
+def test_head_has_a_fixed_order(wire: Any) -> None:
     encoder = make_encoder(wire, keep_alive=False, server=b"pronghorn", fields=[(b"x-default", b"1")])
     assert respond(encoder, 200, [(b"X-App", b"2")], b"") == (
         b"HTTP/1.1 200 OK\r\nserver: pronghorn\r\nx-default: 1\r\nx-app: 2\r\n"
@@ -294,7 +294,7 @@ def test_the_order_of_the_head(wire: Any) -> None:
     )
 
 
-def test_the_date_is_gmt(wire: Any) -> None:
+def test_date_is_in_gmt(wire: Any) -> None:
     from email.utils import parsedate_to_datetime
 
     line = respond(make_encoder(wire, date=True), 200, [LENGTH_5], b"hello").split(b"\r\n")[1].decode()
@@ -303,7 +303,7 @@ def test_the_date_is_gmt(wire: Any) -> None:
     assert parsedate_to_datetime(line[6:]).tzinfo is not None
 
 
-def test_the_applications_date_and_server_win(wire: Any) -> None:
+def test_date_and_server_of_the_application_take_precedence(wire: Any) -> None:
     options: dict[str, Any] = {"date": True, "server": b"pronghorn", "fields": [(b"x", b"y")]}
     date = b"date: %b\r\n" % dict(make_shared(wire, **options).default_fields)[b"date"]
     both = [(b"Date", b"d"), (b"SERVER", b"s"), LENGTH_5]
@@ -324,7 +324,7 @@ def test_names_are_in_lower_case_and_fields_stay_apart(wire: Any) -> None:
     )
 
 
-def test_headers_as_any_iterable(wire: Any) -> None:
+def test_headers_may_be_any_iterable(wire: Any) -> None:
     def generator() -> Iterator[Any]:
         yield [b"A", b"b"]
         yield LENGTH_5
@@ -340,7 +340,7 @@ def test_headers_as_any_iterable(wire: Any) -> None:
         assert respond(make_encoder(wire), 200, headers, b"hello") == expected
 
 
-def test_subclasses_of_bytes_and_tuples(wire: Any) -> None:
+def test_headers_may_be_subclasses_of_bytes_and_tuple(wire: Any) -> None:
     class Name(bytes):
         pass
 
@@ -358,7 +358,7 @@ class Bytes(bytes):
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, Bytes])
-def test_names_and_values_of_other_types_of_bytes(wire: Any, kind: Any) -> None:
+def test_names_and_values_may_be_of_any_bytes_type(wire: Any, kind: Any) -> None:
     """Also those that the server itself looks at."""
     fields = [(b"x", b"y"), (b"Date", b"d"), (b"server", b"s"), (b"Connection", b"close"), LENGTH_5]
     expected = b"HTTP/1.1 200 OK\r\nx: y\r\ndate: d\r\nserver: s\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
@@ -374,20 +374,20 @@ def test_names_and_values_of_other_types_of_bytes(wire: Any, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, Bytes])
-def test_trailers_and_early_hints_of_other_types_of_bytes(wire: Any, kind: Any) -> None:
+def test_trailers_and_early_hints_may_be_of_any_bytes_type(wire: Any, kind: Any) -> None:
     encoder = make_encoder(wire)
     assert hint(encoder, [kind(b"</a>")]) == b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
     assert respond(encoder, 200, [], b"", trailers=[(kind(b"x"), kind(b"y"))]).endswith(b"0\r\nx: y\r\n\r\n")
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, Bytes])
-def test_no_injection_by_another_type_of_bytes(wire: Any, kind: Any) -> None:
+def test_other_bytes_types_cannot_inject_fields(wire: Any, kind: Any) -> None:
     for field in ((kind(b"x"), kind(b"a\r\nb: c")), (kind(b"x y"), b"a"), (kind(b""), b"a")):
         with pytest.raises(ValueError, match="malformed header"):
             make_encoder(wire).start(200, [field], False)
 
 
-def test_a_value_that_is_changed_after_its_start(wire: Any) -> None:
+def test_value_changed_after_the_start_is_ignored(wire: Any) -> None:
     value = bytearray(b"before")
     encoder = make_encoder(wire)
     encoder.start(200, [(b"connection", value), (b"x", value)], False)
@@ -397,7 +397,7 @@ def test_a_value_that_is_changed_after_its_start(wire: Any) -> None:
     assert out[0].startswith(b"HTTP/1.1 200 OK\r\nconnection: before\r\nx: before\r\n")
 
 
-def test_the_applications_headers_are_not_changed(wire: Any) -> None:
+def test_headers_of_the_application_are_not_changed(wire: Any) -> None:
     headers = [(b"Content-Length", b"5"), (b"Connection", b"close")]
     respond(make_encoder(wire), 204, headers, b"")
     assert headers == [(b"Content-Length", b"5"), (b"Connection", b"close")]
@@ -406,25 +406,25 @@ def test_the_applications_headers_are_not_changed(wire: Any) -> None:
 # The connection field
 
 
-def test_the_application_closes(wire: Any) -> None:
+def test_close_of_the_application_closes_the_connection(wire: Any) -> None:
     encoder = make_encoder(wire)
     data = respond(encoder, 200, [(b"Connection", b"Close"), LENGTH_5], b"hello")
     assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
     assert not encoder.keep_alive
 
 
-def test_the_applications_keep_alive_stays(wire: Any) -> None:
+def test_keep_alive_of_the_application_is_kept(wire: Any) -> None:
     for http11 in (True, False):
         data = respond(make_encoder(wire, http11=http11), 200, [(b"Connection", b"keep-alive"), LENGTH_5], b"hello")
         assert data == b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello"
 
 
-def test_the_applications_keep_alive_does_not_keep_what_closes(wire: Any) -> None:
+def test_keep_alive_of_the_application_does_not_prevent_a_close(wire: Any) -> None:
     data = respond(make_encoder(wire, keep_alive=False), 200, [(b"Connection", b"keep-alive"), LENGTH_5], b"hello")
     assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 
 
-def test_close_is_an_option_of_its_own(wire: Any) -> None:
+def test_close_is_matched_as_a_whole_option(wire: Any) -> None:
     """Not a part of another's name (RFC 9110 section 7.6.1)."""
     encoder = make_encoder(wire)
     data = respond(encoder, 200, [(b"connection", b"x-close"), LENGTH_5], b"hello")
@@ -432,7 +432,7 @@ def test_close_is_an_option_of_its_own(wire: Any) -> None:
     assert encoder.keep_alive
 
 
-def test_close_among_other_options(wire: Any) -> None:
+def test_close_is_found_among_other_options(wire: Any) -> None:
     encoder = make_encoder(wire)
     data = respond(encoder, 200, [(b"connection", b"x ,\tCLOSE"), LENGTH_5], b"hello")
     assert data.count(b"connection: ") == 1
@@ -440,7 +440,7 @@ def test_close_among_other_options(wire: Any) -> None:
     assert not encoder.keep_alive
 
 
-def test_close_in_one_of_two_fields(wire: Any) -> None:
+def test_close_is_found_in_one_of_two_fields(wire: Any) -> None:
     for fields in ([b"close", b"keep-alive"], [b"keep-alive", b"close"]):
         encoder = make_encoder(wire)
         data = respond(encoder, 200, [*((b"connection", value) for value in fields), LENGTH_5], b"hello")
@@ -448,20 +448,20 @@ def test_close_in_one_of_two_fields(wire: Any) -> None:
         assert not encoder.keep_alive
 
 
-def test_two_transfer_encodings(wire: Any) -> None:
+def test_second_transfer_encoding_is_refused(wire: Any) -> None:
     """The recipient would read them as chunked twice (RFC 9112 section 6.1)."""
     with pytest.raises(ValueError, match="transfer-encoding"):
         make_encoder(wire).start(200, [CHUNKED, CHUNKED], False)
 
 
-def test_the_request_closes(wire: Any) -> None:
+def test_close_of_the_request_is_announced(wire: Any) -> None:
     for http11 in (True, False):
         encoder = make_encoder(wire, http11=http11, keep_alive=False)
         data = respond(encoder, 200, [LENGTH_5], b"hello")
         assert data == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 
 
-def test_draining_closes(wire: Any) -> None:
+def test_draining_closes_the_connection(wire: Any) -> None:
     shared = make_shared(wire)
     encoder = wire.response.new_encoder(shared, "GET", True, True)
     encoder.start(200, [LENGTH_5], False)
@@ -477,7 +477,7 @@ def test_draining_closes(wire: Any) -> None:
 
 @pytest.mark.parametrize("bad", CRLF_AND_FRIENDS)
 @pytest.mark.parametrize("around", [(b"", b"x"), (b"a", b"b"), (b"a", b"")])
-def test_no_control_character_in_a_value(wire: Any, bad: bytes, around: tuple[bytes, bytes]) -> None:
+def test_control_characters_in_values_are_refused(wire: Any, bad: bytes, around: tuple[bytes, bytes]) -> None:
     encoder = make_encoder(wire)
     with pytest.raises(ValueError, match="malformed header"):
         encoder.start(200, [(b"x", around[0] + bad + around[1])], False)
@@ -485,13 +485,13 @@ def test_no_control_character_in_a_value(wire: Any, bad: bytes, around: tuple[by
 
 
 @pytest.mark.parametrize("bad", [*CRLF_AND_FRIENDS, b" ", b"\t", b":", b"(", b"/", b"@", b"\x80", b"\xff", b'"'])
-def test_a_name_is_a_token(wire: Any, bad: bytes) -> None:
+def test_name_must_be_a_token(wire: Any, bad: bytes) -> None:
     for name in (bad, b"a" + bad, bad + b"a", b"a" + bad + b"b"):
         with pytest.raises(ValueError, match="malformed header"):
             make_encoder(wire).start(200, [(name, b"v")], False)
 
 
-def test_a_name_is_not_empty(wire: Any) -> None:
+def test_empty_name_is_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="malformed header"):
         make_encoder(wire).start(200, [(b"", b"v")], False)
 
@@ -510,18 +510,18 @@ def test_a_name_is_not_empty(wire: Any) -> None:
         b"xv",
     ],
 )
-def test_names_and_values_are_bytes(wire: Any, pair: Any) -> None:
+def test_names_and_values_must_be_bytes(wire: Any, pair: Any) -> None:
     with pytest.raises(TypeError, match="bytes"):
         make_encoder(wire).start(200, [(b"good", b"v"), pair], False)
 
 
 @pytest.mark.parametrize("pair", [(), (b"x",), (b"x", b"v", b"w"), b"xyz", None, 5])
-def test_a_header_is_a_pair(wire: Any, pair: Any) -> None:
+def test_header_must_be_a_pair(wire: Any, pair: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         make_encoder(wire).start(200, [pair], False)
 
 
-def test_headers_are_iterable(wire: Any) -> None:
+def test_headers_must_be_iterable(wire: Any) -> None:
     for headers in (None, 5):
         with pytest.raises(TypeError):
             make_encoder(wire).start(200, headers, False)
@@ -533,7 +533,7 @@ def test_values_may_have_bytes_above_127_and_tabs(wire: Any) -> None:
 
 @given(st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=6)), max_size=3))
 @with_both_forms
-def test_a_head_has_one_line_a_field(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
+def test_head_has_one_line_per_field(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
     """Whatever the application gives: the head that goes out splits into the very fields, or nothing goes out."""
     encoder = make_encoder(wire, "HEAD")
     try:
@@ -548,16 +548,16 @@ def test_a_head_has_one_line_a_field(wire: Any, fields: list[tuple[bytes, bytes]
 # Trailers
 
 
-def test_trailers(wire: Any) -> None:
+def test_trailers_follow_the_last_chunk(wire: Any) -> None:
     data = respond(make_encoder(wire), 200, [], b"a", trailers=[(b"X-Sum", b"1"), [b"y", b""]])
     assert data.endswith(b"\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\ny: \r\n\r\n")
 
 
-def test_empty_trailers(wire: Any) -> None:
+def test_trailers_may_be_empty(wire: Any) -> None:
     assert respond(make_encoder(wire), 200, [], b"a", trailers=()).endswith(b"1\r\na\r\n0\r\n\r\n")
 
 
-def test_trailers_have_no_place_without_chunks(wire: Any) -> None:
+def test_trailers_without_chunks_are_dropped(wire: Any) -> None:
     fields = [(b"x", b"y")]
     assert respond(make_encoder(wire), 200, [LENGTH_5], b"hello", trailers=fields).endswith(b"\r\n\r\nhello")
     assert respond(make_encoder(wire, http11=False), 200, [], b"hello", trailers=fields).endswith(b"\r\n\r\nhello")
@@ -586,14 +586,14 @@ def test_trailers_have_no_place_without_chunks(wire: Any) -> None:
         b"proxy-authorization",
     ],
 )
-def test_fields_that_may_not_be_trailers(wire: Any, name: bytes) -> None:
+def test_forbidden_trailers_are_refused(wire: Any, name: bytes) -> None:
     """They frame, route or authenticate, which is done by then (RFC 9110 section 6.5.1)."""
     with pytest.raises(ValueError, match="trailer"):
         respond(make_encoder(wire), 200, [], b"a", trailers=[(name, b"1")])
 
 
 @pytest.mark.parametrize("field", [(b"x", b"a\r\nb"), (b"x\n", b"a"), (b"", b"a"), (b"x", b"\0")])
-def test_malformed_trailers(wire: Any, field: Any) -> None:
+def test_malformed_trailers_are_refused(wire: Any, field: Any) -> None:
     with pytest.raises(ValueError, match="malformed header"):
         respond(make_encoder(wire), 200, [], b"a", trailers=[field])
     with pytest.raises(TypeError):
@@ -610,7 +610,7 @@ def hint(encoder: Any, links: Any) -> bytes:
     return b"".join(out)
 
 
-def test_early_hints(wire: Any) -> None:
+def test_early_hints_have_one_line_per_link(wire: Any) -> None:
     encoder = make_encoder(wire, server=b"pronghorn")
     expected = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nlink: </b>\r\n\r\n"
     assert hint(encoder, [b"</a>", b"</b>"]) == expected
@@ -619,7 +619,7 @@ def test_early_hints(wire: Any) -> None:
     assert encoder.head([]) > 0
 
 
-def test_early_hints_come_before_the_head_or_not_at_all(wire: Any) -> None:
+def test_early_hints_after_the_head_are_dropped(wire: Any) -> None:
     encoder = make_encoder(wire)
     encoder.start(200, [], False)
     encoder.head([])
@@ -632,7 +632,7 @@ def test_http10_has_no_interim_responses(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("link", [*(b"</a>" + bad for bad in CRLF_AND_FRIENDS), "</a>", None])
-def test_malformed_early_hints(wire: Any, link: Any) -> None:
+def test_malformed_early_hints_are_refused(wire: Any, link: Any) -> None:
     encoder = make_encoder(wire)
     with pytest.raises((ValueError, TypeError)):
         hint(encoder, [b"</a>", link])
@@ -641,7 +641,7 @@ def test_malformed_early_hints(wire: Any, link: Any) -> None:
 # Files
 
 
-def test_what_is_left_of_a_declared_length(wire: Any) -> None:
+def test_rest_of_a_declared_length_is_counted(wire: Any) -> None:
     encoder = make_encoder(wire)
     assert encoder.left() == -1
     encoder.start(200, [LENGTH_5], False)
@@ -653,7 +653,7 @@ def test_what_is_left_of_a_declared_length(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "fields"), [("GET", []), ("GET", [CHUNKED]), ("HEAD", [LENGTH_5])])
-def test_nothing_is_left_where_no_length_counts(wire: Any, method: str, fields: Any) -> None:
+def test_rest_is_unknown_without_a_length(wire: Any, method: str, fields: Any) -> None:
     encoder = make_encoder(wire, method)
     encoder.start(200, fields, False)
     assert encoder.left() == -1
@@ -669,13 +669,13 @@ def send_file(encoder: Any, size: int, more: bool = False) -> tuple[bool, bytes]
     return present, b"".join(out)
 
 
-def test_a_file_of_the_declared_length(wire: Any) -> None:
+def test_file_of_the_declared_length_is_sent(wire: Any) -> None:
     encoder = make_encoder(wire)
     encoder.start(200, [LENGTH_5], False)
     assert send_file(encoder, 5) == (True, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nFFFFF")
 
 
-def test_a_file_is_a_chunk(wire: Any) -> None:
+def test_file_without_a_length_is_one_chunk(wire: Any) -> None:
     encoder = make_encoder(wire)
     encoder.start(200, [], False)
     present, data = send_file(encoder, 17)
@@ -683,7 +683,7 @@ def test_a_file_is_a_chunk(wire: Any) -> None:
     assert data.endswith(b"\r\n\r\n11\r\n" + b"F" * 17 + b"\r\n0\r\n\r\n")
 
 
-def test_an_empty_file(wire: Any) -> None:
+def test_empty_file_is_not_a_chunk(wire: Any) -> None:
     encoder = make_encoder(wire)
     encoder.start(200, [], False)
     present, data = send_file(encoder, 0)
@@ -691,14 +691,14 @@ def test_an_empty_file(wire: Any) -> None:
     assert data.endswith(b"\r\n\r\n0\r\n\r\n")
 
 
-def test_a_file_for_head(wire: Any) -> None:
+def test_file_is_not_sent_for_head(wire: Any) -> None:
     encoder = make_encoder(wire, "HEAD")
     encoder.start(200, [LENGTH_5], False)
     assert send_file(encoder, 5) == (False, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
 
 
 @pytest.mark.parametrize(("size", "error"), [(6, "longer"), (4, "shorter")])
-def test_a_file_of_another_length(wire: Any, size: int, error: str) -> None:
+def test_file_of_the_wrong_length_is_refused(wire: Any, size: int, error: str) -> None:
     encoder = make_encoder(wire)
     encoder.start(200, [LENGTH_5], False)
     with pytest.raises(ValueError, match=error):
@@ -710,7 +710,7 @@ def test_a_file_of_another_length(wire: Any, size: int, error: str) -> None:
 
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=6), st.booleans(), st.booleans())
 @with_both_forms
-def test_the_decoder_reads_what_the_encoder_frames(wire: Any, parts: list[bytes], declared: bool, http11: bool) -> None:
+def test_decoder_reads_the_output_of_the_encoder(wire: Any, parts: list[bytes], declared: bool, http11: bool) -> None:
     content = b"".join(parts)
     encoder = make_encoder(wire, http11=http11)
     fields = [(b"content-length", b"%d" % len(content))] if declared else []

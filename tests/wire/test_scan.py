@@ -82,7 +82,7 @@ def same_on_both_forms(*strategies: Any) -> Callable[[Callable[..., None]], Call
 # find_byte
 
 
-def test_find_byte(wire: Any) -> None:
+def test_find_byte_returns_the_first_position_in_its_range(wire: Any) -> None:
     find = wire.scan.find_byte
     assert find(b"a:b:c", b":", 0, 5) == 1
     assert find(b"a:b:c", b":", 2, 5) == 3
@@ -118,11 +118,13 @@ def test_find_byte(wire: Any) -> None:
         (b"xy\r\n\r\n", 2, 2, 6),
     ],
 )
-def test_find_head_end(wire: Any, data: bytes, start: int, resume: int, end: int) -> None:
+def test_find_head_end_returns_the_end_or_where_to_resume(
+    wire: Any, data: bytes, start: int, resume: int, end: int
+) -> None:
     assert wire.scan.find_head_end(data, start, resume) == end
 
 
-def test_find_head_end_is_the_same_however_often_it_was_looked_for(wire: Any) -> None:
+def test_find_head_end_may_resume_anywhere(wire: Any) -> None:
     data = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nGET"
     for resume in range(data.index(b"\r\n\r\n") + 3):
         assert wire.scan.find_head_end(data[:resume], 0, 0) == -1
@@ -146,26 +148,26 @@ def test_find_head_end_is_the_same_however_often_it_was_looked_for(wire: Any) ->
         (b"", 0, 0, -1),
     ],
 )
-def test_find_bare_cr(wire: Any, data: bytes, start: int, end: int, found: int) -> None:
+def test_find_bare_cr_returns_the_first_position(wire: Any, data: bytes, start: int, end: int, found: int) -> None:
     assert wire.scan.find_bare_cr(data, start, end) == found
 
 
 @same_on_both_forms(SPANS)
-def test_find_bare_cr_is_the_same(wire: Any, span: Any) -> None:
+def test_find_bare_cr_agrees_on_both_forms(wire: Any, span: Any) -> None:
     assert wire.scan.find_bare_cr(*span) == interpreted.find_bare_cr(*span)
 
 
 # cut, glue, method_end, visible_end
 
 
-def test_cut(wire: Any) -> None:
+def test_cut_returns_the_span(wire: Any) -> None:
     assert wire.scan.cut(b"abc", 1, 2) == b"b"
     assert wire.scan.cut(b"abc", 0, 3) == b"abc"
     assert wire.scan.cut(b"abc", 3, 3) == b""
     assert wire.scan.cut(b"a\0\xffc", 1, 3) == b"\0\xff"
 
 
-def test_glue(wire: Any) -> None:
+def test_glue_joins_five_pieces(wire: Any) -> None:
     assert wire.scan.glue(b"a", b"", b"b\0", b"\xff", b"cd") == b"ab\0\xffcd"
     assert wire.scan.glue(b"", b"", b"", b"", b"") == b""
 
@@ -176,7 +178,7 @@ def test_method_end_takes_tokens_without_lower_case(wire: Any) -> None:
         assert wire.scan.method_end(byte, 0, 1) == taken, byte
 
 
-def test_method_end_is_bounded(wire: Any) -> None:
+def test_method_end_stays_in_its_range(wire: Any) -> None:
     assert wire.scan.method_end(b"GET /", 0, 5) == 3
     assert wire.scan.method_end(b"GET /", 0, 2) == 2
     assert wire.scan.method_end(b"GET", 0, 3) == 3
@@ -189,7 +191,7 @@ def test_visible_end_takes_visible_ascii(wire: Any) -> None:
         assert wire.scan.visible_end(byte, 0, 1) == (33 <= code <= 126), byte
 
 
-def test_visible_end_is_bounded(wire: Any) -> None:
+def test_visible_end_stays_in_its_range(wire: Any) -> None:
     assert wire.scan.visible_end(b"/a b", 0, 4) == 2
     assert wire.scan.visible_end(b"/abc", 1, 3) == 3
     assert wire.scan.visible_end(b"/abc", 4, 4) == 4
@@ -202,7 +204,7 @@ def split(wire: Any, data: bytes) -> Any:
     return wire.scan.split_fields(data, 0, len(data))
 
 
-def test_split_fields(wire: Any) -> None:
+def test_split_fields_returns_names_in_lower_case_and_values(wire: Any) -> None:
     assert split(wire, b"") == []
     assert split(wire, b"Host: a\r\nX-B:c\r\n") == [(b"host", b"a"), (b"x-b", b"c")]
     assert wire.scan.split_fields(b"zzA: b\r\n\r\n", 2, 8) == [(b"a", b"b")]
@@ -223,7 +225,7 @@ def test_split_fields_takes_tokens_as_names(wire: Any) -> None:
         assert split(wire, b"A" + byte + b": v\r\n") == expected, byte
 
 
-def test_split_fields_takes_what_a_value_may_have(wire: Any) -> None:
+def test_split_fields_takes_every_valid_byte_in_values(wire: Any) -> None:
     for byte in EVERY_BYTE:
         assert split(wire, b"A: x" + byte + b"y\r\n") == (
             [(b"a", b"x" + byte + b"y")] if byte in FIELD_VALUE else None
@@ -235,7 +237,7 @@ def test_split_fields_takes_names_of_any_length(wire: Any, size: int) -> None:
     assert split(wire, b"N" * size + b": v\r\n") == [(b"n" * size, b"v")]
 
 
-def test_split_fields_tells_names_apart_that_share_a_slot(wire: Any) -> None:
+def test_split_fields_separates_names_that_share_a_slot(wire: Any) -> None:
     for name in COMMON_FIELD_NAMES:
         for index in range(len(name)):
             other = name[:index] + b"z" + name[index + 1 :]
@@ -259,11 +261,11 @@ def test_split_fields_tells_names_apart_that_share_a_slot(wire: Any) -> None:
         b"A: v\r\n\r\n",
     ],
 )
-def test_split_fields_refuses(wire: Any, section: bytes) -> None:
+def test_split_fields_refuses_malformed_lines(wire: Any, section: bytes) -> None:
     assert split(wire, section) is None
 
 
-def test_split_fields_reads_a_long_run_of_spaces_once(wire: Any) -> None:
+def test_split_fields_scans_a_long_run_of_spaces_once(wire: Any) -> None:
     """As long as a head may be: going back over it for each of its characters would block the loop for seconds."""
     assert split(wire, b"A:" + b" " * 65536 + b"\0\r\n") is None
     assert split(wire, b"A: x" + b" " * 65536 + b"\0\r\n") is None
@@ -273,7 +275,7 @@ def test_split_fields_reads_a_long_run_of_spaces_once(wire: Any) -> None:
 # encode_fields
 
 
-def test_encode_fields(wire: Any) -> None:
+def test_encode_fields_joins_lines_with_names_in_lower_case(wire: Any) -> None:
     assert wire.scan.encode_fields([]) == b""
     assert wire.scan.encode_fields([(b"X-A", b"b"), [b"c", b""]]) == b"x-a: b\r\nc: \r\n"
 
@@ -284,7 +286,7 @@ def test_encode_fields_takes_tokens_as_names(wire: Any) -> None:
         assert wire.scan.encode_fields([(b"A" + byte, b"v")]) == expected, byte
 
 
-def test_encode_fields_takes_what_a_value_may_have(wire: Any) -> None:
+def test_encode_fields_takes_every_valid_byte_in_values(wire: Any) -> None:
     for byte in EVERY_BYTE:
         expected = b"a: x" + byte + b"y\r\n" if byte in FIELD_VALUE else None
         assert wire.scan.encode_fields([(b"a", b"x" + byte + b"y")]) == expected, byte
@@ -307,14 +309,14 @@ def test_encode_fields_takes_what_a_value_may_have(wire: Any) -> None:
         (b"a", memoryview(b"v")),
     ],
 )
-def test_encode_fields_refuses(wire: Any, pair: object) -> None:
+def test_encode_fields_refuses_malformed_fields(wire: Any, pair: object) -> None:
     assert wire.scan.encode_fields([(b"good", b"v"), pair]) is None
 
 
 # same_name, is_plain_host, is_plain_path, decimal
 
 
-def test_same_name(wire: Any) -> None:
+def test_same_name_ignores_case(wire: Any) -> None:
     assert wire.scan.same_name(b"Content-LENGTH", b"content-length")
     assert wire.scan.same_name(b"", b"")
     assert not wire.scan.same_name(b"content-lengt", b"content-length")
@@ -322,7 +324,7 @@ def test_same_name(wire: Any) -> None:
     assert not wire.scan.same_name(b"\x64ate\xe0", b"date`")
 
 
-def test_is_plain_host_by_character(wire: Any) -> None:
+def test_is_plain_host_judges_every_character(wire: Any) -> None:
     for byte in EVERY_BYTE:
         assert wire.scan.is_plain_host(b"a" + byte + b"a") == (byte.isalnum() or byte in b".-"), byte
         assert wire.scan.is_plain_host(b"a:1" + byte) == byte.isdigit(), byte
@@ -341,11 +343,11 @@ def test_is_plain_host_by_character(wire: Any) -> None:
         (b"[::1]", False),
     ],
 )
-def test_is_plain_host(wire: Any, value: bytes, plain: bool) -> None:
+def test_is_plain_host_takes_names_with_an_optional_port(wire: Any, value: bytes, plain: bool) -> None:
     assert wire.scan.is_plain_host(value) == plain
 
 
-def test_is_plain_path_is_what_quote_leaves_alone(wire: Any) -> None:
+def test_is_plain_path_agrees_with_quote(wire: Any) -> None:
     from urllib.parse import quote
 
     for code in [*range(0x180), 0x20AC, 0x10000]:
@@ -374,7 +376,7 @@ def test_is_plain_path_is_what_quote_leaves_alone(wire: Any) -> None:
         ("\u0663".encode(), -1),
     ],
 )
-def test_decimal(wire: Any, value: bytes, number: int) -> None:
+def test_decimal_reads_digits_only(wire: Any, value: bytes, number: int) -> None:
     assert wire.scan.decimal(value) == number
 
 
@@ -403,7 +405,7 @@ def test_decimal(wire: Any, value: bytes, number: int) -> None:
         (b"+", "+"),
     ],
 )
-def test_unquote(wire: Any, raw: bytes, text: str) -> None:
+def test_unquote_decodes_as_urllib(wire: Any, raw: bytes, text: str) -> None:
     assert wire.scan.unquote(raw, 0, len(raw)) == text
 
 
@@ -416,7 +418,7 @@ def test_unquote_does_not_look_past_its_end(wire: Any) -> None:
 # monotonic, stop_with
 
 
-def test_monotonic_is_the_clock_of_time(wire: Any) -> None:
+def test_monotonic_reads_the_clock_of_time(wire: Any) -> None:
     from time import monotonic
 
     assert monotonic() <= wire.scan.monotonic() <= monotonic()
@@ -431,7 +433,7 @@ def test_stop_with_ends_an_iterator(wire: Any) -> None:
     assert caught.value.value == {"type": "http.request", "body": b"", "more_body": False}
 
 
-def test_stop_with_leaves_an_exception_that_is_kept(wire: Any) -> None:
+def test_stop_with_does_not_change_earlier_exceptions(wire: Any) -> None:
     conn, owner = make_connection(wire)
     conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     receive = owner.requests[0].receive
@@ -460,18 +462,18 @@ def test_mask_key_reads_the_first_byte_lowest(wire: Any) -> None:
 @pytest.mark.parametrize(
     ("count", "rotated"), [(0, KEY), (1, 0x12785634), (2, 0x34127856), (3, 0x56341278), (4, KEY), (1001, 0x12785634)]
 )
-def test_rotate(wire: Any, count: int, rotated: int) -> None:
+def test_rotate_turns_the_key(wire: Any, count: int, rotated: int) -> None:
     assert wire.scan.rotate(KEY, count) == rotated
 
 
 @pytest.mark.parametrize("size", [*range(20), 63, 64, 65, 1000, 70000])
-def test_unmask(wire: Any, size: int) -> None:
+def test_unmask_restores_the_content(wire: Any, size: int) -> None:
     content = bytes(index * 7 % 256 for index in range(size))
     assert wire.scan.unmask(b"ab" + masked(content) + b"c", 2, 2 + size, KEY) == content
 
 
 @pytest.mark.parametrize("cuts", [(0,), (1,), (9,), (1, 2, 3), (4, 8, 8, 9), (5000, 5001), (9999,)])
-def test_unmask_pieces(wire: Any, cuts: tuple[int, ...]) -> None:
+def test_unmask_pieces_restores_content_cut_anywhere(wire: Any, cuts: tuple[int, ...]) -> None:
     content = bytes(index * 7 % 256 for index in range(10000))
     data = b"ab" + masked(content) + b"c"
     bounds = [0, *(2 + cut for cut in cuts), len(data)]
@@ -482,7 +484,7 @@ def test_unmask_pieces(wire: Any, cuts: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a", "plain text of some length", "\x7f" * 9, "é", "aé", "x" * 100 + "€", "😀" * 9, "\0"]
 )
-def test_unmask_text(wire: Any, text: str) -> None:
+def test_unmask_text_restores_the_text(wire: Any, text: str) -> None:
     data = text.encode()
     assert wire.scan.unmask_text(b"ab" + masked(data) + b"c", 2, 2 + len(data), KEY) == text
 
@@ -501,17 +503,17 @@ def test_unmask_text_refuses_what_is_not_utf8(wire: Any, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("size", "header"), [(0, b"\x82\0"), (125, b"\x82\x7d"), (126, b"\x82\x7e\0\x7e"), (65535, b"\x82\x7e\xff\xff")]
 )
-def test_whole_frame(wire: Any, size: int, header: bytes) -> None:
+def test_whole_frame_has_the_right_header(wire: Any, size: int, header: bytes) -> None:
     assert wire.scan.whole_frame(0x82, b"x" * size) == header + b"x" * size
 
 
 @pytest.mark.parametrize(("size", "header"), [(0, b"\x81\0"), (125, b"\x81\x7d"), (65535, b"\x81\x7e\xff\xff")])
-def test_ascii_frame(wire: Any, size: int, header: bytes) -> None:
+def test_ascii_frame_has_the_right_header(wire: Any, size: int, header: bytes) -> None:
     assert wire.scan.ascii_frame("x" * size) == header + b"x" * size
 
 
 @pytest.mark.parametrize("text", ["é", "x" * 65536, "aaa€", "\ud800"], ids=["latin", "too long", "euro", "surrogate"])
-def test_ascii_frame_leaves_other_text_alone(wire: Any, text: str) -> None:
+def test_ascii_frame_returns_none_for_other_text(wire: Any, text: str) -> None:
     assert wire.scan.ascii_frame(text) is None
 
 
@@ -541,7 +543,7 @@ def test_send_now_does_not_wait(wire: Any) -> None:
 
 
 @sends
-def test_send_now_says_that_nobody_reads(wire: Any) -> None:
+def test_send_now_reports_a_closed_peer(wire: Any) -> None:
     near, far = socket.socketpair()
     with near:
         far.close()
@@ -552,7 +554,7 @@ def test_send_now_says_that_nobody_reads(wire: Any) -> None:
 
 
 @same_on_both_forms(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(0, 9), st.integers(0, 9))
-def test_unmask_is_one(wire: Any, data: bytes, key: int, before: int, behind: int) -> None:
+def test_unmask_kernels_agree_on_both_forms(wire: Any, data: bytes, key: int, before: int, behind: int) -> None:
     start = min(before, len(data))
     end = max(start, len(data) - behind)
     assert wire.scan.unmask(data, start, end, key) == interpreted.unmask(data, start, end, key)
@@ -560,7 +562,7 @@ def test_unmask_is_one(wire: Any, data: bytes, key: int, before: int, behind: in
 
 
 @same_on_both_forms(SPANS, st.sampled_from([b":", b"\n", b"\0", b"\xff", b"%"]))
-def test_find_byte_is_one(wire: Any, span: tuple[bytes, int, int], byte: bytes) -> None:
+def test_find_byte_agrees_on_both_forms(wire: Any, span: tuple[bytes, int, int], byte: bytes) -> None:
     data, start, end = span
     assert wire.scan.find_byte(data, byte, start, end) == interpreted.find_byte(data, byte, start, end)
 
@@ -568,56 +570,58 @@ def test_find_byte_is_one(wire: Any, span: tuple[bytes, int, int], byte: bytes) 
 @same_on_both_forms(SPANS)
 @example((b"\r\n", 1, 1))
 @example((b"a\r\n\r\n", 2, 2))
-def test_find_head_end_is_one(wire: Any, span: tuple[bytes, int, int]) -> None:
+def test_find_head_end_agrees_on_both_forms(wire: Any, span: tuple[bytes, int, int]) -> None:
     data, start, resume = span
     assert wire.scan.find_head_end(data, start, resume) == interpreted.find_head_end(data, start, resume)
 
 
 @same_on_both_forms(SPANS)
-def test_spans_are_one(wire: Any, span: tuple[bytes, int, int]) -> None:
+def test_span_kernels_agree_on_both_forms(wire: Any, span: tuple[bytes, int, int]) -> None:
     for name in ("cut", "method_end", "visible_end"):
         assert getattr(wire.scan, name)(*span) == getattr(interpreted, name)(*span), name
 
 
 @same_on_both_forms(TEXT, TEXT, TEXT, TEXT, TEXT)
-def test_glue_is_one(wire: Any, line: bytes, fields: bytes, block: bytes, end: bytes, body: bytes) -> None:
+def test_glue_agrees_on_both_forms(
+    wire: Any, line: bytes, fields: bytes, block: bytes, end: bytes, body: bytes
+) -> None:
     assert wire.scan.glue(line, fields, block, end, body) == interpreted.glue(line, fields, block, end, body)
 
 
 @same_on_both_forms(SECTIONS, st.binary(max_size=3))
-def test_split_fields_is_one(wire: Any, section: bytes, before: bytes) -> None:
+def test_split_fields_agrees_on_both_forms(wire: Any, section: bytes, before: bytes) -> None:
     data, end = before + section + b"\r\n", len(before) + len(section)
     assert wire.scan.split_fields(data, len(before), end) == interpreted.split_fields(data, len(before), end)
 
 
 @same_on_both_forms(st.lists(st.tuples(st.one_of(TOKENS, st.sampled_from(COMMON_FIELD_NAMES)), TEXT), max_size=4))
-def test_encode_fields_is_one(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
+def test_encode_fields_agrees_on_both_forms(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
     assert wire.scan.encode_fields(fields) == interpreted.encode_fields(fields)
 
 
 @same_on_both_forms(st.one_of(TOKENS, TEXT), TOKENS.map(bytes.lower))
-def test_same_name_is_one(wire: Any, name: bytes, lower: bytes) -> None:
+def test_same_name_agrees_on_both_forms(wire: Any, name: bytes, lower: bytes) -> None:
     assert wire.scan.same_name(name, lower) == interpreted.same_name(name, lower)
     assert wire.scan.same_name(lower.upper(), lower)
 
 
 @same_on_both_forms(st.one_of(TEXT, st.from_regex(rb"[a-z.\-]*:?[0-9]*.?", fullmatch=True)))
-def test_is_plain_host_is_one(wire: Any, value: bytes) -> None:
+def test_is_plain_host_agrees_on_both_forms(wire: Any, value: bytes) -> None:
     assert wire.scan.is_plain_host(value) == interpreted.is_plain_host(value)
 
 
 @same_on_both_forms(st.text(max_size=8))
-def test_is_plain_path_is_one(wire: Any, path: str) -> None:
+def test_is_plain_path_agrees_on_both_forms(wire: Any, path: str) -> None:
     assert wire.scan.is_plain_path(path) == interpreted.is_plain_path(path)
 
 
 @same_on_both_forms(st.one_of(TEXT, st.integers(0, 10**20).map(lambda number: b"%d" % number)))
-def test_decimal_is_one(wire: Any, value: bytes) -> None:
+def test_decimal_agrees_on_both_forms(wire: Any, value: bytes) -> None:
     assert wire.scan.decimal(value) == interpreted.decimal(value)
 
 
 @same_on_both_forms(TARGETS, st.integers(0, 3), st.integers(0, 3))
-def test_unquote_is_one(wire: Any, data: bytes, before: int, behind: int) -> None:
+def test_unquote_agrees_on_both_forms(wire: Any, data: bytes, before: int, behind: int) -> None:
     start = min(before, len(data))
     end = max(start, len(data) - behind)
     assert wire.scan.unquote(data, start, end) == interpreted.unquote(data, start, end)

@@ -311,7 +311,7 @@ def serve(wire: Any, caplog: pytest.LogCaptureFixture) -> Callable[..., list[str
     return serve
 
 
-def test_a_plain_response(serve: Any) -> None:
+def test_response_is_sent_and_logged(serve: Any) -> None:
     async def greet(request: Request) -> PlainTextResponse:
         return PlainTextResponse(f"hello by {request.scope['http_version']}")
 
@@ -324,7 +324,7 @@ def test_a_plain_response(serve: Any) -> None:
     assert line.endswith('"GET /?a=1 HTTP/2" 200')
 
 
-def test_a_stream_waits_for_its_client(serve: Any) -> None:
+def test_stream_waits_for_its_client(serve: Any) -> None:
     part = bytes(65536)
     sent = 0
 
@@ -351,7 +351,7 @@ def test_a_stream_waits_for_its_client(serve: Any) -> None:
     serve([("/", stream)], visit)
 
 
-def test_an_upload_is_read_in_parts(serve: Any) -> None:
+def test_upload_is_read_in_parts(serve: Any) -> None:
     parts = [bytes([65 + index]) * 50000 for index in range(40)]
     may_read = asyncio.Event()
 
@@ -375,7 +375,7 @@ def test_an_upload_is_read_in_parts(serve: Any) -> None:
     serve([("/", upload)], visit)
 
 
-def test_two_requests_side_by_side(serve: Any) -> None:
+def test_requests_run_concurrently(serve: Any) -> None:
     answered = asyncio.Event()
 
     async def wait(request: Request) -> PlainTextResponse:
@@ -396,7 +396,7 @@ def test_two_requests_side_by_side(serve: Any) -> None:
     assert [line.split()[-3:] for line in lines] == [["/answer", 'HTTP/2"', "200"], ["/wait", 'HTTP/2"', "200"]]
 
 
-def test_an_application_that_fails_ends_its_stream_alone(serve: Any) -> None:
+def test_failed_application_ends_only_its_stream(serve: Any) -> None:
     async def parts() -> AsyncIterator[bytes]:
         yield b"begun"
         raise RuntimeError("in the body")
@@ -415,7 +415,7 @@ def test_an_application_that_fails_ends_its_stream_alone(serve: Any) -> None:
 
 
 @pytest.mark.parametrize("leaves", ["stream", "connection"])
-def test_a_client_that_leaves(serve: Any, leaves: str) -> None:
+def test_lost_client_is_reported_to_the_application(serve: Any, leaves: str) -> None:
     waiting = asyncio.Event()
     heard: list[Any] = []
 

@@ -179,11 +179,11 @@ def test_scope_has_every_key_with_its_value(wire: Any) -> None:
     }
 
 
-def test_scheme_of_a_secure_one(wire: Any) -> None:
+def test_scheme_is_wss_over_https(wire: Any) -> None:
     assert Socket(wire, scheme="https").session.scope["scheme"] == "wss"
 
 
-def test_mutations_do_not_leak(wire: Any) -> None:
+def test_changes_of_the_scope_do_not_leak(wire: Any) -> None:
     socket = Socket(wire, request(b"Sec-WebSocket-Protocol: chat"), state={"a": 1})
     scope = socket.session.scope
     scope["subprotocols"].clear()
@@ -210,7 +210,7 @@ def test_mutations_do_not_leak(wire: Any) -> None:
     ],
     ids=["version", "key", "method", "body", "subprotocols", "extensions"],
 )
-def test_a_refused_handshake(wire: Any, handshake: bytes, answer: bytes | None) -> None:
+def test_invalid_handshake_is_refused(wire: Any, handshake: bytes, answer: bytes | None) -> None:
     socket = Socket(wire, handshake)
     written = socket.take()
     if answer is None:
@@ -229,14 +229,14 @@ def test_a_refused_handshake(wire: Any, handshake: bytes, answer: bytes | None) 
     [(request(), {"websockets": False}), (request().replace(b"websocket\r\n", b"foo\r\n"), {})],
     ids=["not wanted", "another protocol"],
 )
-def test_an_upgrade_that_is_not_taken_is_an_ordinary_request(wire: Any, handshake: bytes, options: Any) -> None:
+def test_unsupported_upgrade_is_an_ordinary_request(wire: Any, handshake: bytes, options: Any) -> None:
     socket = Socket(wire, handshake, application=ok, **options)
     assert socket.take() == OK
     assert (socket.sessions, socket.calls) == ([], ["upgrade"])
     assert socket.request.scope["type"] == "http"
 
 
-def test_a_handshake_on_a_connection_that_was_used(wire: Any) -> None:
+def test_handshake_may_follow_a_request(wire: Any) -> None:
     socket = Socket(wire, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + request(), application=ok)
     assert socket.take() == OK
     socket.say("accept")
@@ -247,7 +247,7 @@ def test_a_handshake_on_a_connection_that_was_used(wire: Any) -> None:
 # The handshake's answer
 
 
-def test_accept(wire: Any) -> None:
+def test_accept_writes_the_101_response(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("accept")
     assert socket.take() == SWITCH + b"\r\n"
@@ -255,7 +255,7 @@ def test_accept(wire: Any) -> None:
     assert (socket.calls, socket.denied) == ([], [])
 
 
-def test_accept_in_full(wire: Any) -> None:
+def test_accept_writes_every_field(wire: Any) -> None:
     socket = Socket(
         wire,
         request(b"Sec-WebSocket-Protocol: a, b", b"Sec-WebSocket-Extensions: permessage-deflate"),
@@ -281,13 +281,13 @@ def test_accept_in_full(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-def test_the_applications_date_and_server_win(wire: Any, kind: Any) -> None:
+def test_date_and_server_of_the_application_take_precedence(wire: Any, kind: Any) -> None:
     socket = Socket(wire, date=True, server=b"pronghorn", fields=[(b"x-default", b"1")])
     socket.say("accept", headers=[(kind(b"Server"), b"mine"), (kind(b"Date"), b"then")])
     assert socket.take() == SWITCH + b"x-default: 1\r\nserver: mine\r\ndate: then\r\n\r\n"
 
 
-def test_accept_has_a_date(wire: Any) -> None:
+def test_accept_response_has_a_date(wire: Any) -> None:
     socket = Socket(wire, date=True)
     socket.say("accept")
     assert b"\r\ndate: " in socket.take()
@@ -296,7 +296,7 @@ def test_accept_has_a_date(wire: Any) -> None:
 @pytest.mark.parametrize(
     "more", [{"subprotocol": None}, {"headers": []}, {"headers": None}, {"subprotocol": None, "headers": ()}]
 )
-def test_accept_with_nothing_in_particular(wire: Any, more: dict[str, Any]) -> None:
+def test_accept_options_may_be_empty(wire: Any, more: dict[str, Any]) -> None:
     socket = Socket(wire)
     socket.say("accept", **more)
     assert socket.take() == SWITCH + b"\r\n"
@@ -313,7 +313,7 @@ def test_accept_with_nothing_in_particular(wire: Any, more: dict[str, Any]) -> N
     ],
     ids=["subprotocol", "connection", "accept", "content-length", "line break"],
 )
-def test_a_wrong_accept_can_be_made_good(wire: Any, more: dict[str, Any]) -> None:
+def test_accept_may_be_repeated_after_an_invalid_one(wire: Any, more: dict[str, Any]) -> None:
     socket = Socket(wire, request(b"Sec-WebSocket-Protocol: chat"))
     with pytest.raises(ValueError):
         socket.say("accept", **more)
@@ -322,7 +322,7 @@ def test_a_wrong_accept_can_be_made_good(wire: Any, more: dict[str, Any]) -> Non
     assert socket.take() == SWITCH + b"Sec-WebSocket-Protocol: chat\r\n\r\n"
 
 
-def test_messages_may_follow_the_acceptance_at_once(wire: Any) -> None:
+def test_messages_may_follow_the_acceptance_immediately(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("accept")
     socket.say("send", text="a")
@@ -336,12 +336,12 @@ def test_messages_may_follow_the_acceptance_at_once(wire: Any) -> None:
 # Order
 
 
-def test_connect_comes_first_and_once(wire: Any) -> None:
+def test_connect_is_received_first_and_once(wire: Any) -> None:
     socket = Socket(wire)
     assert [socket.hear(), socket.hear()] == [CONNECT, WAITING]
 
 
-def test_connect_is_received_after_the_acceptance_too(wire: Any) -> None:
+def test_connect_may_be_received_after_the_acceptance(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("accept")
     socket.receive(frame(TEXT, b"a"))
@@ -367,7 +367,7 @@ def test_connect_is_received_after_the_acceptance_too(wire: Any) -> None:
     ],
     ids=str,
 )
-def test_messages_out_of_order(wire: Any, before: list[str], kind: str) -> None:
+def test_messages_out_of_order_are_refused(wire: Any, before: list[str], kind: str) -> None:
     socket = Socket(wire)
     for each in before:
         socket.say(each, **({"status": 401} if "start" in each else {}))
@@ -378,12 +378,12 @@ def test_messages_out_of_order(wire: Any, before: list[str], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["http.response.start", "http.response.body", "websocket", ""])
-def test_messages_of_another_kind(wire: Any, kind: str) -> None:
+def test_unknown_messages_are_refused(wire: Any, kind: str) -> None:
     with pytest.raises(RuntimeError):
         drive(opened(wire).session.send({"type": kind, "status": 200}))
 
 
-def test_an_error_of_order_leaves_the_session_as_it_was(wire: Any) -> None:
+def test_message_out_of_order_does_not_change_the_session(wire: Any) -> None:
     socket = opened(wire)
     with pytest.raises(RuntimeError):
         socket.say("accept")
@@ -391,7 +391,7 @@ def test_an_error_of_order_leaves_the_session_as_it_was(wire: Any) -> None:
     assert socket.sent() == [(TEXT, 0, b"a")]
 
 
-def test_a_message_may_be_any_mapping(wire: Any) -> None:
+def test_message_may_be_any_mapping(wire: Any) -> None:
     socket = opened(wire)
     drive(socket.session.send(OrderedDict(type="websocket.send", text="a")))
     assert socket.sent() == [(TEXT, 0, b"a")]
@@ -409,7 +409,7 @@ def test_messages_are_received_in_order(wire: Any) -> None:
     assert [socket.hear() for _ in range(5)] == [text("é"), data(b"\xff"), text("ab"), data(b""), WAITING]
 
 
-def test_a_message_is_a_plain_dict_of_the_applications(wire: Any) -> None:
+def test_message_is_a_plain_dict_the_application_may_keep(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(BINARY, b"b"))
     first, second = socket.hear(), socket.hear()
@@ -427,7 +427,7 @@ def test_receive_wakes_when_a_message_is_whole(wire: Any, pieces: int) -> None:
     assert step.goes_on() == text("message")
 
 
-def test_two_that_receive_get_a_message_each(wire: Any) -> None:
+def test_two_receives_get_one_message_each(wire: Any) -> None:
     socket = opened(wire)
     first, second = Under(socket.session.receive()), Under(socket.session.receive())
     socket.receive(frame(TEXT, b"a"))
@@ -436,7 +436,7 @@ def test_two_that_receive_get_a_message_each(wire: Any) -> None:
     assert second.goes_on() == text("b")
 
 
-def test_a_cancelled_receive_loses_nothing(wire: Any) -> None:
+def test_cancelled_receive_loses_nothing(wire: Any) -> None:
     socket = opened(wire)
     for when in ("before", "after"):
         step = Under(socket.session.receive())
@@ -447,7 +447,7 @@ def test_a_cancelled_receive_loses_nothing(wire: Any) -> None:
     assert [socket.hear(), socket.hear()] == [text("a"), WAITING]
 
 
-def test_a_closed_receive_loses_nothing(wire: Any) -> None:
+def test_closed_receive_loses_nothing(wire: Any) -> None:
     socket = opened(wire)
     step = Under(socket.session.receive())
     step.step.close()
@@ -455,7 +455,7 @@ def test_a_closed_receive_loses_nothing(wire: Any) -> None:
     assert socket.hear() == text("a")
 
 
-def test_a_receive_that_never_starts_takes_nothing(wire: Any) -> None:
+def test_receive_that_never_starts_takes_nothing(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a"))
     socket.session.receive()
@@ -472,7 +472,7 @@ def test_compressed_messages_are_received(wire: Any) -> None:
 # Frames before the acceptance
 
 
-def test_frames_behind_the_handshake_wait_for_the_acceptance(wire: Any) -> None:
+def test_early_frames_wait_for_the_acceptance(wire: Any) -> None:
     socket = Socket(wire, request() + frame(TEXT, b"a") + frame(PING, b"p"))
     assert [socket.hear(), socket.hear()] == [CONNECT, WAITING]
     assert socket.take() == b""
@@ -482,7 +482,7 @@ def test_frames_behind_the_handshake_wait_for_the_acceptance(wire: Any) -> None:
     assert [socket.hear(), socket.hear(), socket.hear()] == [text("a"), text("b"), WAITING]
 
 
-def test_a_receive_that_waits_for_the_acceptance_gets_what_came_before(wire: Any) -> None:
+def test_receive_that_waits_for_the_acceptance_gets_early_frames(wire: Any) -> None:
     socket = Socket(wire, request() + frame(TEXT, b"a"))
     socket.hear()
     step = Under(socket.session.receive())
@@ -490,7 +490,7 @@ def test_a_receive_that_waits_for_the_acceptance_gets_what_came_before(wire: Any
     assert step.goes_on() == text("a")
 
 
-def test_frames_before_the_acceptance_are_bounded(wire: Any) -> None:
+def test_early_frames_are_limited(wire: Any) -> None:
     socket = Socket(wire)
     socket.receive(frame(BINARY, bytes(100 * KIB)))
     assert socket.is_paused()
@@ -499,7 +499,7 @@ def test_frames_before_the_acceptance_are_bounded(wire: Any) -> None:
     assert [socket.hear(), socket.hear()] == [CONNECT, data(bytes(100 * KIB))]
 
 
-def test_a_half_frame_before_the_acceptance(wire: Any) -> None:
+def test_frame_may_be_split_by_the_acceptance(wire: Any) -> None:
     content = frame(TEXT, b"message")
     socket = Socket(wire, request() + content[:9])
     socket.say("accept")
@@ -507,7 +507,7 @@ def test_a_half_frame_before_the_acceptance(wire: Any) -> None:
     assert [socket.hear(), socket.hear()] == [CONNECT, text("message")]
 
 
-def test_a_violation_before_the_acceptance(wire: Any) -> None:
+def test_early_violation_fails_the_session_after_the_acceptance(wire: Any) -> None:
     socket = Socket(wire, request() + frame(TEXT, mask=None))
     socket.say("accept")
     written = socket.take()
@@ -519,7 +519,7 @@ def test_a_violation_before_the_acceptance(wire: Any) -> None:
 # Flow: a bounded queue
 
 
-def test_reading_stops_at_the_number_of_messages(wire: Any) -> None:
+def test_reading_pauses_at_the_number_of_messages(wire: Any) -> None:
     socket = opened(wire, messages=3)
     for count in range(1, 4):
         assert not socket.is_paused()
@@ -527,7 +527,7 @@ def test_reading_stops_at_the_number_of_messages(wire: Any) -> None:
     assert socket.is_paused()
 
 
-def test_reading_goes_on_when_there_is_room(wire: Any) -> None:
+def test_reading_resumes_when_messages_are_received(wire: Any) -> None:
     socket = opened(wire, messages=3)
     socket.receive(frame(TEXT, b"a") * 3)
     assert socket.hear() == text("a")
@@ -537,7 +537,7 @@ def test_reading_goes_on_when_there_is_room(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 100, 1000])
-def test_nothing_is_lost_behind_the_bound(wire: Any, limit: int) -> None:
+def test_nothing_is_lost_beyond_the_limit(wire: Any, limit: int) -> None:
     socket = opened(wire, messages=limit)
     socket.receive(b"".join(frame(TEXT, b"%d" % index) for index in range(200)))
     assert socket.is_paused() is (limit < 200)
@@ -546,7 +546,7 @@ def test_nothing_is_lost_behind_the_bound(wire: Any, limit: int) -> None:
     assert not socket.is_paused()
 
 
-def test_no_more_messages_are_kept_than_may_be(wire: Any) -> None:
+def test_frames_beyond_the_limit_are_not_processed(wire: Any) -> None:
     """What is behind them is not even looked at: the ping is not answered."""
     socket = opened(wire, messages=2)
     socket.receive(frame(TEXT, b"a") * 2 + frame(PING) + frame(TEXT, b"b"))
@@ -555,7 +555,7 @@ def test_no_more_messages_are_kept_than_may_be(wire: Any) -> None:
     assert socket.sent() == [(PONG, 0, b"")]
 
 
-def test_reading_stops_at_the_bytes_of_messages(wire: Any) -> None:
+def test_reading_pauses_at_the_bytes_of_messages(wire: Any) -> None:
     socket = opened(wire, messages=1000)
     socket.receive(frame(BINARY, bytes(40 * KIB)))
     assert not socket.is_paused()
@@ -565,7 +565,7 @@ def test_reading_stops_at_the_bytes_of_messages(wire: Any) -> None:
     assert not socket.is_paused()
 
 
-def test_bytes_that_were_taken_do_not_count(wire: Any) -> None:
+def test_received_bytes_do_not_count(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(BINARY, bytes(100 * KIB)))
     socket.hear()
@@ -575,14 +575,14 @@ def test_bytes_that_were_taken_do_not_count(wire: Any) -> None:
     assert socket.is_paused()
 
 
-def test_one_big_message_does_not_stop_reading(wire: Any) -> None:
+def test_one_big_message_does_not_pause_reading(wire: Any) -> None:
     """An application that is slow must not keep a close frame or the stream's end from being seen."""
     socket = opened(wire)
     socket.receive(frame(BINARY, bytes(500 * KIB)))
     assert not socket.is_paused()
 
 
-def test_reading_does_not_stop_for_what_is_awaited(wire: Any) -> None:
+def test_awaited_message_does_not_pause_reading(wire: Any) -> None:
     socket = opened(wire, messages=1)
     for _ in range(3):
         step = Under(socket.session.receive())
@@ -591,7 +591,7 @@ def test_reading_does_not_stop_for_what_is_awaited(wire: Any) -> None:
         assert step.goes_on() == text("a")
 
 
-def test_only_what_is_awaited_is_beside_the_bound(wire: Any) -> None:
+def test_only_awaited_messages_are_exempt_from_the_limit(wire: Any) -> None:
     socket = opened(wire, messages=1)
     step = Under(socket.session.receive())
     socket.receive(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
@@ -599,7 +599,7 @@ def test_only_what_is_awaited_is_beside_the_bound(wire: Any) -> None:
     assert [step.goes_on(), socket.hear(), socket.hear(), socket.hear()] == [text("a"), text("b"), text("c"), WAITING]
 
 
-def test_reading_stops_although_a_receive_was_cancelled(wire: Any) -> None:
+def test_reading_pauses_after_a_receive_was_cancelled(wire: Any) -> None:
     socket = opened(wire, messages=2)
     step = Under(socket.session.receive())
     with pytest.raises(asyncio.CancelledError):
@@ -618,14 +618,14 @@ def test_pings_and_fragments_do_not_count(wire: Any) -> None:
 # Sending
 
 
-def test_text(wire: Any) -> None:
+def test_text_is_sent_at_any_length(wire: Any) -> None:
     socket = opened(wire)
     for content in ("", "a", "é€\U0001f600", "x" * 125, "x" * 126, "é" * 100, "x" * 70000, "é" * 70000):
         assert socket.say("send", text=content) is None
         assert socket.sent() == [(TEXT, 0, content.encode())]
 
 
-def test_bytes(wire: Any) -> None:
+def test_bytes_are_sent_at_any_length(wire: Any) -> None:
     socket = opened(wire)
     for content in (b"", b"\xff", bytes(125), bytes(126), bytes(16384), bytes(65535), bytes(65536)):
         assert socket.say("send", bytes=content) is None
@@ -636,7 +636,7 @@ def test_bytes(wire: Any) -> None:
     ("more", "opcode"),
     [({"text": "a", "bytes": None}, TEXT), ({"text": None, "bytes": b"a"}, BINARY), ({"bytes": b"a"}, BINARY)],
 )
-def test_the_other_kind_may_be_none(wire: Any, more: dict[str, Any], opcode: int) -> None:
+def test_unused_key_may_be_none(wire: Any, more: dict[str, Any], opcode: int) -> None:
     socket = opened(wire)
     socket.say("send", **more)
     assert socket.sent() == [(opcode, 0, b"a")]
@@ -651,7 +651,7 @@ def test_other_buffers_are_copied(wire: Any, kind: Any) -> None:
     assert socket.sent() == [(BINARY, 0, b"abc")]
 
 
-def test_strings_of_a_class_of_their_own(wire: Any) -> None:
+def test_text_may_be_a_subclass_of_str(wire: Any) -> None:
     class Markup(str):
         __slots__ = ()
 
@@ -668,7 +668,7 @@ def test_strings_of_a_class_of_their_own(wire: Any) -> None:
     [{}, {"text": None}, {"text": b"a"}, {"text": 1}, {"bytes": "a"}, {"bytes": 5}, {"bytes": None, "text": None}],
     ids=str,
 )
-def test_content_of_another_type(wire: Any, more: dict[str, Any]) -> None:
+def test_content_of_other_types_is_refused(wire: Any, more: dict[str, Any]) -> None:
     socket = opened(wire)
     with pytest.raises(TypeError):
         socket.say("send", **more)
@@ -677,7 +677,7 @@ def test_content_of_another_type(wire: Any, more: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("content", ["\ud800", "a" * 200 + "\udfff"])
 @pytest.mark.parametrize("options", [{}, {"zlib": zlib}], ids=["plain", "compressed"])
-def test_text_that_is_not_unicode(wire: Any, content: str, options: Any) -> None:
+def test_text_with_surrogates_is_refused(wire: Any, content: str, options: Any) -> None:
     socket = opened(wire, request(b"Sec-WebSocket-Extensions: permessage-deflate"), **options)
     with pytest.raises(UnicodeEncodeError):
         socket.say("send", text=content)
@@ -685,7 +685,7 @@ def test_text_that_is_not_unicode(wire: Any, content: str, options: Any) -> None
     assert socket.sent() == [(TEXT, 0, b"a")]
 
 
-def test_messages_of_one_turn_leave_in_one_write(wire: Any) -> None:
+def test_messages_of_one_iteration_leave_in_one_write(wire: Any) -> None:
     socket = opened(wire)
     for index in range(20):
         socket.say("send", text=str(index))
@@ -694,7 +694,7 @@ def test_messages_of_one_turn_leave_in_one_write(wire: Any) -> None:
     assert [payload for _, _, payload in served(written)] == [b"%d" % index for index in range(20)]
 
 
-def test_a_send_happens_when_it_is_awaited(wire: Any) -> None:
+def test_send_happens_when_it_is_awaited(wire: Any) -> None:
     socket = opened(wire)
     step = socket.session.send({"type": "websocket.send", "text": "a"})
     assert socket.sent() == []
@@ -726,14 +726,14 @@ def test_messages_are_compressed(wire: Any, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 63])
-def test_messages_too_small_to_gain_are_plain(wire: Any, size: int) -> None:
+def test_small_messages_are_not_compressed(wire: Any, size: int) -> None:
     socket = compressing(wire)
     socket.say("send", text="x" * size)
     socket.say("send", bytes=b"x" * size)
     assert socket.sent() == [(TEXT, 0, b"x" * size), (BINARY, 0, b"x" * size)]
 
 
-def test_nothing_is_compressed_that_was_not_agreed_on(wire: Any) -> None:
+def test_nothing_is_compressed_without_agreement(wire: Any) -> None:
     socket = opened(wire, zlib=zlib)
     socket.say("send", text="x" * 1000)
     assert socket.sent() == [(TEXT, 0, b"x" * 1000)]
@@ -758,7 +758,7 @@ def test_send_waits_above_the_high_water_mark(wire: Any) -> None:
     assert socket.sent() == [(TEXT, 0, b"a")]
 
 
-def test_several_that_wait_go_on_together_and_their_messages_whole(wire: Any) -> None:
+def test_waiting_sends_resume_together_with_whole_messages(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.pause_writing()
     messages = [{"type": "websocket.send", "bytes": bytes([index]) * 70000} for index in range(5)]
@@ -768,7 +768,7 @@ def test_several_that_wait_go_on_together_and_their_messages_whole(wire: Any) ->
     assert socket.sent() == [(BINARY, 0, bytes([index]) * 70000) for index in range(5)]
 
 
-def test_a_cancelled_send_is_sent_nevertheless(wire: Any) -> None:
+def test_message_of_a_cancelled_send_is_still_sent(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.pause_writing()
     step = Under(socket.session.send({"type": "websocket.send", "text": "a"}))
@@ -779,7 +779,7 @@ def test_a_cancelled_send_is_sent_nevertheless(wire: Any) -> None:
     assert socket.sent() == [(TEXT, 0, b"a"), (TEXT, 0, b"b")]
 
 
-def test_a_send_that_waits_hears_that_the_client_is_gone(wire: Any) -> None:
+def test_waiting_send_raises_when_the_client_leaves(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.pause_writing()
     steps = [Under(socket.session.send({"type": "websocket.send", "text": "a"})) for _ in range(2)]
@@ -790,7 +790,7 @@ def test_a_send_that_waits_hears_that_the_client_is_gone(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["the client closes", "the client ends its stream", "a violation", "drain"])
-def test_a_send_that_waits_hears_that_the_session_is_over(wire: Any, end: str) -> None:
+def test_waiting_send_raises_when_the_session_ends(wire: Any, end: str) -> None:
     socket = opened(wire)
     socket.connection.pause_writing()
     step = Under(socket.session.send({"type": "websocket.send", "text": "a"}))
@@ -804,7 +804,7 @@ def test_a_send_that_waits_hears_that_the_session_is_over(wire: Any, end: str) -
         step.goes_on()
 
 
-def test_a_client_that_reads_nothing_is_given_up(wire: Any) -> None:
+def test_client_that_reads_nothing_is_disconnected(wire: Any) -> None:
     socket = opened(wire, write=5, ping_interval=0)
     socket.waiting_bytes = 100
     socket.connection.pause_writing()
@@ -825,7 +825,7 @@ def test_messages_are_received_while_the_client_does_not_read(wire: Any) -> None
 
 
 @pytest.mark.parametrize("payload", [b"", b"p", b"\xff" * 125])
-def test_a_ping_is_answered(wire: Any, payload: bytes) -> None:
+def test_ping_is_answered(wire: Any, payload: bytes) -> None:
     socket = opened(wire)
     socket.receive(frame(PING, payload))
     assert socket.sent() == [(PONG, 0, payload)]
@@ -838,13 +838,13 @@ def test_pongs_keep_the_order_of_pings(wire: Any) -> None:
     assert socket.sent() == [(PONG, 0, b"%d" % index) for index in range(5)]
 
 
-def test_a_pong_that_nobody_asked_for(wire: Any) -> None:
+def test_unsolicited_pong_is_ignored(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(PONG, b"p"))
     assert (socket.sent(), socket.hear()) == ([], WAITING)
 
 
-def test_pings_of_a_client_that_does_not_read_are_answered_once(wire: Any) -> None:
+def test_pings_of_a_slow_client_are_answered_once(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.pause_writing()
     socket.receive(b"".join(frame(PING, b"%d" % index) for index in range(1000)))
@@ -856,7 +856,7 @@ def test_pings_of_a_client_that_does_not_read_are_answered_once(wire: Any) -> No
     assert socket.sent() == []
 
 
-def test_a_pong_does_not_stand_inside_a_message(wire: Any) -> None:
+def test_pong_is_never_sent_inside_a_message(wire: Any) -> None:
     socket = opened(wire)
     socket.say("send", bytes=bytes(100000))
     socket.receive(frame(PING, b"p"))
@@ -867,7 +867,7 @@ def test_a_pong_does_not_stand_inside_a_message(wire: Any) -> None:
 # Keep-alive. The clock's seconds may be nearly over, so that every deadline is one later.
 
 
-def test_a_silent_client_is_pinged(wire: Any) -> None:
+def test_silent_client_is_pinged(wire: Any) -> None:
     socket = opened(wire, ping_interval=20)
     socket.seconds(20)
     assert socket.sent() == []
@@ -875,7 +875,7 @@ def test_a_silent_client_is_pinged(wire: Any) -> None:
     assert socket.sent() == [(PING, 0, b"")]
 
 
-def test_pings_go_on_while_they_are_answered(wire: Any) -> None:
+def test_pings_continue_while_they_are_answered(wire: Any) -> None:
     socket = opened(wire, ping_interval=5, ping_timeout=5)
     for _ in range(20):
         socket.seconds(6)
@@ -884,7 +884,7 @@ def test_pings_go_on_while_they_are_answered(wire: Any) -> None:
     assert socket.hear() is WAITING
 
 
-def test_a_client_that_does_not_answer_is_given_up(wire: Any) -> None:
+def test_client_that_does_not_answer_pings_is_disconnected(wire: Any) -> None:
     socket = opened(wire, ping_interval=20, ping_timeout=10)
     socket.seconds(21)
     assert socket.sent() == [(PING, 0, b"")]
@@ -899,7 +899,7 @@ def test_a_client_that_does_not_answer_is_given_up(wire: Any) -> None:
 @pytest.mark.parametrize(
     "life", [frame(PONG), frame(PONG, b"other"), frame(PING), frame(TEXT, b"a"), frame(BINARY, b"x" * 10)[:3]]
 )
-def test_whatever_comes_is_life(wire: Any, life: bytes) -> None:
+def test_any_input_counts_as_an_answer_to_a_ping(wire: Any, life: bytes) -> None:
     socket = opened(wire, ping_interval=20, ping_timeout=10)
     socket.seconds(21)
     socket.receive(life)
@@ -907,7 +907,7 @@ def test_whatever_comes_is_life(wire: Any, life: bytes) -> None:
     assert not any(opcode == CLOSE for opcode, _, _ in socket.sent())
 
 
-def test_what_came_before_the_ping_is_no_answer(wire: Any) -> None:
+def test_input_before_a_ping_is_not_an_answer(wire: Any) -> None:
     socket = opened(wire, ping_interval=20, ping_timeout=10)
     socket.seconds(19)
     socket.receive(frame(PONG))
@@ -915,7 +915,7 @@ def test_what_came_before_the_ping_is_no_answer(wire: Any) -> None:
     assert socket.sent()[-1:] == close_sent(1011, b"keepalive ping timeout")
 
 
-def test_a_client_that_falls_silent_later_is_given_up(wire: Any) -> None:
+def test_client_that_falls_silent_later_is_disconnected(wire: Any) -> None:
     socket = opened(wire, ping_interval=20, ping_timeout=10)
     for _ in range(3):
         socket.seconds(21)
@@ -925,7 +925,7 @@ def test_a_client_that_falls_silent_later_is_given_up(wire: Any) -> None:
     assert socket.sent() == [(PING, 0, b""), *close_sent(1011, b"keepalive ping timeout")]
 
 
-def test_pings_more_frequent_than_their_timeout(wire: Any) -> None:
+def test_pings_may_be_more_frequent_than_their_timeout(wire: Any) -> None:
     socket = opened(wire, ping_interval=2, ping_timeout=20)
     socket.seconds(3)
     assert socket.sent() == [(PING, 0, b"")]
@@ -935,13 +935,13 @@ def test_pings_more_frequent_than_their_timeout(wire: Any) -> None:
     assert socket.sent()[-1:] == close_sent(1011, b"keepalive ping timeout")
 
 
-def test_no_pings(wire: Any) -> None:
+def test_ping_interval_of_zero_disables_pings(wire: Any) -> None:
     socket = opened(wire, ping_interval=0)
     socket.seconds(200)
     assert (socket.sent(), socket.calls) == ([], [])
 
 
-def test_pings_whose_answer_may_take_for_ever(wire: Any) -> None:
+def test_ping_timeout_of_zero_disables_the_timeout(wire: Any) -> None:
     socket = opened(wire, ping_interval=20, ping_timeout=0)
     socket.seconds(200)
     frames = socket.sent()
@@ -949,7 +949,7 @@ def test_pings_whose_answer_may_take_for_ever(wire: Any) -> None:
     assert {opcode for opcode, _, _ in frames} == {PING}
 
 
-def test_a_client_that_waits_for_the_application_is_not_silent(wire: Any) -> None:
+def test_client_that_waits_for_the_application_does_not_time_out(wire: Any) -> None:
     """Its pong may be behind what the application does not take."""
     socket = opened(wire, ping_interval=20, ping_timeout=10, messages=1)
     socket.receive(frame(TEXT, b"a") * 2)
@@ -958,7 +958,7 @@ def test_a_client_that_waits_for_the_application_is_not_silent(wire: Any) -> Non
     assert [socket.hear(), socket.hear()] == [text("a")] * 2
 
 
-def test_there_are_no_pings_before_the_acceptance(wire: Any) -> None:
+def test_no_ping_is_sent_before_the_acceptance(wire: Any) -> None:
     socket = Socket(wire, ping_interval=5)
     socket.seconds(100)
     assert socket.take() == b""
@@ -966,7 +966,7 @@ def test_there_are_no_pings_before_the_acceptance(wire: Any) -> None:
     assert socket.take() == SWITCH + b"\r\n"
 
 
-def test_there_are_no_pings_behind_a_close_frame(wire: Any) -> None:
+def test_no_ping_is_sent_after_a_close_frame(wire: Any) -> None:
     socket = opened(wire, ping_interval=5)
     socket.say("close")
     socket.seconds(9)
@@ -976,7 +976,7 @@ def test_there_are_no_pings_behind_a_close_frame(wire: Any) -> None:
 # Closed by the application
 
 
-def test_the_application_closes(wire: Any) -> None:
+def test_application_can_close(wire: Any) -> None:
     socket = opened(wire)
     assert socket.say("close", code=3001, reason="bye €") is None
     assert socket.sent() == close_sent(3001, "bye €".encode())
@@ -988,7 +988,7 @@ def test_the_application_closes(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"code": None}, {"reason": None}, {"code": 1000, "reason": ""}], ids=str)
-def test_the_application_closes_without_saying_why(wire: Any, more: dict[str, Any]) -> None:
+def test_application_can_close_without_a_reason(wire: Any, more: dict[str, Any]) -> None:
     socket = opened(wire)
     socket.say("close", **more)
     assert socket.sent() == close_sent(1000)
@@ -996,7 +996,7 @@ def test_the_application_closes_without_saying_why(wire: Any, more: dict[str, An
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2000, 5000, 65536, -1, 2**40, 1000.0, "1000"])
-def test_codes_that_an_application_may_not_send(wire: Any, code: Any) -> None:
+def test_reserved_close_codes_are_refused(wire: Any, code: Any) -> None:
     socket = opened(wire)
     with pytest.raises(ValueError):
         socket.say("close", code=code)
@@ -1004,20 +1004,20 @@ def test_codes_that_an_application_may_not_send(wire: Any, code: Any) -> None:
     assert socket.sent() == [(TEXT, 0, b"a")]
 
 
-def test_a_reason_that_is_too_long_is_cut(wire: Any) -> None:
+def test_long_close_reason_is_cut(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close", reason="€" * 100)
     assert socket.sent() == close_sent(1000, "€".encode() * 41)
 
 
-def test_the_application_is_told_that_it_has_closed(wire: Any) -> None:
+def test_waiting_receive_gets_the_close_of_the_application(wire: Any) -> None:
     socket = opened(wire)
     step = Under(socket.session.receive())
     socket.say("close", code=4000)
     assert step.goes_on() == disconnect(4000)
 
 
-def test_the_clients_own_code_does_not_replace_the_applications(wire: Any) -> None:
+def test_code_of_the_client_does_not_replace_that_of_the_application(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close", code=4000)
     socket.receive(close(1001, b"away"))
@@ -1036,7 +1036,7 @@ def test_messages_that_cross_the_close_frame_are_dropped(wire: Any) -> None:
     assert socket.calls[-1] == "close"
 
 
-def test_closing_does_not_wait_for_messages_that_nobody_takes(wire: Any) -> None:
+def test_close_does_not_wait_for_unreceived_messages(wire: Any) -> None:
     socket = opened(wire, messages=1)
     socket.receive(frame(TEXT, b"a") * 10 + close(1001))
     assert socket.is_paused()
@@ -1046,7 +1046,7 @@ def test_closing_does_not_wait_for_messages_that_nobody_takes(wire: Any) -> None
     assert not socket.is_paused()
 
 
-def test_a_ping_that_crosses_the_close_frame_harms_nothing(wire: Any) -> None:
+def test_ping_that_crosses_the_close_frame_is_harmless(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close")
     socket.receive(frame(PING, b"p") + close(1000))
@@ -1054,7 +1054,7 @@ def test_a_ping_that_crosses_the_close_frame_harms_nothing(wire: Any) -> None:
     assert socket.calls[-1] == "close"
 
 
-def test_a_client_that_does_not_agree_in_time(wire: Any) -> None:
+def test_client_that_does_not_confirm_the_close_is_disconnected(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close")
     socket.seconds(10)
@@ -1065,7 +1065,7 @@ def test_a_client_that_does_not_agree_in_time(wire: Any) -> None:
     assert socket.calls[-1] == "close"
 
 
-def test_messages_do_not_put_off_the_end(wire: Any) -> None:
+def test_messages_do_not_delay_the_close_timeout(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close")
     for _ in range(15):
@@ -1074,7 +1074,7 @@ def test_messages_do_not_put_off_the_end(wire: Any) -> None:
     assert socket.calls[-1] == "close"
 
 
-def test_a_violation_that_crosses_the_close_frame(wire: Any) -> None:
+def test_violation_that_crosses_the_close_frame_keeps_the_code(wire: Any) -> None:
     socket = opened(wire)
     socket.say("close", code=4000)
     socket.receive(frame(TEXT, b"\xff"))
@@ -1083,7 +1083,7 @@ def test_a_violation_that_crosses_the_close_frame(wire: Any) -> None:
     assert socket.hear() == disconnect(4000)
 
 
-def test_a_client_that_leaves_instead_of_agreeing(wire: Any) -> None:
+def test_client_may_leave_without_confirming_the_close(wire: Any) -> None:
     for leave in ("end_input", "lose"):
         socket = opened(wire)
         socket.say("close", code=4000)
@@ -1097,7 +1097,7 @@ def test_a_client_that_leaves_instead_of_agreeing(wire: Any) -> None:
 # Closed by the client
 
 
-def test_the_client_closes(wire: Any) -> None:
+def test_client_can_close(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(close(3001, "bye €".encode()))
     assert socket.sent() == close_sent(3001, "bye €".encode())
@@ -1105,7 +1105,7 @@ def test_the_client_closes(wire: Any) -> None:
     assert socket.hear() == disconnect(3001, "bye €")
 
 
-def test_the_client_closes_without_a_code(wire: Any) -> None:
+def test_client_can_close_without_a_code(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(CLOSE))
     assert socket.sent() == [(CLOSE, 0, b"")]
@@ -1119,14 +1119,14 @@ def test_messages_before_the_close_frame_are_received_first(wire: Any) -> None:
     assert [socket.hear() for _ in range(4)] == [text("a"), data(b"b"), disconnect(1001), disconnect(1001)]
 
 
-def test_messages_and_a_close_frame_behind_the_bound_are_received(wire: Any) -> None:
+def test_messages_and_a_close_frame_beyond_the_limit_are_received(wire: Any) -> None:
     socket = opened(wire, messages=2)
     socket.receive(frame(TEXT, b"a") * 5 + close(1001))
     assert [socket.hear() for _ in range(6)] == [text("a")] * 5 + [disconnect(1001)]
     assert socket.sent() == close_sent(1001)
 
 
-def test_what_is_behind_a_close_frame_is_not_read(wire: Any) -> None:
+def test_nothing_is_read_after_a_close_frame(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(close(1000) + frame(TEXT, b"a") + frame(PING) + b"\xff\xff")
     socket.receive(frame(TEXT, b"a") + close(1001))
@@ -1134,14 +1134,14 @@ def test_what_is_behind_a_close_frame_is_not_read(wire: Any) -> None:
     assert [socket.hear(), socket.hear()] == [disconnect(1000), disconnect(1000)]
 
 
-def test_a_close_frame_wakes_everybody(wire: Any) -> None:
+def test_close_frame_wakes_every_receive(wire: Any) -> None:
     socket = opened(wire)
     steps = [Under(socket.session.receive()) for _ in range(3)]
     socket.receive(close(1001))
     assert [step.goes_on() for step in steps] == [disconnect(1001)] * 3
 
 
-def test_a_close_frame_inside_a_message(wire: Any) -> None:
+def test_close_frame_may_come_inside_a_message(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a", fin=False) + close(1001))
     assert socket.hear() == disconnect(1001)
@@ -1151,7 +1151,7 @@ def test_a_close_frame_inside_a_message(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
-def test_a_client_that_leaves_without_a_word(wire: Any, leave: str) -> None:
+def test_client_that_leaves_is_reported_as_1006(wire: Any, leave: str) -> None:
     socket = opened(wire)
     step = Under(socket.session.receive())
     getattr(socket.connection, leave)()
@@ -1161,7 +1161,7 @@ def test_a_client_that_leaves_without_a_word(wire: Any, leave: str) -> None:
     assert socket.take() == b""
 
 
-def test_a_client_that_ends_its_stream_is_closed(wire: Any) -> None:
+def test_client_that_ends_its_stream_is_closed(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.end_input()
     socket.turn()
@@ -1177,7 +1177,7 @@ def test_messages_before_the_end_are_received_first(wire: Any, leave: str) -> No
 
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
-def test_all_that_came_before_the_end_is_received(wire: Any, leave: str) -> None:
+def test_everything_before_the_end_is_received(wire: Any, leave: str) -> None:
     """Also what is behind the bound of messages, the client's own close frame included."""
     socket = opened(wire, messages=2)
     socket.receive(b"".join(frame(TEXT, b"%d" % index) for index in range(5)) + close(1001, b"away"))
@@ -1186,7 +1186,7 @@ def test_all_that_came_before_the_end_is_received(wire: Any, leave: str) -> None
 
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
-def test_a_client_that_leaves_before_it_is_answered(wire: Any, leave: str) -> None:
+def test_client_that_leaves_before_the_answer_is_reported_as_1006(wire: Any, leave: str) -> None:
     socket = Socket(wire)
     getattr(socket.connection, leave)()
     assert [socket.hear(), socket.hear()] == [CONNECT, disconnect(1006)]
@@ -1195,7 +1195,7 @@ def test_a_client_that_leaves_before_it_is_answered(wire: Any, leave: str) -> No
     assert (socket.take(), socket.accepted) == (b"", [])
 
 
-def test_handshake_that_is_read_after_the_end_of_the_stream_is_closed(wire: Any) -> None:
+def test_handshake_read_after_eof_is_closed(wire: Any) -> None:
     socket = Socket(wire, GET + request())
     ok(socket.request)
     socket.connection.end_input()
@@ -1204,7 +1204,7 @@ def test_handshake_that_is_read_after_the_end_of_the_stream_is_closed(wire: Any)
     assert socket.calls == ["defer", "close"]
 
 
-def test_client_that_leaves_behind_early_frames_is_closed(wire: Any) -> None:
+def test_client_that_leaves_after_early_frames_is_closed(wire: Any) -> None:
     """More of them than are kept: reading is paused, and the transport does not see the end of the stream."""
     socket = Socket(wire, request() + frame(BINARY, bytes(70 * KIB)))
     socket.left = True
@@ -1241,7 +1241,7 @@ def test_send_after_the_end_fails(wire: Any, name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_receive_after_the_end_says_so_each_time(wire: Any, name: str) -> None:
+def test_receive_after_the_end_always_disconnects(wire: Any, name: str) -> None:
     socket = opened(wire)
     ENDS[name](socket)
     messages = [socket.hear() for _ in range(3)]
@@ -1253,7 +1253,7 @@ def test_receive_after_the_end_says_so_each_time(wire: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_nothing_comes_of_what_happens_after_the_end(wire: Any, name: str) -> None:
+def test_events_after_the_end_have_no_effect(wire: Any, name: str) -> None:
     socket = opened(wire)
     ENDS[name](socket)
     socket.turn()
@@ -1284,7 +1284,7 @@ VIOLATIONS = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-def test_a_violation_ends_the_session(wire: Any, name: str) -> None:
+def test_violation_ends_the_session(wire: Any, name: str) -> None:
     violation, code = VIOLATIONS[name]
     socket = opened(wire, message_size=4999)
     socket.receive(violation)
@@ -1296,7 +1296,7 @@ def test_a_violation_ends_the_session(wire: Any, name: str) -> None:
     assert socket.hear() == disconnect(code, reason)
 
 
-def test_a_violation_waits_for_answers_to_what_came_before(wire: Any) -> None:
+def test_violation_waits_for_replies_to_earlier_messages(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(3))
     for said in ("a", "b"):
@@ -1308,7 +1308,7 @@ def test_a_violation_waits_for_answers_to_what_came_before(wire: Any) -> None:
     assert socket.sent() == close_sent(1002, b"unknown opcode")
 
 
-def test_a_violation_waits_for_an_answer_that_is_under_way(wire: Any) -> None:
+def test_violation_waits_for_a_reply_in_progress(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a"))
     assert socket.hear() == text("a")
@@ -1319,7 +1319,7 @@ def test_a_violation_waits_for_an_answer_that_is_under_way(wire: Any) -> None:
     assert [opcode for opcode, _, _ in socket.sent()] == [TEXT, CLOSE]
 
 
-def test_a_violation_waits_for_ten_seconds(wire: Any) -> None:
+def test_violation_waits_ten_seconds_at_most(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(3))
     socket.session.on_tick(10)
@@ -1329,7 +1329,7 @@ def test_a_violation_waits_for_ten_seconds(wire: Any) -> None:
     assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1002, "unknown opcode")]
 
 
-def test_an_application_that_closes_is_before_a_violation(wire: Any) -> None:
+def test_close_of_the_application_precedes_a_violation(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(3))
     assert socket.hear() == text("a")
@@ -1339,14 +1339,14 @@ def test_an_application_that_closes_is_before_a_violation(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
-def test_a_client_that_leaves_behind_a_violation(wire: Any, leave: str) -> None:
+def test_violation_is_reported_although_the_client_left(wire: Any, leave: str) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, b"a") + frame(3))
     getattr(socket.connection, leave)()
     assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1002, "unknown opcode")]
 
 
-def test_what_comes_behind_a_violation_is_discarded_for_a_moment(wire: Any) -> None:
+def test_input_after_a_violation_is_discarded_for_a_moment(wire: Any) -> None:
     """A reset would take the close frame away from the client that is still sending."""
     socket = opened(wire)
     socket.receive(frame(TEXT, mask=None) + frame(TEXT, b"a"))
@@ -1361,7 +1361,7 @@ def test_what_comes_behind_a_violation_is_discarded_for_a_moment(wire: Any) -> N
     assert socket.hear()["code"] == 1002
 
 
-def test_a_client_that_ends_its_stream_behind_a_violation(wire: Any) -> None:
+def test_eof_after_a_violation_closes_the_connection(wire: Any) -> None:
     socket = opened(wire)
     socket.receive(frame(TEXT, mask=None))
     socket.turn()
@@ -1371,13 +1371,13 @@ def test_a_client_that_ends_its_stream_behind_a_violation(wire: Any) -> None:
     assert socket.hear()["code"] == 1002
 
 
-def test_a_violation_behind_the_bound_of_messages(wire: Any) -> None:
+def test_violation_beyond_the_limit_is_received_after_the_messages(wire: Any) -> None:
     socket = opened(wire, messages=1)
     socket.receive(frame(TEXT, b"a") * 2 + frame(TEXT, b"\xff"))
     assert [socket.hear(), socket.hear(), socket.hear()["code"]] == [text("a"), text("a"), 1007]
 
 
-def test_a_compressed_bomb(wire: Any) -> None:
+def test_decompression_bomb_closes_with_1009(wire: Any) -> None:
     socket = opened(wire, request(b"Sec-WebSocket-Extensions: permessage-deflate"), zlib=zlib, message_size=100000)
     deflater = zlib.compressobj(wbits=-15)
     payload = deflater.compress(bytes(50 * KIB * KIB)) + deflater.flush(zlib.Z_SYNC_FLUSH)
@@ -1389,20 +1389,20 @@ def test_a_compressed_bomb(wire: Any) -> None:
 # The application's end
 
 
-def test_an_application_that_returns(wire: Any) -> None:
+def test_application_that_returns_closes_with_1000(wire: Any) -> None:
     socket = opened(wire)
     assert socket.session.finish(False)
     assert socket.sent() == close_sent(1000)
 
 
-def test_an_application_that_fails(wire: Any) -> None:
+def test_application_that_fails_closes_with_1011(wire: Any) -> None:
     socket = opened(wire)
     assert socket.session.finish(True)
     assert socket.sent() == close_sent(1011)
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_an_application_that_has_closed(wire: Any, failed: bool) -> None:
+def test_end_after_a_close_sends_nothing_more(wire: Any, failed: bool) -> None:
     socket = opened(wire)
     socket.say("close", code=4000)
     assert socket.session.finish(failed)
@@ -1410,19 +1410,19 @@ def test_an_application_that_has_closed(wire: Any, failed: bool) -> None:
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_an_application_that_has_not_answered(wire: Any, failed: bool) -> None:
+def test_end_without_an_answer_is_incomplete(wire: Any, failed: bool) -> None:
     socket = Socket(wire)
     assert not socket.session.finish(failed)
     assert socket.take() == b""
 
 
-def test_an_application_that_has_denied(wire: Any) -> None:
+def test_end_after_a_denial_is_complete(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("close")
     assert socket.session.finish(False)
 
 
-def test_an_application_that_has_begun_to_deny(wire: Any) -> None:
+def test_end_within_a_denial_is_incomplete(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=401)
     assert not socket.session.finish(False)
@@ -1433,7 +1433,7 @@ def run(socket: Socket, app: Any) -> None:
     assert drive(websocket_call.run(app, socket.session)) is None
 
 
-def test_a_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         raise KeyError("x")
@@ -1448,7 +1448,7 @@ def test_a_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("result", [None, 5])
-def test_a_return_closes_with_1000(wire: Any, caplog: pytest.LogCaptureFixture, result: Any) -> None:
+def test_return_closes_with_1000(wire: Any, caplog: pytest.LogCaptureFixture, result: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> Any:
         await send({"type": "websocket.accept"})
         return result
@@ -1461,7 +1461,7 @@ def test_a_return_closes_with_1000(wire: Any, caplog: pytest.LogCaptureFixture, 
 
 @pytest.mark.parametrize("failing", [True, False], ids=["failed", "returned"])
 @pytest.mark.parametrize("answered", [True, False], ids=["denial begun", "not answered"])
-def test_an_application_that_does_not_complete_the_handshake(
+def test_incomplete_handshake_is_answered_500(
     wire: Any, caplog: pytest.LogCaptureFixture, failing: bool, answered: bool
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -1479,9 +1479,7 @@ def test_an_application_that_does_not_complete_the_handshake(
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_an_error_that_only_says_that_the_client_left_is_not_logged(
-    wire: Any, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
+def test_client_disconnected_error_is_not_logged(wire: Any, caplog: pytest.LogCaptureFixture, name: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         ENDS[name](socket)
@@ -1503,13 +1501,13 @@ def test_close_instead_of_accept_is_403(wire: Any) -> None:
     assert (socket.calls, socket.accepted) == (["close"], [])
 
 
-def test_a_denial_has_the_default_fields(wire: Any) -> None:
+def test_denial_has_the_default_fields(wire: Any) -> None:
     socket = Socket(wire, server=b"pronghorn", fields=[(b"x-default", b"1")])
     socket.say("close")
     assert socket.take() == DENIED.replace(b"content", b"server: pronghorn\r\nx-default: 1\r\ncontent")
 
 
-def test_a_denial_in_the_applications_words(wire: Any) -> None:
+def test_denial_has_the_response_of_the_application(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=401, headers=[(b"X-A", b"1"), (b"content-length", b"5")])
     socket.say("http.response.body", body=b"sorry")
@@ -1520,7 +1518,7 @@ def test_a_denial_in_the_applications_words(wire: Any) -> None:
     assert socket.calls == ["close"]
 
 
-def test_a_denial_in_parts(wire: Any) -> None:
+def test_denial_may_come_in_parts(wire: Any) -> None:
     """It waits for its end, to be given a length."""
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
@@ -1531,14 +1529,14 @@ def test_a_denial_in_parts(wire: Any) -> None:
     assert (socket.calls, len(socket.denied)) == (["close"], 1)
 
 
-def test_a_denial_without_a_body(wire: Any) -> None:
+def test_denial_may_have_no_body(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
     socket.say("http.response.body")
     assert socket.take() == b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-def test_a_denial_that_says_chunked(wire: Any) -> None:
+def test_denial_may_be_chunked(wire: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=400, headers=[(b"Transfer-Encoding", b"chunked")])
     socket.say("http.response.body", body=b"a")
@@ -1548,7 +1546,7 @@ def test_a_denial_that_says_chunked(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("body", ["text", 5, None])
-def test_a_denial_whose_body_is_not_bytes(wire: Any, body: Any) -> None:
+def test_denial_with_a_body_that_is_not_bytes_is_refused(wire: Any, body: Any) -> None:
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
     with pytest.raises(TypeError):
@@ -1558,7 +1556,7 @@ def test_a_denial_whose_body_is_not_bytes(wire: Any, body: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["close", "http.response.body"])
-def test_the_application_is_told_that_it_has_denied(wire: Any, kind: str) -> None:
+def test_waiting_receive_disconnects_after_a_denial(wire: Any, kind: str) -> None:
     socket = Socket(wire)
     socket.hear()
     step = Under(socket.session.receive())
@@ -1580,7 +1578,7 @@ def test_the_application_is_told_that_it_has_denied(wire: Any, kind: str) -> Non
     ],
     ids=["status", "type of status", "field", "length"],
 )
-def test_a_wrong_denial_can_be_made_good(wire: Any, more: dict[str, Any]) -> None:
+def test_accept_is_possible_after_an_invalid_denial(wire: Any, more: dict[str, Any]) -> None:
     socket = Socket(wire)
     with pytest.raises((ValueError, TypeError)):
         socket.say("http.response.start", **more)
@@ -1588,7 +1586,7 @@ def test_a_wrong_denial_can_be_made_good(wire: Any, more: dict[str, Any]) -> Non
     assert socket.take() == SWITCH + b"\r\n"
 
 
-def test_a_client_that_leaves_during_a_denial(wire: Any) -> None:
+def test_client_that_leaves_during_a_denial_is_reported_as_1006(wire: Any) -> None:
     socket = Socket(wire)
     socket.hear()
     socket.say("http.response.start", status=400)
@@ -1598,7 +1596,7 @@ def test_a_client_that_leaves_during_a_denial(wire: Any) -> None:
         socket.say("http.response.body")
 
 
-def test_frames_behind_a_denied_handshake_are_not_read(wire: Any) -> None:
+def test_frames_after_a_denied_handshake_are_not_read(wire: Any) -> None:
     socket = Socket(wire, request() + frame(TEXT, b"a"))
     socket.say("close")
     assert socket.take() == DENIED
@@ -1608,7 +1606,7 @@ def test_frames_behind_a_denied_handshake_are_not_read(wire: Any) -> None:
 # Drain
 
 
-def test_the_server_stops(wire: Any) -> None:
+def test_drain_closes_with_1012(wire: Any) -> None:
     socket = opened(wire)
     step = Under(socket.session.receive())
     socket.shared.draining = True
@@ -1621,7 +1619,7 @@ def test_the_server_stops(wire: Any) -> None:
     assert socket.calls == ["close"]
 
 
-def test_the_server_stops_before_the_acceptance(wire: Any) -> None:
+def test_drain_before_the_acceptance_closes_after_it(wire: Any) -> None:
     socket = Socket(wire)
     socket.shared.draining = True
     socket.connection.drain()
@@ -1632,7 +1630,7 @@ def test_the_server_stops_before_the_acceptance(wire: Any) -> None:
     assert socket.hear() == disconnect(1012)
 
 
-def test_the_server_stops_before_a_denial(wire: Any) -> None:
+def test_denial_is_sent_after_the_drain(wire: Any) -> None:
     socket = Socket(wire)
     socket.shared.draining = True
     socket.connection.drain()
@@ -1640,14 +1638,14 @@ def test_the_server_stops_before_a_denial(wire: Any) -> None:
     assert socket.take() == DENIED
 
 
-def test_the_server_stops_twice(wire: Any) -> None:
+def test_second_drain_has_no_effect(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.drain()
     socket.connection.drain()
     assert socket.sent() == close_sent(1012)
 
 
-def test_the_server_stops_with_messages_that_nobody_takes(wire: Any) -> None:
+def test_drain_does_not_wait_for_unreceived_messages(wire: Any) -> None:
     socket = opened(wire, messages=1)
     socket.receive(frame(TEXT, b"a") * 5 + close(1000))
     socket.connection.drain()
@@ -1656,14 +1654,14 @@ def test_the_server_stops_with_messages_that_nobody_takes(wire: Any) -> None:
     assert socket.hear() == disconnect(1012)
 
 
-def test_a_client_that_does_not_answer_the_stopping_server(wire: Any) -> None:
+def test_client_that_does_not_answer_the_drain_is_disconnected(wire: Any) -> None:
     socket = opened(wire)
     socket.connection.drain()
     socket.seconds(14)
     assert socket.calls[-1] == "close"
 
 
-def test_a_session_is_not_idle(wire: Any) -> None:
+def test_session_is_not_idle(wire: Any) -> None:
     assert not Socket(wire).connection.is_idle()
     assert not opened(wire).connection.is_idle()
 
@@ -1671,7 +1669,7 @@ def test_a_session_is_not_idle(wire: Any) -> None:
 # No deadline of HTTP's is one of a WebSocket's
 
 
-def test_a_session_has_all_the_time_it_wants(wire: Any) -> None:
+def test_http_deadlines_do_not_end_a_session(wire: Any) -> None:
     socket = opened(wire, ping_interval=0, keep_alive=1, head=1, body=1, first_byte=1)
     socket.seconds(1000)
     assert socket.calls == []
@@ -1682,7 +1680,7 @@ def test_a_session_has_all_the_time_it_wants(wire: Any) -> None:
 # Another channel than a connection of HTTP/1.1
 
 
-def test_a_session_over_another_channel(wire: Any) -> None:
+def test_session_can_use_another_channel(wire: Any) -> None:
     """What WebSockets over HTTP/2 need (RFC 8441): a channel for bytes, and what was negotiated."""
     calls: list[Any] = []
 
