@@ -57,12 +57,12 @@ def test_per_second_uses_the_measured_time() -> None:
     assert load.parse(REPORT.format(0)).per_second == 50000
 
 
-def test_errors_keep_the_names_of_the_programme() -> None:
+def test_errors_keep_the_names_of_the_load_generator() -> None:
     line = "bench requests=9 microseconds=1000000 bytes=576 p50=1 p99=2 closed=1 wrong=0 timeout=2\n"
     assert load.parse(line) == Load(9, 1.0, 576, 1, 2, {"closed": 1, "timeout": 2})
 
 
-def test_wrk_arguments() -> None:
+def test_wrk_is_called_with_its_arguments() -> None:
     arguments = Wrk(Path("get.lua"), 4).arguments(8000, "/json", 3)
     assert arguments == ["-t1", "-c4", "-d3s", "--timeout", "10s", "-s", "get.lua", "http://127.0.0.1:8000/json"]
 
@@ -87,7 +87,7 @@ def test_median_ignores_void_rounds() -> None:
     assert figures["rounds"]["per_second"] == [100, None, 300]
 
 
-def test_a_ratio_is_taken_within_a_round() -> None:
+def test_ratio_is_taken_within_each_round() -> None:
     ours, theirs = [a_round(200), a_round(400), a_round(600)], [a_round(100), a_round(100), a_round(200)]
     assert row(theirs, ours)["ratio"] == 3
 
@@ -99,45 +99,45 @@ def test_ratio_ignores_void_rounds_of_either_side(void: str) -> None:
     assert row(theirs, ours)["ratio"] == (2 if void == "theirs" else 0.5)
 
 
-def test_the_subject_has_no_ratio_to_itself() -> None:
+def test_subject_has_no_ratio_to_itself() -> None:
     ours = [a_round(200)]
     figures = row(ours, ours)
     assert (figures["ratio"], figures["cpu_ratio"]) == (None, None)
 
 
-def test_void_rounds_alone_give_no_figures_and_no_remarks() -> None:
+def test_void_rounds_give_neither_figures_nor_remarks() -> None:
     theirs = [Round(None, 1.0, CPU(0, 0), CPU(0, 0), 0.0, "wrk exited with status 1"), a_round(0, "no answer")]
     figures = row(theirs, [a_round(100), a_round(100)])
     assert {figures[key] for key in ("per_second", "range", "cpu_us", "busy", "p99_us", "ratio", "cpu_ratio")} == {None}
     assert rounds.remarks({"peer": figures}, pinned=True) == []
 
 
-def test_remark_on_other_processes() -> None:
+def test_remark_names_disturbance_by_other_processes() -> None:
     (remark,) = rounds.remarks({"peer": row([a_round(100, others=0.5)], None)}, pinned=True)
     assert "took time from peer" in remark
 
 
-def test_remark_on_the_load_as_the_limit() -> None:
+def test_remark_names_the_load_as_the_limit() -> None:
     rows = {"idle": row([a_round(100, busy=0.95)], None), "full": row([a_round(99000)], None)}
     (remark,) = rounds.remarks(rows, pinned=True)
     assert remark.startswith("The load was the limit of idle,")
 
 
 @pytest.mark.parametrize(("measured", "reached"), [(1.19, False), (1.2, True), (1.3, True), (None, None)])
-def test_at_least(measured: float | None, reached: bool | None) -> None:
+def test_at_least_compares_with_the_target(measured: float | None, reached: bool | None) -> None:
     verdict = at_least("peregrine", 1.2, measured)
     assert (verdict.target, verdict.reached) == ("≥ 1.2 × peregrine", reached)
     assert verdict.measured == (None if measured is None else f"{measured:.2f}")
 
 
 @pytest.mark.parametrize(("measured", "reached"), [(9.0, True), (10.0, True), (11.0, False)])
-def test_at_most(measured: float, reached: bool) -> None:
+def test_at_most_compares_with_the_target(measured: float, reached: bool) -> None:
     verdict = at_most("uvicorn", 10.0, measured, "{:.0f} ms".format)
     assert verdict == type(verdict)("≤ 10 ms (uvicorn)", f"{measured:.0f} ms", reached)
 
 
 @pytest.mark.parametrize(("wanted", "measured"), [(None, 1.0), (1.0, None), (None, None)])
-def test_at_most_without_a_measured_value(wanted: float | None, measured: float | None) -> None:
+def test_at_most_without_a_value_is_not_reached(wanted: float | None, measured: float | None) -> None:
     verdict = at_most("uvicorn", wanted, measured, str)
     assert (verdict.measured, verdict.reached) == (None, None)
 
@@ -158,7 +158,7 @@ def test_no_server_is_missing_if_all_modules_are_installed() -> None:
     assert an_interpreter().missing() == {}
 
 
-def test_a_server_lacks_its_own_modules_only() -> None:
+def test_server_lacks_only_its_own_modules() -> None:
     missing = an_interpreter("granian", "httptools").missing()
     assert missing == {
         **dict.fromkeys((name for name in SERVERS if name.startswith("granian")), "granian"),
@@ -166,7 +166,7 @@ def test_a_server_lacks_its_own_modules_only() -> None:
     }
 
 
-def test_a_server_can_lack_several() -> None:
+def test_server_can_lack_several_modules() -> None:
     missing = an_interpreter("uvloop", "granian").missing()
     assert (missing["granian"], missing["floor"]) == ("granian, uvloop", "uvloop")
     assert not {"daphne", "nginx"} & set(missing)
@@ -198,7 +198,7 @@ NAMES = ("pronghorn-default", "pronghorn", "uvicorn", "granian")
         "named and not installed",
     ],
 )
-def test_choice_of_servers(session: Session, chosen: tuple[str, ...]) -> None:
+def test_choice_of_servers_follows_the_session(session: Session, chosen: tuple[str, ...]) -> None:
     assert session.choose(NAMES, {"pronghorn", "uvicorn"}) == list(chosen)
 
 
@@ -250,7 +250,7 @@ def test_scenario_names_existing_servers_and_scripts(scenario: Scenario) -> None
     assert {type(each) for each in loads} == {type(scenario.load)}
 
 
-def test_samples_are_medians_of_the_starts_that_count() -> None:
+def test_samples_are_medians_without_the_first_start() -> None:
     taken = {"pronghorn": iter([9.0, 1.0, 2.0, 3.0]), "uvicorn": iter([9.0, 5.0, 4.0, 6.0])}
 
     def take(session: Session, name: str) -> Row:
@@ -296,7 +296,7 @@ def test_progress_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ]
 
 
-def test_a_failing_measurement_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_measurement_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=fail, second=done))
     outcomes, cut = command.measure_all(["first", "second"], a_session())
     assert [outcome.notes for outcome in outcomes] == [["failed: OSError('no more files')"], []]
@@ -310,7 +310,7 @@ def test_finished_measurements_are_kept_after_the_time_limit(monkeypatch: pytest
     assert cut.endswith("was ended before second, third.")
 
 
-def test_a_quick_run_takes_less_time() -> None:
+def test_quick_run_takes_less_time() -> None:
     long, short = (
         sum(each.seconds(a_session(quick=quick)) for each in MEASUREMENTS.values()) for quick in (False, True)
     )
@@ -338,7 +338,7 @@ def test_settle_waits_until_a_server_is_idle(monkeypatch: pytest.MonkeyPatch) ->
     assert next(used) == CPU(9, 9)
 
 
-def test_a_server_is_suspended_and_resumed(tmp_path: Path) -> None:
+def test_server_is_suspended_and_resumed(tmp_path: Path) -> None:
     process = Process(Server("spin", "-c 'while True: pass'", ()), sys.executable, "", tmp_path, None, tmp_path)
     try:
         process.stop()

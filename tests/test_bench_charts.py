@@ -34,7 +34,7 @@ def texts(chart: charts.Chart) -> list[str]:
 
 
 @pytest.mark.parametrize("draw", [bars, lines])
-def test_the_same_figures_give_the_same_bytes(draw: Any) -> None:
+def test_same_figures_give_the_same_bytes(draw: Any) -> None:
     assert draw().svg() == draw().svg()
     assert not re.search(r"<dc:date>|DejaVu", draw().svg())
 
@@ -63,7 +63,7 @@ def test_labels_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_a_chart_is_saved(tmp_path: Path, suffix: str) -> None:
+def test_chart_is_saved(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"chart{suffix}"
     bars().save(path)
     assert path.read_bytes().startswith(b"<?xml" if suffix == ".svg" else b"\x89PNG")

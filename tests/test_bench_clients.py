@@ -23,13 +23,13 @@ ECHO = WebSockets("echo", "text", 64, 2)
 PACED = Paced(200, 4)
 
 
-def test_a_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LoadFailed, match="needs a C compiler"):
         ECHO.programme(tmp_path)
 
 
-def test_a_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\necho no epoll here >&2\nexit 1\n")
     compiler.chmod(0o755)
@@ -38,7 +38,7 @@ def test_a_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
         ECHO.programme(tmp_path)
 
 
-def test_the_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = tmp_path / "websocket"
     compiled.touch()
     monkeypatch.setenv("PATH", "")
@@ -81,7 +81,7 @@ def test_echoes_are_counted(seen_by: Asking, asked: WebSockets) -> None:
     assert 1 <= seen.seconds < 1.5
 
 
-def test_the_next_broadcast_waits_for_all_sockets(seen_by: Asking) -> None:
+def test_next_broadcast_waits_for_all_sockets(seen_by: Asking) -> None:
     connections: list[Any] = []
     complete = threading.Barrier(8, timeout=30)
 
@@ -115,7 +115,7 @@ def test_pings_are_answered(seen_by: Asking) -> None:
     ],
     ids=["right", "content", "length", "opcode", "fragments"],
 )
-def test_a_wrong_message_is_an_error(seen_by: Asking, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
+def test_wrong_message_is_an_error(seen_by: Asking, answer: Callable[[str], Any], errors: dict[str, int]) -> None:
     def answering(connection: Any) -> None:
         for message in connection:
             connection.send(answer(message))
@@ -125,18 +125,18 @@ def test_a_wrong_message_is_an_error(seen_by: Asking, answer: Callable[[str], An
     assert {kind: seen.errors[kind] for kind in seen.errors if kind != "timeout"} == errors
 
 
-def test_a_connection_that_is_closed_is_an_error(seen_by: Asking) -> None:
+def test_connection_that_is_closed_is_an_error(seen_by: Asking) -> None:
     with websockets_serving(lambda connection: connection.recv()) as port:
         assert seen_by(ECHO, port).errors["closed"] == 2
 
 
-def test_a_missing_answer_is_an_error(seen_by: Asking) -> None:
+def test_missing_answer_is_an_error(seen_by: Asking) -> None:
     with websockets_serving(lambda connection: list(connection)) as port:
         seen = seen_by(ECHO, port)
     assert (seen.requests, seen.errors) == (0, {"timeout": 2})
 
 
-def test_a_refused_upgrade_is_reported(seen_by: Asking) -> None:
+def test_refused_upgrade_is_reported(seen_by: Asking) -> None:
     def refuse(connection: Any, request: Any) -> Any:
         return connection.respond(403, "")
 
@@ -173,6 +173,6 @@ def test_latency_counts_from_the_time_a_request_was_due(seen_by: Asking) -> None
 
 
 @pytest.mark.parametrize(("app", "kind"), [(apps.stream, "wrong"), (apps.websocket_echo, "status")])
-def test_an_unexpected_answer_is_an_error(seen_by: Asking, app: Any, kind: str) -> None:
+def test_unexpected_answer_is_an_error(seen_by: Asking, app: Any, kind: str) -> None:
     with serving(app) as process:
         assert seen_by(PACED, process.port).errors[kind] == PACED.connections

@@ -52,13 +52,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan | None, R
     return ask
 
 
-def test_defaults(asked: Any) -> None:
+def test_plan_has_the_documented_defaults(asked: Any) -> None:
     plan, done = asked("main:app")
     assert plan == Plan("main:app", Request("GET", ("/",), [], b""), None, 64, 5, 3, Path(), False)
     assert done.exit_code == 0, done.output
 
 
-def test_options(asked: Any, tmp_path: Path) -> None:
+def test_plan_follows_the_options(asked: Any, tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"\x00\xff")
     plan, done = asked(
@@ -109,7 +109,7 @@ def test_every_figure_is_written(asked: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text())["rows"]["uvicorn"]["per_second"] == 50_000
 
 
-def test_a_failure_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(plan: Plan, console: Console) -> Result:
         raise ServerFailed("pronghorn exited with status 3\nits log")
 
@@ -142,14 +142,14 @@ def test_servers_get_the_environment_without_their_settings(tmp_path: Path, monk
     assert not {"UVICORN_WORKERS", "PRONGHORN_PURE", "WEB_CONCURRENCY", "GRANIAN_LOOP"} & environment.keys()
 
 
-def test_without_uvloop_servers_run_on_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_run_on_asyncio_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     server = peers.known()["uvicorn"]
     assert "--loop asyncio" in server.arguments
     assert "uvloop" not in server.needs
 
 
-def test_a_factory_is_called_by_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_factory_is_called_by_a_generated_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert peers.made_by("argparse:ArgumentParser", tmp_path) == "pronghorn_bench_app:app"
     namespace: dict[str, Any] = {}
     exec((tmp_path / "pronghorn_bench_app.py").read_text(), namespace)
@@ -174,7 +174,7 @@ def test_command_lines_have_no_placeholders() -> None:
     ],
     ids=["one", "two", "two that share", "four", "some"],
 )
-def test_cores(
+def test_cores_are_chosen_without_shared_siblings(
     monkeypatch: pytest.MonkeyPatch, usable: set[int], sharing: dict[int, set[int]], chosen: cores.Cores
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: usable)
@@ -182,7 +182,7 @@ def test_cores(
     assert cores.choose() == chosen
 
 
-def test_ranges_of_cores() -> None:
+def test_ranges_of_cores_are_expanded() -> None:
     assert list(cores.numbers(["0-2", "5"])) == [0, 1, 2, 5]
 
 
@@ -207,7 +207,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_run(tmp_path: Path) -> None:
+def test_whole_run_prints_and_writes_its_figures(tmp_path: Path) -> None:
     with running("--rounds", "1", "--duration", "1", "--json", str(tmp_path / "x.json")) as process:
         shown, _ = process.communicate(timeout=120)
     assert process.returncode == 0, shown

@@ -68,7 +68,7 @@ def questions(**servers: tuple[bytes, ...]) -> Questions:
     return asked
 
 
-def test_an_answer() -> None:
+def test_answer_is_described_by_status_and_size() -> None:
     assert questions(uvicorn=(OK,)).answers == {"uvicorn": {"/": Answer(200, "text/plain", b"hello")}}
     assert str(Answer(200, "", b"x" * 1000)) == "200 with 1,000 bytes"
     assert answers.described({"/a": Answer(204, "", b""), "/b": Answer(200, "a/b", b"")}) == (
@@ -110,7 +110,7 @@ def test_bodies_that_change_are_not_compared() -> None:
     ],
     ids=["an error", "nothing", "too short", "not HTTP"],
 )
-def test_a_server_that_cannot_answer_is_reported(answer: bytes, reason: str) -> None:
+def test_server_that_cannot_answer_is_reported(answer: bytes, reason: str) -> None:
     with pytest.raises(ServerFailed, match=f"uvicorn {reason}"):
         questions(uvicorn=(answer,))
 
@@ -163,20 +163,20 @@ def test_rounds_are_interleaved(tmp_path: Path, loads: list[tuple[int, int]]) ->
     assert [compared.rows["uvicorn"][key] for key in ("p50_us", "p99_us", "rss", "limited")] == [10, 20, 2**20, True]
 
 
-def test_a_peer_that_cannot_answer_is_left_out(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_peer_that_cannot_answer_is_left_out(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     compared = comparison(tmp_path, pronghorn=(OK,), uvicorn=(b"",), granian=(OK,))
     compared.run()
     assert list(compared.rows) == ["pronghorn", "granian"]
     assert list(compared.left_out) == ["uvicorn"]
 
 
-def test_a_subject_that_cannot_answer_ends_the_comparison(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_subject_that_cannot_answer_ends_the_comparison(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     with pytest.raises(ServerFailed, match="pronghorn did not answer"):
         comparison(tmp_path, pronghorn=(b"",), uvicorn=(OK,)).run()
     assert loads == []
 
 
-def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     compared = comparison(tmp_path, pronghorn=(OK,), uvicorn=(OK,), granian=(OK,))
     compared.run()
     assert compared.rows["granian"]["per_second"] is None
@@ -211,15 +211,15 @@ def test_a_server_that_fails_under_load_has_no_figures(tmp_path: Path, loads: li
     ],
     ids=["nothing", "others", "others elsewhere", "unpinned", "load", "waiting"],
 )
-def test_remark_on_the_limit_of_a_server(figures: dict[str, Any], pinned: bool, remark: str) -> None:
+def test_remark_names_the_limit_of_a_server(figures: dict[str, Any], pinned: bool, remark: str) -> None:
     assert remarks({"uvicorn": row(**figures)}, pinned) == [remark] * bool(remark)
 
 
-def test_names_in_a_sentence() -> None:
+def test_names_are_listed_in_a_sentence() -> None:
     assert [listed(each) for each in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
-def test_the_terminal_shows_progress(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
+def test_terminal_shows_progress(tmp_path: Path, loads: list[tuple[int, int]]) -> None:
     compared = comparison(tmp_path, pronghorn=(OK,), uvicorn=(OK,))
 
     def run(console: Console) -> None:

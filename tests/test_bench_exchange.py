@@ -23,7 +23,7 @@ def test_application_answers_what_its_scenario_expects(scenario: Scenario) -> No
         scenario.exchange.check(process)
 
 
-def test_a_wrong_answer_is_reported() -> None:
+def test_wrong_answer_is_reported() -> None:
     (plain, posted) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
     with serving(loader.resolve(plain.app)) as process, pytest.raises(ServerFailed, match="answered / wrongly: 200"):
         posted.exchange.check(process)
@@ -32,12 +32,12 @@ def test_a_wrong_answer_is_reported() -> None:
 @pytest.mark.parametrize(
     "message", ["x" * 64, "é" * 63, bytes(126), bytes(65536)], ids=["text", "umlaut", "126", "64k"]
 )
-def test_an_echo_is_checked(message: str | bytes) -> None:
+def test_echo_is_checked(message: str | bytes) -> None:
     with websockets_serving(echo) as port:
         Echo(message).check(cast(Process, Listening(port)))
 
 
-def test_a_wrong_echo_is_reported() -> None:
+def test_wrong_echo_is_reported() -> None:
     def shout(connection: Any) -> None:
         for message in connection:
             connection.send(message.upper())
@@ -46,6 +46,6 @@ def test_a_wrong_echo_is_reported() -> None:
         Echo("abc").check(cast(Process, Listening(port)))
 
 
-def test_a_refused_upgrade_is_reported() -> None:
+def test_refused_upgrade_is_reported() -> None:
     with serving(apps.plain) as process, pytest.raises(ServerFailed, match="answered"):
         Echo("abc").check(process)

@@ -31,12 +31,12 @@ def test_table_is_markdown() -> None:
     assert table(["server", "RSS"], [["floor", "1"]]) == "| server | RSS |\n| --- | ---: |\n| floor | 1 |"
 
 
-def test_the_summary_compares_with_uvicorn_and_the_best_peer() -> None:
+def test_summary_compares_with_uvicorn_and_the_best_peer() -> None:
     (line,) = summary_table([speed("plain", pronghorn=100, uvicorn=40, weft=80, floor=200)]).splitlines()[2:]
     assert line == "| Plain | 100 | 2.50 × | 1.25 × weft |"
 
 
-def test_a_peer_that_is_ahead_is_listed() -> None:
+def test_peer_that_is_ahead_is_listed() -> None:
     outcomes = [speed("plain", pronghorn=100, uvicorn=40, weft=101, peregrine=125, floor=200)]
     assert summary_table(outcomes).endswith("| **0.80 ×** peregrine |")
     assert ahead(outcomes) == ["- Plain: peregrine 1.25 times, weft 1.01 times (even)"]
@@ -48,19 +48,19 @@ def test_lower_value_is_ahead_when_less_is_better() -> None:
     assert ahead([outcome]) == ["- Start: weft 2.00 times"]
 
 
-def test_a_row_that_does_not_count_is_not_compared() -> None:
+def test_row_that_does_not_count_is_not_compared() -> None:
     outcome = Outcome("latency", "p99", (), headlines=[Headline("p99", "p99", least_is_best=True, only="kept")])
     outcome.rows = {"pronghorn": {"p99": 20, "kept": True}, "uvicorn": {"p99": 10, "kept": False}}
     assert ahead([outcome]) == []
 
 
-def test_no_summary_without_the_subject() -> None:
+def test_summary_needs_the_subject() -> None:
     outcome = Outcome("plain", "Plain", (), headlines=[SPEED])
     outcome.rows = {"uvicorn": {"per_second": 1, "ratio": None}}
     assert summary_table([outcome]) == ""
 
 
-def test_a_result_is_written_with_its_charts(tmp_path: Path) -> None:
+def test_result_is_written_with_its_charts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from bench import drawings
     from bench.report import METHOD, Report

@@ -20,7 +20,7 @@ from pronghorn.bench.load import Client, Load, Wrk
 from pronghorn.bench.request import Request, loader
 
 
-def test_bytes_of_requests() -> None:
+def test_request_is_encoded_for_every_target() -> None:
     request = Request("POST", ("/a", "/b"), [("X-A", "é")], b"\x00")
     sent = b"Host: 127.0.0.1\r\nX-A: \xe9\r\nContent-Length: 1\r\n\r\n\x00"
     assert request.messages() == {
@@ -31,7 +31,7 @@ def test_bytes_of_requests() -> None:
     assert Request(fields=[("host", "x")]).messages()["/"] == b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
-def test_the_load_is_wrk_or_our_own_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_is_wrk_or_our_own_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     assert loader(Request(), 7, tmp_path) == Wrk(tmp_path / "requests.lua", 7)
     assert str(tmp_path / "request-0") in (tmp_path / "requests.lua").read_text()
@@ -85,7 +85,7 @@ class Answering(asyncio.Protocol):
         self._talk.open.remove(self)
 
 
-def test_the_client_sends_requests_in_turn_and_counts() -> None:
+def test_client_sends_requests_in_turn_and_counts() -> None:
     talk = Talk(OK)
     seen = talk.load()
     assert not seen.errors
@@ -101,13 +101,13 @@ def test_the_client_sends_requests_in_turn_and_counts() -> None:
     [OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"HTTP/1.1 200 OK\r\n\r\nuntil the end"],
     ids=["with a length", "until the end"],
 )
-def test_the_client_connects_again_when_the_server_closes(answer: bytes) -> None:
+def test_client_connects_again_when_the_server_closes(answer: bytes) -> None:
     seen = Talk(answer, close=True).load()
     assert not seen.errors
     assert seen.requests > 4
 
 
-def test_the_client_skips_informational_responses() -> None:
+def test_client_skips_informational_responses() -> None:
     talk = Talk(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
     seen = talk.load()
     assert not seen.errors
@@ -124,11 +124,11 @@ def test_the_client_skips_informational_responses() -> None:
     ],
     ids=["an error", "too short", "not HTTP", "nothing"],
 )
-def test_the_client_counts_errors(answer: bytes, error: str) -> None:
+def test_client_counts_errors(answer: bytes, error: str) -> None:
     assert Talk(answer, close=error == "read").load().errors.keys() == {error}
 
 
-def test_the_client_counts_failures_to_connect() -> None:
+def test_client_counts_failures_to_connect() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     seen = load.parse(asyncio.run(client.load(port, 0.01, 3, [b""])))

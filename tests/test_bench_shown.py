@@ -12,18 +12,18 @@ from pronghorn.bench import terminal
 from pronghorn.bench.result import conclusions
 
 
-def test_conclusions() -> None:
+def test_conclusion_compares_speed_and_cpu() -> None:
     assert conclusions(result().rows) == [
         "pronghorn against uvicorn: 2.00 × the requests/s, 0.40 × the CPU per request."
     ]
 
 
-def test_no_conclusion_on_speed_if_the_load_was_the_limit() -> None:
+def test_conclusion_omits_speed_if_the_load_was_the_limit() -> None:
     rows = {"pronghorn": row(limited=True, ratio=None), "uvicorn": row()}
     assert conclusions(rows) == ["pronghorn against uvicorn: 0.40 × the CPU per request."]
 
 
-def test_the_terminal_has_all_figures() -> None:
+def test_terminal_has_all_figures() -> None:
     shown = printed(lambda console: terminal.show(result(), console))
     for text in (
         "100,000",
@@ -42,13 +42,13 @@ def test_the_terminal_has_all_figures() -> None:
     assert "…" not in shown
 
 
-def test_the_output_of_left_out_servers_is_shown() -> None:
+def test_output_of_left_out_servers_is_shown() -> None:
     reasons = {"granian": "granian exited with status 1\n[tail]"}
     lines = printed(lambda console: terminal.left_out(reasons, console)).split("\n")
     assert [line.strip() for line in lines[:2]] == ["granian is left out: exited with status 1", "[tail]"]
 
 
-def test_the_page_has_all_parts() -> None:
+def test_page_has_all_parts() -> None:
     pytest.importorskip("matplotlib")
     from pronghorn.bench import page
 
@@ -62,7 +62,7 @@ def test_the_page_has_all_parts() -> None:
     )
 
 
-def test_the_page_without_figures() -> None:
+def test_page_without_figures_has_no_charts() -> None:
     pytest.importorskip("matplotlib")
     from pronghorn.bench import page
 

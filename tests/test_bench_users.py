@@ -111,7 +111,7 @@ def room(client: httpx.Client, name: str) -> connect:
     return connect(f"ws://{client.base_url.netloc.decode()}/chat/{name}", proxy=None)
 
 
-def test_a_message_reaches_everybody_in_its_room(client: httpx.Client) -> None:
+def test_message_reaches_everybody_in_its_room(client: httpx.Client) -> None:
     said = {"sender": "Ada", "text": "how much is the kettle?"}
 
     async def hear(socket: ClientConnection) -> Any:
@@ -127,7 +127,7 @@ def test_a_message_reaches_everybody_in_its_room(client: httpx.Client) -> None:
     asyncio.run(asyncio.wait_for(chat(), served.PATIENCE))
 
 
-def test_an_invalid_message_ends_the_chat(client: httpx.Client) -> None:
+def test_invalid_message_ends_the_chat(client: httpx.Client) -> None:
     async def chat() -> int | None:
         async with room(client, "3") as socket:
             await socket.send("hello")
@@ -185,7 +185,7 @@ def test_slice_lies_between_two_marks(tmp_path: Path) -> None:
     ],
     ids=["crash", "not all there", "short", "idle"],
 )
-def test_a_void_slice_has_a_reason(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+def test_void_slice_has_a_reason(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(LocustFailed, match=problem):
         slices.evaluate(MARKS, Crowd(1, 0.1), session(tmp_path, seconds=4), write(tmp_path / "record", **changes))
 
@@ -206,7 +206,7 @@ def rows_of(**slices: list[Round]) -> dict[str, Row]:
     return {name: figures.row(each, slices["pronghorn"]) for name, each in slices.items()}
 
 
-def test_figures_of_a_comparison() -> None:
+def test_figures_cover_all_rounds_that_count() -> None:
     rows = rows_of(pronghorn=[visit(0.1), visit(0.2)], uvicorn=[visit(0.3, failed=2), VOID])
     ours, theirs = rows["pronghorn"], rows["uvicorn"]
     assert ours["cpu_us"] == pytest.approx(7500)
@@ -218,7 +218,7 @@ def test_figures_of_a_comparison() -> None:
     assert [[second["requests"] for second in course] for course in theirs["course"]] == [[10, 10], []]
 
 
-def test_remark_on_the_limit() -> None:
+def test_remark_names_the_limit_of_each_server() -> None:
     rows = rows_of(pronghorn=[visit(1.9)], uvicorn=[visit(0.1, busy=1.9)])
     assert [remark.partition(":")[0] for remark in outcome_of(rows).notes] == [
         "The server was the limit of pronghorn, whose core was full",

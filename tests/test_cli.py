@@ -55,7 +55,7 @@ def test_defaults_are_those_of_config(parsed: Run) -> None:
     ],
     ids=str,
 )
-def test_option(parsed: Run, arguments: list[str], name: str, value: Any) -> None:
+def test_option_sets_its_parameter(parsed: Run, arguments: list[str], name: str, value: Any) -> None:
     assert parsed("main:app", *arguments)[name] == value
 
 
@@ -72,20 +72,20 @@ def test_option(parsed: Run, arguments: list[str], name: str, value: Any) -> Non
     ],
 )
 @pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
-def test_environment(parsed: Run, prefix: str, variable: str, text: str, name: str, value: Any) -> None:
+def test_variable_sets_its_parameter(parsed: Run, prefix: str, variable: str, text: str, name: str, value: Any) -> None:
     assert parsed("main:app", **{f"{prefix}_{variable}": text})[name] == value
 
 
-def test_our_environment_comes_before_uvicorns(parsed: Run) -> None:
+def test_pronghorn_variables_take_precedence_over_those_of_uvicorn(parsed: Run) -> None:
     assert parsed("main:app", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 1
 
 
-def test_arguments_come_before_the_environment(parsed: Run) -> None:
+def test_arguments_take_precedence_over_the_environment(parsed: Run) -> None:
     assert parsed("main:app", "--port", "3", PRONGHORN_PORT="1", UVICORN_PORT="2")["port"] == 3
 
 
 @pytest.mark.parametrize("variable", ["PRONGHORN_APP", "UVICORN_APP"])
-def test_application_from_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_application_may_come_from_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     apps: list[str] = []
     monkeypatch.setattr(commands, "run", lambda app, **parameters: apps.append(app))
     assert invoke(**{variable: "shop:app"}).exit_code == 0
@@ -112,7 +112,7 @@ def test_mistake_in_the_environment_names_the_variable(prefix: str, variable: st
 
 
 @pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])
-def test_what_kubernetes_sets_for_a_service_is_ignored(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_kubernetes_sets_for_a_service_are_ignored(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ports: list[int] = []
     monkeypatch.setattr(commands, "run", lambda app, port, **parameters: ports.append(port))
     result = invoke("main:app", **{f"{prefix}_PORT": "tcp://10.0.0.1:80"})
@@ -122,16 +122,16 @@ def test_what_kubernetes_sets_for_a_service_is_ignored(prefix: str, monkeypatch:
     )
 
 
-def test_port_behind_one_that_is_ignored(parsed: Run) -> None:
+def test_next_variable_is_used_after_an_ignored_port(parsed: Run) -> None:
     assert parsed("main:app", PRONGHORN_PORT="tcp://10.0.0.1:80", UVICORN_PORT="81")["port"] == 81
 
 
 @pytest.mark.parametrize("variable", ["PRONGHORN_VERSION", "UVICORN_VERSION", "PRONGHORN_HELP", "UVICORN_HELP"])
-def test_variables_of_images_end_nothing(parsed: Run, variable: str) -> None:
+def test_flags_that_exit_ignore_the_environment(parsed: Run, variable: str) -> None:
     assert parsed("main:app", **{variable: "1"})["app"] == "main:app"
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     python = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
     assert invoke("--version").output == f"Running pronghorn {pronghorn.__version__} with {python}\n"
 
@@ -176,12 +176,12 @@ def test_mistake_is_a_usage_error(arguments: list[str]) -> None:
     ],
     ids=str,
 )
-def test_application_that_is_not_there_ends_with_3(arguments: list[str], line: str, loggers: None) -> None:
+def test_missing_application_exits_with_3(arguments: list[str], line: str, loggers: None) -> None:
     result = invoke("--no-use-colors", *arguments)
     assert (result.exit_code, result.output) == (3, f"ERROR:    Error loading ASGI app. {line}\n")
 
 
-def test_what_is_not_there_ends_with_3(loggers: None) -> None:
+def test_missing_feature_exits_with_3(loggers: None) -> None:
     result = invoke("--no-use-colors", "--http2", "main:app")
     assert (result.exit_code, result.output) == (3, "ERROR:    --http2 is not available in this version.\n")
 

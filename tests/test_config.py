@@ -68,7 +68,7 @@ def loaded(target: Any, **parameters: Any) -> Config:
     return config
 
 
-def test_positions_are_uvicorns() -> None:
+def test_positional_parameters_have_the_order_of_uvicorn() -> None:
     parameters = inspect.signature(Config).parameters.values()
     assert [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD] == POSITIONAL.split()
 
@@ -87,7 +87,7 @@ def test_config_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(make("main:app", port=1))).port == 1
 
 
-def test_environment_gives_what_parameters_leave_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_replaces_missing_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "3")
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
     assert (make().workers, make().forwarded_allow_ips) == (3, "10.0.0.1")
@@ -102,7 +102,7 @@ def test_env_file_is_read_before_the_environment(tmp_path: Path, monkeypatch: py
     assert make(env_file=tmp_path / ".env").forwarded_allow_ips == "10.0.0.2"
 
 
-def test_env_file_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_needs_python_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv", None)
     with pytest.raises(StartupError, match="python-dotenv"):
         make(env_file=".env")
@@ -138,7 +138,7 @@ def test_env_file_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=str,
 )
-def test_wrong_value(wrong: dict[str, Any]) -> None:
+def test_invalid_value_is_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(
         ConfigError, match=next(iter(wrong.values()))[0][0] if "headers" in wrong else next(iter(wrong))
     ):
@@ -146,18 +146,18 @@ def test_wrong_value(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "two", "1.5", " "])
-def test_wrong_number_of_workers_in_the_environment(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_number_of_workers_in_the_environment_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", value)
     with pytest.raises(ConfigError, match="WEB_CONCURRENCY"):
         make()
 
 
 @pytest.mark.parametrize("name", [name for name, each in PARAMETERS.items() if each.zero_is_none])
-def test_zero_is_no_limit(name: str) -> None:
+def test_zero_disables_a_limit(name: str) -> None:
     assert getattr(make(**{name: 0}), name) is None
 
 
-def test_headers_as_they_go_onto_the_wire() -> None:
+def test_headers_are_encoded_for_the_wire() -> None:
     config = loaded(app, headers=[("X-Name", " Zoë "), ["Server", "mine"]])
     assert config.encoded_headers == [(b"x-name", b"Zo\xeb"), (b"server", b"mine")]
     config = loaded(app, headers=[("a", "b")])
@@ -165,31 +165,33 @@ def test_headers_as_they_go_onto_the_wire() -> None:
     assert loaded(app, server_header=False).encoded_headers == []
 
 
-def test_limit_of_h11_is_the_limit_of_the_head() -> None:
+def test_h11_limit_sets_the_head_limit() -> None:
     assert make(h11_max_incomplete_event_size=1000, limit_head_size=2000).head_size() == 1000
 
 
-def test_port_may_be_text() -> None:
+def test_port_may_be_a_string() -> None:
     assert make(port="8001").port == 8001
 
 
 @pytest.mark.parametrize(("parameters", "variable"), [({"workers": 0}, "4"), ({}, "0"), ({}, "")])
-def test_no_workers_are_one(parameters: dict[str, Any], variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_workers_is_one_by_default(
+    parameters: dict[str, Any], variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", variable)
     config = make("main:app", **parameters)
     assert (config.workers, config.use_subprocess) == (1, False)
 
 
-def test_blanks_around_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blanks_around_the_number_of_workers_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", " 2 ")
     assert make().workers == 2
 
 
-def test_no_lifespan_named_is_the_default() -> None:
+def test_empty_lifespan_means_auto() -> None:
     assert make(lifespan=None).lifespan == "auto"
 
 
-def test_what_is_watched_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reload_patterns_are_resolved_to_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("shop", "tests", "pages"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
@@ -208,7 +210,7 @@ def test_what_is_watched_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert make("main:app", reload=True).reload_dirs == [folder]
 
 
-def test_nothing_is_watched_without_reload(caplog: pytest.LogCaptureFixture) -> None:
+def test_reload_patterns_are_ignored_without_reload(caplog: pytest.LogCaptureFixture) -> None:
     config = make("main:app", reload_dirs=["."], reload_includes=["*.html"], reload_excludes=["*.css"])
     assert (config.reload_dirs, config.reload_includes, config.reload_excludes) == ([], [], [])
     assert caplog.messages == ["--reload-dir, --reload-include and --reload-exclude have no effect without --reload."]
@@ -305,7 +307,7 @@ DONE = "log_config log_level use_colors log_format env_file reload_dirs reload_i
 
 
 @pytest.mark.parametrize("name", list(SET))
-def test_attribute_that_is_set_later_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attribute_set_later_takes_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     common = {"forwarded_allow_ips": "10.0.0.1"} if name in ("proxy_headers", "forwarded_allow_ips") else {}
     variable = contextvars.ContextVar[int]("variable")
     variable.set(1)
@@ -321,7 +323,7 @@ def test_every_parameter_was_considered() -> None:
     assert sorted([*SET, *ELSEWHERE.split(), *DONE.split()]) == sorted(pronghorn.config.parameters())
 
 
-def test_making_one_sets_up_logging_once(loggers: None) -> None:
+def test_constructor_sets_up_logging_once(loggers: None) -> None:
     Config(app, use_colors=False)
     users = logging.NullHandler()
     logging.getLogger("pronghorn").handlers = [users]
@@ -329,11 +331,11 @@ def test_making_one_sets_up_logging_once(loggers: None) -> None:
     assert logging.getLogger("pronghorn").handlers == [users]
 
 
-def test_default_logging_is_a_dictionary_that_programs_may_change() -> None:
+def test_default_logging_dictionary_may_be_changed() -> None:
     assert Config("main:app", log_level="info").log_config is LOGGING_CONFIG
 
 
-def test_load_keeps_an_asgi3_application_as_it_is() -> None:
+def test_load_does_not_change_an_asgi3_application() -> None:
     config = loaded(app)
     assert (config.loaded_app, config.loaded, config.interface) == (app, True, "asgi3")
 
@@ -342,7 +344,7 @@ def test_load_calls_a_factory() -> None:
     assert loaded(lambda: app, factory=True).loaded_app is app
 
 
-def test_load_recognises_a_factory_and_says_so(capsys: pytest.CaptureFixture[str], loggers: None) -> None:
+def test_load_recognises_a_factory_and_warns(capsys: pytest.CaptureFixture[str], loggers: None) -> None:
     assert loaded(lambda: app, log_config=LOGGING_CONFIG, use_colors=False).loaded_app is app
     assert capsys.readouterr().err == (
         "WARNING:  ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly.\n"
@@ -354,7 +356,7 @@ def test_load_adapts_asgi2() -> None:
     assert (type(config.loaded_app), config.interface, config.asgi_version) == (interfaces.ASGI2Adapter, "asgi2", "2.0")
 
 
-def test_load_believes_the_interface_given() -> None:
+def test_load_uses_the_given_interface() -> None:
     assert loaded(lambda *arguments: None, interface="asgi3").interface == "asgi3"
 
 
@@ -362,7 +364,7 @@ def test_load_logs_messages_at_trace(loggers: None) -> None:
     assert isinstance(loaded(app, log_level="trace").loaded_app, interfaces.MessageLogger)
 
 
-def test_load_refuses_what_cannot_be_called() -> None:
+def test_load_refuses_objects_that_are_not_callable() -> None:
     with pytest.raises(
         StartupError, match=r"^Error loading ASGI app\. 'os:name' is not callable: it is of type str\.$"
     ):
@@ -374,20 +376,20 @@ def test_load_refuses_what_cannot_be_called() -> None:
     [{"http2": True}],
     ids=str,
 )
-def test_what_is_not_there_is_refused(wanted: dict[str, Any]) -> None:
+def test_missing_features_are_refused(wanted: dict[str, Any]) -> None:
     with pytest.raises(StartupError, match="is not available in this version"):
         loaded(app, **wanted)
 
 
-def test_loop_asyncio() -> None:
+def test_asyncio_loop_is_the_selector_loop() -> None:
     assert make(loop="asyncio").get_loop_factory() is asyncio.SelectorEventLoop
 
 
-def test_loop_none_leaves_it_to_asyncio() -> None:
+def test_loop_none_leaves_the_choice_to_asyncio() -> None:
     assert make(loop="none").get_loop_factory() is None
 
 
-def test_loop_auto_is_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_auto_is_uvloop_if_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = ModuleType("uvloop")
     module.new_event_loop = lambda: None
     monkeypatch.setitem(sys.modules, "uvloop", module)
@@ -395,21 +397,21 @@ def test_loop_auto_is_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPat
     assert make(loop="uvloop").get_loop_factory() is module.new_event_loop
 
 
-def test_loop_auto_is_asyncio_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_auto_is_asyncio_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert make(loop="auto").get_loop_factory() is asyncio.SelectorEventLoop
 
 
-def test_loop_from_an_import_string() -> None:
+def test_loop_may_be_an_import_string() -> None:
     assert make(loop="asyncio:new_event_loop").get_loop_factory() is asyncio.new_event_loop
 
 
-def test_loop_that_cannot_be_imported() -> None:
+def test_loop_that_cannot_be_imported_is_refused() -> None:
     with pytest.raises(StartupError, match=r'^Error loading custom loop setup function\. Could not import module "no"'):
         make(loop="no:loop").get_loop_factory()
 
 
-def test_config_and_run_do_without_click() -> None:
+def test_config_and_run_do_not_import_click() -> None:
     text = "import sys, pronghorn; pronghorn.run, pronghorn.Config('a:b'); sys.exit('click' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", text], timeout=60).returncode == 0
 
@@ -419,12 +421,12 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert subprocess.run([sys.executable, "-c", text], timeout=60).returncode == 0
 
 
-def test_unknown_name_of_the_package() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         pronghorn.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("ws", ["my.sockets:Protocol", asyncio.Protocol])
-def test_websockets_of_ones_own_are_refused(ws: Any) -> None:
+def test_custom_websocket_implementation_is_refused(ws: Any) -> None:
     with pytest.raises(StartupError, match="its own WebSocket implementation"):
         loaded(app, ws=ws)

@@ -167,7 +167,7 @@ def test_starting_worker_must_serve_in_time_if_it_replaces_another(worker: FakeW
     assert new.handle.is_overdue()
 
 
-def test_starting_worker_may_take_any_time_once_the_other_has_ended(worker: FakeWorker, clock: Clock) -> None:
+def test_starting_worker_may_take_any_time_once_its_predecessor_ended(worker: FakeWorker, clock: Clock) -> None:
     new = FakeWorker(config(), replaces=worker.handle, serve_within=5)
     new.handle.forget_replaced()
     clock.now += 50
@@ -185,7 +185,7 @@ def test_stopping_worker_has_the_given_time(worker: FakeWorker, clock: Clock) ->
     assert worker.handle.is_overdue()
 
 
-def test_a_restart_can_be_cancelled_but_not_a_reached_limit(worker: FakeWorker) -> None:
+def test_restart_can_be_cancelled_but_not_a_reached_limit(worker: FakeWorker) -> None:
     worker.handle.request_restart()
     assert worker.handle.replacement is Replacement.RESTART
     worker.handle.cancel_restart()
@@ -232,7 +232,7 @@ def test_garbled_message_closes_the_pipe(worker: FakeWorker, data: bytes, caplog
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not waited for there")
-def test_process_that_other_code_waited_for_has_ended() -> None:
+def test_process_reaped_by_other_code_has_ended() -> None:
     process = multiprocessing.get_context("spawn").Process(target=int)
     process.start()
     assert process.pid is not None
@@ -250,7 +250,7 @@ def test_process_that_other_code_waited_for_has_ended() -> None:
 @pytest.mark.parametrize(
     ("exitcode", "reason"), [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL"), (-63, "signal 63")]
 )
-def test_exit_reason(worker: FakeWorker, exitcode: int, reason: str) -> None:
+def test_exit_reason_describes_the_exit_code(worker: FakeWorker, exitcode: int, reason: str) -> None:
     worker.end(exitcode)
     assert worker.handle.exit_reason() == reason
 
