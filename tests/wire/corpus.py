@@ -1,4 +1,4 @@
-"""Reads the corpus of requests; its README is the format."""
+"""Reads the corpus of requests. Its README describes the format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 
 @dataclass
 class Case:
-    """One file: `outcome` has each key once, `headers` all lines of `header`."""
+    """One file. `outcome` has each key once; `headers` has every `header` line."""
 
     name: str
     why: str

@@ -1,7 +1,7 @@
-"""A loop, and an owner for a connection, without sockets, time or asyncio.
+"""An event loop and a connection's owner without sockets, time or asyncio.
 
-The loop runs what is due when a test says so; an application is driven by hand, at once when its request comes, as the
-server starts it.
+The loop runs callbacks when a test asks it to. An application is started as soon as its request arrives, as by the
+server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ App = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitab
 
 
 class FakeFuture:
-    """As much of a future as `_wire` needs."""
+    """The part of a future that `_wire` needs."""
 
     def __init__(self, loop: FakeLoop) -> None:
         self._loop = loop
@@ -54,7 +54,7 @@ class FakeFuture:
 
 
 class FakeLoop:
-    """Callbacks in order; `turn` runs those that are due, `run` until none is."""
+    """Runs callbacks in order: `turn` those that are due, `run` all until none is left."""
 
     def __init__(self) -> None:
         self._ready: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -79,7 +79,7 @@ class FakeLoop:
 
 
 class FakeTask:
-    """Drives an application; `error` is what it raised."""
+    """Drives an application. `error` is the exception it raised."""
 
     def __init__(self, loop: FakeLoop, coroutine: Any, ended: Callable[[FakeTask], None]) -> None:
         self._loop = loop
@@ -107,10 +107,10 @@ class FakeTask:
 
 
 class FakeOwner:
-    """A `ConnectionOwner` and its `Transport`, which records everything that a connection asks for.
+    """A `ConnectionOwner` and its `Transport`. Records everything a connection asks for.
 
     `requests` are those that came, `refused` the errors, `writes` one item a call, `calls` the names of the other
-    methods in order. `unsent_bytes` and `client_has_left` are what the connection is told when it asks. `tasks` are the
+    methods in order. `unsent_bytes` and `client_has_left` are the answers to its questions. `tasks` are the
     applications', `files` the arguments of `send_file`.
     """
 
@@ -260,7 +260,7 @@ def make_connection(
 
 
 async def read_body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
-    """The whole body, as an application reads it; what came of it where the client left."""
+    """The whole body as an application reads it, or the part received before the client left."""
     body = b""
     while True:
         message = await receive()
@@ -273,7 +273,7 @@ async def read_body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
 
 
 def three_ways(data: bytes, tail: bytes) -> dict[str, list[bytes]]:
-    """The same bytes as a parser may get them: whole, byte by byte, and with what comes behind them."""
+    """The same bytes as a parser may get them: whole, byte by byte, or followed by `tail`."""
     return {
         "whole": [data],
         "byte by byte": [data[index : index + 1] for index in range(len(data))],

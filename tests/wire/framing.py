@@ -1,4 +1,4 @@
-"""WebSocket frames: a client's, right and wrong; a server's, read back; what a Reader makes of the former."""
+"""WebSocket frames: build a client's, valid or not; parse a server's; read with a Reader."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ RSV1, RSV2, RSV3 = 4, 2, 1
 MASK = b"\x37\xfa\x21\x3d"
 NOTHING = -1
 
-# What a Reader gave: an opcode and its payload, CLOSE with its code and reason, VIOLATION with the code to close with.
+# Result of a Reader: (opcode, payload), (CLOSE, code, reason), or (VIOLATION, code to close with).
 VIOLATION = "violation"
 Event = tuple[Any, ...]
 
 
 def compression(name: str) -> Any:
-    """What deflates: `zlib` or `isal`, as the server uses them."""
+    """The compression module `zlib` or `isal`, as the server uses it."""
     deflater = zlib if name == "zlib" else pytest.importorskip("isal.isal_zlib")
     return Compression(deflater.compressobj)
 
@@ -41,7 +41,7 @@ def frame(
     length: int | None = None,
     bits: int | None = None,
 ) -> bytes:
-    """One frame, as the arguments say, right or wrong (RFC 6455 section 5.2).
+    """One frame, valid or not (RFC 6455 section 5.2).
 
     `mask` None leaves it unmasked, `length` declares another length than the payload's, `bits` (7, 16 or 64) spells it
     in another form than the shortest.
@@ -62,7 +62,7 @@ def frame(
 
 
 def fragments(opcode: int, *payloads: bytes, rsv: int = 0, between: bytes = b"") -> bytes:
-    """One message in a frame for each payload, with `between` between them."""
+    """One message with a frame for each payload and `between` between the frames."""
     last = len(payloads) - 1
     return between.join(
         frame(
@@ -87,7 +87,7 @@ def masked_with(mask: bytes, payload: bytes) -> bytes:
 
 
 def served(data: bytes) -> list[tuple[int, int, bytes]]:
-    """The frames that a server wrote, each whole, final and unmasked: opcode, reserved bits, payload."""
+    """The frames a server wrote as (opcode, reserved bits, payload). Each is whole, final and unmasked."""
     frames = []
     while data:
         first, length = data[0], data[1]
@@ -105,7 +105,7 @@ def served(data: bytes) -> list[tuple[int, int, bytes]]:
 
 
 def drain(reader: Any) -> list[Event]:
-    """Everything that can be read from what was fed; nothing behind a close frame or a violation."""
+    """Read all events that are available; nothing follows a close frame or a violation."""
     events: list[Event] = []
     try:
         while (kind := reader.next()) != NOTHING:
@@ -123,7 +123,7 @@ def ended(events: list[Event]) -> bool:
 
 
 def events_of(reader: Any, pieces: Iterable[bytes]) -> list[Event]:
-    """Feed pieces as they come, reading what can be read before the next."""
+    """Feed the pieces one by one, and read after each all events that are available."""
     events: list[Event] = []
     for piece in pieces:
         reader.feed(piece)
@@ -134,8 +134,8 @@ def events_of(reader: Any, pieces: Iterable[bytes]) -> list[Event]:
 
 
 def every_way(make_reader: Any, data: bytes) -> list[Event]:
-    """What a new Reader makes of `data`, which is the same however it comes: whole, byte by byte, with a frame behind
-    it, or fed in full before anything is read.
+    """The events of new Readers for `data`. Asserts that they are the same whether it comes whole, byte by byte, with
+    a frame after it, or entirely before anything is read.
     """
     ways = three_ways(data, frame(PONG, b"tail"))
     expected = events_of(make_reader(), ways["whole"])

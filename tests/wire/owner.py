@@ -1,4 +1,4 @@
-"""A connection without sockets and without a loop: what it asks of its owner is recorded, turns are taken by hand."""
+"""A connection without sockets or event loop. Records its calls to the owner; tests run each iteration by hand."""
 
 import inspect
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def refusal(status, phrase, text=None):
-    """The server's own answer, which closes the connection."""
+    """An error response of the server, which closes the connection."""
     body = (text or phrase).encode()
     fields = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close" % len(body)
     return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n%b" % (status, phrase.encode(), fields, body)
@@ -31,7 +31,7 @@ def post(length, *fields):
 
 
 class Future:
-    """As much of `asyncio.Future` as the wire uses."""
+    """The part of `asyncio.Future` that the wire uses."""
 
     def __init__(self):
         self._done = False
@@ -67,7 +67,7 @@ class Future:
 
 
 class Rig:
-    """A connection, its owner and its loop. Named arguments that `Limits` knows go there, others to `Shared`.
+    """A connection, its owner and its loop. Keyword arguments go to `Limits` if it knows them, otherwise to `Shared`.
 
     `application(request)` is called for every request; if that gives a coroutine, it is driven, and `running` counts
     those under way.
@@ -108,7 +108,7 @@ class Rig:
         kind = kind or wire.connection.Connection
         self.connection = kind(self, self, outbox, self.shared, client, ("127.0.0.1", 8000))
 
-    # What the test does
+    # Steps of a test
 
     @property
     def request(self):
@@ -119,18 +119,18 @@ class Rig:
         return b"".join(self.writes)
 
     def take(self):
-        """What was written since the last call, the turn having ended."""
+        """End this iteration; return what was written since the last call."""
         self.turn()
         written = self.written
         self.writes.clear()
         return written
 
     def receive(self, data):
-        """Bytes come, if reading is not paused; the turn is not over."""
+        """Receive bytes unless reading is paused. The iteration goes on."""
         self.connection.receive(data)
 
     def turn(self):
-        """End this turn of the loop, and those that it asks for."""
+        """End this iteration of the loop and those it schedules."""
         while self._soon:
             soon = self._soon.copy()
             self._soon.clear()
@@ -138,14 +138,14 @@ class Rig:
                 callback()
 
     def one_turn(self):
-        """End this turn of the loop only."""
+        """End only this iteration of the loop."""
         soon = self._soon.copy()
         self._soon.clear()
         for callback in soon:
             callback()
 
     def tick(self, now):
-        """The clock shows `now`; what that causes is carried out."""
+        """Set the clock to `now` and run everything that follows from it."""
         self.shared.tick(now)
         self.wire.endpoint.sweep([self.connection], now)
         self.turn()
@@ -154,7 +154,7 @@ class Rig:
         reading = [call for call in self.calls if call in ("pause", "resume")]
         return bool(reading) and reading[-1] == "pause"
 
-    # What the owner is asked
+    # Interface of the owner
 
     def on_request(self, request):
         self.requests.append(request)
@@ -220,7 +220,7 @@ class Rig:
     def abort(self):
         self.calls.append("abort")
 
-    # What its transport does
+    # Interface of the transport
 
     def is_closing(self):
         return False
@@ -234,7 +234,7 @@ class Rig:
     # Private
 
     def _drive(self, coroutine):
-        """Run an application up to where it waits, and on in the turn after."""
+        """Run an application until it waits; resume it in the next iteration."""
         try:
             future = coroutine.send(None)
         except StopIteration:
@@ -244,7 +244,7 @@ class Rig:
 
 
 def drive(step):
-    """What a `receive()` or `send()` gives at once, or WAITING."""
+    """Result of a `receive()` or `send()` that completes immediately, or WAITING."""
     try:
         step.send(None)
     except StopIteration as end:
@@ -267,7 +267,7 @@ def ok(request):
 
 
 async def echo(request):
-    """Answer with the request's body, once it is all there."""
+    """Answer with the request's body once it is complete."""
     content = b""
     more = True
     while more:

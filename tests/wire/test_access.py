@@ -1,4 +1,4 @@
-"""The access log: its lines are byte for byte what `logging` would print, whichever way they take."""
+"""The access log: lines are byte for byte those of `logging`, batched or not."""
 
 import enum
 import io
@@ -17,7 +17,7 @@ class Printed:
     def __init__(self, wire, batched=True, colours=False, access_format=None, **options):
         self.stream = io.StringIO()
         self.records = []
-        self.logger = logging.Logger("pronghorn.access", logging.INFO)  # noqa: LOG001, one that no other test knows
+        self.logger = logging.Logger("pronghorn.access", logging.INFO)  # noqa: LOG001, a logger no other test uses
         self.logger.propagate = False
         self.handler = logging.StreamHandler(self.stream)
         self.handler.setFormatter(AccessFormatter(ACCESS_FORMAT, use_colors=colours))
@@ -176,7 +176,7 @@ def test_order_is_kept_when_batching_ends_within_an_iteration(wire):
     assert [line.split()[4] for line in printed.text.splitlines()] == ["/first", "/second"]
 
 
-# What is logged, and when
+# Content and time of lines
 
 
 def test_request_is_logged_when_its_response_starts(wire):
@@ -278,7 +278,7 @@ def test_request_cannot_forge_lines(wire):
 
 
 def test_changes_of_the_scope_by_the_application_are_logged(wire):
-    """Middleware that sets the path for a mounted application is seen, as by uvicorn."""
+    """Middleware may set the path for a mounted application; the log shows it, as with uvicorn."""
     printed = Printed(wire)
     printed.rig.receive(GET)
     printed.rig.request.scope["path"] = "/changed"

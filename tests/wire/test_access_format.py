@@ -1,4 +1,4 @@
-"""The access log in a format of the user's: what each atom says, when a line is due, and that nothing forges one."""
+"""The access log in a custom format: each atom, the time of a line, protection against forged lines."""
 
 import json
 import re
@@ -16,7 +16,7 @@ REQUEST = HEAD + NAMED + b"authorization: Basic am9lOnB3\r\nx-one: 1\r\nX-One: 2
 
 
 def logged(wire, access_format, request=REQUEST, application=None, batched=True, **options):
-    """What one request, answered with five bytes, is logged as."""
+    """The log line of one request answered with five bytes."""
     printed = Printed(wire, batched, access_format=access_format, application=application or five_bytes, **options)
     printed.rig.receive(request)
     printed.turn()
@@ -217,7 +217,7 @@ def test_json_replaces_bytes_that_are_not_utf8(wire):
     assert json.loads(logged(wire, "json", HEAD + b"user-agent: \xff\r\n\r\n"))["user_agent"] == "\ufffd"
 
 
-# When
+# Time of a line
 
 
 def test_line_without_size_or_duration_is_logged_at_the_start(wire):

@@ -1,4 +1,4 @@
-"""`receive()` and `send()` as coroutines: whatever is done with one may be done with them, on asyncio and on uvloop."""
+"""`receive()` and `send()` can be used like any coroutine, on asyncio and on uvloop."""
 
 import asyncio
 import collections.abc
@@ -29,7 +29,7 @@ def uvloop_loop():
 
 @pytest.fixture(params=[asyncio_loop, uvloop_loop], ids=["asyncio", "uvloop"])
 def run(request, wire):
-    """Runs `scenario(rig)` in a loop of its own, with a connection that uses it."""
+    """Runs `scenario(rig)` in a new loop with a connection that uses it."""
 
     def run_in_loop(scenario):
         async def main():
@@ -47,7 +47,7 @@ def run(request, wire):
 
 
 async def turns(count=3):
-    """Let everything that is ready go on."""
+    """Run everything that is ready."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -188,7 +188,7 @@ def test_lost_client_reaches_a_waiting_send(run, way):
         run(scenario)
 
 
-# Cancelling
+# Cancellation
 
 
 def test_receive_that_times_out_loses_no_message(run):
@@ -303,7 +303,7 @@ def test_cancelled_disconnect_listener_does_not_disturb_the_response(run):
     assert run(scenario) == DISCONNECT
 
 
-# Several at once
+# Concurrent calls
 
 
 def test_two_concurrent_receives_get_one_message_each(run):
@@ -371,7 +371,7 @@ def test_sends_from_many_threads_are_all_written(run):
     assert run(scenario) == b"a" * 20
 
 
-# What it is
+# Type
 
 
 def test_awaitables_pass_every_check_for_coroutines(wire):

@@ -1,4 +1,4 @@
-"""Bodies: the Decoder three ways, what it refuses, its bounds, and its inverse under random splits."""
+"""Bodies: the Decoder's results, refusals and limits, however the input is split."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ with_both_forms = settings(suppress_health_check=[HealthCheck.function_scoped_fi
 
 
 def make_decoder(wire: Any, length: int | None = None, **limits: int) -> Any:
-    """For a body of `length` bytes, or for one in chunks."""
+    """A decoder of a body of `length` bytes, or of a chunked one."""
     kind = constants.CHUNKED if length is None else constants.LENGTH
     return wire.body.Decoder(kind, length or 0, wire.shared.Limits(**limits))
 
 
 def decode(decoder: Any, pieces: list[bytes]) -> tuple[bytes, bytes]:
-    """Feed pieces as a connection does, what a call leaves before the next; the content, and what is behind it."""
+    """Feed pieces as a connection does, with unused bytes before the next; return the content and the rest."""
     content, buffer = b"", b""
     for piece in pieces:
         buffer += piece
@@ -238,7 +238,7 @@ def test_endless_chunk_is_passed_on_as_it_arrives(wire: Any) -> None:
     assert [decode(decoder, [b"x" * 100]) for _ in range(3)] == [(b"x" * 100, b"")] * 3
 
 
-# Bounds
+# Limits
 
 
 @by_way
@@ -250,7 +250,7 @@ def test_chunk_extensions_are_limited(wire: Any, way: str) -> None:
 
 
 def test_chunk_line_is_scanned_once(wire: Any) -> None:
-    """Whatever the extensions: one that is read over and over would take longer than any test may."""
+    """Holds for any extensions. Quadratic scanning would exceed the time of a test."""
     for part in (b" ;", b';"', b";=", b';a="\\', b'; a = "b" '):
         assert refusal(wire, [b"1" + part * (4000 // len(part)) + b"\0\r\n"]) == (400, "malformed chunk size")
 
@@ -346,7 +346,7 @@ def test_body_of_declared_length_is_read_alike_however_it_is_split(
 def test_damaged_chunks_end_alike_however_they_are_split(
     wire: Any, chunks: list[tuple[bytes, bytes]], cuts: list[int], index: int, damage: bytes
 ) -> None:
-    """The status, or the content: the reason may be another, as may be what was handed on before it."""
+    """Compare the status, or the content. The reason and the content before an error may differ."""
     data = b"".join(chunk(*each) for each in chunks) + b"0\r\nA: b\r\n\r\n"
     index = min(index, len(data))
     data = data[:index] + damage + data[index + 1 :] + b"\r\n\r\n"

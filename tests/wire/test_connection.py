@@ -1,4 +1,4 @@
-"""The connection's state machine: what it answers, when it writes, what it keeps, when it ends."""
+"""The connection's state machine: its responses, writes, limits, timeouts and close."""
 
 import contextlib
 import socket
@@ -273,12 +273,12 @@ def test_parts_of_one_iteration_leave_in_one_write(wire):
 
 
 def transport_to(pieces):
-    """A transport that keeps what it is given as it is."""
+    """A transport that records the buffers it is given, unchanged."""
     return types.SimpleNamespace(write=pieces.append, writelines=pieces.extend, is_closing=lambda: False)
 
 
 def test_long_iteration_writes_finished_responses_early(wire):
-    """A turn that takes more than about a millisecond writes in between."""
+    """An iteration longer than about a millisecond writes in between."""
     first = Rig(wire)
     outbox = wire.outbox.Outbox([].append)
     pieces = []
@@ -326,12 +326,12 @@ def test_large_body_is_not_copied(wire):
     assert any(piece is content for piece in pieces)
 
 
-# Straight to the socket
+# Direct writes to the socket
 
 
 @contextlib.contextmanager
 def on_a_socket(wire):
-    """A rig that may write to a socket itself, what its transport is given instead, and the socket's other end."""
+    """A rig that may write directly to a socket, the buffers its transport gets instead, and the peer socket."""
     if sys.platform == "win32":
         pytest.skip("only the transport writes to a socket there")
     rig = Rig(wire)
@@ -347,7 +347,7 @@ def on_a_socket(wire):
 
 
 def fill(near):
-    """Leave no room in the socket."""
+    """Fill the socket's send buffer."""
     with contextlib.suppress(BlockingIOError):
         while True:
             near.send(bytes(65536))
@@ -538,7 +538,7 @@ def test_continue_is_not_sent_after_the_response_has_started(wire):
 
 
 def test_unread_body_without_continue_closes_even_when_received_after_the_start(wire):
-    """The client may leave the body out after a final status, so what follows could be taken for it."""
+    """The client may omit the body after a final status, so the next request could be mistaken for it."""
     rig = Rig(wire)
     rig.receive(EXPECT)
     start(rig.request, (b"content-length", b"2"))
@@ -561,7 +561,7 @@ def test_continue_is_not_sent_where_none_is_allowed(wire, head):
 
 
 def test_client_that_waits_for_continue_does_not_time_out(wire):
-    """It is the server that has not asked yet."""
+    """The server has not asked for the body yet."""
     rig = Rig(wire, body=5)
     rig.receive(EXPECT)
     rig.tick(100)
@@ -580,7 +580,7 @@ def test_body_timeout_starts_when_continue_is_sent(wire):
     assert rig.take() == CONTINUE + TIMEOUT
 
 
-# A body that nobody reads
+# Unread bodies
 
 
 def test_small_unread_body_is_discarded(wire):
@@ -749,7 +749,7 @@ def test_progressing_half_closed_stream_is_not_reported(wire):
 
 
 def test_eof_after_an_unread_body_loses_none_of_it(wire):
-    """What the transport has not read yet still belongs to the application, and comes once it reads on."""
+    """Bytes the transport has not read yet still reach the application once reading resumes."""
     rig = Rig(wire)
     rig.receive(post(200 * KIB))
     rig.receive(bytes(100 * KIB))
@@ -773,7 +773,7 @@ def test_eof_after_pipelined_bytes_is_noticed(wire):
     assert drive(step) == DISCONNECT
 
 
-# A lost connection
+# Lost connections
 
 
 def test_send_raises_when_the_connection_is_lost(wire):
@@ -1021,7 +1021,7 @@ def test_progressing_reader_is_not_reset(wire):
 
 
 def test_reader_is_not_reset_while_the_kernel_sends(wire):
-    """The transport hands on nothing until the system has room for a good part more."""
+    """The transport writes again only when the kernel's buffer has much free space."""
     rig = Rig(wire, write=5)
     rig.receive(GET)
     start(rig.request)
@@ -1145,7 +1145,7 @@ def test_lingering_bytes_are_limited(wire):
 
 
 def test_close_that_calls_back_closes_once(wire):
-    """asyncio's transport of TLS tells of the end of the stream out of its own `close`."""
+    """asyncio's TLS transport reports the end of the stream from within `close`."""
 
     class Owner(Rig):
         def close(self):
@@ -1160,11 +1160,11 @@ def test_close_that_calls_back_closes_once(wire):
     assert rig.calls == ["close"]
 
 
-# What one connection raises
+# Exceptions of one connection
 
 
 class Broken(Rig):
-    """Whose transport fails at whatever it is given."""
+    """An owner whose transport fails on every call."""
 
     def write(self, data):
         raise RuntimeError("a broken transport")

@@ -41,15 +41,15 @@ from tests.forms import load_form
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
 
-# asyncio's, in bytes: above the first a transport calls `pause_writing`, at the second `resume_writing`.
+# asyncio's water marks in bytes: a transport calls `pause_writing` above the first, `resume_writing` at the second.
 HIGH_WATER, LOW_WATER = 65536, 16384
-# The most that a transport reads at once.
+# Maximum a transport reads at once.
 READ_SIZE = 262144
 SECONDS_TO_THE_END = 300
 
 
 class Subject:
-    """The connection under test. No other part of this module knows its names, or those of what it starts."""
+    """The connection under test. Only this class knows the names of its interface and of the objects it starts."""
 
     def __init__(self, rig: Any, wire: Any) -> None:
         self._rig = rig
@@ -150,7 +150,7 @@ class TaskFuture(Future):
 
 
 class Task:
-    """Drives a coroutine as asyncio does: at once up to where it waits, on in a later iteration."""
+    """Drives a coroutine as asyncio does: immediately until it waits, then in later iterations."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], soon: list[Callable[[], None]]) -> None:
         self._coroutine = coroutine
@@ -193,7 +193,7 @@ class Task:
 
 @dataclass
 class Message:
-    """A request as the client means it: `start`, `body_start` and `end` are positions in its stream."""
+    """A request the client sends. `start`, `body_start` and `end` are positions in its stream."""
 
     number: int
     start: int
@@ -209,8 +209,8 @@ class Message:
 
 @dataclass
 class Client:
-    """The client's stream: `sent` bytes of it so far, of which `network` has not arrived. `frames` are the whole
-    messages of a WebSocket, with the position behind each.
+    """The client's stream: `sent` bytes so far, of which `network` has not arrived. `frames` are the complete
+    messages of a WebSocket, each with its end position.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -252,7 +252,7 @@ class Client:
 
 @dataclass
 class Response:
-    """A response as far as it has come. `interim` are the statuses before its own."""
+    """The part of a response received so far. `interim` are the statuses before its own."""
 
     interim: list[int]
     status: int = 0
@@ -282,7 +282,7 @@ def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def read_responses(data: bytes, methods: list[str]) -> tuple[list[Response], bytes]:
-    """The responses in `data` to requests with `methods`, and what follows a 101. The last may not be whole."""
+    """The responses in `data` to requests with `methods`, and the bytes after a 101. The last one may be incomplete."""
     responses: list[Response] = []
     position = 0
     interim: list[int] = []
@@ -356,7 +356,7 @@ def _read_chunks(data: bytes, position: int, response: Response) -> int:
 
 
 class Call:
-    """One call of the application: what it has said and heard. Its tasks and its end come from the machine."""
+    """One call of the application: the messages it sent and received. The machine starts its tasks and ends it."""
 
     def __init__(self, side: Side, exchange: Any, number: int) -> None:
         self._side = side
@@ -372,7 +372,7 @@ class Call:
 
     @property
     def content(self) -> bytes:
-        """The response's, as far as `send()` took it."""
+        """The response's content that `send()` accepted."""
         return b"".join(message.get("body", b"") for message in self.accepted if message["type"].endswith("body"))
 
     @property
@@ -408,7 +408,7 @@ class Call:
         self.tasks.append(Task(coroutine, self._side.soon))
 
     def run(self, application: Callable[[Call], Coroutine[Any, Any, None]]) -> None:
-        """Have all of it done by one coroutine."""
+        """Run the whole application as one coroutine."""
 
         async def whole() -> None:
             try:
@@ -447,7 +447,7 @@ class Call:
             self.in_send -= 1
 
     def finish(self, how: str) -> None:
-        """The application has returned, raised or was cancelled: the server does the rest."""
+        """End the call, as the server does when the application returned, raised or was cancelled."""
         if self.end is None:
             self.end = how
             subject = self._side.subject
@@ -466,7 +466,7 @@ class Call:
             self.cancel()
 
     def respond(self, content: bytes, parts: int) -> None:
-        """Say what is missing of a whole response."""
+        """Send the rest of a whole response."""
         if self.is_websocket:
             self.send({"type": "websocket.http.response.start", "status": 403})
             self.send({"type": "websocket.http.response.body", "body": content})
@@ -495,7 +495,7 @@ async def echo(call: Call) -> None:
 
 
 async def answer(call: Call) -> None:
-    """Answer at once."""
+    """Answer immediately."""
     if call.is_websocket:
         await call.send_message({"type": "websocket.close"})
         return
@@ -505,7 +505,7 @@ async def answer(call: Call) -> None:
 
 
 class Log:
-    """An access log that keeps the numbers of the requests."""
+    """An access log that records the numbers of requests."""
 
     level_prefix = before_request = after_request = ""
     as_json = False
@@ -534,7 +534,7 @@ class Choices:
 
 
 class Side(Rig):
-    """One form's connection, in its world: the client's socket, asyncio's transport, a loop, the applications."""
+    """One form's connection with a simulated client socket, asyncio transport, loop and applications."""
 
     LIMITS = (*Rig.LIMITS, "messages")
 
@@ -554,7 +554,7 @@ class Side(Rig):
         self.buffer = bytearray()
         self.is_reading = True
         self.is_full = False
-        # Bytes that had arrived when an idle connection was closed. Later ones crossed the close: no answer is due.
+        # Bytes that had arrived when an idle connection was closed. Later bytes crossed the close and need no answer.
         self.accepted_size = sys.maxsize
         self.drained = False
         self.eof_received = False
@@ -592,7 +592,7 @@ class Side(Rig):
         self.ours.close()
         self.theirs.close()
 
-    # Its owner and its transport
+    # Interfaces of the owner and the transport
 
     def on_request(self, request: Any) -> None:
         self._start(request)
@@ -706,7 +706,7 @@ class Side(Rig):
     # Events
 
     def arrive(self, size: int) -> None:
-        """Some of the client's bytes reach the transport, or the end of its stream does."""
+        """Some of the client's bytes, or the end of its stream, reach the transport."""
         client = self.client
         if self.is_closed or self.is_lost or not self.is_reading or self.eof_received or self.was_reset:
             return
@@ -717,7 +717,7 @@ class Side(Rig):
             self.subject.end_input()
 
     def read(self, size: int) -> None:
-        """The client reads, and the transport has room for as much."""
+        """The client reads up to `size` bytes, and the transport writes more."""
         while size > 0 and not self.was_reset:
             try:
                 data = self.theirs.recv(min(size, 65536))
@@ -730,7 +730,7 @@ class Side(Rig):
                 break
 
     def reset(self) -> None:
-        """The client is gone. The transport finds out when it reads or writes."""
+        """The client resets. The transport notices when it reads or writes."""
         if not self.was_reset:
             self.was_reset = True
             self.theirs.close()
@@ -777,19 +777,19 @@ class Side(Rig):
             self.subject.drain()
 
     def pause_writing(self) -> None:
-        """The transport is over its high-water mark, by its own account."""
+        """The transport reports that it is above its high-water mark."""
         if not self.is_over() and not self.is_full:
             self.is_full = True
             self.subject.pause_writing()
 
     def is_over(self) -> bool:
-        """True once nothing may be written and no application started."""
+        """True once nothing may be written and no application may start."""
         return self.has_ended or self.is_lost or self.eof_written
 
-    # Its parts
+    # Private
 
     def _note_size(self) -> None:
-        """Nothing may be written behind what is there now."""
+        """Record the size of all output; any more would be a failure."""
         if self.final_size is None:
             self.final_size = len(self.output) + self._in_socket() + len(self.buffer)
 
@@ -800,7 +800,7 @@ class Side(Rig):
         return int.from_bytes(answer, sys.byteorder)
 
     def _push(self) -> None:
-        """The transport writes what the socket takes."""
+        """The transport writes as much as the socket accepts."""
         if self.was_reset:
             return
         while self.buffer:
@@ -831,7 +831,7 @@ class Side(Rig):
 
     def parse(self) -> list[Response]:
         if self._parsed != len(self.output):
-            # Of a head that is not whole, the server does not know the method.
+            # The server does not know the method of an incomplete head.
             methods = [message.method for message in self.client.messages[: len(self.applications)]]
             self.responses, self.frames = read_responses(bytes(self.output), methods)
             self._parsed = len(self.output)
@@ -852,7 +852,7 @@ class Side(Rig):
             self._check_rest()
 
     def _check_output(self) -> None:
-        """Answers come in the order of requests, one for each, with what their applications said."""
+        """Responses come in the order of requests, one for each, with the content their applications sent."""
         if self._checked == len(self.output):
             return
         responses = self.parse()
@@ -900,7 +900,7 @@ class Side(Rig):
         return data[:position]
 
     def _check_input(self, call: Call) -> None:
-        """An application gets what its client sent, and only once."""
+        """An application gets every byte its client sent, exactly once."""
         message = self.client.messages[call.number]
         if call.is_websocket:
             sent = [content for end, content in self.client.frames if end <= self.client.arrived]
@@ -940,7 +940,7 @@ class Side(Rig):
                 assert 100 in self.parse()[call.number].interim, "the client waits for a 100"
 
     def _check_progress(self, call: Call | None, under_way: bool) -> None:
-        """Everything that was said is written, and what can be started is."""
+        """All output is written, and every request that can start has started."""
         messages = self.client.messages
         arrived = self.client.arrived
         number = len(self.applications)
@@ -983,8 +983,8 @@ class Side(Rig):
     # The end
 
     def run_to_the_end(self, comes: bool, reads: bool, stays: int, responds: bool) -> None:
-        """Let time pass: `comes` says that all of the client's bytes arrive, `reads` that it reads on, `stays` how many
-        seconds the applications stay, `responds` that they then answer.
+        """Let time pass. With `comes` all of the client's bytes arrive; with `reads` it keeps reading. The applications
+        run for `stays` seconds; with `responds` they then answer.
         """
         if not reads:
             self.reads = False
@@ -1013,7 +1013,7 @@ class Side(Rig):
         self.check_end()
 
     def check_end(self) -> None:
-        """Every head that has begun was answered or refused, or somebody is to blame."""
+        """Every started head was answered or refused, unless there is a valid excuse."""
         assert self.is_lost, "a connection that never ends"
         if not self.was_reset:
             while self._has_more_to_read():
@@ -1064,7 +1064,7 @@ class Side(Rig):
                 assert call.number in self.log.numbers, "an answer that was not logged"
 
     def seen(self) -> tuple[Any, ...]:
-        """Everything observable, to be compared with the other form."""
+        """Everything observable, for comparison with the other form."""
         tasks = [[_plain(task.result) for task in call.tasks] for call in self.applications]
         return (
             len(self.output),
@@ -1161,7 +1161,7 @@ LAST_FRAMES = {
 
 
 class Machine(RuleBasedStateMachine):
-    """Every step is taken by each of `forms`; they must be seen to do the same."""
+    """Takes every step with each of `forms`, which must behave the same."""
 
     def __init__(self, forms: tuple[str, ...]) -> None:
         super().__init__()
@@ -1403,7 +1403,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.sides[0].applications) > 1)
     @rule(message=BODIES)
     def send_late(self, message: dict[str, Any]) -> None:
-        """An application that has answered goes on."""
+        """An application sends after its whole response."""
         for call in self._calls(1):
             call.send(message)
 

@@ -1,4 +1,4 @@
-"""permessage-deflate: what is agreed on, messages inflated and deflated in their contexts, bombs, corrupt data."""
+"""permessage-deflate: negotiation, inflating and deflating with contexts, decompression bombs, corrupt data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pronghorn.errors import ProtocolError
 
 MIB = 1048576
 TAIL = b"\x00\x00\xff\xff"
-# What does not compress, and repeats itself only at a distance.
+# Does not compress; repeats itself only at a distance.
 NOISE = random.Random(7692).randbytes(3000)
 
 
@@ -47,7 +47,7 @@ def agree(wire: Any, parameters: str = "", compression: Any = zlib) -> Any:
 
 
 def answer_to(wire: Any, offers: str) -> dict[str, str | None] | None:
-    """The parameters of what is agreed on, None if nothing is."""
+    """The parameters of the agreement, or None without one."""
     deflate = wire.deflate.negotiate(offers, zlib)
     if deflate is None:
         return None
@@ -60,7 +60,7 @@ def answer_to(wire: Any, offers: str) -> dict[str, str | None] | None:
 
 
 class Client:
-    """A client's contexts, as zlib has them."""
+    """A client's compression contexts, by zlib."""
 
     def __init__(self, bits: int = 15, resets: bool = False) -> None:
         self._bits = bits
@@ -83,13 +83,13 @@ class Client:
 
 
 def ended_stream(content: bytes) -> bytes:
-    """A deflate stream whose last block says that it is."""
+    """A deflate stream with a final block."""
     deflater = zlib.compressobj(wbits=-15)
     return deflater.compress(content) + deflater.flush(zlib.Z_FINISH)
 
 
 def read(wire: Any, data: bytes, parameters: str = "; client_max_window_bits", max_size: int = MIB) -> list[Any]:
-    """What a Reader makes of `data`, however it comes."""
+    """The result of a Reader for `data`, however it is split."""
     return every_way(lambda: wire.frames.Reader(max_size, agree(wire, parameters)), data)
 
 
@@ -328,7 +328,7 @@ def test_one_message_may_have_blocks_of_every_kind(wire: Any) -> None:
     assert read(wire, compressed(b"".join(parts)[:-4])) == [(BINARY, content * 4)]
 
 
-# A stream may end with any block (section 7.2.1); another follows
+# Messages of several deflate streams (section 7.2.1)
 
 
 def test_each_message_may_end_its_deflate_stream(wire: Any) -> None:
@@ -351,7 +351,7 @@ def test_message_may_consist_of_several_deflate_streams(wire: Any, count: int) -
 
 
 def test_number_of_deflate_streams_per_message_is_limited(wire: Any) -> None:
-    """An inflater for every two bytes would cost more than the client pays."""
+    """Creating an inflater for every two bytes would be a cheap attack."""
     reader = wire.frames.Reader(MIB, agree(wire))
     assert events_of(reader, [compressed(b"\x03\x00" * 10 + b"\0")]) == [(BINARY, b"")]
     assert events_of(reader, [compressed(b"\x03\x00" * 10 + b"\0")]) == [(BINARY, b"")]
@@ -364,7 +364,7 @@ def test_size_limit_counts_across_deflate_streams(wire: Any) -> None:
     assert read(wire, compressed(payload), max_size=119999) == [(VIOLATION, 1009)]
 
 
-# The bit that says so (section 7.2.3.1)
+# The compression bit (section 7.2.3.1)
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
@@ -416,7 +416,7 @@ def test_invalid_utf8_fails_before_the_message_ends(wire: Any) -> None:
     assert drain(reader) == [(VIOLATION, 1007)]
 
 
-# Size
+# Size limit
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 1000])
@@ -438,7 +438,7 @@ def test_size_limit_applies_to_each_message(wire: Any) -> None:
 
 
 def test_size_limit_does_not_apply_to_compressed_payloads(wire: Any) -> None:
-    """Noise in blocks without compression is longer than it was."""
+    """Stored blocks make noise longer."""
     payload = Client(12).deflate(NOISE)
     assert len(payload) > len(NOISE)
     assert read(wire, compressed(payload), max_size=len(NOISE)) == [(BINARY, NOISE)]
@@ -458,7 +458,7 @@ def bomb(size: int) -> bytes:
 
 
 def peak_of(action: Any) -> int:
-    """Bytes allocated at the most while `action` runs, zlib's too."""
+    """Peak of bytes allocated while `action` runs, including zlib's."""
     tracemalloc.start()
     try:
         action()
@@ -484,8 +484,8 @@ def test_decompression_bomb_is_not_inflated(wire: Any, fragment: int | None, opc
     assert events == [(VIOLATION, 1009)]
 
 
-def test_decompression_bomb_after_a_full_message_is_not_inflated(wire: Any) -> None:
-    """The last piece gives it away, with no room left at all."""
+def test_decompression_bomb_at_the_limit_is_not_inflated(wire: Any) -> None:
+    """The bomb begins when the limit is already reached."""
     client = Client()
     data = fragments(BINARY, client.part(bytes(1000)), bomb(64 * MIB), rsv=RSV1)
     reader = wire.frames.Reader(1000, agree(wire, ""))
@@ -494,7 +494,7 @@ def test_decompression_bomb_after_a_full_message_is_not_inflated(wire: Any) -> N
     assert events == [(VIOLATION, 1009)]
 
 
-def test_empty_blocks_allocate_nothing(wire: Any) -> None:
+def test_empty_blocks_allocate_little_memory(wire: Any) -> None:
     empty = fragments(BINARY, *[b"\x00\x00\x00\xff\xff" * 20] * 500, b"\0", rsv=RSV1)
     reader = wire.frames.Reader(MIB, agree(wire))
     assert events_of(reader, [empty]) == [(BINARY, b"")]
@@ -541,7 +541,7 @@ def test_window_larger_than_agreed_is_a_violation(wire: Any) -> None:
 
 
 def inflated(inflater: Any, payload: bytes) -> bytes:
-    """The content of `payload`, by an inflater that remembers no more than its window between two small steps."""
+    """The content of `payload`, inflated in small steps so that only the window is remembered between them."""
     content, rest = b"", payload + TAIL
     while True:
         part = inflater.decompress(rest, 16)
@@ -581,7 +581,7 @@ def test_context_is_reset_without_context_takeover(wire: Any, name: str) -> None
 @by_compression
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_server_window_is_as_agreed(wire: Any, bits: int, name: str) -> None:
-    """What is deflated for a window can be inflated with one as small."""
+    """Messages deflated for a window can be inflated with one of that size."""
     deflate = agree(wire, f"; server_max_window_bits={bits}", compression(name))
     inflater = zlib.decompressobj(wbits=-bits)
     for _ in range(3):
@@ -613,11 +613,11 @@ def test_compressed_frame_has_the_compression_bit(wire: Any) -> None:
     assert b"".join(out) == b"\xc1\x01\0"
 
 
-# Contexts cost memory
+# Memory of contexts
 
 
 def counting() -> tuple[Any, list[str]]:
-    """zlib, and the contexts that were made with it."""
+    """A stand-in for zlib, and the contexts created with it."""
     made: list[str] = []
 
     def make(name: str, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Heads against llhttp, the oracle: every difference in a table, with its reason; and the forms against each other."""
+"""Heads compared with llhttp, every difference with its reason, and between the two forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOTH_FORMS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=400
 )
 
-# What we refuse and llhttp accepts, by our reason: an example, and why we are right to.
+# Refused only by us, by our reason: an example and the justification.
 WE_REFUSE = {
     "malformed request target": (
         b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -66,7 +66,7 @@ WE_REFUSE = {
     ),
 }
 
-# What llhttp refuses and we accept: an example, and why we are right to.
+# Refused only by llhttp: an example and the justification.
 LLHTTP_REFUSES = {
     "method": (
         b"FOOBAR / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -78,7 +78,7 @@ LLHTTP_REFUSES = {
     ),
 }
 
-# Where both accept and only one keeps the connection: an example, and why we are right.
+# Accepted by both with different keep-alive: an example and the justification.
 KEEP_ALIVE_DIFFERS = {
     "Proxy-Connection": (
         b"GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n",
@@ -90,7 +90,7 @@ KEEP_ALIVE_DIFFERS = {
     ),
 }
 
-# The parts of a head: what is usual, and what is odd.
+# The parts of a head: usual values and odd ones.
 PARTS = {
     "method": (
         [b"GET", b"POST", b"OPTIONS", b"HEAD"],
@@ -197,7 +197,7 @@ SEPARATORS: tuple[list[bytes], list[bytes]] = (
 
 
 class Llhttp:
-    """One head as llhttp reads it; `error` where it does not."""
+    """One head as llhttp reads it, or its `error`."""
 
     def __init__(self, data: bytes) -> None:
         self.target = b""
@@ -227,7 +227,7 @@ class Llhttp:
 
 
 def read(wire: Any, data: bytes) -> Any:
-    """The `Head`, or the reason why there is none, as a connection comes by it."""
+    """The `Head`, or the reason for its refusal, as a connection gets it."""
     end = wire.scan.find_head_end(data, 0, 0)
     if end == -2:
         return "bare LF in a head"
@@ -248,7 +248,7 @@ def why_llhttp_refuses(ours: Any) -> str:
 
 
 def with_host_of_target(theirs: Llhttp) -> list[tuple[bytes, bytes]]:
-    """The fields as we give them: llhttp leaves the absolute form to its user, in which Host is ignored."""
+    """The fields as we return them. The absolute form replaces Host, which llhttp leaves to its user."""
     _, absolute, rest = theirs.target.partition(b"://")
     if theirs.target.startswith(b"/") or not absolute:
         return theirs.headers

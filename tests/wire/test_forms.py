@@ -1,4 +1,4 @@
-"""The compiled form is there, really compiled, and declares what the source has."""
+"""The compiled form exists, is compiled entirely, and its declarations match the source."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ CLASSES = [
 ]
 KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "scan.py").read_text(), re.MULTILINE)
 
-# The fixture in one form only: its absence is a skip or, where it is required, a failure.
+# The fixture for one form only. If that is missing, it skips or, where it is required, fails.
 compiled_only = pytest.mark.parametrize("wire", ["compiled"], indirect=True)
 
 
-# A type in a `.pxd`, and what stands for the same in an annotation.
+# A type in a `.pxd`, and the annotations that stand for the same type.
 TYPE = r"(?:unsigned |long )?\w+"
 PYTHON_TYPES = {"bint": "bool", "double": "float", "void": "None"} | dict.fromkeys(
     ("Py_ssize_t", "int", "unsigned int", "long", "long long"), "int"
@@ -40,7 +40,7 @@ ALIASES = {"Client": "tuple", "Server": "tuple", "Headers": "list"}
 
 
 def declared_types(module: str) -> dict[str, str]:
-    """The types that the `.pxd` gives attributes (`Class.name`), parameters (`function.name`) and results."""
+    """The types the `.pxd` declares for attributes (`Class.name`), parameters (`function.name`) and results."""
     text = re.sub(r" *#.*", "", (DECLARATIONS / f"{module}.pxd").read_text())
     text = re.sub(r"\(\n\s+(.*)\n\)", r"(\1)", text)
     types: dict[str, str] = {}
@@ -61,12 +61,12 @@ def declared_types(module: str) -> dict[str, str]:
 
 
 def declared_attributes(module: str, name: str) -> set[str]:
-    """The attributes that the `.pxd` gives a class."""
+    """The attributes the `.pxd` declares for a class."""
     return {found[1] for each in declared_types(module) if (found := re.fullmatch(rf"{name}\.(\w+)", each))}
 
 
 def annotated_types(module: str) -> dict[str, str]:
-    """The same of the source, without what is in brackets and `None`."""
+    """The same types annotated in the source, without type arguments and `None`."""
     types: dict[str, str] = {}
 
     def add(name: str, annotation: ast.expr | None) -> None:
@@ -90,7 +90,7 @@ def annotated_types(module: str) -> dict[str, str]:
 
 
 def declared_parameters(text: str, name: str) -> list[str]:
-    """The names of a kernel's parameters in Cython text."""
+    """The names of a kernel's parameters in Cython source."""
     found = re.search(rf"^cpdef .*?\b{name}\((.*)\)", text, re.MULTILINE)
     assert found, f"{name} is not declared"
     return [parameter.split()[-1] for parameter in found[1].split(",") if parameter]
@@ -182,7 +182,7 @@ def test_kernels_have_the_same_parameters(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_source_has_no_slow_or_uncompilable_syntax(module: str) -> None:
-    """No Cython, nothing asynchronous, no generators, no logging: what would not compile as it stands, or be slow."""
+    """No Cython, asynchronous code, generators or logging: these would not compile unchanged, or be slow."""
     tree = ast.parse((SOURCES / f"{module}.py").read_text())
     nodes = list(ast.walk(tree))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

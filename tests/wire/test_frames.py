@@ -1,4 +1,4 @@
-"""Frames: what the Reader makes of a client's, what it refuses and with which code, and the server's own."""
+"""Frames: reading a client's frames, refusals with their codes, and writing the server's."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ MIB = 1048576
 
 
 def read(wire: Any, data: bytes, max_size: int = MIB) -> list[Any]:
-    """What a Reader makes of `data`, however it comes."""
+    """The result of a Reader for `data`, however it is split."""
     return every_way(lambda: wire.frames.Reader(max_size), data)
 
 
 def violation(wire: Any, data: bytes, max_size: int = MIB) -> int:
-    """The code of the violation that `data` is, without a message or control frame before it."""
+    """The code of the violation in `data`, which no message or control frame precedes."""
     [(kind, code)] = read(wire, data, max_size)
     assert kind == VIOLATION
     return int(code)
@@ -311,7 +311,7 @@ def test_violation_is_detected_in_the_frame_header(wire: Any, name: str) -> None
 
 
 def test_every_first_byte_is_judged_as_specified(wire: Any) -> None:
-    """What section 5.2 says of each of the 512 beginnings that a frame can have where no message is under way."""
+    """Checks all 512 frame beginnings outside a message against section 5.2."""
     for first in range(256):
         for masked in (True, False):
             data = bytes([first, 128 if masked else 0]) + (b"\0\0\0\0" if masked else b"")
@@ -415,7 +415,7 @@ def test_text_may_come_in_fragments_of_one_byte(wire: Any) -> None:
     assert read(wire, fragments(TEXT, *(bytes([byte]) for byte in text.encode()))) == [(TEXT, text)]
 
 
-# Each with the number of its bytes up to the first that cannot be right.
+# Each with the number of bytes up to and including the first invalid one.
 INVALID = {
     "continuation byte": (b"\x80", 1),
     "last continuation byte": (b"\xbf", 1),
@@ -446,7 +446,7 @@ INVALID = {
     "three of four, then ASCII": (b"\xf0\x9f\x98a", 4),
     "three of four, then a first byte": (b"\xf0\x9f\x98\xf0", 4),
 }
-# Of different lengths, since kernels take blocks; one with sequences of every length.
+# Different lengths, since kernels work in blocks; one has sequences of every length.
 BEFORE = {
     "": b"",
     "behind ASCII": b"a",
@@ -476,7 +476,7 @@ def test_text_fails_at_its_first_bad_byte(wire: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", INVALID)
 def test_fragments_fail_at_their_first_bad_byte(wire: Any, name: str) -> None:
-    """One byte of the bad sequence in each fragment, the last of which is not the message's."""
+    """Each fragment has one byte of the invalid sequence, and none is the final one."""
     bad, count = INVALID[name]
     parts = [frame(CONTINUATION, bad[index : index + 1], fin=False) for index in range(count)]
     reader = wire.frames.Reader(MIB)
@@ -586,7 +586,7 @@ def test_invalid_utf8_is_reported_before_excess_size(wire: Any) -> None:
 
 
 def peak_of(action: Any) -> int:
-    """Bytes allocated at the most while `action` runs."""
+    """Peak of bytes allocated while `action` runs."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -1,5 +1,5 @@
-"""Frames against the `websockets` library, the oracle: every difference in a table, with its reason; and the whole way
-through its client, from the handshake to messages both ways.
+"""Frames compared with the `websockets` library, the oracle, every difference with its reason; and whole conversations
+with its client, from the handshake to messages in both directions.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ BOTH_FORMS = settings(
 
 
 def ours(wire: Any, pieces: list[bytes], offer: str | None = None) -> tuple[list[Any], str]:
-    """What a Reader makes of `pieces`, and the reason where it refuses them."""
+    """The events of a Reader for `pieces`, and the reason if it refuses them."""
     reasons: list[str] = []
 
     class Watched:
-        """A Reader whose violations leave their reason."""
+        """A Reader that records the reason of a violation."""
 
         def __init__(self) -> None:
             self.reader = wire.frames.Reader(MAX_SIZE, offer and wire.deflate.negotiate(offer, zlib))
@@ -75,10 +75,10 @@ def ours(wire: Any, pieces: list[bytes], offer: str | None = None) -> tuple[list
 
 
 class Theirs:
-    """What the oracle makes of `data`.
+    """The oracle's result for `data`.
 
-    It looks at a frame when it is whole, and leaves UTF-8 to its user: so one that is cut off is `completed` where we
-    have refused it, and texts are decoded here. `stopped_at` is the head of the frame that it refuses, if it does.
+    It checks a frame when that is whole, and leaves UTF-8 to its user: so a partial frame is `completed` where we
+    have refused it, and texts are decoded here. `stopped_at` is the header of the frame it refuses, if any.
     """
 
     def __init__(self, data: bytes, offer: str | None = None, completed: bool = False) -> None:
@@ -124,7 +124,7 @@ class Theirs:
                         self.events.append((VIOLATION, 1007))
                         return
                     if b"\xed\xa0" <= decoder.getstate()[0] < b"\xee":
-                        # The decoder keeps the beginning of a surrogate until it has the whole.
+                        # The decoder reports a surrogate only once it is complete.
                         self.events.append((VIOLATION, 1007))
                         return
                 if each.fin:
@@ -132,7 +132,7 @@ class Theirs:
 
 
 class Noting(PerMessageDeflate):  # type: ignore[misc]
-    """The oracle's extension, which lets an inflater go with its message where that was agreed on."""
+    """The oracle's extension, which drops its inflater after a message if that was agreed on."""
 
     has_ended = False
 
@@ -141,12 +141,12 @@ class Noting(PerMessageDeflate):  # type: ignore[misc]
         super().__delattr__(name)
 
     def stream_ended(self) -> bool:
-        """Whether an inflater has come to its stream's end, behind which it drops everything."""
+        """True once an inflater reached the end of its stream, after which it ignores everything."""
         return self.has_ended or getattr(getattr(self, "decoder", None), "eof", False)
 
 
 class Head:
-    """A frame's head: what is to be known to tell why two readers differ."""
+    """A frame header, with the facts that explain why two readers differ."""
 
     def __init__(self, data: bytes) -> None:
         data = data[:14].ljust(14, b"\0")
@@ -159,7 +159,7 @@ class Head:
 
 
 def heads(data: bytes) -> list[Head]:
-    """The heads of the frames in `data`, the last perhaps of one that is cut off."""
+    """The headers of the frames in `data`. The last frame may be incomplete."""
     found = []
     while data:
         head = Head(data)
@@ -169,15 +169,15 @@ def heads(data: bytes) -> list[Head]:
 
 
 def missing(data: bytes) -> int:
-    """How many bytes the last frame lacks."""
+    """Number of bytes missing from the last frame."""
     end = 0
     for head in heads(data):
         end += head.size + head.length
     return end - len(data)
 
 
-# Differences: what the client sends; whether compressed messages were agreed on; what we make of it, what the oracle
-# does; why ours is as well.
+# Differences: the client's input, the offer of compression, our events, the oracle's events, and the justification
+# of ours.
 DEFLATE = "permessage-deflate; client_max_window_bits=15"
 LONG = b"x" * 200
 DIFFERENCES = {
@@ -248,7 +248,7 @@ DIFFERENCES = {
 
 
 def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
-    """The name of the difference that lets these differ, None if there is none."""
+    """The name of the known difference between these results, or None."""
     code, their_code = ended_with(our), ended_with(their.events)
     stop = their.stopped_at
     if reason in ("length not minimal", "control frame too long") and their.has_long_forms:
@@ -276,7 +276,7 @@ def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
 
 
 def ended_with(events: list[Any]) -> int | None:
-    """The code of the violation at the end."""
+    """The code of the final violation, or None."""
     return events[-1][1] if events and events[-1][0] == VIOLATION else None
 
 
@@ -321,7 +321,7 @@ CONTROLS = st.one_of(
     st.builds(frame, st.sampled_from([PING, PONG]), st.binary(max_size=125), mask=MASKS),
     st.builds(close, CODES, st.one_of(st.text(max_size=10).map(str.encode), st.binary(max_size=5))),
 )
-# Mostly right in all but one thing.
+# Mostly valid but for one fault.
 WILD = st.builds(
     frame,
     st.integers(0, 15),
@@ -349,7 +349,7 @@ def messages(draw: Any, deflate: Any = None) -> bytes:
 
 @st.composite
 def streams(draw: Any, offer: str | None = None) -> bytes:
-    """What a client may send, right or not; corrupted here and there."""
+    """A client's input, valid or not, possibly corrupted."""
     deflate = None
     if offer:
         deflater = [zlib.compressobj(wbits=-15)]
@@ -392,7 +392,7 @@ def test_frames_are_read_alike_however_they_are_split(wire: Any, data: bytes, cu
     assert ours(wire, split_at(data, cuts)) == ours(wire, [data])
 
 
-# Any bytes at all
+# Arbitrary bytes
 
 
 @given(st.binary(max_size=60), st.sampled_from([None, *OFFERS]), CUTS)
@@ -401,7 +401,7 @@ def test_arbitrary_bytes_are_read_as_by_the_oracle(wire: Any, data: bytes, offer
     compare(wire, data, split_at(data, cuts), offer)
 
 
-# The whole way, through the oracle's client
+# Conversations with the oracle's client
 
 CLIENTS = [
     {
@@ -419,7 +419,7 @@ TEXTS = ["", "a", "κόσμε" * 100, "x" * 70000, "€\U0001f600", "x" * 125, "
 
 
 def connect(wire: Any, *factories: Any, deflating: str = "zlib") -> tuple[Any, Any]:
-    """A client that has met the server: its protocol, and the server's side of what was agreed on."""
+    """A client after its handshake: its protocol, and the server's compression."""
     client = ClientProtocol(parse_uri("ws://a/"), extensions=factories or None, subprotocols=["chat"])
     client.send_request(client.connect())
     [request] = client.data_to_send()

@@ -1,4 +1,4 @@
-"""The opening handshake: what asks for a WebSocket, what is refused, what is offered and what is answered."""
+"""The opening handshake: requests for a WebSocket, refusals, offers and answers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LINES = (
 
 
 def head_of(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1") -> Any:
-    """The head of a right handshake, but for `lines`, which replace the usual ones of the same name.
+    """The head of a valid handshake. `lines` replace the usual ones of the same name.
 
-    A line with a name only leaves that field out.
+    A line without a value omits that field.
     """
     names = {line.split(b":")[0].lower() for line in lines}
     kept = [line for line in LINES if line.split(b":")[0].lower() not in names]
@@ -44,7 +44,7 @@ def refusal(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1") -> int:
     return caught.value.status
 
 
-# What asks for one
+# Requests for a WebSocket
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_key_of_sixteen_bytes_is_accepted(wire: Any, nonce: bytes) -> None:
 
 
 def test_unused_bits_of_a_key_are_ignored(wire: Any) -> None:
-    """Base64 of sixteen bytes has four to spare, and clients that make keys of random letters leave them set."""
+    """Base64 of sixteen bytes has four unused bits; clients that make keys of random letters may set them."""
     assert read(wire, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==").key == b"dGhlIHNhbXBsZSBub25jZR=="
 
 

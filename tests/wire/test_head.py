@@ -1,4 +1,4 @@
-"""Heads: the corpus three ways on every form, the bounds by default, and the parser on its own."""
+"""Heads: the corpus split three ways on every form, the default limits, and the parser itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS = ("whole", "byte by byte", "with a tail")
 TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
 INTERPRETED = SimpleNamespace(connection=connection, outbox=outbox, shared=shared)
 
-# Where llhttp splits a head otherwise than we do: the status it ends in (0: it is served) and why that is as well.
+# Heads llhttp splits differently: the resulting status (0 means served) and the justification.
 LLHTTP_DIFFERS = {
     "valid/method-unknown": (400, "llhttp knows a list of methods; ours leaves them to the application"),
     "valid/method-symbols": (400, "as above"),
@@ -35,7 +35,7 @@ LLHTTP_DIFFERS = {
 
 
 def every_way(cases: list[Case]) -> pytest.MarkDecorator:
-    """Each case each way; the tail, a request of its own size, only under the usual bounds."""
+    """Each case, split each way. Only cases with the default limits get a tail, since that is a whole request."""
     pairs = [(case, way) for case in cases for way in WAYS if way != "with a tail" or not case.limits]
     return pytest.mark.parametrize(("case", "way"), pairs, ids=str)
 

@@ -1,4 +1,4 @@
-"""The server, and the fakes that take its place in these tests, have the interfaces that the hot path asks for."""
+"""The server and the fakes that replace it in tests implement the interfaces of the hot path."""
 
 from __future__ import annotations
 

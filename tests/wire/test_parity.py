@@ -1,4 +1,4 @@
-"""The same bytes give the same calls, answers and errors on every form, however they are split."""
+"""The same bytes cause the same calls, responses and errors in every form, however they are split."""
 
 import importlib
 import itertools
@@ -71,13 +71,13 @@ ODD_VERSIONS = [b"HTTP/1.2", b"HTTP/2.0", b"http/1.1", b"HTTP/1.", b"HTTP/11", b
 
 
 def mostly(common, rare):
-    """Of `common` nearly always."""
+    """Draws from `common` most of the time."""
     return st.integers(0, 19).flatmap(lambda number: st.sampled_from(rare) if number == 0 else st.sampled_from(common))
 
 
 @st.composite
 def requests(draw, odd):
-    """One request: valid, or nearly; with `odd` heads that another parser may refuse for another reason."""
+    """One request, valid or nearly so. With `odd`, another parser may refuse its head for another reason."""
     method = draw(mostly(METHODS, ODD_METHODS if odd else METHODS))
     target = draw(mostly(TARGETS, ODD_TARGETS if odd else TARGETS))
     version = draw(mostly([b"HTTP/1.1"] * 4 + [b"HTTP/1.0"], ODD_VERSIONS if odd else [b"HTTP/1.1"]))
@@ -102,7 +102,7 @@ def requests(draw, odd):
 
 @st.composite
 def conversations(draw, odd=True):
-    """Pipelined requests, and where to cut them."""
+    """Pipelined requests, and the positions to cut them at."""
     data = b"".join(draw(st.lists(requests(odd), min_size=1, max_size=5)))
     if not draw(st.integers(0, 4)):
         data = data[: draw(st.integers(0, len(data)))]
@@ -111,13 +111,13 @@ def conversations(draw, odd=True):
 
 
 def pieces_of(data, cuts):
-    """`data` cut at `cuts`; None means everywhere."""
+    """`data` cut at `cuts`; None means at every byte."""
     edges = range(len(data) + 1) if cuts is None else sorted({0, *cuts, len(data)})
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 class Seen:
-    """What is seen of a conversation: the calls, what they received, the answers, the refusals, the end."""
+    """The record of a conversation: calls, received messages, responses, refusals and the end."""
 
     def __init__(self, wire, kind, pieces, turn_each):
         self.calls = []
@@ -138,14 +138,15 @@ class Seen:
         return self.calls, self.written, self.statuses, self.owner_calls, self.requests
 
     def whichever_fault(self):
-        """All but the status of a refusal: of two faults in one head, another parser may name the other."""
+        """Everything except the status of a refusal: another parser may report another fault of the same head."""
         written = self.written.rpartition(b"HTTP/1.1 ")[0] if self.statuses else self.written
         return self.calls, written, len(self.statuses), self.owner_calls, self.requests
 
     def however_split(self):
-        """What does not depend on where the bytes were cut.
+        """Everything that does not depend on the cuts.
 
-        Whether a request whose body is malformed was begun does, and so does a 100, which is due until its body comes.
+        The cuts decide whether a request with a malformed body starts, and whether a 100 is sent: only while no body
+        has arrived.
         """
         complete = [call for call in self.calls if call[1] and call[1][-1].get("more_body") is False]
         received = [(scope, b"".join(message["body"] for message in messages)) for scope, messages in complete]
@@ -215,7 +216,7 @@ def test_empty_lines_are_counted_however_they_are_split(form, before, lines):
 
 
 class Played:
-    """What comes of a list of events, chosen by both ends: everything that can be seen, in order."""
+    """The record of a list of events of both peers: everything observable, in order."""
 
     def __init__(self, form, events):
         self.trace = []

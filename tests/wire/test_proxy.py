@@ -1,4 +1,4 @@
-"""What trusted proxies say: chains of X-Forwarded-For, Forwarded, hosts and prefixes, on both forms."""
+"""Fields of trusted proxies: chains of X-Forwarded-For, Forwarded, hosts and prefixes, on both forms."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def host_of(scope: dict[str, Any]) -> Any:
     return found[0]
 
 
-# Who is trusted
+# Trusted peers
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def host_of(scope: dict[str, Any]) -> Any:
         ("unix", None, ("/run/s", None), True),
         ("unix", None, None, True),
         ("unix", ("127.0.0.1", 1), SERVER, False),
-        # A peer over TCP that was gone before it could be asked for its address.
+        # A TCP peer that left before its address was read.
         ("unix", None, SERVER, False),
         ("127.0.0.1", None, ("/run/s", None), False),
         ("", ("127.0.0.1", 1), SERVER, False),
@@ -100,7 +100,7 @@ def test_cached_addresses_are_limited(wire: Any) -> None:
     assert kept.trusts("10.0.0.1")
 
 
-# X-Forwarded-For and -Proto, beside uvicorn
+# X-Forwarded-For and -Proto, compared with uvicorn
 
 AGREED = {
     "1.2.3.4": ("1.2.3.4", 0),
@@ -113,16 +113,16 @@ AGREED = {
     "9.9.9.9, 1.2.3.4:7, [2001:db8:1::9]:44, 10.0.0.1:80": ("1.2.3.4", 7),
     "1.2.3.4, proxy.internal": ("1.2.3.4", 0),
     "1.2.3.4, proxy.internal:80": ("1.2.3.4", 0),
-    # Nobody but proxies: the first of them is the client.
+    # Proxies only: the first of them is the client.
     "10.0.0.1:44, 10.0.0.2": ("10.0.0.1", 44),
-    # What the client made up is not looked at.
+    # Values invented by the client are ignored.
     "<script>, 1.2.3.4": ("1.2.3.4", 0),
     ", 1.2.3.4": ("1.2.3.4", 0),
     "1.2.3.4,": PEER,
     "": PEER,
 }
 
-# What uvicorn makes of it, where we ignore it: no address, so that nobody knows what it stands for.
+# uvicorn's result for values we ignore because they are no addresses.
 DIFFERENT = {
     "unknown": ("unknown", 0),
     "<script>": ("<script>", 0),
@@ -145,7 +145,7 @@ DIFFERENT = {
 
 
 def through_middleware(middleware: Any, headers: list[tuple[bytes, bytes]], trusted: Any, **scope: Any) -> Any:
-    """Client and scheme behind `middleware`."""
+    """The client and scheme after `middleware`."""
     seen = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -212,12 +212,12 @@ def test_scheme_comes_from_x_forwarded_proto(wire: Any, values: tuple[str, ...])
 
 
 def test_websocket_scheme_of_a_request_becomes_that_of_http(wire: Any) -> None:
-    """Theirs: a scope of HTTP with the scheme wss, which ASGI does not have."""
+    """uvicorn sets the scheme wss in an HTTP scope, which ASGI does not allow."""
     assert ask(wire, "X-Forwarded-Proto: wss")["scheme"] == "https"
     assert ask(wire, "X-Forwarded-Proto: ws")["scheme"] == "http"
 
 
-# Without IPv4 written as IPv6, which theirs takes for another address.
+# Without IPv4-mapped IPv6 addresses, which uvicorn treats as different ones.
 ip_addresses = st.ip_addresses().filter(lambda address: getattr(address, "ipv4_mapped", None) is None).map(str)
 addresses = ip_addresses | st.sampled_from(["127.0.0.1", "10.1.2.3", "2001:db8:1::7", "proxy.internal"])
 ports = st.integers(1, 65535)
@@ -279,7 +279,7 @@ def test_any_fields_give_both_forms_the_same_valid_client(value: str, name: str,
         ("Host: inner:8000\nX-Forwarded-Port: 81", b"inner:81", ("inner", 81)),
         ("Host: [::1]:8000\nX-Forwarded-Port: 80", b"[::1]", ("::1", 80)),
         ("Host: inner\nX-Forwarded-Port: 80", b"inner", ("inner", 80)),
-        # What could be read in two ways, or is malformed.
+        # Ambiguous or malformed values.
         ("X-Forwarded-Host: a.org, b.org", b"inner:8000", SERVER),
         ("X-Forwarded-Host: a.org\nX-Forwarded-Host: b.org", b"inner:8000", SERVER),
         ("X-Forwarded-Host: a.org:81\nX-Forwarded-Port: 82", b"inner:8000", SERVER),
@@ -346,7 +346,7 @@ def test_prefix_does_not_change_the_asterisk_form(wire: Any) -> None:
         ('For="[2001:db8::17]:4711";Host="a.org:81";PROTO=HTTPS', ("2001:db8::17", 4711), "https", b"a.org:81"),
         ("for=1.2.3.4:80", ("1.2.3.4", 80), "http", None),
         ('for="1.2.3.4:_port"', ("1.2.3.4", 0), "http", None),
-        # The element of the proxy that met the client tells, whatever the next ones have seen.
+        # The element of the proxy next to the client counts, whatever later proxies add.
         (
             "for=1.2.3.4;proto=https;host=a.org, for=10.0.0.1;proto=http;host=inner",
             ("1.2.3.4", 0),
@@ -356,14 +356,14 @@ def test_prefix_does_not_change_the_asterisk_form(wire: Any) -> None:
         ("for=9.9.9.9;proto=https, for=1.2.3.4 ; proto=http", ("1.2.3.4", 0), "http", None),
         ("for=10.0.0.1;proto=https, for=10.0.0.2", ("10.0.0.1", 0), "https", None),
         ("for=1.2.3.4;proto=https,,for=10.0.0.2;;", ("1.2.3.4", 0), "https", None),
-        # A client that is not told: the rest of what its proxy says holds.
+        # An undisclosed client: the other parameters of its proxy still count.
         ("for=1.2.3.4, for=_hidden;proto=https", PEER, "https", None),
         ("for=unknown;proto=https", PEER, "https", None),
         ("proto=https", PEER, "https", None),
         ('for=1.2.3.4;proto=ftp;host="a/b"', ("1.2.3.4", 0), "http", None),
-        # A line of one's own is not spoilt by one that was passed on.
+        # A malformed line that was passed on does not affect the proxy's own.
         ('for="\nForwarded: for=1.2.3.4;proto=https', ("1.2.3.4", 0), "https", None),
-        # What could be read in two ways, or is malformed.
+        # Ambiguous or malformed values.
         ('for=", for=1.2.3.4;proto=https', PEER, "http", None),
         ("for=1.2.3.4;for=2.3.4.5;proto=https", PEER, "http", None),
         ("for=1.2.3.4;host=a/b", PEER, "http", None),
@@ -435,7 +435,7 @@ def test_no_field_is_read_without_trusted_proxies(wire: Any) -> None:
     assert (owner.requests[0].scope["client"], owner.requests[0].scope["scheme"]) == (PEER, "http")
 
 
-# What is listed
+# The list of trusted proxies
 
 
 def test_members_that_match_nobody_are_reported(caplog: pytest.LogCaptureFixture) -> None:

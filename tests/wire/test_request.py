@@ -1,4 +1,4 @@
-"""One ASGI exchange: the scope that an application gets, its `receive()` and its `send()`."""
+"""One ASGI exchange: the application's scope, `receive()` and `send()`."""
 
 import http
 from collections.abc import Mapping

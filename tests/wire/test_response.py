@@ -1,4 +1,4 @@
-"""Response framing: what an application says in, bytes out; and everything that must not go on the wire."""
+"""Response framing: the bytes for an application's messages, and everything that must not be sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_encoder(wire: Any, method: str = "GET", http11: bool = True, keep_alive
 
 
 def respond(encoder: Any, status: Any = 200, headers: Any = (), *parts: bytes, trailers: Any = None) -> bytes:
-    """A whole response; `parts` are the body, the last of them its end."""
+    """A whole response. `parts` are the body; the last one ends it."""
     out: list[bytes] = []
     encoder.start(status, headers, trailers is not None)
     size = 0
@@ -81,7 +81,7 @@ def test_application_may_declare_chunked(wire: Any) -> None:
 
 
 def test_http10_body_without_a_length_ends_with_the_connection(wire: Any) -> None:
-    """No chunks to a client that does not know them (RFC 9112 section 6.1)."""
+    """HTTP/1.0 clients do not understand chunks (RFC 9112 section 6.1)."""
     encoder = make_encoder(wire, http11=False)
     assert respond(encoder, 200, [], b"a", b"b") == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nab"
     assert encoder.ends_with_connection()
@@ -169,7 +169,7 @@ def test_body_longer_than_declared_is_refused(wire: Any, parts: list[bytes]) -> 
 
 
 def test_body_of_the_wrong_length_writes_nothing(wire: Any) -> None:
-    """The head still waits, so that 500 can take its place."""
+    """The head is still pending, so that a 500 can replace it."""
     for body in (b"hell", b"hello!"):
         encoder = make_encoder(wire)
         encoder.start(200, [LENGTH_5], False)
@@ -207,7 +207,7 @@ def test_equal_malformed_lengths_are_refused(wire: Any) -> None:
 @pytest.mark.parametrize("length", [b"5", b"3", b"100"])
 @pytest.mark.parametrize("order", [1, -1], ids=["length first", "length last"])
 def test_chunked_takes_precedence_over_a_length(wire: Any, length: bytes, order: int) -> None:
-    """As what forwards the fields of another response gives both."""
+    """Applications that forward the fields of another response may set both."""
     fields = [(b"Content-Length", length), CHUNKED][::order]
     assert respond(make_encoder(wire), 200, fields, b"hello") == (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -220,7 +220,7 @@ def test_chunked_takes_precedence_over_two_lengths(wire: Any) -> None:
 
 
 def test_http10_response_drops_length_and_chunked(wire: Any) -> None:
-    """Nothing is said of a length that may be wrong."""
+    """The length may be wrong, so it is not sent."""
     encoder = make_encoder(wire, http11=False)
     data = respond(encoder, 200, [(b"content-length", b"3"), CHUNKED], b"hello")
     assert data == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello"
@@ -359,7 +359,7 @@ class Bytes(bytes):
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, Bytes])
 def test_names_and_values_may_be_of_any_bytes_type(wire: Any, kind: Any) -> None:
-    """Also those that the server itself looks at."""
+    """Includes fields the server itself reads."""
     fields = [(b"x", b"y"), (b"Date", b"d"), (b"server", b"s"), (b"Connection", b"close"), LENGTH_5]
     expected = b"HTTP/1.1 200 OK\r\nx: y\r\ndate: d\r\nserver: s\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
     for convert in (
@@ -425,7 +425,7 @@ def test_keep_alive_of_the_application_does_not_prevent_a_close(wire: Any) -> No
 
 
 def test_close_is_matched_as_a_whole_option(wire: Any) -> None:
-    """Not a part of another's name (RFC 9110 section 7.6.1)."""
+    """A part of another option's name does not count (RFC 9110 section 7.6.1)."""
     encoder = make_encoder(wire)
     data = respond(encoder, 200, [(b"connection", b"x-close"), LENGTH_5], b"hello")
     assert b"connection: x-close\r\n" in data
@@ -534,7 +534,7 @@ def test_values_may_have_bytes_above_127_and_tabs(wire: Any) -> None:
 @given(st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=6)), max_size=3))
 @with_both_forms
 def test_head_has_one_line_per_field(wire: Any, fields: list[tuple[bytes, bytes]]) -> None:
-    """Whatever the application gives: the head that goes out splits into the very fields, or nothing goes out."""
+    """The head that is sent splits into exactly the application's fields; otherwise nothing is sent."""
     encoder = make_encoder(wire, "HEAD")
     try:
         data = respond(encoder, 200, fields)
@@ -587,7 +587,7 @@ def test_trailers_without_chunks_are_dropped(wire: Any) -> None:
     ],
 )
 def test_forbidden_trailers_are_refused(wire: Any, name: bytes) -> None:
-    """They frame, route or authenticate, which is done by then (RFC 9110 section 6.5.1)."""
+    """They frame, route or authenticate, which must happen before the body (RFC 9110 section 6.5.1)."""
     with pytest.raises(ValueError, match="trailer"):
         respond(make_encoder(wire), 200, [], b"a", trailers=[(name, b"1")])
 

@@ -1,4 +1,4 @@
-"""The leaf kernels: what each returns, and that both forms return the same for anything a caller may give them."""
+"""The leaf kernels: the result of each, and equal results of both forms for all valid arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs
 FIELD_VALUE = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 EVERY_BYTE = [bytes([byte]) for byte in range(256)]
 
-# Pieces that kernels look at, among any others.
+# Bytes that kernels treat specially, mixed with any others.
 PIECES = st.one_of(
     st.sampled_from(
         [
@@ -69,7 +69,7 @@ TOKENS = st.binary(min_size=1, max_size=70).map(lambda data: bytes(TOKEN[byte % 
 
 
 def same_on_both_forms(*strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A test given the compiled form, once, and arguments for its kernels to be called with."""
+    """A test that gets the compiled form once, and generated arguments for its kernels."""
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -266,7 +266,7 @@ def test_split_fields_refuses_malformed_lines(wire: Any, section: bytes) -> None
 
 
 def test_split_fields_scans_a_long_run_of_spaces_once(wire: Any) -> None:
-    """As long as a head may be: going back over it for each of its characters would block the loop for seconds."""
+    """A run may be as long as a head. Scanning it again for each character would block the loop for seconds."""
     assert split(wire, b"A:" + b" " * 65536 + b"\0\r\n") is None
     assert split(wire, b"A: x" + b" " * 65536 + b"\0\r\n") is None
     assert split(wire, b"A: " + b"x " * 32768 + b"\0\r\n") is None
@@ -425,7 +425,7 @@ def test_monotonic_reads_the_clock_of_time(wire: Any) -> None:
 
 
 def test_stop_with_ends_an_iterator(wire: Any) -> None:
-    """Seen through `receive()`, since only compiled code can call the compiled one."""
+    """Tested through `receive()`, since only compiled code can call the compiled kernel."""
     conn, owner = make_connection(wire)
     conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(StopIteration) as caught:

@@ -1,6 +1,6 @@
-"""A second protocol, which multiplexes requests on one connection, built from the parts that HTTP/1.1 is built from.
+"""A second protocol that multiplexes requests on one connection, built from the same parts as HTTP/1.1.
 
-Its frames have a length, a stream, a kind and a payload; heads are JSON. It runs in the server's own protocol class, on
+A frame has a length, a stream, a kind and a payload; heads are JSON. It runs in the server's protocol class, on
 sockets.
 """
 
@@ -39,7 +39,7 @@ def frame(number: int, kind: int, payload: bytes = b"") -> bytes:
 
 
 def second_protocol(wire: Any) -> Any:
-    """The protocol's connection, made from one form of the hot path."""
+    """The protocol's connection class, built from one form of the hot path."""
 
     class StreamEncoder(wire.encoder.Encoder):  # type: ignore[misc]
         """Frames one response."""
@@ -117,7 +117,7 @@ def second_protocol(wire: Any) -> Any:
             pass  # the stream has ended with its client
 
         def lose(self) -> None:
-            """Nothing reaches the client from here on."""
+            """Nothing reaches the client from now on."""
             self.request.lose()
             self.disconnect_writers()
             self._finish(self.request.encoder.status)
@@ -131,7 +131,7 @@ def second_protocol(wire: Any) -> Any:
                 self.shared.access_log.log(self.request, status)
 
     class Multiplexer(wire.endpoint.Endpoint):  # type: ignore[misc]
-        """The connection: frames in and out, a `Stream` for each request under way."""
+        """The connection: reads and writes frames, with a `Stream` for each running request."""
 
         def __init__(
             self, owner: Any, transport: Any, outbox: Any, shared: Any, client: Any, server: Any, fd: int, joins: bool
@@ -180,7 +180,7 @@ def second_protocol(wire: Any) -> Any:
                 self.owner.on_stalled(stream.request)
 
         def pace(self) -> None:
-            """Read no more while an application has much of a body to take."""
+            """Pause reading while an application has much of a body to receive."""
             limit = self.shared.limits.body_buffer
             is_full = any(stream.request.buffered > limit for stream in self.streams.values())
             if is_full != self.is_paused:
@@ -236,7 +236,7 @@ def second_protocol(wire: Any) -> Any:
 
 
 class Client:
-    """Speaks the second protocol; `frames` are those that came, by stream."""
+    """A client of the second protocol. `frames` are those received, by stream."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -272,7 +272,7 @@ class Client:
 
 @pytest.fixture
 def serve(wire: Any, caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
-    """A function that serves routes for as long as `visit(client, state)` takes; returns the access log's lines."""
+    """A function that serves routes while `visit(client, state)` runs, and returns the lines of the access log."""
 
     async def run(routes: Any, visit: Callable[..., Awaitable[None]], options: dict[str, Any]) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""A WebSocket's session: what the application is told and may say, when reading stops, how either side ends it."""
+"""A WebSocket session: the application's messages, flow control, pings and the end by either side."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def request(
 
 
 class Socket(Rig):
-    """A connection that has got a handshake, and what is asked of its owner."""
+    """A connection that received a handshake, and the calls to its owner."""
 
     def __init__(self, wire: Any, data: bytes | None = None, **options: Any) -> None:
         self.sessions: list[Any] = []
@@ -87,17 +87,17 @@ class Socket(Rig):
         return drive(self.session.send({"type": f"websocket.{kind}", **more}))
 
     def hear(self) -> Any:
-        """What the application receives at once, or WAITING."""
+        """The message the application receives immediately, or WAITING."""
         return drive(self.session.receive())
 
     def seconds(self, count: int) -> None:
-        """Let the clock tick as often."""
+        """Let the clock tick `count` times."""
         for _ in range(count):
             self.tick(self.shared.now + 1)
 
 
 class Under:
-    """A `receive()` or `send()` under way, which goes on only when what it waits for has come, as a task does."""
+    """A running `receive()` or `send()`. It resumes only when its future is done, as a task does."""
 
     def __init__(self, step: Any) -> None:
         self.step = step
@@ -106,7 +106,7 @@ class Under:
         assert self.result is WAITING
 
     def goes_on(self) -> Any:
-        """Its result; WAITING if it waits for something else now."""
+        """Its result, or WAITING if it waits again."""
         assert self.future.done(), "nobody has woken it"
         self._go_on()
         return self.result
@@ -119,7 +119,7 @@ class Under:
 
 
 def opened(wire: Any, data: bytes | None = None, **options: Any) -> Socket:
-    """One that is accepted, its connect message received, its 101 written."""
+    """An accepted session. Its connect message was received, its 101 written."""
     socket = Socket(wire, data, **options)
     assert socket.hear() == CONNECT
     socket.say("accept")
@@ -195,7 +195,7 @@ def test_changes_of_the_scope_do_not_leak(wire: Any) -> None:
     assert Socket(wire).session.scope["extensions"] == {"websocket.http.response": {}}
 
 
-# Handshakes that are no session
+# Handshakes without a session
 
 
 @pytest.mark.parametrize(
@@ -547,7 +547,7 @@ def test_nothing_is_lost_beyond_the_limit(wire: Any, limit: int) -> None:
 
 
 def test_frames_beyond_the_limit_are_not_processed(wire: Any) -> None:
-    """What is behind them is not even looked at: the ping is not answered."""
+    """Even the ping after them is not answered yet."""
     socket = opened(wire, messages=2)
     socket.receive(frame(TEXT, b"a") * 2 + frame(PING) + frame(TEXT, b"b"))
     assert socket.sent() == []
@@ -576,7 +576,7 @@ def test_received_bytes_do_not_count(wire: Any) -> None:
 
 
 def test_one_big_message_does_not_pause_reading(wire: Any) -> None:
-    """An application that is slow must not keep a close frame or the stream's end from being seen."""
+    """A slow application must not delay a close frame or the end of the stream."""
     socket = opened(wire)
     socket.receive(frame(BINARY, bytes(500 * KIB)))
     assert not socket.is_paused()
@@ -864,7 +864,7 @@ def test_pong_is_never_sent_inside_a_message(wire: Any) -> None:
     assert [opcode for opcode, _, _ in socket.sent()] == [BINARY, PONG, BINARY]
 
 
-# Keep-alive. The clock's seconds may be nearly over, so that every deadline is one later.
+# Keep-alive. A second of the clock may be nearly over, so every deadline is one second later.
 
 
 def test_silent_client_is_pinged(wire: Any) -> None:
@@ -950,7 +950,7 @@ def test_ping_timeout_of_zero_disables_the_timeout(wire: Any) -> None:
 
 
 def test_client_that_waits_for_the_application_does_not_time_out(wire: Any) -> None:
-    """Its pong may be behind what the application does not take."""
+    """Its pong may follow messages the application has not received."""
     socket = opened(wire, ping_interval=20, ping_timeout=10, messages=1)
     socket.receive(frame(TEXT, b"a") * 2)
     socket.seconds(200)
@@ -1147,7 +1147,7 @@ def test_close_frame_may_come_inside_a_message(wire: Any) -> None:
     assert socket.hear() == disconnect(1001)
 
 
-# Gone
+# Lost clients
 
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
@@ -1178,7 +1178,7 @@ def test_messages_before_the_end_are_received_first(wire: Any, leave: str) -> No
 
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
 def test_everything_before_the_end_is_received(wire: Any, leave: str) -> None:
-    """Also what is behind the bound of messages, the client's own close frame included."""
+    """Includes messages beyond the limit and the client's close frame."""
     socket = opened(wire, messages=2)
     socket.receive(b"".join(frame(TEXT, b"%d" % index) for index in range(5)) + close(1001, b"away"))
     getattr(socket.connection, leave)()
@@ -1205,7 +1205,7 @@ def test_handshake_read_after_eof_is_closed(wire: Any) -> None:
 
 
 def test_client_that_leaves_after_early_frames_is_closed(wire: Any) -> None:
-    """More of them than are kept: reading is paused, and the transport does not see the end of the stream."""
+    """They exceed the limit, so reading is paused and the transport does not notice the end of the stream."""
     socket = Socket(wire, request() + frame(BINARY, bytes(70 * KIB)))
     socket.left = True
     socket.seconds(1)
@@ -1347,7 +1347,7 @@ def test_violation_is_reported_although_the_client_left(wire: Any, leave: str) -
 
 
 def test_input_after_a_violation_is_discarded_for_a_moment(wire: Any) -> None:
-    """A reset would take the close frame away from the client that is still sending."""
+    """A reset would discard the close frame for a client that is still sending."""
     socket = opened(wire)
     socket.receive(frame(TEXT, mask=None) + frame(TEXT, b"a"))
     socket.turn()
@@ -1386,7 +1386,7 @@ def test_decompression_bomb_closes_with_1009(wire: Any) -> None:
     assert socket.hear()["code"] == 1009
 
 
-# The application's end
+# End of the application
 
 
 def test_application_that_returns_closes_with_1000(wire: Any) -> None:
@@ -1429,7 +1429,7 @@ def test_end_within_a_denial_is_incomplete(wire: Any) -> None:
 
 
 def run(socket: Socket, app: Any) -> None:
-    """Run `app` as the server does, as far as it goes at once."""
+    """Run `app` as the server does, until it waits."""
     assert drive(websocket_call.run(app, socket.session)) is None
 
 
@@ -1519,7 +1519,7 @@ def test_denial_has_the_response_of_the_application(wire: Any) -> None:
 
 
 def test_denial_may_come_in_parts(wire: Any) -> None:
-    """It waits for its end, to be given a length."""
+    """It is sent when it is complete, so that it has a length."""
     socket = Socket(wire)
     socket.say("http.response.start", status=400)
     socket.say("http.response.body", body=b"a", more_body=True)
@@ -1666,7 +1666,7 @@ def test_session_is_not_idle(wire: Any) -> None:
     assert not opened(wire).connection.is_idle()
 
 
-# No deadline of HTTP's is one of a WebSocket's
+# HTTP deadlines
 
 
 def test_http_deadlines_do_not_end_a_session(wire: Any) -> None:
@@ -1677,11 +1677,11 @@ def test_http_deadlines_do_not_end_a_session(wire: Any) -> None:
     assert socket.hear() == text("a")
 
 
-# Another channel than a connection of HTTP/1.1
+# Other channels
 
 
 def test_session_can_use_another_channel(wire: Any) -> None:
-    """What WebSockets over HTTP/2 need (RFC 8441): a channel for bytes, and what was negotiated."""
+    """WebSockets over HTTP/2 (RFC 8441) need only a channel for bytes and the negotiated options."""
     calls: list[Any] = []
 
     class Stream(wire.channel.Channel):  # type: ignore[misc]
