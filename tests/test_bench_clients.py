@@ -156,7 +156,7 @@ def test_requests_are_sent_at_a_rate(seen_by: Asking) -> None:
 
 
 def test_latency_counts_from_the_time_a_request_was_due(seen_by: Asking) -> None:
-    """One that is never answered, and those behind it on its connection, count with the time until the end."""
+    """An unanswered request and those after it on its connection count with the time until the end."""
     answered = iter(range(PACED.connections * 10))
 
     async def stall(scope: Any, receive: Any, send: Any) -> None:

@@ -36,7 +36,7 @@ from pronghorn.cli import commands
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan | None, Run]]:
-    """Run the command with some arguments; the plan that it makes, if any, and its result."""
+    """Run the command with some arguments; return its plan, if any, and its result."""
 
     def ask(*arguments: str) -> tuple[Plan | None, Run]:
         plans: list[Plan] = []
@@ -223,7 +223,7 @@ def test_whole_run_prints_and_writes_its_figures(tmp_path: Path) -> None:
 def test_sigterm_ends_the_servers() -> None:
     with running() as process:
         assert process.stdout is not None
-        for _ in range(2):  # what is announced before the servers start
+        for _ in range(2):  # printed before the servers start
             assert process.stdout.readline()
         servers: list[psutil.Process] = []
         deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Comparisons: differences of answers, the order of the loads, remarks on limits."""
+"""Comparisons: differences between answers, order of loads, remarks on limits."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Answering(asyncio.Protocol):
         self._talk.open.remove(self)
 
 
-def test_client_sends_requests_in_turn_and_counts() -> None:
+def test_client_alternates_requests_and_counts_answers() -> None:
     talk = Talk(OK)
     seen = talk.load()
     assert not seen.errors

@@ -1,4 +1,4 @@
-"""The command line: every parameter has its option, the environment its place, a mistake its code."""
+"""The command line: options, environment variables, their precedence and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters, their checks, and what Config makes of them."""
+"""The parameters of Config, their validation and their results."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """Leaves our loggers as they were."""
+    """Restores our loggers afterwards."""
     names = ["pronghorn", *(f"pronghorn.{name}" for name in ("error", "access", "asgi"))]
     before = [(logger := logging.getLogger(name), logger.handlers, logger.level, logger.propagate) for name in names]
     yield
@@ -96,7 +96,7 @@ def test_environment_replaces_missing_parameters(monkeypatch: pytest.MonkeyPatch
 
 def test_env_file_is_read_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("dotenv")
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")  # so that what the file sets is undone afterwards
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")  # so that the file's variables are removed afterwards
     monkeypatch.delenv("FORWARDED_ALLOW_IPS")
     (tmp_path / ".env").write_text("FORWARDED_ALLOW_IPS=10.0.0.2\n")
     assert make(env_file=tmp_path / ".env").forwarded_allow_ips == "10.0.0.2"
@@ -187,7 +187,7 @@ def test_blanks_around_the_number_of_workers_are_ignored(monkeypatch: pytest.Mon
     assert make().workers == 2
 
 
-def test_empty_lifespan_means_auto() -> None:
+def test_lifespan_none_means_auto() -> None:
     assert make(lifespan=None).lifespan == "auto"
 
 
@@ -216,11 +216,11 @@ def test_reload_patterns_are_ignored_without_reload(caplog: pytest.LogCaptureFix
     assert caplog.messages == ["--reload-dir, --reload-include and --reload-exclude have no effect without --reload."]
 
 
-# What a configuration is read for by the one who serves.
+# Attributes that are set after construction.
 
 
 def derived(config: Config) -> dict[str, Any]:
-    """Everything that a server makes of a configuration."""
+    """Everything a server derives from a configuration."""
     config.load()
 
     async def prepared() -> ServerState:
@@ -294,7 +294,7 @@ SET: dict[str, Any] = {
     "forwarded_headers": "forwarded",
 }
 
-# Read at every use, by others than these: the tests of their own are elsewhere.
+# Read by other modules at every use, and tested with them.
 ELSEWHERE = """
 reload reload_delay workers timeout_notify callback_notify timeout_graceful_shutdown timeout_worker_healthcheck
 install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
@@ -302,7 +302,7 @@ send_after_disconnect sendfile
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 """
 
-# What the making of a configuration does with them is done, as with uvicorn: logging, the environment, the patterns.
+# Used only by the constructor, as in uvicorn: logging, the environment, the patterns.
 DONE = "log_config log_level use_colors log_format env_file reload_dirs reload_includes reload_excludes"
 
 
