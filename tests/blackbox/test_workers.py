@@ -222,6 +222,14 @@ def test_parent_exits_if_first_workers_cannot_start(app, line):
     assert "Traceback" not in server.log.text()
 
 
+def test_exit_of_worker_that_cannot_start_is_not_interrupted(tmp_path):
+    server = Process("exits_slowly:app", "--workers", "2", "--port", "0", env={"MARKS": str(tmp_path)})
+    assert server.wait() == 3
+    text = server.log.text()
+    assert text.count("cleanup begins") == text.count("cleanup ends") == 1
+    assert "Traceback" not in text
+
+
 def test_failed_replacement_of_dead_worker_is_retried(start_two, tmp_path):
     start = tmp_path / "start"
     start.write_text("")

@@ -71,6 +71,7 @@ def main(
         log.report(error)
         sys.exit(error.code)
     finally:
+        _set_exit_handlers(ignore)  # the exit has begun
         threading.Thread(target=_exit_after_cleanup, daemon=True).start()
     if not server.started:
         sys.exit(StartupError.code)
