@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("psutil")
+
 from bench.markdown import table
 from bench.outcome import Headline, Outcome
 from bench.summary import ahead, summary_table
