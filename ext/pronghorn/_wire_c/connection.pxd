@@ -90,5 +90,4 @@ cdef class Connection(Channel):
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)
-    cdef _pause(self)
     cdef _resume_if_room(self)

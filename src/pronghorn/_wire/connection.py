@@ -209,7 +209,7 @@ class Connection(Channel):
         if not self._advancing:
             self._advance()
         if self.reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
-            self._pause()
+            self.pause_reading()
 
     def end_input(self) -> None:
         """Process the end of the client's stream. The connection stays open for responses that are due.
@@ -322,7 +322,11 @@ class Connection(Channel):
         self._resume_if_room()
 
     def pause_reading(self) -> None:
-        self._pause()
+        if not self._paused and not self._input_ended:
+            self._paused = True
+            self._owner.pause()
+            if self.reading == BODY:
+                self._disarm()
 
     def skip_body(self, request: Request) -> None:
         # An unread body would be parsed as the next request. A short one is read and discarded to keep the connection.
@@ -580,7 +584,7 @@ class Connection(Channel):
             awaited = request.is_waiting()
             request.feed(content)
             if not awaited and request.buffered > self._shared.limits.body_buffer and not decoder.done:
-                self._pause()
+                self.pause_reading()
         if not decoder.done:
             return False
         self._decoder = None
@@ -809,13 +813,6 @@ class Connection(Channel):
         if not self._deferred:
             self._deferred = True
             self._owner.defer()
-
-    def _pause(self) -> None:
-        if not self._paused and not self._input_ended:
-            self._paused = True
-            self._owner.pause()
-            if self.reading == BODY:
-                self._disarm()
 
     def _resume_if_room(self) -> None:
         """Resume reading if the buffered input is within its limit."""

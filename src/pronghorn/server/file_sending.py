@@ -33,20 +33,13 @@ async def send_file(
     meanwhile, and `ValueError` if it was shorter than declared. After a disconnect, `request.send` decides what to do.
     """
     try:
-        await _send_file(loop, transport, protocol, request, message)
+        await _send_file(_Sender(loop, transport, protocol, request), message)
     except ClientDisconnected:
         await request.send(message)
 
 
-async def _send_file(
-    loop: asyncio.AbstractEventLoop,
-    transport: asyncio.Transport,
-    protocol: HTTPProtocol,
-    request: Request,
-    message: dict[str, Any],
-) -> None:
+async def _send_file(sender: _Sender, message: dict[str, Any]) -> None:
     # No await before the head is framed: no other message may come in between.
-    sender = _Sender(loop, transport, protocol, request)
     if message["type"] == "http.response.pathsend":
         with _open(message["path"]) as file:
             await sender.send(file, 0, None, more=False)

@@ -337,7 +337,7 @@ async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
             return
         if result is not None:
             say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
-        elif request.is_lost() or request.knows_client_left():
+        elif _has_left(request):
             pass
         elif not request.is_started():
             say(logging.ERROR, "ASGI callable returned without starting response.")
@@ -345,7 +345,7 @@ async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
             say(logging.ERROR, "ASGI callable returned without completing response.")
     if request.is_lost() or not request.is_complete():
         try:
-            if request.is_lost() or request.knows_client_left():
+            if _has_left(request):
                 request.abandon()
             else:
                 request.fail(500)
@@ -355,7 +355,12 @@ async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
 
 def _is_excused(error: BaseException, request: Request) -> bool:
     """Return whether an application may end with `error`: its client is gone, or the server has cancelled it."""
-    if request.is_lost() or request.knows_client_left():
+    if _has_left(request):
         return is_disconnect(error, request.knows_client_left())
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _has_left(request: Request) -> bool:
+    """Return whether the client is gone, or the application has heard that it is."""
+    return request.is_lost() or request.knows_client_left()
