@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 
 import pytest
 from raw import Client
@@ -98,6 +99,23 @@ def test_linger_does_not_exceed_graceful_timeout(serve, connect_two):
     clients = connect_two(server)
     stop(server)
     assert [client.rest() for client in clients] == [b"", b""]
+
+
+def test_blocked_loop_does_not_shorten_linger(serve, connect_two):
+    server = serve(1)
+    clients = connect_two(server)
+    stop(server)
+    loop, is_over = server.server_state.loop, threading.Event()
+
+    def block():
+        time.sleep(1.1)
+        loop.call_later(0.05, is_over.set)
+
+    loop.call_soon_threadsafe(loop.call_later, 0.3, block)  # the server has stopped accepting by then
+    assert is_over.wait(PATIENCE)
+    for client in clients:
+        client.get("/")
+        assert client.read().body == b"ok"
 
 
 def test_stop_without_connections_does_not_wait(serve):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import random
 import selectors
 import signal
@@ -358,7 +359,7 @@ class Server:
         """Wait until all connections are closed. They are shut down once the idle ones have had `linger` seconds."""
         connections = self.server_state.connections
         idle = self._idle()
-        await self._wait_while_idle(min(deadline, time.monotonic() + self.linger))
+        await self._wait_while_idle(deadline)
         for connection in connections - (self._idle() - idle):
             _tell(connection)
         await asyncio.sleep(0)
@@ -366,8 +367,7 @@ class Server:
             _log.info("Waiting for connections to close. (CTRL+C to force quit)")
         while connections and not self._is_over(deadline):
             idle = self._idle()
-            until = time.monotonic() + max(self.linger, _POLL)
-            await self._wait_while_connected(min(deadline, until))
+            await self._wait_while_connected(deadline)
             for connection in idle & self._idle():
                 _tell(connection)
 
@@ -386,13 +386,23 @@ class Server:
                 task.cancel("timeout graceful shutdown exceeded")
             await asyncio.wait(running, timeout=1)
 
+    # The next two count polls, not seconds: clients can do nothing while the event loop, or the machine, is blocked.
+
     async def _wait_while_idle(self, deadline: float) -> None:
-        while not self._is_over(deadline) and self._idle():
+        """Wait until no connection is idle, for `linger` seconds at most."""
+        for _ in range(math.ceil(self.linger / _IDLE_POLL)):
+            if self._is_over(deadline) or not self._idle():
+                break
             await asyncio.sleep(_IDLE_POLL)
 
     async def _wait_while_connected(self, deadline: float) -> None:
-        # Polls as well: a third-party protocol changes `connections` itself.
-        while not self._is_over(deadline) and self.server_state.connections:
+        """Wait until all connections are closed, for `linger` seconds at most.
+
+        A third-party protocol removes its connections itself, which only polling notices.
+        """
+        for _ in range(math.ceil(self.linger / _POLL) or 1):
+            if self._is_over(deadline) or not self.server_state.connections:
+                break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_until(deadline)):
                     await self.server_state.wait_for_last_connection()
