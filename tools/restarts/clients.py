@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,10 @@ _RETRY = 0.02
 # Seconds between two requests of one client: less than a server keeps idle connections open at shutdown.
 _PAUSES = (0.0, 0.0, 0.0, 0.005, 0.02, 0.1, 0.2)
 
-# Seconds between the halves of a head: less and more than that.
+# Seconds after which an unused connection is replaced, as pools of connections do: less than a server keeps it open.
+_FRESH = 0.4
+
+# Seconds between the halves of a head: less and more than a server keeps idle connections open.
 _HALVES = (0.05, 0.3, 0.8, 1.5)
 
 
@@ -46,14 +50,17 @@ class Connection:
         self._port = port
         self._tls = tls
         self._tally = tally
+        self._used = 0.0
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
     async def open(self, enough: asyncio.Event) -> bool:
-        """Connect if not connected; return False if `enough` is set before that. Raises Lost."""
-        while not self.is_open:
+        """Connect unless connected lately; return False if `enough` is set before that. Raises Lost."""
+        while not self.is_open or time.monotonic() - self._used > _FRESH:
+            self.close()
             if enough.is_set():
                 return False
+            self._used = time.monotonic()
             try:
                 self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls)
                 self.is_open = True
@@ -75,6 +82,7 @@ class Connection:
                 await asyncio.sleep(pause)
             self._writer.write(head + body)
             await self._read(body, last)
+            self._used = time.monotonic()
         except asyncio.IncompleteReadError as error:
             raise Lost("end of the stream within an answer" if error.partial else "end of the stream") from None
         except OSError as error:
