@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hypothesis import settings
 
 from pronghorn.cli import commands
-from tests.forms import FORMS, load_form
+from tests.support.forms import FORMS, load_form
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
@@ -62,7 +62,7 @@ def parsed(monkeypatch):
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
     """A certificate authority and its certificates."""
-    from tests.certificates import Certificates  # needs trustme, which most tests do not
+    from tests.support.certificates import Certificates  # needs trustme, which most tests do not
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
 

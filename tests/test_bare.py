@@ -12,7 +12,8 @@ from importlib import metadata
 from typing import Any
 
 import pytest
-from served import APPS, PATIENCE
+
+from tests.support.server import APPS, PATIENCE
 
 EXTRAS = ("standard", "wsgi", "tls", "deflate")
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from served import SOURCES
+
+from tests.support.server import SOURCES
 
 pytest.importorskip("mypy")
 

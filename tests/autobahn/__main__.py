@@ -17,7 +17,7 @@ from tests.autobahn import runners
 from tests.autobahn.outcome import Outcome, read
 from tests.autobahn.serving import FORMS, serve
 from tests.autobahn.summary import tables
-from tests.served import lacks
+from tests.support.server import lacks
 
 RUNNERS = {"original": runners.run_original, "kosoku": runners.run_kosoku}
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.served import process
+from tests.support.server import process
 
 FORMS = ("compiled", "interpreted")
 

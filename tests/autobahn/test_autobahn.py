@@ -5,7 +5,7 @@ import pytest
 from tests.autobahn.outcome import GROUPS, read
 from tests.autobahn.runners import find_kosoku, run_kosoku
 from tests.autobahn.serving import FORMS, serve
-from tests.served import PATIENCE, lacks
+from tests.support.server import PATIENCE, lacks
 
 pytestmark = pytest.mark.skipif(find_kosoku() is None, reason="kosoku is not installed")
 

@@ -3,8 +3,9 @@
 import contextlib
 
 import pytest
-from raw import Client
-from served import lacks, process
+
+from tests.support.raw_client import Client
+from tests.support.server import lacks, process
 
 # Every form and every loop, but not every pair of them.
 VARIANTS = {

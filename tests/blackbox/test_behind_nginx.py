@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from served import PATIENCE
 from websockets.sync.client import unix_connect
+
+from tests.support.server import PATIENCE
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

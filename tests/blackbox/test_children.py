@@ -5,7 +5,8 @@ import os
 import signal
 
 import pytest
-from raw import Client
+
+from tests.support.raw_client import Client
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

@@ -5,8 +5,9 @@ import os
 import time
 
 import pytest
-from raw import Client
-from served import PATIENCE, Process, lacks
+
+from tests.support.raw_client import Client
+from tests.support.server import PATIENCE, Process, lacks
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no such shell")
 

@@ -13,7 +13,8 @@ import urllib.request
 from importlib.util import find_spec
 
 import pytest
-from served import PATIENCE, SOURCES, Lines
+
+from tests.support.server import PATIENCE, SOURCES, Lines
 
 pytestmark = pytest.mark.skipif(find_spec("django") is None, reason="Django is not installed")
 

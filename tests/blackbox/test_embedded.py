@@ -12,13 +12,13 @@ import sys
 import urllib.request
 
 import pytest
-from served import APPS, PATIENCE
 
 import pronghorn
 from pronghorn import loops
 from pronghorn.lifespan.off import LifespanOff
 from pronghorn.lifespan.on import LifespanOn
 from pronghorn.server.protocol import HTTPProtocol
+from tests.support.server import APPS, PATIENCE
 
 
 def address(server):

@@ -6,8 +6,9 @@ import ssl
 import time
 
 import pytest
-from engines import ENGINES, choose, connect
-from served import thread, wait_until
+
+from tests.support.engines import ENGINES, choose, connect
+from tests.support.server import thread, wait_until
 
 MIB = 1024 * 1024
 START = {"type": "http.response.start", "status": 200, "headers": []}

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from served import PATIENCE, SOURCES
+
+from tests.support.server import PATIENCE, SOURCES
 
 FILES = {
     "good.py": "async def app(scope, receive, send): ...",

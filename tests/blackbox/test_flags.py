@@ -10,7 +10,8 @@ import tempfile
 import urllib.request
 
 import pytest
-from served import Process
+
+from tests.support.server import Process
 
 
 def ask(client, target="/"):

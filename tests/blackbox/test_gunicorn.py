@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
-from served import APPS, PATIENCE, SOURCES, Lines
+
+from tests.support.server import APPS, PATIENCE, SOURCES, Lines
 
 pytestmark = pytest.mark.skipif(find_spec("gunicorn") is None, reason="gunicorn is not installed")
 

@@ -5,9 +5,9 @@ import contextlib
 import urllib.request
 
 import pytest
-from served import thread
 
 import pronghorn
+from tests.support.server import thread
 
 
 async def app(scope, receive, send):

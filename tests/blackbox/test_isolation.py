@@ -7,10 +7,10 @@ import socket
 import ssl
 
 import pytest
-from engines import ENGINES, choose, connect
-from served import thread, wait_until
 
 from pronghorn.server.protocol import HTTPProtocol
+from tests.support.engines import ENGINES, choose, connect
+from tests.support.server import thread, wait_until
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"

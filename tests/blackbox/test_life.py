@@ -5,7 +5,8 @@ import signal
 import socket
 
 import pytest
-from served import Process
+
+from tests.support.server import Process
 
 
 @pytest.fixture

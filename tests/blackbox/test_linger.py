@@ -7,11 +7,11 @@ import threading
 import time
 
 import pytest
-from raw import Client
-from served import PATIENCE, lacks, thread
 
 from pronghorn import Config, Server
 from pronghorn.supervisor import worker_main
+from tests.support.raw_client import Client
+from tests.support.server import PATIENCE, lacks, thread
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

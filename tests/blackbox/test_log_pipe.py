@@ -10,8 +10,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from raw import Client
-from served import APPS, FORMS, PATIENCE, SOURCES, wait_until
+
+from tests.support.raw_client import Client
+from tests.support.server import APPS, FORMS, PATIENCE, SOURCES, wait_until
 
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 

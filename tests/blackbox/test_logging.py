@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from served import PATIENCE, SOURCES
+
+from tests.support.server import PATIENCE, SOURCES
 
 APP = """
 async def app(scope, receive, send):

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import served
+
+from tests.support import server as servers
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
 
@@ -28,7 +29,7 @@ def launch():
     with contextlib.ExitStack() as stack:
 
         def launch(app, *flags):
-            server = served.Process(app, "--port", "0", *flags, prefix=UNSHARE)
+            server = servers.Process(app, "--port", "0", *flags, prefix=UNSHARE)
             stack.callback(server.end)
             return server
 

@@ -10,7 +10,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from served import PATIENCE, SOURCES, Lines, lacks
+
+from tests.support.server import PATIENCE, SOURCES, Lines, lacks
 
 pytest.importorskip("uvicorn")
 

@@ -9,8 +9,9 @@ import struct
 import time
 
 import pytest
-from raw import Client
-from served import PATIENCE, thread
+
+from tests.support.raw_client import Client
+from tests.support.server import PATIENCE, thread
 
 # More than the socket buffers hold.
 SIZE = 32 << 20

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from raw import Client
-from served import APPS, PATIENCE, SOURCES
+
+from tests.support.raw_client import Client
+from tests.support.server import APPS, PATIENCE, SOURCES
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no such shell")
 

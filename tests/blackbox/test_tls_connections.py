@@ -10,12 +10,13 @@ import threading
 
 import httpx
 import pytest
-import websocket_raw
-from engines import choose
-from raw import Client
-from served import PATIENCE, thread, wait_until
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
+
+from tests.support import raw_websocket
+from tests.support.engines import choose
+from tests.support.raw_client import Client
+from tests.support.server import PATIENCE, thread, wait_until
 
 PIECE = bytes(range(256)) * 256
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -343,10 +344,10 @@ def test_reset_behind_message_is_noticed(serve, connect):
 
     server = serve(app, lifespan="off", ws_ping_interval=None)
     client = connect(server)
-    client.send(websocket_raw.handshake("/"))
+    client.send(raw_websocket.handshake("/"))
     assert client.read_head().status == 101
     with blocked_loop(server):
-        client.send(websocket_raw.frame(websocket_raw.TEXT, b"last words"))
+        client.send(raw_websocket.frame(raw_websocket.TEXT, b"last words"))
         reset_connection(client.socket)
     assert over.wait(PATIENCE)
     assert messages == ["last words"]
@@ -413,7 +414,7 @@ def test_client_certificate_may_be_optional(serve, connect, certificates):
 
 
 def test_key_may_have_password(serve, connect, certificates):
-    from tests.certificates import PASSWORD
+    from tests.support.certificates import PASSWORD
 
     client = connect(serve(hello, ssl_keyfile=certificates.locked_key, ssl_keyfile_password=PASSWORD))
     client.send(GET)

@@ -9,7 +9,20 @@ import zlib
 from pathlib import Path
 
 import pytest
-from websocket_raw import BINARY, CLOSE, EACH_ONCE, PING, PONG, TEXT, Noted, Socket, ask, close_payload, frame
+
+from tests.support.raw_websocket import (
+    BINARY,
+    CLOSE,
+    EACH_ONCE,
+    PING,
+    PONG,
+    TEXT,
+    Noted,
+    Socket,
+    ask,
+    close_payload,
+    frame,
+)
 
 MIB = 1 << 20
 RESET = struct.pack("ii", 1, 0)

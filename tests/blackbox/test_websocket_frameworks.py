@@ -7,8 +7,9 @@ import urllib.request
 import pytest
 
 websockets = pytest.importorskip("websockets")
-from websocket_raw import EACH_ONCE, Socket  # noqa: E402
 from websockets.sync.client import connect as connect_websocket  # noqa: E402
+
+from tests.support.raw_websocket import EACH_ONCE, Socket  # noqa: E402
 
 FRAMEWORKS = {
     "starlette": ("starlette_ws:app", ""),

@@ -4,8 +4,9 @@ import json
 import tempfile
 
 import pytest
-from served import Process
-from websocket_raw import CLOSE, TEXT, Noted, Socket, accepted, close_payload, frame, handshake
+
+from tests.support.raw_websocket import CLOSE, TEXT, Noted, Socket, accepted, close_payload, frame, handshake
+from tests.support.server import Process
 
 
 @pytest.fixture

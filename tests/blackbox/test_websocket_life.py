@@ -6,7 +6,20 @@ import struct
 from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
-from websocket_raw import BINARY, CLOSE, EACH_ONCE, PING, PONG, TEXT, Noted, Socket, close_payload, frame, handshake
+
+from tests.support.raw_websocket import (
+    BINARY,
+    CLOSE,
+    EACH_ONCE,
+    PING,
+    PONG,
+    TEXT,
+    Noted,
+    Socket,
+    close_payload,
+    frame,
+    handshake,
+)
 
 RESET = struct.pack("ii", 1, 0)
 

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from websocket_raw import EACH_ONCE
 
 from tests.blackbox import websocket_soak as soak
+from tests.support.raw_websocket import EACH_ONCE
 
 pytestmark = EACH_ONCE
 

@@ -8,8 +8,9 @@ import signal
 import subprocess
 
 import pytest
-from served import PATIENCE
-from websocket_raw import Noted
+
+from tests.support.raw_websocket import Noted
+from tests.support.server import PATIENCE
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ALONE = (

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from served import lacks
-from websocket_raw import EACH_ONCE
+
+from tests.support.raw_websocket import EACH_ONCE
+from tests.support.server import lacks
 
 socketio = pytest.importorskip("socketio")
 pytest.importorskip("aiohttp")

@@ -8,8 +8,9 @@ import socket
 import time
 
 import pytest
-from raw import Client
-from served import Process
+
+from tests.support.raw_client import Client
+from tests.support.server import Process
 
 
 @pytest.fixture

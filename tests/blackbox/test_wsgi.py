@@ -6,8 +6,9 @@ import socket
 import time
 
 import pytest
-from raw import Client
-from served import PATIENCE
+
+from tests.support.raw_client import Client
+from tests.support.server import PATIENCE
 
 pytest.importorskip("a2wsgi")
 

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from tests.served import FORMS, Process, process
+from tests.support.server import FORMS, Process, process
 
 HANDSHAKE = (
     b"GET %s HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n"

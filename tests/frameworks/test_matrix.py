@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from served import Process, lacks
+
+from tests.support.server import Process, lacks
 
 pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import lacks, process
+
+from tests.support.server import lacks, process
 
 for module in ("starlette", "brotli_asgi", "zstd_asgi", "slowapi", "baize", "flask", "a2wsgi"):
     pytest.importorskip(module)

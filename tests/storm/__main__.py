@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from tests.certificates import Certificates
-from tests.served import FORMS
 from tests.storm.harness import PATIENCE, Storm, weather
+from tests.support.certificates import Certificates
+from tests.support.server import FORMS
 
 _LOOPS = ["asyncio"] + ["uvloop"] * (find_spec("uvloop") is not None)
 _TLS = ["none", "ssl"] + ["aiofastnet"] * (find_spec("aiofastnet") is not None)

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pronghorn.logging.log import ACCESS_FORMAT
-from tests.served import Process, process
 from tests.storm.content import BODY_LIMIT, ON_PURPOSE
+from tests.support.server import Process, process
 
 if TYPE_CHECKING:
-    from tests.certificates import Certificates
+    from tests.support.certificates import Certificates
 
 ROOT = Path(__file__).parent.parent.parent
 

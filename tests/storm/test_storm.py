@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.served import lacks
 from tests.storm.harness import Storm, weather
+from tests.support.server import lacks
 
 if TYPE_CHECKING:
-    from tests.certificates import Certificates
+    from tests.support.certificates import Certificates
 
 NEEDS = ("a2wsgi", "aiohttp", "flask", "httpx", "trustme", "websockets")
 

@@ -6,9 +6,9 @@ import logging
 from http import HTTPStatus
 
 import pytest
-from owner import GET, Rig, body, ok, start
 
 from pronghorn.logging.log import ACCESS_FORMAT, AccessFormatter, AccessLog
+from tests.support.rig import GET, Rig, body, ok, start
 
 
 class Printed:

@@ -9,9 +9,9 @@ import threading
 
 import anyio
 import pytest
-from owner import CONTINUE, GET, OK, WAITING, Rig, drive, post
 
 from pronghorn.errors import ClientDisconnected
+from tests.support.rig import CONTINUE, GET, OK, WAITING, Rig, drive, post
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 BODY = {"type": "http.response.body", "body": b"ok"}

@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from fakes import three_ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pronghorn import constants
 from pronghorn.errors import ProtocolError
+from tests.support.fakes import three_ways
 
 TAIL = b"GET /tail HTTP/1.1\r\n\r\n"
 WAYS = ("whole", "byte by byte", "with a tail")

@@ -7,7 +7,10 @@ import time
 import types
 
 import pytest
-from owner import (
+
+from pronghorn._wire.connection import HEAD, IDLE, RESPONDING
+from pronghorn.errors import ClientDisconnected
+from tests.support.rig import (
     BAD_REQUEST,
     CONTINUE,
     GET,
@@ -24,9 +27,6 @@ from owner import (
     refusal,
     start,
 )
-
-from pronghorn._wire.connection import HEAD, IDLE, RESPONDING
-from pronghorn.errors import ClientDisconnected
 
 TIMEOUT = refusal(408, "Request Timeout")
 DISCONNECT = {"type": "http.disconnect"}

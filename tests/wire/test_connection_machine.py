@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, served
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,12 +29,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from owner import WAITING, Future, Rig
 
 from pronghorn._wire.connection import IDLE
 from pronghorn.errors import ClientDisconnected
 from pronghorn.logging.access_format import BYTES
-from tests.forms import load_form
+from tests.support.forms import load_form
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, served
+from tests.support.rig import WAITING, Future, Rig
 
 # Windows has neither.
 fcntl = pytest.importorskip("fcntl")

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from framing import (
+
+from pronghorn.errors import ProtocolError
+from tests.support.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -30,8 +32,6 @@ from framing import (
     fragments,
     frame,
 )
-
-from pronghorn.errors import ProtocolError
 
 MIB = 1048576
 TAIL = b"\x00\x00\xff\xff"

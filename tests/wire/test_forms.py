@@ -12,9 +12,9 @@ from types import FunctionType
 from typing import Any
 
 import pytest
-from fakes import make_connection
 
 import pronghorn._wire
+from tests.support.fakes import make_connection
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = Path(pronghorn._wire.__file__).parent

@@ -6,7 +6,9 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from framing import (
+
+from pronghorn.errors import FrameError
+from tests.support.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -26,8 +28,6 @@ from framing import (
     frame,
     served,
 )
-
-from pronghorn.errors import FrameError
 
 MIB = 1048576
 

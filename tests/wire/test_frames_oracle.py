@@ -10,7 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from framing import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pronghorn.errors import FrameError
+from tests.support.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -27,10 +31,6 @@ from framing import (
     fragments,
     frame,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from pronghorn.errors import FrameError
 
 websockets = pytest.importorskip("websockets")
 

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from corpus import Case, load
-from fakes import make_connection, read_body, three_ways
 
 from pronghorn import constants
 from pronghorn._wire import connection, outbox, shared
 from pronghorn.errors import ProtocolError
+from tests.support.corpus import Case, load
+from tests.support.fakes import make_connection, read_body, three_ways
 
-VALID = load("heads/valid")
-REFUSED = load("heads/refused")
+VALID = load("requests/valid")
+REFUSED = load("requests/refused")
 WAYS = ("whole", "byte by byte", "with a tail")
 TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
 INTERPRETED = SimpleNamespace(connection=connection, outbox=outbox, shared=shared)

@@ -6,12 +6,12 @@ import inspect
 from typing import Any
 
 import pytest
-from fakes import FakeOwner
-from owner import Rig
-from test_websocket import Socket
 
 from pronghorn._wire._interfaces import ConnectionOwner, Transport
 from pronghorn.server.protocol import HTTPProtocol
+from tests.support.fakes import FakeOwner
+from tests.support.rig import Rig
+from tests.wire.test_websocket import Socket
 
 
 def methods(interface: Any) -> list[Any]:

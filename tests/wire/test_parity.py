@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from owner import CONTINUE, GET, WAITING, Rig, drive, echo
 
-from tests.forms import load_form
+from tests.support.forms import load_form
+from tests.support.rig import CONTINUE, GET, WAITING, Rig, drive, echo
 
 METHODS = [b"GET", b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH"]
 TARGETS = [

@@ -7,7 +7,6 @@ import string
 from typing import Any
 
 import pytest
-from fakes import make_connection
 from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as Theirs
@@ -15,7 +14,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as Theirs
 from pronghorn._wire.proxy import KEPT
 from pronghorn.config import trusted_proxies
 from pronghorn.middleware.proxy_headers import ProxyHeadersMiddleware as Ours
-from tests.forms import load_form
+from tests.support.fakes import make_connection
+from tests.support.forms import load_form
 
 PEER = ("127.0.0.1", 50000)
 SERVER = ("127.0.0.1", 8000)

@@ -4,9 +4,9 @@ import http
 from collections.abc import Mapping
 
 import pytest
-from owner import CONTINUE, GET, OK, WAITING, Rig, body, drive, ok, post, start
 
 from pronghorn.errors import ClientDisconnected
+from tests.support.rig import CONTINUE, GET, OK, WAITING, Rig, body, drive, ok, post, start
 
 DISCONNECT = {"type": "http.disconnect"}
 CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import make_connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pronghorn._wire import scan as interpreted
 from pronghorn.constants import COMMON_FIELD_NAMES
+from tests.support.fakes import make_connection
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FIELD_VALUE = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))

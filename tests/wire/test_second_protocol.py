@@ -20,7 +20,7 @@ from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import ServerState
-from tests.forms import FORMS
+from tests.support.forms import FORMS
 
 pytest.importorskip("starlette")
 

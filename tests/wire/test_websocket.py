@@ -9,7 +9,10 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
-from framing import (
+
+from pronghorn.application import websocket_call
+from pronghorn.errors import ClientDisconnected
+from tests.support.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -23,10 +26,7 @@ from framing import (
     frame,
     served,
 )
-from owner import BAD_REQUEST, GET, OK, WAITING, Rig, drive, ok, refusal
-
-from pronghorn.application import websocket_call
-from pronghorn.errors import ClientDisconnected
+from tests.support.rig import BAD_REQUEST, GET, OK, WAITING, Rig, drive, ok, refusal
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 SWITCH = (

@@ -1,0 +1,298 @@
+"""The TLS context of a configuration, and the one-line error for each invalid configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.listen import tls_server
+from pronghorn.listen.tls_context import make_context
+from tests.support.certificates import PASSWORD, Certificates
+
+
+def config(**parameters: Any) -> Config:
+    return Config("tests.listen.test_tls_context:app", log_config=None, **parameters)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def refusal(**parameters: Any) -> str:
+    with pytest.raises(StartupError) as caught:
+        make_context(config(**parameters))
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def test_no_context_is_made_without_certificate() -> None:
+    asked = config()
+    asked.load()
+    assert asked.ssl is None
+    assert not asked.is_ssl
+
+
+def test_load_makes_context(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters)
+    assert asked.ssl is None
+    asked.load()
+    assert isinstance(asked.ssl, ssl.SSLContext)
+    assert asked.ssl.protocol == ssl.PROTOCOL_TLS_SERVER
+    assert asked.ssl.verify_mode == ssl.CERT_NONE
+
+
+def test_context_has_all_options(certificates: Certificates) -> None:
+    context = make_context(
+        config(
+            ssl_certfile=certificates.certificate,
+            ssl_keyfile=certificates.locked_key,
+            ssl_keyfile_password=PASSWORD,
+            ssl_cert_reqs=ssl.CERT_REQUIRED,
+            ssl_ca_certs=certificates.authority,
+            ssl_ciphers="ECDHE-ECDSA-AES128-GCM-SHA256",
+        )
+    )
+    assert context is not None
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) == 1
+    names = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+    assert names == ["ECDHE-ECDSA-AES128-GCM-SHA256"]
+
+
+def test_one_file_may_hold_key_and_certificate(certificates: Certificates) -> None:
+    assert make_context(config(ssl_certfile=certificates.both)) is not None
+
+
+def test_missing_file_is_refused(certificates: Certificates) -> None:
+    files = certificates.parameters
+    for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
+        flag = "--" + name.replace("_", "-")
+        reason = refusal(**{**files, name: "/nowhere/file"})
+        assert reason == f"{flag}: cannot read '/nowhere/file': No such file or directory."
+
+
+def test_key_without_certificate_is_refused(certificates: Certificates) -> None:
+    assert refusal(ssl_keyfile=certificates.key) == "TLS needs a certificate: --ssl-certfile is missing."
+
+
+def test_directory_is_refused(certificates: Certificates, tmp_path: Path) -> None:
+    assert refusal(ssl_certfile=tmp_path) == f"--ssl-certfile: cannot read {str(tmp_path)!r}: Is a directory."
+
+
+def test_wrong_password_is_refused(certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
+    key = str(certificates.locked_key)
+    assert refusal(**files, ssl_keyfile_password="no") == f"--ssl-keyfile-password is not the password of {key!r}."
+
+
+def test_encrypted_key_without_password_is_refused(certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.locked_key}
+    key = str(certificates.locked_key)
+    assert refusal(**files) == f"The private key in {key!r} is encrypted: --ssl-keyfile-password is missing."
+
+
+def test_key_of_another_certificate_is_refused(certificates: Certificates) -> None:
+    certificate, key = str(certificates.certificate), str(certificates.other_key)
+    assert refusal(ssl_certfile=certificate, ssl_keyfile=key) == (
+        f"The private key in {key!r} does not belong to the certificate in {certificate!r}."
+    )
+
+
+def test_files_with_other_content_are_refused(certificates: Certificates, tmp_path: Path) -> None:
+    certificate, key, other = certificates.certificate, certificates.key, tmp_path / "other"
+    other.write_text("something else")
+    files = {"ssl_certfile": certificate, "ssl_keyfile": key}
+    name = repr(str(other))
+    assert refusal(**{**files, "ssl_certfile": other}) == f"--ssl-certfile: no certificate in {name}."
+    assert refusal(**{**files, "ssl_keyfile": other}) == f"--ssl-keyfile: no private key in {name}."
+    assert refusal(**files, ssl_ca_certs=other) == f"--ssl-ca-certs: no certificate in {name}."
+    assert refusal(ssl_certfile=certificate) == f"--ssl-certfile: no private key in {str(certificate)!r}."
+    other.write_text(certificate.read_text().replace("MI", "!!"))
+    assert refusal(**{**files, "ssl_certfile": other}).startswith(f"Cannot load the certificate in {name} with the key")
+
+
+def test_unknown_numbers_are_refused(certificates: Certificates) -> None:
+    files = certificates.parameters
+    assert refusal(**files, ssl_version=99) == "--ssl-version: 99 is not a protocol of this Python."
+    assert refusal(**files, ssl_cert_reqs=9) == "--ssl-cert-reqs: 9 is not 0, 1 or 2."
+
+
+def test_unknown_cipher_is_refused(certificates: Certificates) -> None:
+    files = certificates.parameters
+    assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."
+
+
+@pytest.mark.parametrize(
+    ("asked", "lines"),
+    [
+        ({"ssl_ca_certs": True}, ["--ssl-ca-certs has no effect without --ssl-cert-reqs: no client is asked"]),
+        (
+            {"ssl_cert_reqs": ssl.CERT_OPTIONAL},
+            ["--ssl-cert-reqs without --ssl-ca-certs trusts no authority: a client that shows a certificate"],
+        ),
+        (
+            {"ssl_cert_reqs": ssl.CERT_REQUIRED},
+            ["--ssl-cert-reqs without --ssl-ca-certs trusts no authority: every client is refused"],
+        ),
+        ({"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": True}, []),
+        ({}, []),
+    ],
+    ids=["authorities", "optional", "required", "both", "neither"],
+)
+def test_incomplete_client_verification_is_warned_about(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture, asked: dict[str, Any], lines: list[str]
+) -> None:
+    if "ssl_ca_certs" in asked:
+        asked = asked | {"ssl_ca_certs": str(certificates.authority)}
+    config(**certificates.parameters, **asked).load()
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(lines)
+    assert all(record.getMessage().startswith(line) for record, line in zip(caplog.records, lines, strict=True))
+
+
+def test_factory_that_adds_authorities_causes_no_warning(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    def factory(asked: Config, default: Any) -> ssl.SSLContext:
+        context: ssl.SSLContext = default()
+        context.load_verify_locations(certificates.authority)
+        return context
+
+    config(**certificates.parameters, ssl_cert_reqs=ssl.CERT_REQUIRED, ssl_context_factory=factory).load()
+    assert not caplog.records
+
+
+def test_factory_gets_configuration_and_default(certificates: Certificates) -> None:
+    seen = []
+
+    def factory(asked: Config, default: Any) -> ssl.SSLContext:
+        seen.append(asked)
+        context: ssl.SSLContext = default()
+        return context
+
+    asked = config(**certificates.parameters, ssl_context_factory=factory)
+    asked.load()
+    assert asked.ssl is not None
+    assert seen == [asked]
+
+
+def test_factory_needs_no_certificate_file() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asked = config(ssl_context_factory=lambda asked, default: context)
+    assert asked.is_ssl
+    assert make_context(asked) is context
+    asked = config(ssl_context_factory=lambda asked, default: default())
+    with pytest.raises(StartupError, match="--ssl-certfile is missing"):
+        make_context(asked)
+
+
+def test_factory_must_return_context() -> None:
+    assert refusal(ssl_context_factory=lambda asked, default: 1) == (
+        "ssl_context_factory has to return an ssl.SSLContext, not 1."
+    )
+
+
+def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) -> None:
+    pytest.importorskip("aiofastnet")
+
+    def left() -> int:
+        return sum(type(each).__name__.startswith("SSLTransport") for each in gc.get_objects())
+
+    async def main() -> int:
+        asked = config(**certificates.parameters)
+        asked.load()
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = await tls_server.listen(
+                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
+            )
+            for sent in (b"", b"GET / HTTP/1.1\r\n\r\n"):
+                reader, writer = await asyncio.open_connection(*sock.getsockname())
+                writer.write(sent)
+                writer.write_eof()
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
+        return left()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) == 0
+    finally:
+        gc.enable()
+
+
+def test_engine_depends_on_installed_modules(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    assert tls_server.engine(asked) in ("aiofastnet", "ssl")
+    monkeypatch.setitem(sys.modules, "aiofastnet", None)
+    assert tls_server.engine(asked) == "ssl"
+
+
+CALLBACKS: dict[str, Callable[[Any, Path], object]] = {
+    "sni_callback": lambda context, path: setattr(context, "sni_callback", lambda *named: None),
+    "set_servername_callback": lambda context, path: context.set_servername_callback(lambda *named: None),
+    "keylog_filename": lambda context, path: setattr(context, "keylog_filename", str(path)),
+    "_msg_callback": lambda context, path: setattr(context, "_msg_callback", lambda *message: None),
+}
+if sys.version_info >= (3, 13):
+    CALLBACKS["psk"] = lambda context, path: context.set_psk_server_callback(lambda identity: b"key")
+
+
+@pytest.fixture(params=CALLBACKS)
+def set_callback(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Any], object]:
+    """A function that sets a Python callback on a context."""
+    return lambda context: CALLBACKS[request.param](context, tmp_path / "keys")
+
+
+def test_context_with_callback_is_served_by_ssl(certificates: Certificates, set_callback: Any) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    set_callback(asked.ssl)
+    assert tls_server.engine(asked) == "ssl"
+
+
+def test_context_of_user_is_served_by_ssl(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters)
+    asked.load()
+    asked.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert tls_server.engine(asked) == "ssl"
+    asked = config(**certificates.parameters, ssl_context_factory=lambda asked, default: default())
+    asked.load()
+    assert tls_server.engine(asked) == "ssl"
+
+
+def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificates, set_callback: Any) -> None:
+    pytest.importorskip("aiofastnet")
+    asked = config(**certificates.parameters)
+    asked.load()
+
+    async def main() -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = await tls_server.listen(
+                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
+            )
+            with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
+                set_callback(asked.ssl)
+            server.close()
+
+    asyncio.run(main())
+    assert asked.ssl is not None
+    assert asked.ssl.sni_callback is None
+    asked.ssl.sni_callback = None
+    asked.ssl.load_cert_chain(certificates.certificate, certificates.key)
