@@ -10,7 +10,7 @@ import pytest
 
 from pronghorn.backend import Compression
 from pronghorn.errors import FrameError
-from tests.support.fakes import three_ways
+from tests.support.splits import three_ways
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1, RSV2, RSV3 = 4, 2, 1

@@ -83,12 +83,16 @@ class Rig:
         kind=None,
         call_soon=None,
         create_future=Future,
-        client=("127.0.0.1", 50000),
+        client=CLIENT,
+        address=SERVER,
         **options,
     ):
         self.wire = wire
         self.application = application
         self.requests = []
+        self.sessions = []
+        self.accepted = []
+        self.denied = []
         self.refused = []
         self.failures = []
         self.calls = []
@@ -106,7 +110,7 @@ class Rig:
         self.limits = limits
         outbox = wire.outbox.Outbox(call_soon or self._soon.append)
         kind = kind or wire.connection.Connection
-        self.connection = kind(self, self, outbox, self.shared, client, ("127.0.0.1", 8000))
+        self.connection = kind(self, self, outbox, self.shared, client, address)
 
     # Steps of a test
 
@@ -150,6 +154,10 @@ class Rig:
         self.wire.endpoint.sweep([self.connection], now)
         self.turn()
 
+    def is_over(self):
+        """Whether the connection has closed its transport, or ended its half of the stream."""
+        return "close" in self.calls or "finish_writing" in self.calls
+
     def is_paused(self):
         reading = [call for call in self.calls if call in ("pause", "resume")]
         return bool(reading) and reading[-1] == "pause"
@@ -166,6 +174,15 @@ class Rig:
 
     def on_upgrade(self, request):
         self.calls.append("upgrade")
+
+    def on_websocket(self, session):
+        self.sessions.append(session)
+
+    def on_accepted(self, session):
+        self.accepted.append(session)
+
+    def on_denied(self, session, status):
+        self.denied.append((session, status))
 
     def on_refused(self, error):
         self.refused.append(error)
@@ -266,16 +283,21 @@ def ok(request):
     body(request, b"ok")
 
 
+async def read_body(request):
+    """The whole body as an application reads it; None if the client leaves before its end."""
+    content = b""
+    while (message := await request.receive())["type"] == "http.request":
+        content += message["body"]
+        if not message["more_body"]:
+            return content
+    return None
+
+
 async def echo(request):
     """Answer with the request's body once it is complete."""
-    content = b""
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return
-        content += message["body"]
-        more = message["more_body"]
+    content = await read_body(request)
+    if content is None:
+        return
     await request.send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]}
     )

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-import pronghorn
 from pronghorn.bench.process import Process, ServerFailed
+from tests.support.server import thread
 
 
 @dataclass
@@ -33,28 +33,21 @@ class Listening:
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[Process]:
     """Serve `app` in a thread of this process."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = pronghorn.Server(pronghorn.Config(app, log_config=None))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield cast(Process, Listening(listening.getsockname()[1]))
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with thread(app) as server:
+        yield cast(Process, Listening(server.port))
 
 
 @contextlib.contextmanager
 def websockets_serving(handler: Callable[[Any], None], **options: Any) -> Iterator[int]:
     """Serve `handler` with the websockets library; yield the port."""
     server = pytest.importorskip("websockets.sync.server").serve(handler, "127.0.0.1", 0, **options)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
     try:
         yield server.socket.getsockname()[1]
     finally:
         server.shutdown()
-        thread.join(30)
+        serving.join(30)
 
 
 def echo(connection: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pronghorn import constants
 from pronghorn.errors import ProtocolError
-from tests.support.fakes import three_ways
+from tests.support.splits import three_ways
 
 TAIL = b"GET /tail HTTP/1.1\r\n\r\n"
 WAYS = ("whole", "byte by byte", "with a tail")

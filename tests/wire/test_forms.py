@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import pronghorn._wire
-from tests.support.fakes import make_connection
+from tests.support.rig import Rig
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = Path(pronghorn._wire.__file__).parent
@@ -128,9 +128,9 @@ def test_no_function_is_interpreted(wire: Any, module: str) -> None:
 
 @compiled_only
 def test_compiled_modules_import_compiled_siblings(wire: Any) -> None:
-    conn, owner = make_connection(wire)
-    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    request = owner.requests[0]
+    rig = Rig(wire)
+    rig.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    request = rig.request
     assert type(request) is wire.request.Request
     assert type(request.head) is wire.head.Head
     assert type(request.encoder) is wire.response.HTTP1Encoder

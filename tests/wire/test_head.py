@@ -11,7 +11,8 @@ from pronghorn import constants
 from pronghorn._wire import connection, outbox, shared
 from pronghorn.errors import ProtocolError
 from tests.support.corpus import Case, load
-from tests.support.fakes import make_connection, read_body, three_ways
+from tests.support.rig import Rig, ok, read_body
+from tests.support.splits import three_ways
 
 VALID = load("requests/valid")
 REFUSED = load("requests/refused")
@@ -40,30 +41,25 @@ def every_way(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "way"), pairs, ids=str)
 
 
-def serve(wire: Any, case: Case, way: str, connection_class: Any = None) -> tuple[Any, list[bytes]]:
-    """Feed `case` to a connection whose application reads the body and answers; return the owner and the bodies."""
+def serve(wire: Any, case: Case, way: str, kind: Any = None) -> tuple[Any, list[bytes]]:
+    """Feed `case` to a connection whose application reads the body and answers; return the rig and the bodies."""
     bodies: list[bytes] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        bodies.append(await read_body(receive))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+    async def application(request: Any) -> None:
+        bodies.append(await read_body(request))
+        ok(request)
 
-    conn, owner = make_connection(wire, limits=case.limits, app=app, connection_class=connection_class)
+    rig = Rig(wire, application, kind=kind, **case.limits)
     for piece in three_ways(case.data, TAIL)[way]:
-        conn.receive(piece)
-        owner.loop.run()
-    return owner, bodies
+        rig.receive(piece)
+        rig.turn()
+    return rig, bodies
 
 
-def is_over(owner: Any) -> bool:
-    return bool(owner.closed or owner.finished)
-
-
-def check_valid(wire: Any, case: Case, way: str, owner: Any, bodies: list[bytes]) -> None:
+def check_valid(wire: Any, case: Case, way: str, rig: Any, bodies: list[bytes]) -> None:
     outcome = case.outcome
-    assert owner.refused == []
-    request = owner.requests[0]
+    assert rig.refused == []
+    request = rig.requests[0]
     scope, head = request.scope, request.head
     kind, _, length = outcome["framing"].partition(" ")
     framings = {"none": constants.NO_BODY, "length": constants.LENGTH, "chunked": constants.CHUNKED}
@@ -79,19 +75,19 @@ def check_valid(wire: Any, case: Case, way: str, owner: Any, bodies: list[bytes]
     assert head.upgrade == (outcome["upgrade"].encode() if "upgrade" in outcome else None)
     assert head.expects_continue is (outcome.get("expect") == "yes")
     assert bodies[0] == outcome.get("body", "").encode("latin-1")
-    assert b"HTTP/1.1 200 OK\r\n" in owner.written
-    assert (b"connection: close\r\n" in owner.written) is is_over(owner) is (not head.keep_alive)
-    served = [request.head.path for request in owner.requests[1:]]
+    assert b"HTTP/1.1 200 OK\r\n" in rig.written
+    assert (b"connection: close\r\n" in rig.written) is rig.is_over() is (not head.keep_alive)
+    served = [request.head.path for request in rig.requests[1:]]
     assert served == (["/tail"] if way == "with a tail" and head.keep_alive else [])
 
 
-def check_refused(case: Case, owner: Any, status: int) -> None:
-    assert owner.requests == []
-    assert [error.status for error in owner.refused] == [status]
-    assert owner.written.startswith(b"HTTP/1.1 %d " % status)
-    assert owner.written.count(b"HTTP/1.1") == 1
-    assert b"\r\nconnection: close\r\n" in owner.written
-    assert is_over(owner)
+def check_refused(case: Case, rig: Any, status: int) -> None:
+    assert rig.requests == []
+    assert [error.status for error in rig.refused] == [status]
+    assert rig.written.startswith(b"HTTP/1.1 %d " % status)
+    assert rig.written.count(b"HTTP/1.1") == 1
+    assert b"\r\nconnection: close\r\n" in rig.written
+    assert rig.is_over()
 
 
 @every_way(VALID)
@@ -101,31 +97,31 @@ def test_valid_head_is_served(wire: Any, case: Case, way: str) -> None:
 
 @every_way(REFUSED)
 def test_malformed_head_is_refused(wire: Any, case: Case, way: str) -> None:
-    owner, _ = serve(wire, case, way)
-    check_refused(case, owner, int(case.outcome["status"]))
-    assert owner.refused[0].reason == case.outcome["reason"]
+    rig, _ = serve(wire, case, way)
+    check_refused(case, rig, int(case.outcome["status"]))
+    assert rig.refused[0].reason == case.outcome["reason"]
 
 
 @every_way(VALID)
 def test_llhttp_serves_valid_heads(case: Case, way: str) -> None:
     llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
-    owner, bodies = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
+    rig, bodies = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     differs = LLHTTP_DIFFERS.get(f"valid/{case.name}")
     if differs:
-        check_refused(case, owner, differs[0])
+        check_refused(case, rig, differs[0])
     else:
-        check_valid(INTERPRETED, case, way, owner, bodies)
+        check_valid(INTERPRETED, case, way, rig, bodies)
 
 
 @every_way(REFUSED)
 def test_llhttp_refuses_malformed_heads(case: Case, way: str) -> None:
     llhttp = pytest.importorskip("pronghorn._wire_httptools", reason="httptools is not installed", exc_type=ImportError)
-    owner, _ = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
+    rig, _ = serve(INTERPRETED, case, way, llhttp.LLHTTPConnection)
     status, _why = LLHTTP_DIFFERS.get(f"refused/{case.name}", (int(case.outcome["status"]), ""))
     if status:
-        check_refused(case, owner, status)
+        check_refused(case, rig, status)
     else:
-        assert owner.refused == []
+        assert rig.refused == []
 
 
 def test_every_difference_of_llhttp_names_a_case() -> None:
@@ -170,10 +166,10 @@ def test_fields_are_limited_to_100(wire: Any) -> None:
 def test_head_is_limited_to_64_kib(wire: Any, spare: int) -> None:
     start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     data = start + b"a" * (65536 + spare - len(start) - 4) + b"\r\n\r\n"
-    conn, owner = make_connection(wire)
-    conn.receive(data)
-    assert [error.status for error in owner.refused] == [431] * spare
-    assert len(owner.requests) == 1 - spare
+    rig = Rig(wire)
+    rig.receive(data)
+    assert [error.status for error in rig.refused] == [431] * spare
+    assert len(rig.requests) == 1 - spare
 
 
 def test_target_may_have_visible_ascii_only(wire: Any) -> None:

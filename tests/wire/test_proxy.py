@@ -14,11 +14,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as Theirs
 from pronghorn._wire.proxy import KEPT
 from pronghorn.config import trusted_proxies
 from pronghorn.middleware.proxy_headers import ProxyHeadersMiddleware as Ours
-from tests.support.fakes import make_connection
 from tests.support.forms import load_form
+from tests.support.rig import CLIENT, SERVER, Rig, body, start
 
-PEER = ("127.0.0.1", 50000)
-SERVER = ("127.0.0.1", 8000)
 TRUSTED = "127.0.0.1, 10.0.0.0/8, 2001:db8:1::/48, proxy.internal, unix"
 
 
@@ -28,16 +26,15 @@ def proxies(wire: Any, trusted: str = TRUSTED, kind: str = "x-forwarded") -> Any
 
 def ask(wire: Any, fields: str, trusted: str = TRUSTED, kind: str = "x-forwarded", **options: Any) -> dict[str, Any]:
     """The scope of a request with `fields`."""
-    target, path = options.pop("target", "/x%20y?q"), options.pop("peer", PEER)
-    conn, owner = make_connection(
-        wire, client=path, server=options.pop("server", SERVER), proxies=proxies(wire, trusted, kind), **options
-    )
+    target, path = options.pop("target", "/x%20y?q"), options.pop("peer", CLIENT)
+    address = options.pop("server", SERVER)
+    rig = Rig(wire, client=path, address=address, proxies=proxies(wire, trusted, kind), **options)
     lines = "".join(f"{line.strip()}\r\n" for line in fields.split("\n") if line.strip())
     if "host:" not in lines.lower().replace("-host:", ""):
         lines += "Host: inner:8000\r\n"
-    conn.receive(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
-    assert not owner.refused
-    scope: dict[str, Any] = owner.requests[-1].scope
+    rig.receive(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+    assert not rig.refused
+    scope: dict[str, Any] = rig.request.scope
     return scope
 
 
@@ -118,8 +115,8 @@ AGREED = {
     # Values invented by the client are ignored.
     "<script>, 1.2.3.4": ("1.2.3.4", 0),
     ", 1.2.3.4": ("1.2.3.4", 0),
-    "1.2.3.4,": PEER,
-    "": PEER,
+    "1.2.3.4,": CLIENT,
+    "": CLIENT,
 }
 
 # uvicorn's result for values we ignore because they are no addresses.
@@ -151,7 +148,7 @@ def through_middleware(middleware: Any, headers: list[tuple[bytes, bytes]], trus
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.update(scope)
 
-    scope = {"type": "http", "scheme": "http", "client": PEER, "server": SERVER, "headers": headers, **scope}
+    scope = {"type": "http", "scheme": "http", "client": CLIENT, "server": SERVER, "headers": headers, **scope}
     asyncio.run(middleware(app, trusted)(scope, None, None))
     return seen.get("client"), seen.get("scheme")
 
@@ -160,7 +157,7 @@ def through_middleware(middleware: Any, headers: list[tuple[bytes, bytes]], trus
 def test_client_is_the_last_untrusted_address_of_a_chain(wire: Any, chain: str) -> None:
     headers = [(b"x-forwarded-for", chain.encode("latin-1"))]
     theirs = through_middleware(Theirs, headers, TRUSTED)[0]
-    ours = AGREED.get(chain, PEER)
+    ours = AGREED.get(chain, CLIENT)
     assert ask(wire, f"X-Forwarded-For: {chain}")["client"] == ours
     assert theirs == DIFFERENT.get(chain, ours)
     assert through_middleware(Ours, headers, TRUSTED)[0] == ours
@@ -173,7 +170,7 @@ def test_chain_may_span_several_lines(wire: Any) -> None:
 
 @pytest.mark.parametrize(
     ("chain", "client"),
-    [("9.9.9.9, 1.2.3.4", ("9.9.9.9", 0)), ("10.0.0.1:5, 1.2.3.4", ("10.0.0.1", 5)), ("x, 1.2.3.4", PEER)],
+    [("9.9.9.9, 1.2.3.4", ("9.9.9.9", 0)), ("10.0.0.1:5, 1.2.3.4", ("10.0.0.1", 5)), ("x, 1.2.3.4", CLIENT)],
 )
 def test_client_is_the_first_address_if_everybody_is_trusted(wire: Any, chain: str, client: Any) -> None:
     assert ask(wire, f"X-Forwarded-For: {chain}", "*")["client"] == client
@@ -181,7 +178,7 @@ def test_client_is_the_first_address_if_everybody_is_trusted(wire: Any, chain: s
 
 def test_unix_peer_is_accepted_as_nginx_names_it(wire: Any) -> None:
     assert ask(wire, "X-Forwarded-For: 1.2.3.4, unix:")["client"] == ("1.2.3.4", 0)
-    assert ask(wire, "X-Forwarded-For: 1.2.3.4, unix:", "127.0.0.1")["client"] == PEER
+    assert ask(wire, "X-Forwarded-For: 1.2.3.4, unix:", "127.0.0.1")["client"] == CLIENT
 
 
 SCHEMES = {
@@ -203,12 +200,12 @@ def test_scheme_comes_from_x_forwarded_proto(wire: Any, values: tuple[str, ...])
     fields = [(b"x-forwarded-proto", value.encode()) for value in values]
     expected = SCHEMES[values]
     assert ask(wire, "\n".join(f"X-Forwarded-Proto: {value}" for value in values))["scheme"] == expected
-    assert through_middleware(Theirs, fields, "127.0.0.1") == (PEER, expected)
-    assert through_middleware(Ours, fields, "127.0.0.1") == (PEER, expected)
+    assert through_middleware(Theirs, fields, "127.0.0.1") == (CLIENT, expected)
+    assert through_middleware(Ours, fields, "127.0.0.1") == (CLIENT, expected)
     websocket = {"type": "websocket", "scheme": "ws"}
     in_a_websocket = expected.replace("http", "ws")
-    assert through_middleware(Theirs, fields, "127.0.0.1", **websocket) == (PEER, in_a_websocket)
-    assert through_middleware(Ours, fields, "127.0.0.1", **websocket) == (PEER, in_a_websocket)
+    assert through_middleware(Theirs, fields, "127.0.0.1", **websocket) == (CLIENT, in_a_websocket)
+    assert through_middleware(Ours, fields, "127.0.0.1", **websocket) == (CLIENT, in_a_websocket)
 
 
 def test_websocket_scheme_of_a_request_becomes_that_of_http(wire: Any) -> None:
@@ -300,9 +297,9 @@ def test_host_and_port_come_from_x_forwarded_fields(wire: Any, fields: str, host
 
 
 def test_request_without_host_gets_the_forwarded_one(wire: Any) -> None:
-    conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
-    conn.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Host: a.org\r\n\r\n")
-    assert host_of(owner.requests[0].scope) == b"a.org"
+    rig = Rig(wire, proxies=proxies(wire, kind="x-forwarded-all"))
+    rig.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Host: a.org\r\n\r\n")
+    assert host_of(rig.request.scope) == b"a.org"
 
 
 @pytest.mark.parametrize(
@@ -331,9 +328,9 @@ def test_prefix_does_not_replace_the_configured_root_path(wire: Any) -> None:
 
 
 def test_prefix_does_not_change_the_asterisk_form(wire: Any) -> None:
-    conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
-    conn.receive(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Forwarded-Prefix: /api\r\n\r\n")
-    assert owner.requests[0].scope["path"] == "*"
+    rig = Rig(wire, proxies=proxies(wire, kind="x-forwarded-all"))
+    rig.receive(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Forwarded-Prefix: /api\r\n\r\n")
+    assert rig.request.scope["path"] == "*"
 
 
 # Forwarded
@@ -357,21 +354,21 @@ def test_prefix_does_not_change_the_asterisk_form(wire: Any) -> None:
         ("for=10.0.0.1;proto=https, for=10.0.0.2", ("10.0.0.1", 0), "https", None),
         ("for=1.2.3.4;proto=https,,for=10.0.0.2;;", ("1.2.3.4", 0), "https", None),
         # An undisclosed client: the other parameters of its proxy still count.
-        ("for=1.2.3.4, for=_hidden;proto=https", PEER, "https", None),
-        ("for=unknown;proto=https", PEER, "https", None),
-        ("proto=https", PEER, "https", None),
+        ("for=1.2.3.4, for=_hidden;proto=https", CLIENT, "https", None),
+        ("for=unknown;proto=https", CLIENT, "https", None),
+        ("proto=https", CLIENT, "https", None),
         ('for=1.2.3.4;proto=ftp;host="a/b"', ("1.2.3.4", 0), "http", None),
         # A malformed line that was passed on does not affect the proxy's own.
         ('for="\nForwarded: for=1.2.3.4;proto=https', ("1.2.3.4", 0), "https", None),
         # Ambiguous or malformed values.
-        ('for=", for=1.2.3.4;proto=https', PEER, "http", None),
-        ("for=1.2.3.4;for=2.3.4.5;proto=https", PEER, "http", None),
-        ("for=1.2.3.4;host=a/b", PEER, "http", None),
-        ("for=1.2.3.4 proto=https", PEER, "http", None),
-        ("for = 1.2.3.4;proto=https", PEER, "http", None),
-        ("1.2.3.4", PEER, "http", None),
-        ('for="2001:db8::1";proto=https', PEER, "https", None),
-        ("", PEER, "http", None),
+        ('for=", for=1.2.3.4;proto=https', CLIENT, "http", None),
+        ("for=1.2.3.4;for=2.3.4.5;proto=https", CLIENT, "http", None),
+        ("for=1.2.3.4;host=a/b", CLIENT, "http", None),
+        ("for=1.2.3.4 proto=https", CLIENT, "http", None),
+        ("for = 1.2.3.4;proto=https", CLIENT, "http", None),
+        ("1.2.3.4", CLIENT, "http", None),
+        ('for="2001:db8::1";proto=https', CLIENT, "https", None),
+        ("", CLIENT, "http", None),
     ],
 )
 def test_forwarded_sets_client_scheme_and_host(
@@ -412,27 +409,26 @@ def test_only_the_configured_fields_are_read(wire: Any, kind: str, expected: Any
 
 
 def test_each_request_of_a_connection_has_its_own_client(wire: Any) -> None:
-    conn, owner = make_connection(wire, proxies=proxies(wire))
+    rig = Rig(wire, proxies=proxies(wire))
     seen = []
     for fields in (b"X-Forwarded-For: 1.2.3.4:5\r\nX-Forwarded-Proto: https\r\n", b"", b"X-Forwarded-For: 2.3.4.5\r\n"):
-        conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
-        scope = owner.requests[-1].scope
-        seen.append((scope["client"], scope["scheme"], owner.requests[-1].client_text, conn.peer_text))
-        for message in ({"type": "http.response.start", "status": 204}, {"type": "http.response.body"}):
-            with pytest.raises(StopIteration):
-                owner.requests[-1].send(message).send(None)
+        rig.receive(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+        scope = rig.request.scope
+        seen.append((scope["client"], scope["scheme"], rig.request.client_text, rig.connection.peer_text))
+        start(rig.request, status=204)
+        body(rig.request)
     peer = "127.0.0.1:50000"
     assert seen == [
         (("1.2.3.4", 5), "https", "1.2.3.4:5", peer),
-        (PEER, "http", peer, peer),
+        (CLIENT, "http", peer, peer),
         (("2.3.4.5", 0), "http", "2.3.4.5:0", peer),
     ]
 
 
 def test_no_field_is_read_without_trusted_proxies(wire: Any) -> None:
-    conn, owner = make_connection(wire)
-    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n")
-    assert (owner.requests[0].scope["client"], owner.requests[0].scope["scheme"]) == (PEER, "http")
+    rig = Rig(wire)
+    rig.receive(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n")
+    assert (rig.request.scope["client"], rig.request.scope["scheme"]) == (CLIENT, "http")
 
 
 # The list of trusted proxies
@@ -462,12 +458,15 @@ def test_ipv6_network_is_not_mistaken_for_ipv4() -> None:
 
 
 def test_middleware_does_not_change_requests_without_proxy_fields() -> None:
-    assert through_middleware(Ours, [], "127.0.0.1") == (PEER, "http")
+    assert through_middleware(Ours, [], "127.0.0.1") == (CLIENT, "http")
 
 
 def test_middleware_does_not_change_lifespan_and_untrusted_requests() -> None:
     headers = [(b"x-forwarded-for", b"1.2.3.4")]
-    assert through_middleware(Ours, headers, "10.0.0.1") == (PEER, "http")
-    assert through_middleware(Ours, headers, ["127.0.0.1"], client=list(PEER), server=None) == (("1.2.3.4", 0), "http")
+    assert through_middleware(Ours, headers, "10.0.0.1") == (CLIENT, "http")
+    assert through_middleware(Ours, headers, ["127.0.0.1"], client=list(CLIENT), server=None) == (
+        ("1.2.3.4", 0),
+        "http",
+    )
     assert through_middleware(Ours, headers, "127.0.0.1", client=None) == (None, "http")
-    assert through_middleware(Ours, headers, "*", type="lifespan") == (PEER, "http")
+    assert through_middleware(Ours, headers, "*", type="lifespan") == (CLIENT, "http")

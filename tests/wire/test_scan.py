@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pronghorn._wire import scan as interpreted
 from pronghorn.constants import COMMON_FIELD_NAMES
-from tests.support.fakes import make_connection
+from tests.support.rig import Rig
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FIELD_VALUE = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
@@ -426,20 +426,20 @@ def test_monotonic_reads_the_clock_of_time(wire: Any) -> None:
 
 def test_stop_with_ends_an_iterator(wire: Any) -> None:
     """Tested through `receive()`, since only compiled code can call the compiled kernel."""
-    conn, owner = make_connection(wire)
-    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    rig = Rig(wire)
+    rig.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(StopIteration) as caught:
-        next(owner.requests[0].receive())
+        next(rig.request.receive())
     assert caught.value.value == {"type": "http.request", "body": b"", "more_body": False}
 
 
 def test_stop_with_does_not_change_earlier_exceptions(wire: Any) -> None:
-    conn, owner = make_connection(wire)
-    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    receive = owner.requests[0].receive
+    rig = Rig(wire)
+    rig.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    receive = rig.request.receive
     with pytest.raises(StopIteration) as first:
         next(receive())
-    conn.lose()
+    rig.connection.lose()
     with pytest.raises(StopIteration) as second:
         next(receive())
     assert [caught.value.value["type"] for caught in (first, second)] == ["http.request", "http.disconnect"]

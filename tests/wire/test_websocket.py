@@ -58,9 +58,6 @@ class Socket(Rig):
     """A connection that received a handshake, and the calls to its owner."""
 
     def __init__(self, wire: Any, data: bytes | None = None, **options: Any) -> None:
-        self.sessions: list[Any] = []
-        self.accepted: list[Any] = []
-        self.denied: list[tuple[Any, int]] = []
         super().__init__(wire, **options)
         self.receive(request() if data is None else data)
 
@@ -68,15 +65,6 @@ class Socket(Rig):
     def session(self) -> Any:
         [session] = self.sessions
         return session
-
-    def on_websocket(self, session: Any) -> None:
-        self.sessions.append(session)
-
-    def on_accepted(self, session: Any) -> None:
-        self.accepted.append(session)
-
-    def on_denied(self, session: Any, status: int) -> None:
-        self.denied.append((session, status))
 
     def sent(self) -> list[tuple[int, int, bytes]]:
         """The frames written since the last call: opcode, reserved bits, payload."""
