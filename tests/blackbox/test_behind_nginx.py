@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -14,10 +13,10 @@ import pytest
 from websockets.sync.client import unix_connect
 
 from tests.support.server import PATIENCE
+from tools.web_servers import nginx_configuration, program
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+NGINX = program("nginx")
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
@@ -37,13 +36,8 @@ def serving(folder, upstream):
     recipe = recipe.replace("/run/shop.sock", str(upstream)).replace("listen 80;", f"listen unix:{front};")
     assert str(upstream) in recipe
     assert str(front) in recipe
-    own = "".join(f"{each}_temp_path {folder}/{each};\n" for each in WRITES)
-    # One process only: workers would run as another user.
     file = folder / "nginx.conf"
-    file.write_text(
-        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{own}{recipe}}}\n"
-    )
+    file.write_text(nginx_configuration(recipe))
     command = [NGINX, "-p", str(folder), "-c", str(file), "-e", "stderr"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as nginx:
         try:

@@ -19,10 +19,9 @@ import click
 import yaml
 
 from pronghorn.cli import commands, config_file
+from tools.web_servers import nginx_configuration, program
 
 SECONDS = 20
-
-_NGINX_WRITES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def check(language: str, path: Path, certificates: Any) -> None:
@@ -81,17 +80,14 @@ def _check_unit(path: Path, text: str) -> None:
 
 def _check_nginx(path: Path, text: str, certificates: Any) -> None:
     assert text.count("{") == text.count("}")
-    if not (nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
+    if not (nginx := program("nginx")):
         return
     # An ordinary user may neither bind ports below 1024 nor write to nginx's usual folders.
     sockets = itertools.count()
     text = re.sub(r"\blisten\s+(?:\[::\]:)?\d+", lambda _: f"listen unix:{path.parent}/{next(sockets)}.sock", text)
     files = {"ssl_certificate": certificates.certificate, "ssl_certificate_key": certificates.key}
     text = re.sub(r"\b(ssl_certificate(?:_key)?)\s+[^;]+;", lambda found: f"{found[1]} {files[found[1]]};", text)
-    own = "".join(f"{each}_temp_path {path.parent}/{each};\n" for each in _NGINX_WRITES)
-    path.write_text(
-        f"pid {path.parent}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{own}{text}}}\n"
-    )
+    path.write_text(nginx_configuration(text))
     command = [nginx, "-t", "-q", "-p", str(path.parent), "-c", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr

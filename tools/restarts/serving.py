@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import shutil
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+from tools.web_servers import nginx_configuration, program
 
 # Seconds for a process to start, and to end.
 PATIENCE = 60
@@ -33,36 +33,21 @@ backend servers
 """
 
 NGINX = """\
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr error;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    upstream server {{
-        server 127.0.0.1:{server};
-        keepalive 32;
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=2048;
-        keepalive_requests 1000000;
-        location / {{
-            proxy_pass http://server;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_next_upstream off;
-        }}
+upstream server {{
+    server 127.0.0.1:{server};
+    keepalive 32;
+}}
+server {{
+    listen 127.0.0.1:{port} backlog=2048;
+    keepalive_requests 1000000;
+    location / {{
+        proxy_pass http://server;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_next_upstream off;
     }}
 }}
 """
-
-PROXIES = {"haproxy": HAPROXY, "nginx": NGINX}
 
 
 class Failed(Exception):
@@ -138,11 +123,6 @@ class Server:
         return Failed("\n".join([reason, *self._lines]))
 
 
-def programme(name: str) -> str | None:
-    """The path of a proxy's program; None if it is not installed."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-
-
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -158,9 +138,13 @@ async def proxied(name: str, server: int, folder: Path) -> AsyncIterator[int]:
         return
     port = free_port()
     file = folder / f"{name}.conf"
-    file.write_text(PROXIES[name].format(port=port, server=server))
-    flags = ["-p", str(folder), "-c", str(file)] if name == "nginx" else ["-db", "-f", str(file)]
-    found = programme(name)
+    if name == "nginx":
+        file.write_text(nginx_configuration(NGINX.format(port=port, server=server)))
+        flags = ["-p", str(folder), "-c", str(file)]
+    else:
+        file.write_text(HAPROXY.format(port=port, server=server))
+        flags = ["-db", "-f", str(file)]
+    found = program(name)
     if found is None:
         raise Failed(f"{name} is not installed")
     process = await asyncio.create_subprocess_exec(found, *flags, stderr=asyncio.subprocess.DEVNULL)

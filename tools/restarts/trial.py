@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from tools.restarts import clients
 from tools.restarts.clients import CLIENTS, Connection, Tally
-from tools.restarts.serving import Failed, Server, free_port, programme, proxied
+from tools.restarts.serving import Failed, Server, free_port, proxied
+from tools.web_servers import program
 
 PROCESSES = ("one", "workers")
 PLACES = ("fd", "port")
@@ -37,7 +38,7 @@ class Setup(NamedTuple):
 
 def lacks(setup: Setup) -> str | None:
     """The reason why `setup` cannot run here; None if it can."""
-    return None if setup.way == "direct" or programme(setup.way) else f"{setup.way} is not installed"
+    return None if setup.way == "direct" or program(setup.way) else f"{setup.way} is not installed"
 
 
 async def run(setup: Setup, requests: int, stops: int, flags: list[str]) -> Tally:
