@@ -13,12 +13,12 @@ HERE = Path(__file__).resolve().parent
 
 
 class Compiled:
-    """A programme in C, next to this file."""
+    """A program in C, next to this file."""
 
     source: ClassVar[str]
 
-    def programme(self, directory: Path) -> str:
-        """The path of the programme, compiled into `directory` unless it is there. Raises LoadFailed."""
+    def program(self, directory: Path) -> str:
+        """The path of the program, compiled into `directory` unless it is there. Raises LoadFailed."""
         source = HERE / self.source
         path = directory / source.stem
         command = ["cc", "-O2", "-o", str(path), str(source)]

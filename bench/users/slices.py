@@ -49,8 +49,8 @@ class Crowd:
         """Seconds after that until they no longer act at the same time."""
         return max(1.0, 2 * self.think)
 
-    def programme(self, directory: Path) -> str:
-        """The programme to execute."""
+    def program(self, directory: Path) -> str:
+        """The program to execute."""
         return sys.executable
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
@@ -124,7 +124,7 @@ def watch(process: Process, crowd: Crowd, session: Session, path: Path) -> list[
     with log.open("wb") as output:
         locust = subprocess.Popen(
             [
-                *(crowd.programme(path.parent), *crowd.arguments(process.port, "/", round(seconds + 0.5))),
+                *(crowd.program(path.parent), *crowd.arguments(process.port, "/", round(seconds + 0.5))),
                 *("--html", f"{path}.html", "--csv", str(path), "--record", f"{path}-requests.json"),
             ],
             cwd=session.root,

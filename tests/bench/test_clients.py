@@ -26,7 +26,7 @@ PACED = Paced(200, 4)
 def test_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LoadFailed, match="needs a C compiler"):
-        ECHO.programme(tmp_path)
+        ECHO.program(tmp_path)
 
 
 def test_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,14 +35,14 @@ def test_failure_to_compile_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LoadFailed, match="does not compile: no epoll here"):
-        ECHO.programme(tmp_path)
+        ECHO.program(tmp_path)
 
 
 def test_client_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = tmp_path / "websocket"
     compiled.touch()
     monkeypatch.setenv("PATH", "")
-    assert ECHO.programme(tmp_path) == str(compiled)
+    assert ECHO.program(tmp_path) == str(compiled)
 
 
 Asking = Callable[[Compiled, int], Load]
@@ -56,7 +56,7 @@ def seen_by(tmp_path_factory: pytest.TempPathFactory) -> Asking:
     directory = tmp_path_factory.mktemp("clients")
 
     def seen(client: Compiled, port: int) -> Load:
-        return load.run(client.programme(directory), client.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
+        return load.run(client.program(directory), client.arguments(port, "/", 1), 1, min(os.sched_getaffinity(0)))
 
     return seen
 

@@ -45,7 +45,7 @@ class Comparison:
         fails.
         """
         allow_connections(self.scenario.load.connections)
-        self._programme = self.scenario.load.programme(self.session.directory)
+        self._program = self.scenario.load.program(self.session.directory)
         with ExitStack() as stack:
             processes = self._start(stack)
             self.seconds = self._seconds(len(processes))
@@ -64,8 +64,8 @@ class Comparison:
             self.doing = "ending the servers"
 
     def load(self, process: Process, seconds: int) -> Round:
-        """Load one server, with the programme of the scenario."""
-        return one_round(process, self.scenario, self._programme, seconds, self.session)
+        """Load one server, with the program of the scenario."""
+        return one_round(process, self.scenario, self._program, seconds, self.session)
 
     def row(self, rounds: list[Round]) -> Row:
         """The figures of one server."""

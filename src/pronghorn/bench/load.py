@@ -1,4 +1,4 @@
-"""The programmes that load a server: each runs on its own core, and prints a report in one line."""
+"""The programs that load a server: each runs on its own core, and prints a report in one line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ CONNECTIONS = 64
 
 
 class LoadFailed(Exception):
-    """A programme could not be compiled, did not run to its end, or printed no report."""
+    """A program could not be compiled, did not run to its end, or printed no report."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """The report of a programme. `errors` counts the kinds of errors that occurred, under the programme's names. The
-    p99.9 is 0 if the programme does not report it.
+    """The report of a program. `errors` counts the kinds of errors that occurred, under the program's names. The
+    p99.9 is 0 if the program does not report it.
     """
 
     requests: int
@@ -41,14 +41,14 @@ class Load:
 
 
 class Loader(Protocol):
-    """A programme with its settings."""
+    """A program with its settings."""
 
     @property
     def connections(self) -> int:
         """The number of connections that it opens."""
 
-    def programme(self, directory: Path) -> str:
-        """The programme to execute, compiled into `directory` if necessary. Raises LoadFailed."""
+    def program(self, directory: Path) -> str:
+        """The program to execute, compiled into `directory` if necessary. Raises LoadFailed."""
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
         """The arguments to load `target` at `port` for whole `seconds`."""
@@ -64,8 +64,8 @@ class Wrk:
     connections: int = CONNECTIONS
     secure: bool = False
 
-    def programme(self, directory: Path) -> str:
-        """The programme to execute."""
+    def program(self, directory: Path) -> str:
+        """The program to execute."""
         return "wrk"
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
@@ -81,8 +81,8 @@ class Client:
     requests: Sequence[Path]
     connections: int = CONNECTIONS
 
-    def programme(self, directory: Path) -> str:
-        """The programme to execute."""
+    def program(self, directory: Path) -> str:
+        """The program to execute."""
         return sys.executable
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
@@ -91,12 +91,12 @@ class Client:
         return ["-P", "-m", "pronghorn.bench.client", *numbers, *map(str, self.requests)]
 
 
-def run(programme: str, arguments: list[str], seconds: int, core: int | None) -> Load:
+def run(program: str, arguments: list[str], seconds: int, core: int | None) -> Load:
     """Run for whole `seconds`, on `core` if there is one. Raises LoadFailed."""
-    name = Path(programme).name
+    name = Path(program).name
     try:
         done = subprocess.run(
-            [programme, *arguments],
+            [program, *arguments],
             cwd=HERE,
             capture_output=True,
             text=True,
@@ -111,7 +111,7 @@ def run(programme: str, arguments: list[str], seconds: int, core: int | None) ->
 
 
 def parse(output: str) -> Load:
-    """Read a programme's output. Raises LoadFailed when the line is missing."""
+    """Read a program's output. Raises LoadFailed when the line is missing."""
     line = re.search(r"^bench (.+)$", output, re.MULTILINE)
     if not line:
         raise LoadFailed(f"no report in the output:\n{output.strip()}")

@@ -51,7 +51,7 @@ class Round:
         return f"void ({self.errors})" if self.per_second is None else f"{self.per_second:,.0f}"
 
 
-def one_round(process: Process, scenario: Scenario, programme: str, seconds: int, session: Session) -> Round:
+def one_round(process: Process, scenario: Scenario, program: str, seconds: int, session: Session) -> Round:
     """Load one server, and measure CPU time over the same window."""
     arguments = scenario.load_for(process.server.name).arguments(process.port, scenario.exchange.target, seconds)
     cores = {session.cores.server, session.cores.load}
@@ -63,7 +63,7 @@ def one_round(process: Process, scenario: Scenario, programme: str, seconds: int
     server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""
     try:
-        seen = load.run(programme, arguments, seconds, session.cores.load)
+        seen = load.run(program, arguments, seconds, session.cores.load)
         errors = ", ".join(f"{kind} {count}" for kind, count in seen.errors.items())
     except LoadFailed as error:
         errors = str(error)

@@ -36,5 +36,5 @@ class Scenario:
     unit: str = "request"
 
     def load_for(self, server: str) -> Loader:
-        """The load for `server`: its own, of the same programme, or the common one."""
+        """The load for `server`: its own, of the same program, or the common one."""
         return self.other_loads.get(server, self.load)
