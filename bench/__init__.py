@@ -1,1 +1,1 @@
-"""Benchmarks of pronghorn beside its peers: `python -m bench`."""
+"""Benchmarks of pronghorn beside other servers: `python -m bench`."""

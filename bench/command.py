@@ -29,7 +29,7 @@ from .report import METHOD, Report
 from .servers import SERVERS
 
 ROOT = Path(__file__).resolve().parent.parent
-# A run is given up when it takes so many times the estimate, and some minutes.
+# A run is aborted when it takes this many times the estimate, plus some minutes.
 PATIENCE, SPARE_SECONDS = 2, 300
 
 
@@ -66,7 +66,7 @@ def main(
     output: Path,
     python: str,
 ) -> None:
-    """Measure pronghorn and its peers, side by side. Print the tables, and write them with their charts."""
+    """Measure pronghorn and other servers, side by side. Print the tables, and write them with their charts."""
     wrk = machine.wrk_version()
     if wrk is None:
         raise click.ClickException("wrk is not installed")

@@ -1,7 +1,7 @@
 """The benchmarks' own virtual environment: `python -m bench.environment` makes it, and `python -m bench` uses it.
 
-It holds the peers and frameworks of requirements.txt, the tools, and this checkout, compiled; when that has changed,
-`python -m bench` installs it again.
+It holds the other servers and the frameworks of requirements.txt, the tools, and this checkout, compiled; when the
+checkout has changed, `python -m bench` installs it again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOURCES = (".py", ".pxd", ".pyx", ".lua", ".toml")
 
 
 def main() -> None:
-    """Make it anew."""
+    """Create it, in place of an older one."""
     parser = argparse.ArgumentParser("python -m bench.environment", description="Make the benchmarks' environment.")
     parser.parse_args()
     venv.create(DIRECTORY, clear=True, with_pip=True)

@@ -1,4 +1,4 @@
-"""A request and its right answer, to check a server before it is measured."""
+"""A request and its expected answer, to check a server before it is measured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Exchange:
         request = Request("POST" if self.sent else "GET", (self.target,), body=self.sent)
         answer = ask(process, self.target, request.messages()[self.target])
         if (answer.status, answer.body) != (200, self.body):
-            raise process.failure(f"answered {self.target} wrongly: {answer.status} {answer.body[:200]!r}")
+            raise process.failure(f"gave a wrong answer to {self.target}: {answer.status} {answer.body[:200]!r}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Echo:
             connection.sendall(frame(opcode, payload, b"mask"))
             answer = receive(process, connection, lambda answer: len(answer) >= len(expected))
         if answer != expected:
-            raise process.failure(f"answered a message wrongly: {answer[:200]!r}")
+            raise process.failure(f"gave a wrong answer to a message: {answer[:200]!r}")
 
 
 def read_upgrade(process: Process, connection: socket.socket) -> None:
@@ -67,7 +67,7 @@ def read_upgrade(process: Process, connection: socket.socket) -> None:
     if not status.startswith(b"HTTP/1.1 101") or b"sec-websocket-accept: " + ACCEPT.lower() not in map(
         bytes.lower, fields
     ):
-        raise process.failure(f"answered an upgrade wrongly: {answer[:200]!r}")
+        raise process.failure(f"gave a wrong answer to an upgrade: {answer[:200]!r}")
 
 
 def receive(process: Process, connection: socket.socket, complete: Callable[[bytes], bool]) -> bytes:

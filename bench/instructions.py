@@ -27,7 +27,7 @@ HEADER = (
 )
 
 TOLERANCE = 0.05
-# Nothing of ours is in the reference: where it differs by more, so does the interpreter.
+# The reference has no code of pronghorn: where it differs by more, the interpreter is another one.
 SAME_INTERPRETER = 0.01
 SECONDS = 300
 
@@ -67,16 +67,16 @@ def main() -> None:
     print(table(budgets, counted))
     reason = why_not_comparable(budgets, counted)
     if budgets is None or reason:
-        print(f"Not judged: {reason}.")
+        print(f"Not compared: {reason}.")
     elif any(is_above(budgets.scenarios.get(name, 0), each) for name, each in counted.scenarios.items()):
-        sys.exit("Above the budget. If it has to be, --update writes another.")
+        sys.exit("Above the budget. If the increase is necessary, --update writes new budgets.")
 
 
 def count() -> Counts:
     """Replay every scenario under callgrind. Raises CountFailed."""
     spec = importlib.util.find_spec("pronghorn._wire_c.connection") if backend.compiled_is_available() else None
     if spec is None or spec.origin is None:
-        raise CountFailed("the compiled form is what is counted, and there is none")
+        raise CountFailed("only the compiled form is counted, and it was not built")
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise CountFailed("valgrind is not installed")

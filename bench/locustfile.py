@@ -1,6 +1,6 @@
 """Users of the shop in `shop.py`: `locust -f bench/locustfile.py --host http://127.0.0.1:8000`.
 
-What they are told is checked: an answer that came, but is wrong, is a failure too.
+They check every answer: a wrong one counts as a failure.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Shopper(Visitor):
 
     @task(6)
     def browse(self) -> None:
-        """Look at a page of the catalogue, then at a product on it."""
+        """Look at a page of the catalog, then at a product on it."""
         number = random.randint(1, PAGES)
         page = self.ask("GET", f"/products?page={number}", "/products", lambda answer: answer.json()["page"] == number)
         if page is not None:
@@ -133,7 +133,7 @@ class Supplier(Visitor):
 
 
 class Bookkeeper(Visitor):
-    """Downloads the catalogue, which comes in chunks."""
+    """Downloads the catalog, which comes in chunks."""
 
     weight = 1
 

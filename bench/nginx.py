@@ -21,7 +21,7 @@ server {{
 
 
 def main() -> None:
-    """Become nginx, with its own folder for the configuration and its files."""
+    """Execute nginx in place of this process, with a folder for its configuration and files."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
@@ -41,8 +41,8 @@ def version() -> dict[str, str]:
     nginx = program("nginx")
     if nginx is None:
         return {}
-    told = subprocess.run([nginx, "-v"], capture_output=True, text=True, timeout=10).stderr
-    return {"nginx": told.rpartition("/")[2].strip()}
+    output = subprocess.run([nginx, "-v"], capture_output=True, text=True, timeout=10).stderr
+    return {"nginx": output.rpartition("/")[2].strip()}
 
 
 if __name__ == "__main__":

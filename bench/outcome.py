@@ -1,4 +1,4 @@
-"""The outcome of a measurement: a table, and how pronghorn compares with its peers and targets."""
+"""The outcome of a measurement: a table, and how pronghorn compares with other servers and its targets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Headline:
-    """A line of the summary: the value at `key`, compared between the subject and its peers.
+    """A line of the summary: the value at `key`, compared between the subject and the other servers.
 
     The ratio is the value at `ratio`, if given, else it is computed from both values. With `only`, rows in which that
     value is not true do not count.
@@ -73,10 +73,10 @@ class Outcome:
     subject: str = "pronghorn"
 
 
-def at_least(peer: str, wanted: float, measured: float | None) -> Verdict:
-    """The verdict on a ratio to `peer` that should be `wanted` or more."""
+def at_least(server: str, wanted: float, measured: float | None) -> Verdict:
+    """The verdict on a ratio to `server` that should be `wanted` or more."""
     return Verdict(
-        f"≥ {wanted:.3g} × {peer}",
+        f"≥ {wanted:.3g} × {server}",
         None if measured is None else f"{measured:.2f}",
         None if measured is None else measured >= wanted,
     )
@@ -110,7 +110,7 @@ def measure(scenario: Scenario, session: Session) -> Outcome:
         subject=scenario.subject,
     )
     outcome.rows = compared(Comparison(scenario, session), outcome.notes)
-    for peer, wanted in scenario.targets.items():
-        outcome.verdicts.append(at_least(peer, wanted, outcome.rows.get(peer, {}).get("ratio")))
+    for server, wanted in scenario.targets.items():
+        outcome.verdicts.append(at_least(server, wanted, outcome.rows.get(server, {}).get("ratio")))
     outcome.notes += remarks(outcome.rows, session.cores.server is not None)
     return outcome

@@ -101,7 +101,7 @@ class Transport(asyncio.Transport):
 
 
 class Reference(asyncio.Protocol):
-    """Nothing of ours: how many instructions it takes tells the interpreter and its libraries from others."""
+    """No code of pronghorn: its count shows whether the interpreter and its libraries are those of the budgets."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -164,11 +164,11 @@ def replay(scenario: Scenario, warm_up: int = WARM_UP, requests: int = REQUESTS)
     finally:
         asyncio._set_running_loop(None)
     if not answer.endswith(scenario.answer):
-        sys.exit(f"answered wrongly: {answer!r}")
+        sys.exit(f"wrong answer: {answer!r}")
 
 
 def mark() -> None:
-    """Nothing else calls this: callgrind, which is told to look for it, writes its count down and begins anew."""
+    """Call a function that nothing else calls: at each call, callgrind writes its count to a file and restarts at 0."""
     os.getpgid(0)
 
 

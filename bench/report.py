@@ -17,20 +17,20 @@ from .summary import ahead, summary_table
 METHOD = """\
 One run of {minutes} minutes, servers side by side. Each server has one worker, pinned to core {server_core}; the load
 (wrk, bench/websocket.c or bench/paced.c; one thread) is pinned to core {load_core}. All servers of a table are up at
-once, and each has first answered rightly. Rounds: {rounds} of {seconds} s, {warm_up}; sweeps and latencies
+once, and each has first answered correctly. Rounds: {rounds} of {seconds} s, {warm_up}; sweeps and latencies
 have three at the most, those of latencies twice as long. A round with an error (socket error, timeout, status of 400 or
 more, wrong message) is void and counts in no median. [bench/README.md](../README.md) has the details."""
 SUMMARY = """\
-A ratio is how many times better pronghorn is: its answers per second divided by the peer's, or the peer's time or
-memory divided by its. Bold ones are below 1."""
+A ratio is how many times better pronghorn is: its answers per second divided by those of the other server, or the
+other server's time or memory divided by its own. Ratios below 1 are bold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Record):
     """The outcomes of a run.
 
-    `text` describes the method, with the fields of `method`. `cut` says which part of the run was given up. `sections`
-    are parts of the Markdown whose figures the outcomes have. `started` has the command lines of the servers.
+    `text` describes the method, with the fields of `method`. `cut` says which part of the run was not measured.
+    `sections` are parts of the Markdown whose figures the outcomes have. `started` has the servers' command lines.
     """
 
     title: str
@@ -81,7 +81,7 @@ class Report(Record):
         ]
         if summary := summary_table(self.outcomes):
             parts += ["## Summary", SUMMARY, summary]
-            parts += ["### Where a peer is ahead", "\n".join(ahead(self.outcomes)) or "Nowhere."]
+            parts += ["### Where another server is ahead", "\n".join(ahead(self.outcomes)) or "Nowhere."]
         parts += ["\n\n".join(f"![{file.removesuffix('.svg')}]({file})" for file in pictures)]
         parts += ["## Method", self.text.format_map(self.method), ROUNDS]
         if self.missing:

@@ -14,9 +14,9 @@ from pronghorn.bench.session import Session
 
 from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
 from .samples import Samples
-from .scenarios import PEERS, PLAIN, SHORT, WEBSOCKET_PEERS
+from .scenarios import COMPETITORS, PLAIN, SHORT, WEBSOCKET_COMPETITORS
 
-SERVERS = ("pronghorn", *PEERS, "floor", "nginx")
+SERVERS = ("pronghorn", *COMPETITORS, "floor", "nginx")
 START_SECONDS, CONNECT_SECONDS = 0.9, 0.00025
 BATCH = 500
 KIB = 1024
@@ -139,7 +139,7 @@ MEMORY = (
         "idle WebSockets",
         2000,
         6 * KIB,
-        ("pronghorn", *WEBSOCKET_PEERS),
+        ("pronghorn", *WEBSOCKET_COMPETITORS),
         Idle("open", "open", "bench.apps:websocket_echo", SHORT, UPGRADE, read_upgrade),
     ),
 )

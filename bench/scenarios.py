@@ -15,8 +15,8 @@ from .servers import DEFAULT, SECURE
 from .sweep import Sweep
 
 LUA = Path(__file__).resolve().parent / "lua"
-PEERS = ("uvicorn", "peregrine", "weft", "granian", "fastpysgi", "gunicorn", "daphne", "hypercorn")
-WEBSOCKET_PEERS = ("uvicorn", "peregrine", "weft", "granian-ws", "gunicorn", "daphne", "hypercorn")
+COMPETITORS = ("uvicorn", "peregrine", "weft", "granian", "fastpysgi", "gunicorn", "daphne", "hypercorn")
+WEBSOCKET_COMPETITORS = ("uvicorn", "peregrine", "weft", "granian-ws", "gunicorn", "daphne", "hypercorn")
 # 1 MiB bodies on more connections, and 4 MiB ones on more than four, measure the processor's caches, not the server.
 UPLOADS, DOWNLOADS = 16, 4
 SOCKETS, AUDIENCE = 32, 1000
@@ -35,7 +35,7 @@ SCENARIOS = (
         "bench.apps:plain",
         GET,
         PLAIN,
-        ("pronghorn", *PEERS, "floor", "nginx"),
+        ("pronghorn", *COMPETITORS, "floor", "nginx"),
         {"floor": 0.75, "peregrine": 1.2, "uvicorn": 3.2},
     ),
     Scenario(
@@ -44,7 +44,7 @@ SCENARIOS = (
         "bench.apps:plain",
         Wrk(LUA / "browser.lua"),
         PLAIN,
-        ("pronghorn", *PEERS, "floor", "nginx"),
+        ("pronghorn", *COMPETITORS, "floor", "nginx"),
         {"peregrine": 1.2, "uvicorn": 3.2},
     ),
     Scenario(
@@ -53,7 +53,7 @@ SCENARIOS = (
         "bench.apps:plain",
         Wrk(LUA / "pipelined.lua"),
         PLAIN,
-        ("pronghorn", *PEERS, "floor", "nginx"),
+        ("pronghorn", *COMPETITORS, "floor", "nginx"),
         {"floor": 450 / 222, "peregrine": 2.4, "uvicorn": 7.0},
         other_loads={"floor": GET},
     ),
@@ -83,7 +83,7 @@ SCENARIOS = (
         "bench.apps:sleep",
         Wrk(LUA / "get.lua", SLEEPERS),
         PLAIN,
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"uvicorn": 1.0},
     ),
     Scenario(
@@ -92,7 +92,7 @@ SCENARIOS = (
         "bench.app_starlette:app",
         GET,
         Exchange("/json", body=b'{"message":"Hello, world!"}'),
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"peregrine": 1.1, "uvicorn": 2.2},
     ),
     Scenario(
@@ -101,7 +101,7 @@ SCENARIOS = (
         "bench.app_fastapi:app",
         GET,
         Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"peregrine": 1.0, "uvicorn": 1.7},
     ),
     Scenario(
@@ -110,7 +110,7 @@ SCENARIOS = (
         "bench.app_django:app",
         GET,
         Exchange("/json", body=b'{"message": "Hello, world!"}'),
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"uvicorn": 1.0},
     ),
     Scenario(
@@ -119,7 +119,7 @@ SCENARIOS = (
         "bench.apps:echo",
         Wrk(LUA / "post_1k.lua"),
         Exchange(sent=b"x" * 1024, body=b"x" * 1024),
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"peregrine": 1.2},
     ),
     Scenario(
@@ -128,7 +128,7 @@ SCENARIOS = (
         "bench.apps:length",
         Wrk(LUA / "post_1m.lua", UPLOADS),
         Exchange(sent=b"x" * 1048576, body=b"1048576"),
-        ("pronghorn", *PEERS),
+        ("pronghorn", *COMPETITORS),
         {"peregrine": 1.0},
     ),
     Scenario(
@@ -137,8 +137,8 @@ SCENARIOS = (
         "bench.apps:stream",
         Wrk(LUA / "get.lua", DOWNLOADS),
         Exchange(body=b"x" * 4194304),
-        # fastpysgi 0.6 does not come to the end of a body of several messages.
-        ("pronghorn", *(peer for peer in PEERS if peer != "fastpysgi")),
+        # fastpysgi 0.6 does not finish a body of several messages.
+        ("pronghorn", *(name for name in COMPETITORS if name != "fastpysgi")),
         {"peregrine": 1.3},
     ),
     Scenario(
@@ -157,7 +157,7 @@ SCENARIOS = (
         "bench.apps:websocket_echo",
         WebSockets("echo", "text", 64, SOCKETS),
         SHORT,
-        ("pronghorn", *WEBSOCKET_PEERS),
+        ("pronghorn", *WEBSOCKET_COMPETITORS),
         {"peregrine": 1.15, "uvicorn": 2.8},
         unit="message",
     ),
@@ -167,7 +167,7 @@ SCENARIOS = (
         "bench.apps:websocket_echo",
         WebSockets("echo", "binary", 65536, SOCKETS),
         Echo(bytes(range(256)) * 256),
-        ("pronghorn", *WEBSOCKET_PEERS),
+        ("pronghorn", *WEBSOCKET_COMPETITORS),
         dict.fromkeys(("uvicorn", "peregrine", "weft", "granian-ws"), 1.3),
         unit="message",
     ),
@@ -177,7 +177,7 @@ SCENARIOS = (
         "bench.apps:websocket_broadcast",
         WebSockets("broadcast", "text", 64, AUDIENCE),
         SHORT,
-        ("pronghorn", *WEBSOCKET_PEERS),
+        ("pronghorn", *WEBSOCKET_COMPETITORS),
         {"uvicorn": 1.5},
         unit="message",
     ),
@@ -194,7 +194,7 @@ SWEEPS = (
         "connection",
         {
             count: replace(
-                BY_NAME["plain"], servers=("pronghorn", *PEERS), load=Wrk(LUA / "get.lua", count), targets=BRIEF
+                BY_NAME["plain"], servers=("pronghorn", *COMPETITORS), load=Wrk(LUA / "get.lua", count), targets=BRIEF
             )
             for count in CONNECTIONS
         },
@@ -208,7 +208,7 @@ SWEEPS = (
             1: replace(BY_NAME["fastapi"], targets=BRIEF),
             2: replace(
                 BY_NAME["fastapi"],
-                servers=tuple(f"{name}-2" for name in ("pronghorn", *PEERS) if name != "daphne"),
+                servers=tuple(f"{name}-2" for name in ("pronghorn", *COMPETITORS) if name != "daphne"),
                 targets={"uvicorn-2": 1.0},
                 subject="pronghorn-2",
             ),

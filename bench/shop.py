@@ -1,6 +1,6 @@
 """A small shop in FastAPI, whose state is in memory, and bounded: `pronghorn bench.shop:app` serves it.
 
-A catalogue, a search, orders, pictures that are uploaded, an export that is streamed, and rooms to chat in.
+A catalog, a search, orders, pictures that are uploaded, an export that is streamed, and rooms to chat in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Product(BaseModel):
 
 
 class Page(BaseModel):
-    """Some of the catalogue, and how many pages there are."""
+    """Some of the catalog, and how many pages there are."""
 
     products: list[Product]
     page: int
@@ -105,8 +105,8 @@ async def welcome() -> dict[str, str]:
 
 
 @app.get("/products")
-async def catalogue(page: Annotated[int, Query(ge=1)] = 1) -> Page:
-    """One page of the catalogue."""
+async def catalog(page: Annotated[int, Query(ge=1)] = 1) -> Page:
+    """One page of the catalog."""
     first = (page - 1) * PAGE
     shown = list(itertools.islice(products.values(), first, first + PAGE))
     return Page(products=shown, page=page, pages=-(-len(products) // PAGE))
@@ -160,7 +160,7 @@ async def placed(number: int) -> Order:
 
 @app.get("/export.csv")
 async def export() -> StreamingResponse:
-    """The whole catalogue, a block of lines at a time."""
+    """The whole catalog, a block of lines at a time."""
 
     async def blocks() -> AsyncIterator[str]:
         yield "id,name,price,tags\n"

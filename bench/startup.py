@@ -9,7 +9,7 @@ from pronghorn.bench.session import Session
 
 from .rest import REQUEST, read_answer
 from .samples import Samples
-from .scenarios import PEERS
+from .scenarios import COMPETITORS
 
 POLL_SECONDS = 0.0005
 
@@ -33,7 +33,7 @@ STARTUP = Samples(
     "Time from exec to the first answer, plain application",
     {"median": "median", "fastest": "fastest", "slowest": "slowest"},
     whole_milliseconds,
-    ("pronghorn", *PEERS, "floor"),
+    ("pronghorn", *COMPETITORS, "floor"),
     first_answer,
     {"median": "Time from exec to the first answer, plain application"},
     starts=7,

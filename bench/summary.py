@@ -1,4 +1,4 @@
-"""The summary of a result: one table, and the headlines under which a peer is ahead."""
+"""The summary of a result: one table, and the headlines under which another server is ahead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVEN = 0.02
 
 
 class Standing(NamedTuple):
-    """The subject's row under a headline, and how many times better it is than each peer."""
+    """The subject's row under a headline, and how many times better it is than each other server."""
 
     headline: Headline
     ours: Row
@@ -54,19 +54,19 @@ def summary_table(outcomes: Sequence[Outcome]) -> str:
                 f"{times(advantages[best])} {family(best)}" if best else "",
             ]
         )
-    return table(["", "pronghorn", "beside uvicorn", "beside the best peer"], lines) if lines else ""
+    return table(["", "pronghorn", "beside uvicorn", "beside the best other server"], lines) if lines else ""
 
 
 def ahead(outcomes: Sequence[Outcome]) -> list[str]:
-    """A line for each headline under which peers are ahead."""
+    """A line for each headline under which other servers are ahead."""
     found = []
     for headline, _, advantages in standings(outcomes):
         better = sorted((ratio, name) for name, ratio in advantages.items() if ratio < 1)
-        told = [
+        named = [
             f"{family(name)} {1 / ratio:.2f} times" + (" (even)" if ratio > 1 - EVEN else "") for ratio, name in better
         ]
-        if told:
-            found.append(f"- {headline.title}: {', '.join(told)}")
+        if named:
+            found.append(f"- {headline.title}: {', '.join(named)}")
     return found
 
 

@@ -55,8 +55,8 @@ def over_time(rows: Mapping[str, Row], title: str, note: str, subject: str) -> c
     for index, (name, row) in enumerate(rows.items()):
         line, column = divmod(index, across)
         left = charts.MARGIN + SCALES + column * (width + BETWEEN)
-        colour = charts.SUBJECT if name == subject else charts.HUES[0]
-        panel = Panel(figure, left, top - line * PANEL - HEADING, width, colour, scale)
+        color = charts.SUBJECT if name == subject else charts.HUES[0]
+        panel = Panel(figure, left, top - line * PANEL - HEADING, width, color, scale)
         panel.draw(name, row, labelled=column == 0)
     return charts.Chart(figure, title)
 
@@ -89,7 +89,7 @@ class Panel:
     left: float
     top: float
     width: float
-    colour: str
+    color: str
     scale: Scale
 
     height = THROUGHPUT + SPACE + TIMES + SPACE + FAILURES
@@ -97,7 +97,7 @@ class Panel:
     def draw(self, name: str, row: Row, labelled: bool) -> None:
         """Heading and strips; `labelled` says whether the scales have names and numbers."""
         cost, right = f"{row['cpu_us']:,.0f} µs of CPU per request", self.left + self.width
-        charts.write(self.figure, self.left, self.top + 0.26, name, weight="bold", size=9.5, color=self.colour)
+        charts.write(self.figure, self.left, self.top + 0.26, name, weight="bold", size=9.5, color=self.color)
         charts.write(self.figure, right, self.top + 0.26, cost, size=7.5, color=charts.FADED, ha="right")
         self.draw_throughput(row["course"], labelled)
         self.draw_times(row["course"], labelled)
@@ -108,8 +108,8 @@ class Panel:
         axes = self.strip(0, THROUGHPUT, labelled, "requests/s", [0, self.scale.requests])
         axes.set_ylim(0, self.scale.requests * 1.02)
         for points in rounds(course, lambda second: second["requests"]):
-            axes.fill_between(*points, color=self.colour, alpha=0.12, linewidth=0)
-            axes.plot(*points, color=self.colour, linewidth=1.4)
+            axes.fill_between(*points, color=self.color, alpha=0.12, linewidth=0)
+            axes.plot(*points, color=self.color, linewidth=1.4)
 
     def draw_times(self, course: Course, labelled: bool) -> None:
         """The strip in the middle, with a name at the end of each line."""
@@ -120,7 +120,7 @@ class Panel:
         ends = {}
         for index, (percentile, thickness, alpha) in enumerate(PERCENTILES):
             for points in rounds(course, partial(percentile_of, index=index)):
-                axes.plot(*points, color=self.colour, linewidth=thickness, alpha=alpha)
+                axes.plot(*points, color=self.color, linewidth=thickness, alpha=alpha)
                 ends[percentile] = TIMES * math.log(points[1][-1] / least) / math.log(most / least)
         place = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center_baseline", "fontsize": 6.5}
         for percentile, height in charts.apart(ends).items():

@@ -30,7 +30,7 @@ from . import chart, figures, report, slices
 from .slices import Crowd
 
 SUBJECT = "pronghorn"
-PEERS = "pronghorn,uvicorn,granian,peregrine,weft,hypercorn"
+COMPARED = "pronghorn,uvicorn,granian,peregrine,weft,hypercorn"
 
 
 class Visit(Comparison):
@@ -42,7 +42,7 @@ class Visit(Comparison):
         self._crowd = crowd
 
     def load(self, process: Process, seconds: int) -> Round:
-        """Let the users in."""
+        """Load one server with the users."""
         name = process.server.name
         number = len(self.rounds.get(name, ())) + 1
         return slices.run(process, self._crowd, self.session, self.session.directory / f"{name}-{number}")
@@ -57,9 +57,9 @@ class Visit(Comparison):
     "--compare",
     callback=names_of(SERVERS),
     is_flag=False,
-    flag_value=PEERS,
+    flag_value=COMPARED,
     metavar="[A,B]",
-    help=f"Compare these servers; without names, {PEERS.replace(',', ', ')}.  [default: {SUBJECT} alone]",
+    help=f"Compare these servers; without names, {COMPARED.replace(',', ', ')}.  [default: {SUBJECT} alone]",
 )
 @click.option("--users", type=click.IntRange(1), default=1000, help="Number of users.")
 @click.option("--think", type=float, default=0.6, help="Seconds that a user thinks between requests, on average.")
@@ -82,7 +82,7 @@ def main(
     output: Path,
     python: str,
 ) -> None:
-    """Let the users of bench/locustfile.py into bench/shop.py, on one server or several. Print and write the tables."""
+    """Load bench/shop.py with the users of bench/locustfile.py, on one server or several; print and write tables."""
     if importlib.util.find_spec("locust") is None:
         raise click.ClickException("locust is not installed: pip install -r bench/requirements.txt")
     start, names, notes = now(), compare or (SUBJECT,), list[str]()

@@ -1,4 +1,4 @@
-"""A slice: a round in which locust lets a number of users into one server."""
+"""A slice: a round in which locust loads one server with a number of users."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Mark:
 
 
 def run(process: Process, crowd: Crowd, session: Session, path: Path) -> Round:
-    """Let the users in; the names of locust's reports begin with `path`."""
+    """Load the server with the users; the names of locust's reports begin with `path`."""
     try:
         marks = watch(process, crowd, session, path)
         process.check_alive()

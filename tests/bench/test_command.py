@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from click.testing import Result as Run
 from rich.console import Console
 
-from pronghorn.bench import application, command, cores, peers
+from pronghorn.bench import application, command, competitors, cores
 from pronghorn.bench.application import Plan
 from pronghorn.bench.process import ServerFailed
 from pronghorn.bench.request import Request
@@ -125,7 +125,7 @@ def test_serving_does_not_import_bench() -> None:
 
 def test_missing_servers_are_reported_with_the_command_to_install_them() -> None:
     chosen = [SERVERS[name] for name in ("pronghorn", "uvicorn", "granian")]
-    assert peers.lacking(chosen, {"httptools", "granian"}) == {
+    assert competitors.lacking(chosen, {"httptools", "granian"}) == {
         "uvicorn": "not installed: httptools; pip install 'uvicorn[standard]'",
         "granian": f"not installed: granian; pip install {SERVERS['granian'].package}",
     }
@@ -135,7 +135,7 @@ def test_servers_get_the_environment_without_their_settings(tmp_path: Path, monk
     for name in ("DATABASE_URL", "UVICORN_WORKERS", "PRONGHORN_PURE", "WEB_CONCURRENCY", "GRANIAN_LOOP"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
-    environment = peers.environment(tmp_path)
+    environment = competitors.environment(tmp_path)
     assert environment["DATABASE_URL"] == "1"
     assert environment["PYTHONPATH"] == f"{tmp_path}{os.pathsep}elsewhere"
     assert environment["PRONGHORN_CONFIG"] == os.devnull
@@ -144,13 +144,13 @@ def test_servers_get_the_environment_without_their_settings(tmp_path: Path, monk
 
 def test_servers_run_on_asyncio_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    server = peers.known()["uvicorn"]
+    server = competitors.known()["uvicorn"]
     assert "--loop asyncio" in server.arguments
     assert "uvloop" not in server.needs
 
 
 def test_factory_is_called_by_a_generated_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert peers.made_by("argparse:ArgumentParser", tmp_path) == "pronghorn_bench_app:app"
+    assert competitors.made_by("argparse:ArgumentParser", tmp_path) == "pronghorn_bench_app:app"
     namespace: dict[str, Any] = {}
     exec((tmp_path / "pronghorn_bench_app.py").read_text(), namespace)
     assert type(namespace["app"]).__name__ == "ArgumentParser"

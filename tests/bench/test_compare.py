@@ -91,13 +91,13 @@ def test_equal_answers_have_no_differences() -> None:
     ids=["body", "length", "status", "type"],
 )
 def test_differences_are_reported(other: bytes, difference: str) -> None:
-    told = questions(pronghorn=(OK,), uvicorn=(other,)).differences("pronghorn")
-    assert told == [f"uvicorn and pronghorn do not answer / alike: {difference}."]
+    found = questions(pronghorn=(OK,), uvicorn=(other,)).differences("pronghorn")
+    assert found == [f"uvicorn and pronghorn do not answer / alike: {difference}."]
 
 
 def test_bodies_that_change_are_not_compared() -> None:
-    told = questions(pronghorn=(OK, OK.replace(b"hello", b"12345")), uvicorn=(OK.replace(b"hello", b"67890"),))
-    assert told.differences("pronghorn") == ["The body of / is another one each time, so bodies were not compared."]
+    found = questions(pronghorn=(OK, OK.replace(b"hello", b"12345")), uvicorn=(OK.replace(b"hello", b"67890"),))
+    assert found.differences("pronghorn") == ["The body of / is another one each time, so bodies were not compared."]
 
 
 @pytest.mark.parametrize(

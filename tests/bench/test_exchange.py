@@ -25,7 +25,10 @@ def test_application_answers_what_its_scenario_expects(scenario: Scenario) -> No
 
 def test_wrong_answer_is_reported() -> None:
     (plain, posted) = (next(each for each in SCENARIOS if each.name == name) for name in ("plain", "post-1k"))
-    with serving(loader.resolve(plain.app)) as process, pytest.raises(ServerFailed, match="answered / wrongly: 200"):
+    with (
+        serving(loader.resolve(plain.app)) as process,
+        pytest.raises(ServerFailed, match="gave a wrong answer to /: 200"),
+    ):
         posted.exchange.check(process)
 
 
@@ -42,7 +45,7 @@ def test_wrong_echo_is_reported() -> None:
         for message in connection:
             connection.send(message.upper())
 
-    with websockets_serving(shout) as port, pytest.raises(ServerFailed, match="answered a message wrongly"):
+    with websockets_serving(shout) as port, pytest.raises(ServerFailed, match="gave a wrong answer to a message"):
         Echo("abc").check(cast(Process, Listening(port)))
 
 

@@ -147,7 +147,7 @@ def test_table_has_a_line_for_each_scenario() -> None:
 
 def test_counts_within_budgets_pass(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
     instructions.main()
-    assert "Not judged" not in capsys.readouterr().out
+    assert "Not compared" not in capsys.readouterr().out
     assert valgrind.environment["PYTHONHASHSEED"] == "0"
 
 
@@ -166,7 +166,7 @@ def test_scenario_without_budget_fails(valgrind: Valgrind) -> None:
 def test_another_interpreter_is_reported_and_passes(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
     valgrind.values = [1200] * len(SCENARIOS)
     instructions.main()
-    assert "Not judged: the reference differs" in capsys.readouterr().out
+    assert "Not compared: the reference differs" in capsys.readouterr().out
 
 
 def test_update_writes_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_missing_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.Mo
 
 def test_interpreted_form_is_refused(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: False)
-    with pytest.raises(SystemExit, match="the compiled form is what is counted"):
+    with pytest.raises(SystemExit, match="only the compiled form is counted"):
         instructions.main()
 
 
@@ -212,5 +212,5 @@ def test_every_scenario_is_answered_between_two_marks(name: str, monkeypatch: py
 def test_wrong_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "mark", lambda: None)
     other = dataclasses.replace(SCENARIOS["plain"], answer=b"Goodbye")
-    with pytest.raises(SystemExit, match=r"answered wrongly: b.HTTP/1.1 200"):
+    with pytest.raises(SystemExit, match=r"wrong answer: b.HTTP/1.1 200"):
         replay.replay(other, warm_up=0, requests=1)

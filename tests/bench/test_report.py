@@ -33,7 +33,7 @@ def test_table_is_markdown() -> None:
     assert table(["server", "RSS"], [["floor", "1"]]) == "| server | RSS |\n| --- | ---: |\n| floor | 1 |"
 
 
-def test_summary_compares_with_uvicorn_and_the_best_peer() -> None:
+def test_summary_compares_with_uvicorn_and_the_best_other_server() -> None:
     (line,) = summary_table([speed("plain", pronghorn=100, uvicorn=40, weft=80, floor=200)]).splitlines()[2:]
     assert line == "| Plain | 100 | 2.50 × | 1.25 × weft |"
 

@@ -44,7 +44,7 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_catalogue_has_pages(client: httpx.Client) -> None:
+def test_catalog_has_pages(client: httpx.Client) -> None:
     page = client.get("/products", params={"page": 2}).json()
     assert [each["id"] for each in page["products"]] == list(range(21, 41))
     assert (page["page"], page["pages"]) == (2, 50)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pronghorn.bench import cores, machine, peers, result, terminal
+from pronghorn.bench import competitors, cores, machine, result, terminal
 from pronghorn.bench.answers import Questions, described
 from pronghorn.bench.compare import Comparison
 from pronghorn.bench.load import Wrk
@@ -22,7 +22,7 @@ from pronghorn.bench.session import Session, measuring
 
 @dataclass(frozen=True)
 class Plan:
-    """The options; `against` are names of peers, or None for the default peers that are installed."""
+    """The options; `against` has the names of the other servers, or is None for the default ones that are installed."""
 
     app: str
     request: Request
@@ -36,18 +36,18 @@ class Plan:
 
 def measure(plan: Plan, console: Console) -> Result:
     """Compare, and show progress on `console`. Raises LoadFailed, NotEnoughFiles or ServerFailed."""
-    servers = peers.known()
-    wanted = [peers.SUBJECT, *(peers.DEFAULT if plan.against is None else plan.against)]
+    servers = competitors.known()
+    wanted = [competitors.SUBJECT, *(competitors.DEFAULT if plan.against is None else plan.against)]
     interpreter = machine.Interpreter(sys.executable, servers)
-    lacking = peers.lacking([servers[name] for name in wanted], interpreter.absent)
-    if peers.SUBJECT in lacking:
-        raise ServerFailed(f"{peers.SUBJECT} cannot be measured: {lacking[peers.SUBJECT]}")
+    lacking = competitors.lacking([servers[name] for name in wanted], interpreter.absent)
+    if competitors.SUBJECT in lacking:
+        raise ServerFailed(f"{competitors.SUBJECT} cannot be measured: {lacking[competitors.SUBJECT]}")
     chosen = tuple(name for name in wanted if name not in lacking)
     pinned = cores.choose()
     with measuring(pinned) as directory:
-        app, environment = plan.app, peers.environment(plan.app_dir.absolute())
+        app, environment = plan.app, competitors.environment(plan.app_dir.absolute())
         if plan.factory:
-            app, environment = peers.made_by(app, directory), peers.importing_from(directory, environment)
+            app, environment = competitors.made_by(app, directory), competitors.importing_from(directory, environment)
         load = loader(plan.request, plan.connections, directory)
         questions = Questions(plan.request)
         session = Session(
@@ -79,11 +79,11 @@ def measure(plan: Plan, console: Console) -> Result:
             connections=plan.connections,
             rounds=plan.rounds,
             seconds=plan.seconds,
-            load=f"wrk {wrk}" if wrk else "our own client, as wrk is not installed",
+            load=f"wrk {wrk}" if wrk else "pronghorn.bench.client, as wrk is not installed",
             cores=str(pinned),
             commands={name: servers[name].command_line(app, "PORT") for name in chosen},
             answers={name: described(answers) for name, answers in questions.answers.items()},
             rows=comparison.rows,
             left_out={**lacking, **comparison.left_out},
-            notes=questions.differences(peers.SUBJECT) + comparison.notes(),
+            notes=questions.differences(competitors.SUBJECT) + comparison.notes(),
         )

@@ -1,6 +1,6 @@
 """Charts of measurements as SVG, on a card that suits light and dark pages; needs matplotlib.
 
-The same figures give the same bytes. The subject is highlighted, its peers are muted, and references are outlined.
+The same figures give the same bytes. The subject is highlighted, the others are muted, and references are outlined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 CARD, BORDER, INK, FADED, RULE = "#fcfbf8", "#dedad2", "#26231f", "#77716a", "#e9e6df"
-SUBJECT, PEER = "#c2561a", "#b4bbc2"
+SUBJECT, OTHER = "#c2561a", "#b4bbc2"
 HUES = ("#3d6a94", "#5b8c5a", "#8a5a92", "#b08a2e", "#4f9a9a", "#a1495c", "#6f6f6f", "#7a8f3a", "#9a7b62", "#5661a8")
 # matplotlib measures with a wider font than the one that browsers choose from FONTS, so nothing overlaps.
 MEASURED_FONT = "'DejaVu Sans'"
@@ -123,12 +123,12 @@ def lines(
     longest = max(len(name) for panel in panels.values() for name in panel)
     width = WIDTH - 2 * MARGIN - 0.6 - 0.3 - 0.078 * longest
     every = list(dict.fromkeys(name for panel in panels.values() for name in panel if name != subject))
-    colours = {name: HUES[index % len(HUES)] for index, name in enumerate(every)} | {subject: SUBJECT}
+    colors = {name: HUES[index % len(HUES)] for index, name in enumerate(every)} | {subject: SUBJECT}
     for name, series in panels.items():
         top -= GAP
         write(figure, MARGIN, top + 0.12, name, weight="bold", size=9.5)
         axes = place(figure, MARGIN + 0.6, top - PLOT, width, PLOT)
-        draw_lines(axes, series, colours, subject, show, logarithmic)
+        draw_lines(axes, series, colors, subject, show, logarithmic)
         top -= PLOT + 0.35
         write(figure, MARGIN + 0.6 + width / 2, top + 0.02, x_label, color=FADED, size=8, ha="center")
     return Chart(figure, title)
@@ -173,17 +173,17 @@ def draw_bars(
     longest = max(values.values()) or 1
     for line, name in enumerate(order):
         value = values[name]
-        colour = SUBJECT if name == subject else CARD if name in references else PEER
-        edge = {"edgecolor": PEER, "linewidth": 0.9, "linestyle": (0, (3, 2))} if name in references else {}
-        axes.barh(line, value, height=0.7, color=colour, **edge)
+        color = SUBJECT if name == subject else CARD if name in references else OTHER
+        edge = {"edgecolor": OTHER, "linewidth": 0.9, "linestyle": (0, (3, 2))} if name in references else {}
+        axes.barh(line, value, height=0.7, color=color, **edge)
         weight = "bold" if name == subject else "normal"
-        colour = SUBJECT if name == subject else FADED if name in references else INK
+        color = SUBJECT if name == subject else FADED if name in references else INK
         say = {"va": "center_baseline", "fontsize": 8.5}
         axes.annotate(
-            name, (0, line), (-6, 0), textcoords="offset points", ha="right", color=colour, weight=weight, **say
+            name, (0, line), (-6, 0), textcoords="offset points", ha="right", color=color, weight=weight, **say
         )
         shown = show(value)
-        axes.annotate(shown, (value, line), (5, 0), textcoords="offset points", color=colour, weight=weight, **say)
+        axes.annotate(shown, (value, line), (5, 0), textcoords="offset points", color=color, weight=weight, **say)
         if name != subject and values.get(subject) and value:
             times = value / values[subject] if least_is_best else values[subject] / value
             offset = (11 + 5.6 * len(shown), 0)
@@ -201,14 +201,14 @@ def draw_bars(
 
 
 def draw_lines(
-    axes: Any, series: Mapping[str, Points], colours: Mapping[str, str], subject: str, show: Show, logarithmic: bool
+    axes: Any, series: Mapping[str, Points], colors: Mapping[str, str], subject: str, show: Show, logarithmic: bool
 ) -> None:
     """Draw the lines of one panel, the subject's above the others, with labels at their ends that do not overlap."""
     for name, points in series.items():
         ours = name == subject
         axes.plot(
             *zip(*points, strict=True),
-            color=colours[name],
+            color=colors[name],
             linewidth=2.4 if ours else 1.3,
             marker="o" if logarithmic else None,
             markersize=4.5 if ours else 3,
@@ -235,7 +235,7 @@ def draw_lines(
             textcoords="offset points",
             va="center_baseline",
             fontsize=8.5,
-            color=colours[name],
+            color=colors[name],
             weight="bold" if name == subject else "normal",
         )
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pronghorn.bench import peers
+from pronghorn.bench import competitors
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TOOLS = ("httptools", "psutil", "rich")
@@ -75,9 +75,9 @@ def parse_output(context: click.Context, parameter: click.Parameter, value: Path
 @click.argument("app")
 @click.option(
     "--against",
-    callback=names_of(peers.PEERS),
+    callback=names_of(competitors.NAMES),
     metavar="SERVER,...",
-    help=f"Servers to compare with, from {', '.join(peers.PEERS)}.  [default: uvicorn and granian, if installed]",
+    help=f"Servers to compare with, from {', '.join(competitors.NAMES)}.  [default: uvicorn and granian, if installed]",
 )
 @click.option(
     "--path",
@@ -136,7 +136,7 @@ def bench(
     """Measure an ASGI application on pronghorn and on other servers, side by side. APP is module:attribute.
 
     All servers start with one worker and their own best settings, and each has to answer a request. Then they are
-    loaded in turn, round by round: by wrk if it is installed, else by a client of our own.
+    loaded in turn, round by round: by wrk if it is installed, else by a client in Python.
     """
     if not re.fullmatch(r"[^:]+:[^:]+", app):
         raise click.UsageError(f"{app!r} must have the form module:attribute.")

@@ -75,9 +75,9 @@ class Interpreter:
 def describe() -> dict[str, str]:
     """The machine: processor, cores, memory, kernel."""
     cpuinfo = Path("/proc/cpuinfo")
-    told = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
+    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
-        "processor": told[1] if told else platform.processor() or platform.machine(),
+        "processor": found[1] if found else platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",

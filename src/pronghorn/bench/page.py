@@ -8,12 +8,12 @@ from pathlib import Path
 from string import Template
 
 from pronghorn.bench import charts
+from pronghorn.bench.competitors import SUBJECT
 from pronghorn.bench.outcome import Row
-from pronghorn.bench.peers import SUBJECT
 from pronghorn.bench.result import COLUMNS, METHOD, Result, conclusions
 
 TEMPLATE = Path(__file__).with_name("page.html")
-# The charts' colours on a dark page.
+# The charts' colors on a dark page.
 DARK = {
     charts.CARD: "#1f1d1a",
     charts.BORDER: "#393530",
@@ -21,7 +21,7 @@ DARK = {
     charts.INK: "#e8e4dc",
     charts.FADED: "#9c958b",
     charts.SUBJECT: "#f08a4b",
-    charts.PEER: "#6b7177",
+    charts.OTHER: "#6b7177",
 }
 
 
@@ -94,7 +94,7 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def dark_rules() -> list[str]:
-    """CSS rules that replace the charts' colours, which are inline styles."""
+    """CSS rules that replace the charts' colors, which are inline styles."""
     return [
         f'svg [style*="{name}: {light}"] {{ {name}: {dark} !important }}'
         for light, dark in DARK.items()

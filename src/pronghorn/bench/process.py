@@ -33,7 +33,7 @@ CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
 
 class ServerFailed(Exception):
-    """A server did not start, died or answered wrongly; the text names it and the reason."""
+    """A server did not start, died or gave a wrong answer; the text names it and the reason."""
 
 
 class NotEnoughFiles(Exception):

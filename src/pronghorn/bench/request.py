@@ -53,7 +53,7 @@ class Request:
 
 
 def loader(request: Request, connections: int, directory: Path) -> Loader:
-    """wrk if it is installed, else our own client. Writes the requests into `directory`."""
+    """wrk if it is installed, else client.py. Writes the requests into `directory`."""
     paths = []
     for number, message in enumerate(request.messages().values()):
         paths.append(directory / f"request-{number}")

@@ -78,10 +78,10 @@ def typed(*command: str) -> str:
 
 
 def conclusions(rows: Mapping[str, Row], subject: str = "pronghorn") -> list[str]:
-    """A sentence on each peer; the requests per second are compared only where both servers were their own limit."""
-    peers = {name: row for name, row in rows.items() if name != subject and row["ratio"] and row["cpu_ratio"]}
+    """A sentence on each other server; requests per second are compared only where both servers were the limit."""
+    others = {name: row for name, row in rows.items() if name != subject and row["ratio"] and row["cpu_ratio"]}
     found = []
-    for name, row in peers.items():
+    for name, row in others.items():
         speed = f"{row['ratio']:.2f} × the requests/s, "
         cpu = f"{1 / row['cpu_ratio']:.2f} × the CPU per request"
         limited = row["limited"] or rows[subject]["limited"]

@@ -22,7 +22,7 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A table. `targets` has, by peer, the lowest ratio of the subject's responses per second to the peer's."""
+    """A table. `targets` has, by server, the lowest ratio of the subject's responses per second to that server's."""
 
     name: str
     title: str

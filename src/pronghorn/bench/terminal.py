@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pronghorn.bench.compare import Comparison, seconds
+from pronghorn.bench.competitors import SUBJECT
 from pronghorn.bench.outcome import Row, listed
-from pronghorn.bench.peers import SUBJECT
 from pronghorn.bench.result import COLUMNS, Result, conclusions
 
 # With two cores, drawing takes time from the load.
@@ -114,7 +114,7 @@ def bars(title: str, rows: Mapping[str, Row], key: str) -> RenderableType:
     show = next(column.show for column in COLUMNS if column.key == key)
     drawn = Table.grid(padding=(0, 1))
     for name, value in values.items():
-        colour = OURS if name == SUBJECT else THEIRS
-        bar = Bar(max(values.values()), 0, value, width=40, color=colour)
+        color = OURS if name == SUBJECT else THEIRS
+        bar = Bar(max(values.values()), 0, value, width=40, color=color)
         drawn.add_row(name, bar, show(value), style=f"bold {OURS}" if name == SUBJECT else "")
     return Group(Text(title, style="dim"), drawn)

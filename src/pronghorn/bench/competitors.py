@@ -13,7 +13,7 @@ from pronghorn.bench.servers import SERVERS, Server
 
 SUBJECT = "pronghorn"
 DEFAULT = ("uvicorn", "granian")
-PEERS = tuple(name for name in SERVERS if name != SUBJECT)
+NAMES = tuple(name for name in SERVERS if name != SUBJECT)
 # Prefixes of the environment variables with settings of servers.
 TUNING = tuple(f"{name.upper()}_" for name in SERVERS)
 
