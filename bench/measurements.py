@@ -9,8 +9,8 @@ from typing import NamedTuple
 from pronghorn.bench import compare
 from pronghorn.bench.session import Session
 
+from .memory import MEMORY
 from .outcome import Outcome, measure
-from .rest import MEMORY
 from .scenarios import PACES, SCENARIOS, SWEEPS
 from .startup import STARTUP
 

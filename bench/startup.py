@@ -7,7 +7,7 @@ import time
 from pronghorn.bench.outcome import Row
 from pronghorn.bench.session import Session
 
-from .rest import REQUEST, read_answer
+from .memory import REQUEST, read_answer
 from .samples import Samples
 from .scenarios import COMPETITORS
 
