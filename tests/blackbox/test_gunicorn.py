@@ -186,11 +186,7 @@ def test_worker_is_replaced_after_max_requests(gunicorn, connect):
 def test_kept_connection_is_closed_with_notice_after_max_requests(gunicorn, connect):
     server = gunicorn("under_gunicorn:app", "--max-requests", "3").wait_until_running()
     client = connect(server)
-    told = None
-    while told is None:
-        client.get("/")
-        told = client.read().field("connection")
-    assert told == "close"
+    assert client.get_until_notice() == "close"
     assert client.rest() == b""
 
 

@@ -96,11 +96,7 @@ def test_kept_connection_is_closed_with_notice(start, connect, variant):
     client.get("/")
     assert client.read().field("connection") is None
     server.signal()
-    told = None
-    while told is None:
-        client.get("/")
-        told = client.read().field("connection")
-    assert told == "close"
+    assert client.get_until_notice() == "close"
     assert client.rest() == b""
     assert server.wait() == -signal.SIGTERM
 

@@ -332,11 +332,7 @@ def test_kept_alive_connection_is_closed_with_notice_at_request_limit(start_two)
     server = start_two("--limit-max-requests", "5")
     for _ in range(4):
         with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
-            told = None
-            while told is None:
-                client.get("/")
-                told = client.read().field("connection")
-            assert told == "close"
+            assert client.get_until_notice() == "close"
             assert client.rest() == b""
 
 

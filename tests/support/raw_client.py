@@ -50,6 +50,14 @@ class Client:
         self.get(target, f"content-length: {len(body)}", *fields, method="POST")
         self.send(body)
 
+    def get_until_notice(self):
+        """Send requests until a response has a Connection field; return its value."""
+        value = None
+        while value is None:
+            self.get("/")
+            value = self.read().field("connection")
+        return value
+
     def read(self, without_body=False):
         """Read the next response and decode its body. Fail if the stream ends too early."""
         head = self._until(b"\r\n\r\n")
