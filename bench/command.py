@@ -162,7 +162,7 @@ def measure_all(names: Iterable[str], session: Session) -> tuple[list[Outcome], 
             outcomes.append(measure(name, session))
             estimated += left.pop(name)
     except OutOfTime:
-        cut = f"The run took far longer than estimated, and was ended before {', '.join(left)}."
+        cut = f"The run took far longer than estimated, and was stopped before {', '.join(left)}."
         session.say(cut)
         return outcomes, cut
     finally:

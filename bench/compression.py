@@ -84,7 +84,7 @@ def measure(library: Any, messages: list[bytes]) -> tuple[float, float, float]:
         inflater = library.decompressobj(wbits=-WINDOW_BITS)
         for each, message in zip(deflated, messages, strict=True):
             if inflater.decompress(each + TAIL, len(message) + 1) != message:
-                raise ValueError(f"{library.__name__} does not give back what it was given")
+                raise ValueError(f"{library.__name__} does not restore its input")
 
     deflating, inflating = (best(work) / len(messages) * 1e6 for work in (deflate, inflate))
     return deflating, inflating, sum(map(len, deflated)) / sum(map(len, messages))

@@ -1,4 +1,4 @@
-"""Instructions for each request, counted by callgrind and held against `instructions.toml`."""
+"""Instructions for each request, counted by callgrind and compared with the budgets in `instructions.toml`."""
 
 from __future__ import annotations
 

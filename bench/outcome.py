@@ -100,7 +100,7 @@ def compared(comparison: Comparison, notes: list[str]) -> dict[str, Row]:
 
 
 def measure(scenario: Scenario, session: Session) -> Outcome:
-    """Compare the servers of a scenario, and hold the ratios against its targets."""
+    """Compare the servers of a scenario, and compare the ratios with its targets."""
     headline = Headline(scenario.title, "per_second", ratio="ratio")
     outcome = Outcome(
         scenario.name,

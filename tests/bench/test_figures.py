@@ -306,7 +306,7 @@ def test_finished_measurements_are_kept_after_the_time_limit(monkeypatch: pytest
     monkeypatch.setattr(command, "MEASUREMENTS", measuring(first=done, second=linger, third=done))
     outcomes, cut = command.measure_all(["first", "second", "third"], a_session())
     assert [outcome.name for outcome in outcomes] == ["done"]
-    assert cut.endswith("was ended before second, third.")
+    assert cut.endswith("was stopped before second, third.")
 
 
 def test_quick_run_takes_less_time() -> None:

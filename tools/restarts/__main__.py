@@ -13,13 +13,13 @@ from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks, run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stops servers under load.")
-    parser.add_argument("--requests", type=int, default=100_000, help="at least, per set-up; default %(default)s")
-    parser.add_argument("--stops", type=int, default=20, help="per set-up; default %(default)s")
-    parser.add_argument("--processes", choices=PROCESSES, help="only these")
-    parser.add_argument("--place", choices=PLACES, help="only on an inherited socket, or on a port of its own")
+    parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stop servers under load.")
+    parser.add_argument("--requests", type=int, default=100_000, help="minimum for each setup; default %(default)s")
+    parser.add_argument("--stops", type=int, default=20, help="for each setup; default %(default)s")
+    parser.add_argument("--processes", choices=PROCESSES, help="only this number of processes")
+    parser.add_argument("--place", choices=PLACES, help="only on an inherited socket (fd), or on a port of its own")
     parser.add_argument("--way", choices=WAYS, help="only directly, or through this proxy")
-    parser.add_argument("flags", nargs="*", help="of the server, after --")
+    parser.add_argument("flags", nargs="*", help="options of the server, after --")
     options = parser.parse_args()
     asked = (options.processes, options.place, options.way)
     setups = [

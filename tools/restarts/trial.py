@@ -1,4 +1,4 @@
-"""One set-up: load from the first request to the last, with stops in between."""
+"""One setup: load from the first request to the last, with stops in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROCESSES = ("one", "workers")
 PLACES = ("fd", "port")
 WAYS = ("direct", "haproxy", "nginx")
 
-# Seconds for all of one set-up.
+# Seconds for all of one setup.
 _LONGEST = 1800
 
 

@@ -47,7 +47,7 @@ class Report:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.wheels", description="Builds and tests every distribution.")
+    parser = argparse.ArgumentParser(prog="python -m tools.wheels", description="Build and test every distribution.")
     parser.add_argument("--python", default="", metavar="MINOR", help="only this version, such as 3.13")
     parser.add_argument("--once", action="store_true", help="do not build again to compare the bytes")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER", help="default dist/")
@@ -117,9 +117,9 @@ def try_one(path: Path, python: Path, folder: Path) -> str:
     except Failed:
         pass
     else:
-        raise Failed("PRONGHORN_BUILD=required was content without a compiler")
+        raise Failed("PRONGHORN_BUILD=required did not fail without a compiler")
     if BANNER not in environment.install("-v", path):
-        raise Failed("nothing was said about the form that was not built")
+        raise Failed("pip printed no warning that the compiled form was not built")
     return environment.try_form("interpreted") + "; required: refused"
 
 
