@@ -30,6 +30,7 @@ class Wire(NamedTuple):
     AccessLines: type[access.AccessLines]
     FormattedLines: type[access.FormattedLines]
     Proxies: type[proxy.Proxies]
+    Endpoint: type[endpoint.Endpoint]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
 
 
@@ -90,6 +91,7 @@ def form(package: str, name: str) -> Wire:
         AccessLines=access.AccessLines,
         FormattedLines=access.FormattedLines,
         Proxies=proxy.Proxies,
+        Endpoint=endpoint.Endpoint,
         sweep=endpoint.sweep,
     )
 

@@ -763,6 +763,24 @@ def test_tick_ignores_foreign_connections(wire, run):
     assert run(main) == ["close"]
 
 
+def test_tick_ignores_attribute_named_connection_of_foreign_protocol(wire, run):
+    class Foreign:
+        connection = object()
+
+    async def application(scope, receive, send):
+        await answer(send)
+
+    async def main():
+        service = Service(wire, application, timeout_first_byte=1)
+        _, transport = service.connect()
+        service.state.connections.add(Foreign())
+        for _ in range(3):
+            service.tick()
+        return transport.calls
+
+    assert run(main) == ["close"]
+
+
 # Disconnects
 
 

@@ -92,7 +92,9 @@ class ServerState:
         if unsaid > 0:
             say(logging.WARNING, "%d more warnings about clients in the last second.", unsaid)
         self.shared.tick(now)
-        self.wire.sweep([each.connection for each in self.connections if hasattr(each, "connection")], now)
+        # A third-party protocol may have an attribute of that name for anything.
+        endpoints = (getattr(each, "connection", None) for each in self.connections)
+        self.wire.sweep([each for each in endpoints if isinstance(each, self.wire.Endpoint)], now)
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
