@@ -6,13 +6,13 @@ import asyncio
 import io
 import os
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pronghorn.errors import ClientDisconnected
 
 if TYPE_CHECKING:
+    from pronghorn._wire.connection import Connection
     from pronghorn._wire.request import Request
-    from pronghorn.server.protocol import HTTPProtocol
 
 # Bytes sent between checks of the client. A slow client that reads takes this much within the write timeout.
 _SLICE = 262144
@@ -20,20 +20,28 @@ _SLICE = 262144
 T = TypeVar("T")
 
 
+class Owner(Protocol):
+    """What sends files: the protocol of one connection."""
+
+    connection: Connection
+    sending: asyncio.Future[Any] | None
+    """The file operation in progress, if any. It must end before the transport is closed."""
+
+
 async def send_file(
     loop: asyncio.AbstractEventLoop,
     transport: asyncio.Transport,
-    protocol: HTTPProtocol,
+    owner: Owner,
     request: Request,
     message: dict[str, Any],
 ) -> None:
-    """Send the file that `message` names after all previous output. `protocol.sending` is the operation in progress.
+    """Send the file that `message` names after all previous output. `owner.sending` is the operation in progress.
 
     Raises before anything is framed if the file or the part of it does not exist, `OSError` if the file becomes shorter
     meanwhile, and `ValueError` if it was shorter than declared. After a disconnect, `request.send` decides what to do.
     """
     try:
-        await _send_file(_Sender(loop, transport, protocol, request), message)
+        await _send_file(_Sender(loop, transport, owner, request), message)
     except ClientDisconnected:
         await request.send(message)
 
@@ -78,12 +86,12 @@ class _Sender:
     """Sends parts of files, by sendfile if event loop and transport support it, otherwise by reading in a thread."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, protocol: HTTPProtocol, request: Request
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, owner: Owner, request: Request
     ) -> None:
         self._loop = loop
         self._transport = transport
-        self._protocol = protocol
-        self._connection = protocol.connection
+        self._owner = owner
+        self._connection = owner.connection
         self._request = request
 
     async def send(self, file: Any, offset: int | None, count: int | None, more: bool) -> None:
@@ -143,13 +151,13 @@ class _Sender:
         self._connection.pause_writing()
         gone = self._connection.wait_writable()
         working = asyncio.ensure_future(work)
-        self._protocol.sending = working
+        self._owner.sending = working
         try:
             await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if working.cancel():
                 await asyncio.wait((working,))
-            self._protocol.sending = None
+            self._owner.sending = None
             self._connection.resume_writing()
             gone.exception()  # retrieved, or asyncio would log that it was not
         if self._request.is_lost() or working.cancelled():

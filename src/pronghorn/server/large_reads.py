@@ -6,28 +6,31 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pronghorn.server.protocol import HTTPProtocol
+    from pronghorn._wire.connection import Connection
 
 # Once a single read of an event loop has this many bytes, it pays to read pieces of this size instead.
 LARGE = 65536
 
 
 class Pieces(asyncio.BufferedProtocol):
-    """Reads for `protocol` into a buffer that all connections share, as its content is consumed at once."""
+    """Reads into a buffer that all connections share, as `connection` consumes its content at once. Every other event of
+    the transport goes to `protocol`.
+    """
 
-    __slots__ = ("_buffer", "_protocol")
+    __slots__ = ("_buffer", "_connection", "_protocol")
 
-    def __init__(self, protocol: HTTPProtocol, buffer: memoryview) -> None:
+    def __init__(self, protocol: asyncio.Protocol, connection: Connection, buffer: memoryview) -> None:
         self._protocol = protocol
+        self._connection = connection
         self._buffer = buffer
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.connection.receive(bytes(self._buffer[:nbytes]))
+        self._connection.receive(bytes(self._buffer[:nbytes]))
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool | None:
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:

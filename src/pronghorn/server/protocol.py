@@ -196,7 +196,7 @@ class HTTPProtocol(asyncio.Protocol):
         return left
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
-        from pronghorn.server.file_sending import send_file
+        from pronghorn.server.file_sending import send_file  # few servers send files
 
         return send_file(self._state.loop, self._transport, self, request, message)
 
@@ -239,7 +239,7 @@ class HTTPProtocol(asyncio.Protocol):
         # WebSocket messages are best read whole, and TLS already reads by records.
         if self._websocket is None and self._fd() >= 0:
             transport = self._transport
-            transport.set_protocol(Pieces(self, self._state.buffer))
+            transport.set_protocol(Pieces(self, self.connection, self._state.buffer))
             # uvloop looks at the type of the protocol only when reading starts.
             transport.pause_reading()
             transport.resume_reading()
