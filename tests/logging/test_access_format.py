@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pronghorn.logging.log import ACCESS_FORMAT
+from pronghorn.logging.defaults import ACCESS_FORMAT
 from tests.support.rig import GET, body, ok, start
 from tests.wire.test_access import Printed
 

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from pronghorn.errors import StartupError
-from pronghorn.logging import access_format, log
+from pronghorn.logging import (
+    TRACE_LOG_LEVEL,
+    AccessFormatter,
+    DefaultFormatter,
+    JSONFormatter,
+    access_format,
+    defaults,
+    log,
+)
+from pronghorn.logging.access_log import AccessLog
 
 NAMES = ("pronghorn", "pronghorn.error", "pronghorn.access", "pronghorn.asgi")
 TRICKY = 'a "quoted" \r\n line \u2028'
@@ -43,17 +52,17 @@ def record(level: int = logging.INFO, message: str = "hello", *arguments: object
     return made
 
 
-def access_log(colours: bool = False) -> tuple[log.AccessLog, io.StringIO, logging.Logger]:
+def access_log(colours: bool = False) -> tuple[AccessLog, io.StringIO, logging.Logger]:
     """An access log with the default configuration that writes to a string."""
-    log.configure(log.LOGGING_CONFIG, None, True, colours)
+    log.configure(defaults.LOGGING_CONFIG, None, True, colours)
     logger = logging.getLogger("pronghorn.access")
     stream = io.StringIO()
     handler: Any = logger.handlers[0]
     handler.setStream(stream)
-    return log.AccessLog.create(logger), stream, logger
+    return AccessLog.create(logger), stream, logger
 
 
-def line(access: log.AccessLog, client: str, method: str, path: str, version: str, status: int) -> str:
+def line(access: AccessLog, client: str, method: str, path: str, version: str, status: int) -> str:
     """The line as batches contain it, built from its parts."""
     request = f"{method} {path} HTTP/{version}"
     parts = access.level_prefix, client, access.before_request, request, access.after_request
@@ -63,7 +72,7 @@ def line(access: log.AccessLog, client: str, method: str, path: str, version: st
 @pytest.mark.parametrize(
     ("level", "prefix"),
     [
-        (log.TRACE_LOG_LEVEL, "TRACE:    "),
+        (TRACE_LOG_LEVEL, "TRACE:    "),
         (logging.DEBUG, "DEBUG:    "),
         (logging.INFO, "INFO:     "),
         (logging.WARNING, "WARNING:  "),
@@ -73,18 +82,18 @@ def line(access: log.AccessLog, client: str, method: str, path: str, version: st
 )
 def test_message_starts_at_the_eleventh_column(level: int, prefix: str) -> None:
     log.configure(None, None, True, None)
-    assert log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=False).format(record(level)) == f"{prefix}hello"
+    assert DefaultFormatter(defaults.DEFAULT_FORMAT, use_colors=False).format(record(level)) == f"{prefix}hello"
 
 
 def test_level_and_message_are_coloured() -> None:
-    formatter = log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True)
+    formatter = DefaultFormatter(defaults.DEFAULT_FORMAT, use_colors=True)
     made = record(logging.INFO, "process [%d]", 7, color_message="process [\x1b[36m%d\x1b[0m]")
     assert formatter.format(made) == "\x1b[32mINFO\x1b[0m:     process [\x1b[36m7\x1b[0m]"
 
 
 def test_formatting_leaves_record_unchanged() -> None:
     made = record(logging.INFO, "plain", color_message="coloured")
-    log.DefaultFormatter(log.DEFAULT_FORMAT, use_colors=True).format(made)
+    DefaultFormatter(defaults.DEFAULT_FORMAT, use_colors=True).format(made)
     assert (made.getMessage(), hasattr(made, "levelprefix")) == ("plain", False)
 
 
@@ -93,20 +102,22 @@ def test_formatting_leaves_record_unchanged() -> None:
     [(200, "200 OK"), (404, "404 Not Found"), (599, "599 ")],
 )
 def test_status_has_its_phrase(status: int, text: str) -> None:
-    assert log.AccessFormatter(use_colors=False).get_status_code(status) == text
+    assert AccessFormatter(use_colors=False).get_status_code(status) == text
 
 
 @pytest.mark.parametrize(("status", "colour"), [(101, "97"), (200, "32"), (302, "33"), (404, "31"), (503, "91")])
 def test_status_has_its_colour(status: int, colour: str) -> None:
-    assert log.AccessFormatter(use_colors=True).get_status_code(status).startswith(f"\x1b[{colour}m{status} ")
+    assert AccessFormatter(use_colors=True).get_status_code(status).startswith(f"\x1b[{colour}m{status} ")
 
 
 def test_subclass_may_change_colours() -> None:
-    class Formatter(log.AccessFormatter):
-        level_name_colors = {**log.AccessFormatter.level_name_colors, logging.INFO: lambda name: f"<{name}>"}  # noqa: RUF012
+    class Formatter(AccessFormatter):
+        level_name_colors = {**AccessFormatter.level_name_colors, logging.INFO: lambda name: f"<{name}>"}  # noqa: RUF012
         status_code_colours = {2: lambda code: f"({code})"}  # noqa: RUF012
 
-    line = Formatter(log.ACCESS_FORMAT, use_colors=True).format(record(logging.INFO, log.ACCESS_MESSAGE, *REQUEST))
+    line = Formatter(defaults.ACCESS_FORMAT, use_colors=True).format(
+        record(logging.INFO, defaults.ACCESS_MESSAGE, *REQUEST)
+    )
     assert line == '<INFO>:     127.0.0.1:55440 - "\x1b[1mGET /a%20b?q=%41 HTTP/1.1\x1b[0m" (200 OK)'
     assert Formatter(use_colors=True).get_status_code(404) == "404 Not Found"
 
@@ -122,15 +133,15 @@ def test_access_record_has_five_arguments() -> None:
 def test_missing_standard_streams_get_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
-    assert not log.DefaultFormatter().use_colors
-    assert not log.AccessFormatter().use_colors
+    assert not DefaultFormatter().use_colors
+    assert not AccessFormatter().use_colors
 
 
 def test_closed_stream_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     stream.close()
     monkeypatch.setattr(sys, "stdout", stream)
-    assert not log.AccessFormatter().use_colors
+    assert not AccessFormatter().use_colors
 
 
 @pytest.mark.parametrize("colours", [False, True])
@@ -215,7 +226,7 @@ def test_change_of_logger_ends_batching(change: Any) -> None:
     access, _, logger = access_log()
     change(logger)
     assert not access.batchable()
-    assert not log.AccessLog.create(logger).batchable()
+    assert not AccessLog.create(logger).batchable()
 
 
 def test_custom_record_factory_ends_batching() -> None:
@@ -228,10 +239,10 @@ def test_custom_record_factory_ends_batching() -> None:
 
 
 def test_another_format_ends_batching() -> None:
-    config = copy.deepcopy(log.LOGGING_CONFIG)
+    config = copy.deepcopy(defaults.LOGGING_CONFIG)
     config["formatters"]["access"]["fmt"] = "%(asctime)s %(client_addr)s %(status_code)s"
     log.configure(config, None, True, None)
-    assert not log.AccessLog.create(logging.getLogger("pronghorn.access")).batchable()
+    assert not AccessLog.create(logging.getLogger("pronghorn.access")).batchable()
 
 
 def test_failing_stream_is_reported_without_exception(capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,29 +253,29 @@ def test_failing_stream_is_reported_without_exception(capsys: pytest.CaptureFixt
 
 
 def test_disabled_access_log_prints_nothing() -> None:
-    log.configure(log.LOGGING_CONFIG, None, False, None)
+    log.configure(defaults.LOGGING_CONFIG, None, False, None)
     logger = logging.getLogger("pronghorn.access")
-    access = log.AccessLog.create(logger)
+    access = AccessLog.create(logger)
     assert (logger.handlers, logger.propagate, access.enabled(), access.batchable()) == ([], False, False, False)
 
 
 def test_errors_go_to_stderr_and_requests_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure(log.LOGGING_CONFIG, None, True, False)
+    log.configure(defaults.LOGGING_CONFIG, None, True, False)
     logging.getLogger("pronghorn.error").info("hello")
-    log.AccessLog.create(logging.getLogger("pronghorn.access")).record(*REQUEST)
+    AccessLog.create(logging.getLogger("pronghorn.access")).record(*REQUEST)
     assert capsys.readouterr() == (LINE + "\n", "INFO:     hello\n")
 
 
 @pytest.mark.parametrize(("level", "number"), [("TRACE", 5), ("warning", 30), (35, 35)])
 def test_log_level_applies_to_all_loggers(level: str | int, number: int) -> None:
-    log.configure(log.LOGGING_CONFIG, level, True, None)
+    log.configure(defaults.LOGGING_CONFIG, level, True, None)
     assert [logging.getLogger(name).level for name in NAMES] == [logging.INFO, number, number, number]
 
 
 def test_use_colors_does_not_change_configuration_of_user() -> None:
-    config = copy.deepcopy(log.LOGGING_CONFIG)
+    config = copy.deepcopy(defaults.LOGGING_CONFIG)
     log.configure(config, None, True, True)
-    assert config == log.LOGGING_CONFIG
+    assert config == defaults.LOGGING_CONFIG
     formatter: Any = logging.getLogger("pronghorn.access").handlers[0].formatter
     assert formatter.use_colors is True
 
@@ -324,13 +335,13 @@ def test_yaml_without_pyyaml_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_reported_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure(log.LOGGING_CONFIG, None, True, False)
+    log.configure(defaults.LOGGING_CONFIG, None, True, False)
     log.report(StartupError("port in use"))
     assert capsys.readouterr().err == "ERROR:    port in use\n"
 
 
 def test_reported_error_shows_traceback_of_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure(log.LOGGING_CONFIG, None, True, False)
+    log.configure(defaults.LOGGING_CONFIG, None, True, False)
     error = StartupError("it raised")
     error.__cause__ = ZeroDivisionError("division by zero")
     log.report(error)
@@ -341,7 +352,7 @@ def test_reported_error_shows_traceback_of_its_cause(capsys: pytest.CaptureFixtu
 
 
 def json_line(made: logging.LogRecord) -> dict[str, str]:
-    text = log.JSONFormatter().format(made)
+    text = JSONFormatter().format(made)
     assert "\n" not in text
     loaded: dict[str, str] = json.loads(text)
     return loaded
@@ -373,12 +384,12 @@ def test_json_formatter_includes_traceback() -> None:
 
 
 def test_json_configuration_does_not_change_default() -> None:
-    before = copy.deepcopy(log.LOGGING_CONFIG)
-    log.configure(log.as_json(log.LOGGING_CONFIG), None, True, True)
-    assert before == log.LOGGING_CONFIG
+    before = copy.deepcopy(defaults.LOGGING_CONFIG)
+    log.configure(log.as_json(defaults.LOGGING_CONFIG), None, True, True)
+    assert before == defaults.LOGGING_CONFIG
     assert [type(logging.getLogger(name).handlers[0].formatter) for name in ("pronghorn", "pronghorn.access")] == [
-        log.JSONFormatter,
-        log.AccessFormatter,
+        JSONFormatter,
+        AccessFormatter,
     ]
 
 
@@ -401,9 +412,9 @@ def test_another_formatter_may_use_access_line() -> None:
 
 def test_custom_access_format_is_batchable_with_any_format_of_formatter() -> None:
     access, _, logger = access_log()
-    logger.handlers[0].setFormatter(log.AccessFormatter("%(message)s"))
-    assert not log.AccessLog.create(logger).batchable()
-    assert log.AccessLog.create(logger, "%(h)s").batchable()
+    logger.handlers[0].setFormatter(AccessFormatter("%(message)s"))
+    assert not AccessLog.create(logger).batchable()
+    assert AccessLog.create(logger, "%(h)s").batchable()
     assert not access.batchable()
 
 
@@ -437,15 +448,15 @@ def test_default_format_of_gunicorn_is_known() -> None:
     [(False, "INFO:     Started x [{}] and y"), (True, "Started x [\x1b[36m{}\x1b[0m] and y")],
 )
 def test_process_is_announced(use_colors: bool, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure(log.LOGGING_CONFIG, None, True, use_colors)
+    log.configure(defaults.LOGGING_CONFIG, None, True, use_colors)
     log.announce("Started x", " and y")
     assert line.format(os.getpid()) in capsys.readouterr().err
 
 
 def test_use_colors_applies_only_to_our_formatters(loggers: None) -> None:
-    formatters = {"default": {"format": "%(message)s"}, "access": log.LOGGING_CONFIG["formatters"]["access"]}
-    log.configure({**log.LOGGING_CONFIG, "formatters": formatters}, None, True, use_colors=True)
+    formatters = {"default": {"format": "%(message)s"}, "access": defaults.LOGGING_CONFIG["formatters"]["access"]}
+    log.configure({**defaults.LOGGING_CONFIG, "formatters": formatters}, None, True, use_colors=True)
     plain, coloured = (logging.getLogger(name).handlers[0].formatter for name in ("pronghorn", "pronghorn.access"))
     assert type(plain) is logging.Formatter
-    assert isinstance(coloured, log.AccessFormatter)
+    assert isinstance(coloured, AccessFormatter)
     assert coloured.use_colors

@@ -205,9 +205,9 @@ def test_default_socket_timeout_has_no_effect(monkeypatch: pytest.MonkeyPatch) -
 def test_processes_do_not_mix_their_lines() -> None:
     program = """
 import logging, sys
-from pronghorn.logging import log
-log.configure(log.LOGGING_CONFIG, None, True, False)
-access = log.AccessLog.create(logging.getLogger("pronghorn.access"))
+from pronghorn.logging import access_log, defaults, log
+log.configure(defaults.LOGGING_CONFIG, None, True, False)
+access = access_log.AccessLog.create(logging.getLogger("pronghorn.access"))
 for _ in range(400):
     access.write([sys.argv[1] * 100] * 50)
 """
@@ -226,9 +226,9 @@ for _ in range(400):
 def test_forked_child_does_not_write_lines_of_parent() -> None:
     program = """
 import logging, os, sys
-from pronghorn.logging import log
-log.configure(log.LOGGING_CONFIG, None, True, False)
-access = log.AccessLog.create(logging.getLogger("pronghorn.access"))
+from pronghorn.logging import access_log, defaults, log
+log.configure(defaults.LOGGING_CONFIG, None, True, False)
+access = access_log.AccessLog.create(logging.getLogger("pronghorn.access"))
 for _ in range(500):
     access.write(["p" * 999])
 child = os.fork()

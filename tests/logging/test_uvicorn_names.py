@@ -20,8 +20,8 @@ import pytest
 
 import pronghorn.logging
 from pronghorn.errors import StartupError
-from pronghorn.logging import log
-from pronghorn.logging.log import AccessLog
+from pronghorn.logging import ColourizedFormatter, defaults, log
+from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.uvicorn_names import NAMES, join_loggers
 
 LINE = 'INFO:     1.2.3.4:5 - "GET /health HTTP/1.1" 200 OK\n'
@@ -137,7 +137,7 @@ def test_use_colors_applies_to_configuration_for_uvicorn(capsys: pytest.CaptureF
 def test_formatter_of_uvicorn_becomes_ours_under_either_key(key: str) -> None:
     config = uvicorn_configuration(formatters={"default": {key: "uvicorn.logging.ColourizedFormatter"}, "access": {}})
     set_up(config)
-    assert type(logging.getLogger("pronghorn").handlers[0].formatter) is log.ColourizedFormatter
+    assert type(logging.getLogger("pronghorn").handlers[0].formatter) is ColourizedFormatter
 
 
 def test_access_log_alone_may_go_to_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +243,7 @@ def separated(config: dict[str, Any]) -> None:
 def test_default_configuration_may_be_changed_under_uvicorn_names(
     change: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = copy.deepcopy(log.LOGGING_CONFIG)
+    config = copy.deepcopy(defaults.LOGGING_CONFIG)
     change(config)
     set_up(config)
     log_request()
@@ -252,13 +252,13 @@ def test_default_configuration_may_be_changed_under_uvicorn_names(
 
 
 def test_default_configuration_has_both_names() -> None:
-    loggers = log.LOGGING_CONFIG["loggers"]
+    loggers = defaults.LOGGING_CONFIG["loggers"]
     for suffix in ("", ".error", ".access"):
         assert loggers[f"uvicorn{suffix}"] is loggers[f"pronghorn{suffix}"]
 
 
 def test_program_may_apply_default_configuration_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    logging.config.dictConfig(log.LOGGING_CONFIG)
+    logging.config.dictConfig(defaults.LOGGING_CONFIG)
     set_up(None)
     log_message()
     log_request()
@@ -275,7 +275,7 @@ def test_names_of_both_may_be_mixed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_incremental_configuration_keeps_handlers() -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     set_up({"version": 1, "incremental": True, "loggers": {"uvicorn.access": {"level": "ERROR"}}})
     assert access().level == logging.ERROR
     assert access().handlers
@@ -386,7 +386,7 @@ def test_invalid_configuration_is_refused(tmp_path: Path, name: str, text: str |
 
 def test_module_logging_has_names_of_uvicorn() -> None:
     for name in ("DefaultFormatter", "AccessFormatter", "ColourizedFormatter", "TRACE_LOG_LEVEL"):
-        assert getattr(pronghorn.logging, name) is getattr(log, name)
+        assert hasattr(pronghorn.logging, name)
 
 
 @pytest.mark.parametrize("name", ["DefaultFormatter", "AccessFormatter", "ColourizedFormatter"])
@@ -394,12 +394,12 @@ def test_formatters_have_parameters_of_uvicorn(name: str) -> None:
     import inspect
 
     theirs: ModuleType = pytest.importorskip("uvicorn.logging")
-    parameters = [inspect.signature(getattr(module, name)).parameters for module in (theirs, log)]
+    parameters = [inspect.signature(getattr(module, name)).parameters for module in (theirs, pronghorn.logging)]
     assert [(each.name, each.default) for each in parameters[0].values()] == [
         (each.name, each.default) for each in parameters[1].values()
     ]
     assert {method for method in vars(getattr(theirs, name)) if not method.startswith("_")} - set(
-        dir(getattr(log, name))
+        dir(getattr(pronghorn.logging, name))
     ) <= {"level_name_colors", "status_code_colours"}
 
 
@@ -410,7 +410,7 @@ def test_formatters_have_parameters_of_uvicorn(name: str) -> None:
 def test_filter_added_by_code_applies(when: str, capsys: pytest.CaptureFixture[str]) -> None:
     if when == "before":
         logging.getLogger("uvicorn.access").addFilter(HealthFilter())
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     if when == "after":
         logging.getLogger("uvicorn.access").addFilter(HealthFilter())
     log_request("/health")
@@ -435,7 +435,7 @@ def test_handler_added_by_code_gets_records(when: str) -> None:
 
 
 def test_logger_disabled_by_code_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     log_of_requests = AccessLog.create(access())
     theirs = logging.getLogger("uvicorn.access")
     theirs.disabled = True
@@ -463,21 +463,21 @@ def test_logger_disabled_before_configuration_stays_disabled(capsys: pytest.Capt
     ],
 )
 def test_code_may_silence_access_log(change: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     change(logging.getLogger("uvicorn.access"))
     log_request()
     assert capsys.readouterr().out == ""
 
 
 def test_formatter_replaced_by_code_applies(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     logging.getLogger("uvicorn.access").handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "NOW"))
     log_request()
     assert capsys.readouterr().out == 'NOW 1.2.3.4:5 - "GET /health HTTP/1.1" 200\n'
 
 
 def test_records_of_uvicorn_loggers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.mine"):
         logging.getLogger(name).info("from the application")
     assert capsys.readouterr().err == "INFO:     from the application\n" * 3
@@ -489,7 +489,7 @@ def test_application_may_configure_logging_itself(
     family: str, disable_existing: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If a configuration disables the loggers it does not name, either name protects ours."""
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     text = json.dumps(uvicorn_configuration(disable_existing_loggers=disable_existing))
     logging.config.dictConfig(
         json.loads(text.replace("uvicorn", family).replace(f"{family}.logging", "pronghorn.logging"))
@@ -504,7 +504,7 @@ def test_application_may_configure_logging_itself(
 
 
 def test_joining_twice_changes_nothing() -> None:
-    set_up(log.LOGGING_CONFIG)
+    set_up(defaults.LOGGING_CONFIG)
     before = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in NAMES]
     join_loggers()
     assert [(logging.getLogger(name), vars(logging.getLogger(name))) for name in NAMES] == before

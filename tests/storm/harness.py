@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pronghorn.logging.log import ACCESS_FORMAT
+from pronghorn.logging.defaults import ACCESS_FORMAT
 from tests.storm.content import BODY_LIMIT, ON_PURPOSE
 from tests.support.server import Process, process
 

@@ -7,7 +7,9 @@ from http import HTTPStatus
 
 import pytest
 
-from pronghorn.logging.log import ACCESS_FORMAT, AccessFormatter, AccessLog
+from pronghorn.logging import AccessFormatter
+from pronghorn.logging.access_log import AccessLog
+from pronghorn.logging.defaults import ACCESS_FORMAT
 from tests.support.rig import GET, Rig, body, ok, start
 
 

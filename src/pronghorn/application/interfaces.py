@@ -8,7 +8,7 @@ import itertools
 import logging
 from typing import Any, Literal, TypeAlias
 
-from pronghorn.logging.log import TRACE_LOG_LEVEL
+from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.types import ASGI2App, ASGI3App, Message, Receive, Scope, Send
 
 Interface: TypeAlias = Literal["asgi3", "asgi2", "wsgi"]

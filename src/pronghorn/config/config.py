@@ -29,9 +29,9 @@ from pronghorn.config.parameters import WSProtocolType as WSProtocolType
 from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
 from pronghorn.logging import log
-from pronghorn.logging.log import LOG_LEVELS as LOG_LEVELS
-from pronghorn.logging.log import LOGGING_CONFIG as LOGGING_CONFIG
-from pronghorn.logging.log import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
+from pronghorn.logging.defaults import LOG_LEVELS as LOG_LEVELS
+from pronghorn.logging.defaults import LOGGING_CONFIG as LOGGING_CONFIG
+from pronghorn.logging.formatters import TRACE_LOG_LEVEL as TRACE_LOG_LEVEL
 
 if TYPE_CHECKING:
     import asyncio

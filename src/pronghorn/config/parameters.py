@@ -19,8 +19,7 @@ from pronghorn import loops
 from pronghorn.application import interfaces
 from pronghorn.lifespan import Mode
 from pronghorn.listen import sockets
-from pronghorn.logging import log
-from pronghorn.logging.log import LOG_LEVELS, LOGGING_CONFIG
+from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
 
 if TYPE_CHECKING:
     import asyncio
@@ -280,7 +279,7 @@ class Parameters:
     env_file: Path | None = option(
         None, Topic.APPLICATION, "Load environment variables from this file.", is_existing_path=True
     )
-    log_config: log.LogConfig | None = field(
+    log_config: LogConfig | None = field(
         default_factory=lambda: LOGGING_CONFIG,
         metadata={
             "parameter": Parameter(

@@ -19,7 +19,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
-from pronghorn.logging.log import bold
+from pronghorn.logging.formatters import bold
 
 if sys.platform == "linux":
     import fcntl

@@ -9,11 +9,11 @@ import os
 from typing import IO, TYPE_CHECKING, Any
 
 from pronghorn.errors import StartupError
-from pronghorn.logging.log import LOGGERS
+from pronghorn.logging.defaults import LOGGERS
 from pronghorn.logging.uvicorn_names import NAMES
 
 if TYPE_CHECKING:
-    from pronghorn.logging.log import LogConfig
+    from pronghorn.logging.defaults import LogConfig
 
 # Our formatters under uvicorn's names, whether uvicorn is installed or not.
 _FORMATTERS = {

@@ -1,7 +1,4 @@
-"""Formatters, under uvicorn's names, and a handler, for use in logging configurations.
-
-`pronghorn.logging.log` has the same classes.
-"""
+"""Formatters, under uvicorn's names, and a handler, for use in logging configurations."""
 
 from __future__ import annotations
 

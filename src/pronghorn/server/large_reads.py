@@ -13,7 +13,7 @@ LARGE = 65536
 
 
 class Pieces(asyncio.BufferedProtocol):
-    """Reads into a buffer that all connections share, as `connection` consumes its content at once. Every other event of
+    """Reads into a buffer that all connections share, as `connection` consumes its content at once. Other events of
     the transport goes to `protocol`.
     """
 

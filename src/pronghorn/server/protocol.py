@@ -17,7 +17,8 @@ from pronghorn.application import tasks, websocket_call
 from pronghorn.errors import ProtocolError, is_disconnect
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.listen.sockets import acknowledged, reset_at_close, unacknowledged
-from pronghorn.logging.log import TRACE_LOG_LEVEL, say
+from pronghorn.logging.formatters import TRACE_LOG_LEVEL
+from pronghorn.logging.log import say
 from pronghorn.server.large_reads import LARGE, Pieces
 from pronghorn.server.state import ServerState
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
 from pronghorn.config import SERVER, trusted_proxies
-from pronghorn.logging.log import TRACE_LOG_LEVEL, AccessLog, say
+from pronghorn.logging.access_log import AccessLog
+from pronghorn.logging.formatters import TRACE_LOG_LEVEL
+from pronghorn.logging.log import say
 from pronghorn.server.large_reads import LARGE
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from django.utils.module_loading import import_string
 
 from pronghorn import Config, Server, __version__
 from pronghorn.errors import StartupError
-from pronghorn.logging import log
+from pronghorn.logging import DefaultFormatter, LineHandler, log
+from pronghorn.logging.defaults import DEFAULT_FORMAT
 from pronghorn.types import ASGI3App, Receive, Scope, Send
 
 if apps.is_installed("django.contrib.staticfiles"):
@@ -138,8 +139,8 @@ def _set_up_logging() -> None:
         access.setLevel(logging.INFO)
         access.propagate = False
     if not server.handlers:
-        handler = log.LineHandler()
-        handler.setFormatter(log.DefaultFormatter(log.DEFAULT_FORMAT))
+        handler = LineHandler()
+        handler.setFormatter(DefaultFormatter(DEFAULT_FORMAT))
         server.addHandler(handler)
         server.setLevel(logging.WARNING)
         server.propagate = False
