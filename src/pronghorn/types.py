@@ -1,7 +1,8 @@
-"""Type aliases for ASGI (version 3.0), for annotations in applications and in this package."""
+"""Type aliases for ASGI (version 3.0), and `Path`, for annotations in applications and in this package."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -18,3 +19,5 @@ WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[byt
 App: TypeAlias = ASGI3App | ASGI2App | WSGIApp
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+Path: TypeAlias = "str | os.PathLike[str]"

@@ -22,7 +22,7 @@ from pronghorn.application import interfaces
 from pronghorn.config import LOGGING_CONFIG, Config, ConfigError
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.listen import sockets
+from pronghorn.listen import places
 from pronghorn.server import Server
 from pronghorn.server.state import ServerState
 from pronghorn.supervisor.file_watcher import Files
@@ -206,7 +206,7 @@ def test_reload_patterns_are_resolved_to_folders(tmp_path: Path, monkeypatch: py
     assert config.reload_dirs == [folder / "pages", folder / "shop"]
     assert config.reload_dirs_excludes == [folder / "tests"]
     assert (config.reload_includes, config.reload_excludes) == (["pages", "*.html"], ["tests"])
-    assert Files(config).directories == config.reload_dirs
+    assert Files(config.reload_dirs, config.reload_includes, config.reload_excludes).directories == config.reload_dirs
     assert make("main:app", reload=True).reload_dirs == [folder]
 
 
@@ -245,7 +245,7 @@ def derived(config: Config) -> dict[str, Any]:
         "proxies": shared.proxies is not None and shared.proxies.trusts_peer(("10.0.0.1", 1), None),
         "state": (state.limit_concurrency, state.cancel_on_disconnect, state.shared.access_log is None),
         "context": len(state.context),
-        "places": sockets.places(config),
+        "places": places.of(config),
         "requests": server.limit_max_requests,
     }
 

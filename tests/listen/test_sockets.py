@@ -19,7 +19,7 @@ import pytest
 
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
-from pronghorn.listen import sockets
+from pronghorn.listen import places, sockets
 
 Bind = Callable[..., list[socket.socket]]
 
@@ -317,15 +317,15 @@ def test_bind_socket_returns_inheritable_socket() -> None:
 
 def test_places_are_parsed() -> None:
     assert [
-        sockets.parse(text)
+        places.parse(text)
         for text in ("127.0.0.1:80", "example.com:0", "[::1]:8000", ":9000", "unix:/run/a b:1.sock", "fd://3")
     ] == [
-        sockets.Place("127.0.0.1", 80),
-        sockets.Place("example.com", 0),
-        sockets.Place("::1", 8000),
-        sockets.Place("", 9000),
-        sockets.Place(path="/run/a b:1.sock"),
-        sockets.Place(descriptor=3),
+        places.Place("127.0.0.1", 80),
+        places.Place("example.com", 0),
+        places.Place("::1", 8000),
+        places.Place("", 9000),
+        places.Place(path="/run/a b:1.sock"),
+        places.Place(descriptor=3),
     ]
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pronghorn.config import Config
 from pronghorn.supervisor import file_watcher
 from pronghorn.supervisor.file_watcher import Files, Watcher
 
@@ -29,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(**parameters: Any) -> Files:
-    return Files(Config("main:app", log_config=None, reload=True, **parameters))
+    return Files(**{name.removeprefix("reload_"): value for name, value in parameters.items()})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pronghorn.config import HTTP_PROTOCOLS, Config
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
-from pronghorn.listen import sockets
+from pronghorn.listen import places
+from pronghorn.listen.places import Place
 from pronghorn.supervisor import worker_handle
 
 
@@ -45,7 +46,7 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
     scheme = "https" if checked.is_ssl else "http"
     return {
         "application": f"{checked.app} ({checked.interface})",
-        "address": ", ".join(_address(place, scheme) for place in sockets.places(checked)),
+        "address": ", ".join(_address(place, scheme) for place in places.of(checked)),
         "workers": "1, restarted when a file changes" if checked.reload else str(checked.workers),
         "limits": ", ".join(_limits(checked)) or "the defaults",
         "wire": _wire(checked),
@@ -55,7 +56,7 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
     }
 
 
-def _address(place: sockets.Place, scheme: str) -> str:
+def _address(place: Place, scheme: str) -> str:
     if place.descriptor is not None:
         return f"descriptor {place.descriptor}"
     if place.path is not None:

@@ -186,7 +186,7 @@ class Config(Parameters):
         if self.should_reload:
             from pronghorn.supervisor.file_watcher import Files  # only needed here
 
-            files = Files(self)
+            files = Files(self.reload_dirs, self.reload_includes, self.reload_excludes)
             self.reload_dirs, self.reload_dirs_excludes = files.directories, files.excluded
             self.reload_includes, self.reload_excludes = files.includes, files.excludes
             logger.info("Will watch for changes in these directories: %s", [str(each) for each in files.directories])

@@ -8,30 +8,28 @@ gunicorn worker and the documentation all read this table.
 from __future__ import annotations
 
 import enum
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_args
 
 from pronghorn import loops
 from pronghorn.application import interfaces
 from pronghorn.lifespan import Mode
-from pronghorn.listen import sockets
+from pronghorn.listen.places import parse as parse_place
 from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
+from pronghorn.types import Path as Path
 
 if TYPE_CHECKING:
     import asyncio
     from ssl import SSLContext
 
-    from pronghorn.config import Config
     from pronghorn.loops import LoopFactory
     from pronghorn.types import App, Headers
 
 T = TypeVar("T")
 
-Path: TypeAlias = "str | os.PathLike[str]"
 LifespanType: TypeAlias = Mode
 InterfaceType: TypeAlias = Literal["auto"] | interfaces.Interface
 HTTPProtocolType: TypeAlias = Literal["auto", "h11", "httptools", "zttp"]
@@ -200,7 +198,7 @@ def _check_ping_interval(seconds: float | None) -> None:
 
 def _check_places(places: Iterable[str] | None) -> None:
     for place in places or ():
-        sockets.parse(place)
+        parse_place(place)
 
 
 def option(default: T, topic: Topic, text: str, **facts: Any) -> T:
@@ -369,7 +367,7 @@ class Parameters:
     ssl_cert_reqs: int = option(0, Topic.TLS, "Client certificates: 0 for none, 1 for optional, 2 for required.")
     ssl_ca_certs: Path | None = option(None, Topic.TLS, "File with the authorities of client certificates.")
     ssl_ciphers: str | None = option(None, Topic.TLS, "Ciphers, in OpenSSL's syntax.", default_text="OpenSSL's")
-    ssl_context_factory: Callable[[Config, Callable[[], SSLContext]], SSLContext] | None = python_only(
+    ssl_context_factory: Callable[[Self, Callable[[], SSLContext]], SSLContext] | None = python_only(
         None,
         "Returns the TLS context. Called with the configuration, and with a function that makes the context which the"
         " other parameters describe.",

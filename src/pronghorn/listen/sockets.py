@@ -10,22 +10,20 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 import socket
 import stat
 import struct
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from pronghorn.errors import StartupError
+from pronghorn.listen import places
+from pronghorn.listen.places import Options, Place
 from pronghorn.logging.formatters import bold
 
 if sys.platform == "linux":
     import fcntl
-
-if TYPE_CHECKING:
-    from pronghorn.config import Config
 
 # Attempts for port 0: the port that the system chose on one of the host's addresses may be taken on another.
 _PORT_CHOICES = 10
@@ -45,11 +43,6 @@ _ADVICE = {
     ("unix", errno.ENOENT): "Its directory must exist.",
     ("unix", errno.EACCES): "Its directory must be writable.",
 }
-
-_PLACE = re.compile(
-    r"unix:(?P<path>.+)|fd://(?P<descriptor>\d{1,9})|(?:\[(?P<v6>[^]]+)\]|(?P<host>[^][:/]*)):(?P<port>\d{1,5})",
-    re.ASCII | re.DOTALL,
-)
 
 # Queries for the unacknowledged bytes in a socket's send buffer: an ioctl on Linux, a socket option on macOS.
 _SIOCOUTQ = 0x5411
@@ -84,61 +77,29 @@ _bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _files: dict[str, tuple[int, int, int]] = {}
 
 
-class Place(NamedTuple):
-    """A place to listen: a file `descriptor`, the `path` of a Unix socket, or a host and port."""
-
-    host: str | None = None
-    port: int = 0
-    path: str | None = None
-    descriptor: int | None = None
-
-
-def parse(text: str) -> Place:
-    """Parse one `--bind`; an empty host means every interface. Raises ValueError."""
-    if found := _PLACE.fullmatch(text):
-        if found["path"]:
-            return Place(path=found["path"])
-        if found["descriptor"]:
-            return Place(descriptor=int(found["descriptor"]))
-        if int(found["port"]) <= 65535:
-            return Place(found["v6"] or found["host"], int(found["port"]))
-    raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER")
-
-
-def places(config: Config) -> list[Place]:
-    """The places of `config`: each `bind`, or else its descriptor, path, or host and port, in this order."""
-    if config.bind:
-        return [parse(text) for text in ([config.bind] if isinstance(config.bind, str) else config.bind)]
-    if config.fd is not None:
-        return [Place(descriptor=config.fd)]
-    if config.uds is not None:
-        return [Place(path=config.uds)]
-    return [Place(config.host, int(config.port))]
-
-
-def bind(config: Config) -> list[socket.socket]:
-    """Bind all sockets of `config`: one for each descriptor or path, and one for each address of a host."""
-    _refuse_overlaps(config)
+def bind(options: Options) -> list[socket.socket]:
+    """Bind all sockets of `options`: one for each descriptor or path, and one for each address of a host."""
+    _refuse_overlaps(options)
     sockets: list[socket.socket] = []
     try:
-        for place in places(config):
+        for place in places.of(options):
             sockets += _bind_place(place)
     except StartupError:
         for sock in sockets:
             sock.close()
-        unlink(config)
+        unlink(options)
         raise
     return sockets
 
 
-def bind_one(config: Config) -> socket.socket:
+def bind_one(options: Options) -> socket.socket:
     """Bind one socket for several processes to share; a host name stands for its first IPv4 address."""
-    named = places(config)
+    named = places.of(options)
     if len(named) > 1:
         raise StartupError(f"--bind names {len(named)} places, but only one socket can be bound here.")
     host, port, path, descriptor = named[0]
     if descriptor is not None or path is not None:
-        return bind(config)[0]
+        return bind(options)[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
     try:
         return _bind_all(_resolve(host, port, family)[:1])[0]
@@ -146,17 +107,17 @@ def bind_one(config: Config) -> socket.socket:
         raise StartupError(str(error)) from None
 
 
-def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, str]]:
+def describe(sockets: list[socket.socket], options: Options) -> list[tuple[str, str]]:
     """The log lines with the addresses of the server, each plain and coloured."""
-    if config.bind:
-        named = [_describe_name(sock.getsockname(), config) for sock in sockets]
-    elif config.fd is not None:
+    if options.bind:
+        named = [_describe_name(sock.getsockname(), options) for sock in sockets]
+    elif options.fd is not None:
         named = [("socket ", str(sockets[0].getsockname()))]
-    elif config.uds is not None:
-        named = [("unix socket ", config.uds)]
+    elif options.uds is not None:
+        named = [("unix socket ", options.uds)]
     else:
         name = sockets[0].getsockname()
-        named = [_describe_name((config.host or name[0], name[1]), config)]
+        named = [_describe_name((options.host or name[0], name[1]), options)]
     return [
         (
             f"Pronghorn running on {kind}{place} (Press CTRL+C to quit)",
@@ -166,20 +127,20 @@ def describe(sockets: list[socket.socket], config: Config) -> list[tuple[str, st
     ]
 
 
-def withdraw(sockets: list[socket.socket], config: Config) -> None:
+def withdraw(sockets: list[socket.socket], options: Options) -> None:
     """Prevent new connections on those of `sockets` that were bound here, where the system can. Established connections
     and handshakes in progress continue. An inherited socket is left to the processes that share it.
     """
-    unlink(config)
+    unlink(options)
     if sys.platform == "linux":
         for sock in sockets:
             if sock in _bound:
                 _drop_syn(sock)
 
 
-def unlink(config: Config) -> None:
+def unlink(options: Options) -> None:
     """Remove the files of Unix sockets bound here, unless another server has replaced them. May be called again."""
-    for place in places(config):
+    for place in places.of(options):
         path = place.path
         ours = _files.pop(path, None) if path is not None else None
         try:
@@ -241,17 +202,17 @@ def _drop_syn(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
-def _describe_name(name: Any, config: Config) -> tuple[str, str]:
+def _describe_name(name: Any, options: Options) -> tuple[str, str]:
     """The kind of a socket, and its address or URL."""
     if not isinstance(name, tuple):
         return "unix socket ", os.fsdecode(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return "", f"{'https' if config.is_ssl else 'http'}://{host}:{name[1]}"
+    return "", f"{'https' if options.is_ssl else 'http'}://{host}:{name[1]}"
 
 
-def _refuse_overlaps(config: Config) -> None:
+def _refuse_overlaps(options: Options) -> None:
     # bind() would succeed: sockets that do not listen yet may share an address, and a path looks like a stale socket.
-    named = list(zip(config.bind or (), places(config), strict=False))
+    named = list(zip(options.bind or (), places.of(options), strict=False))
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):
             raise StartupError(f"--bind {text} and --bind {other_text} overlap: remove one of them.")

@@ -6,14 +6,32 @@ import enum
 import logging
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
-    from pronghorn.config import Config, Path
+    from pronghorn.types import Path
 
 _log = logging.getLogger("pronghorn.error")
+
+
+class Options(Protocol):
+    """The parameters of a configuration that concern TLS."""
+
+    ssl_keyfile: Path | None
+    ssl_certfile: Path | None
+    ssl_keyfile_password: str | None
+    ssl_version: int
+    ssl_cert_reqs: int
+    ssl_ca_certs: Path | None
+    ssl_ciphers: str | None
+    ssl_context_factory: Callable[..., ssl.SSLContext] | None
+
+    @property
+    def is_ssl(self) -> bool:
+        """True if the server uses TLS."""
 
 
 class _Callbacks(enum.Enum):
@@ -53,20 +71,20 @@ class Context(ssl.SSLContext):
         self._callbacks = _Callbacks.SET
 
 
-def make_context(config: Config) -> ssl.SSLContext | None:
-    """Create the context for `config`; None if it does not use TLS. Raises StartupError with the reason."""
-    factory = config.ssl_context_factory
+def make_context(options: Options) -> ssl.SSLContext | None:
+    """Create the context for `options`; None if it does not use TLS. Raises StartupError with the reason."""
+    factory = options.ssl_context_factory
     if factory is not None:
-        context = factory(config, lambda: _default_context(config))
+        context = factory(options, lambda: _default_context(options))
         if not isinstance(context, ssl.SSLContext):
             raise StartupError(f"ssl_context_factory has to return an ssl.SSLContext, not {context!r}.")
         return context
-    if not config.is_ssl:
+    if not options.is_ssl:
         return None
-    context = _default_context(config)
-    if context.verify_mode == ssl.CERT_NONE and config.ssl_ca_certs:
+    context = _default_context(options)
+    if context.verify_mode == ssl.CERT_NONE and options.ssl_ca_certs:
         _log.warning("--ssl-ca-certs has no effect without --ssl-cert-reqs: no client is asked for a certificate.")
-    elif context.verify_mode != ssl.CERT_NONE and not config.ssl_ca_certs:
+    elif context.verify_mode != ssl.CERT_NONE and not options.ssl_ca_certs:
         whose = "every client" if context.verify_mode == ssl.CERT_REQUIRED else "a client that shows a certificate"
         _log.warning("--ssl-cert-reqs without --ssl-ca-certs trusts no authority: %s is refused.", whose)
     return context
@@ -110,18 +128,18 @@ def create_ssl_context(
     return context
 
 
-def _default_context(config: Config) -> Context:
-    """Create the context from the TLS parameters of `config`."""
-    if not config.ssl_certfile:
+def _default_context(options: Options) -> Context:
+    """Create the context from the TLS parameters of `options`."""
+    if not options.ssl_certfile:
         raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
     return create_ssl_context(
-        config.ssl_certfile,
-        config.ssl_keyfile,
-        config.ssl_keyfile_password,
-        config.ssl_version,
-        config.ssl_cert_reqs,
-        config.ssl_ca_certs,
-        config.ssl_ciphers,
+        options.ssl_certfile,
+        options.ssl_keyfile,
+        options.ssl_keyfile_password,
+        options.ssl_version,
+        options.ssl_cert_reqs,
+        options.ssl_ca_certs,
+        options.ssl_ciphers,
     )
 
 

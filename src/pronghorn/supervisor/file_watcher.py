@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from pronghorn.config import Config
-
 T = TypeVar("T")
 
 _INCLUDES = {"*.py"}
@@ -33,14 +31,19 @@ class Files:
     it as the opposite. An include that is the end of a file's path, such as its name, overrides all excludes.
     """
 
-    def __init__(self, config: Config) -> None:
-        includes, excludes = _unique(config.reload_includes), _unique(config.reload_excludes)
+    def __init__(
+        self,
+        dirs: Sequence[str | os.PathLike[str]] | None = None,
+        includes: Sequence[str] | None = None,
+        excludes: Sequence[str] | None = None,
+    ) -> None:
+        includes, excludes = _unique(includes), _unique(excludes)
         self.includes = [each for each in includes if each not in excludes]
         self.excludes = excludes
         self.excluded = sorted(_directories(excludes))
-        wanted = [*map(Path, _unique(config.reload_dirs)), *_directories(includes)]
-        directories = {each.resolve() for each in wanted if each.is_dir() and not self._is_excluded(each.resolve())}
-        self.directories = sorted(each for each in directories if directories.isdisjoint(each.parents)) or [Path.cwd()]
+        wanted = [*map(Path, _unique(dirs)), *_directories(includes)]
+        found = {each.resolve() for each in wanted if each.is_dir() and not self._is_excluded(each.resolve())}
+        self.directories = sorted(each for each in found if found.isdisjoint(each.parents)) or [Path.cwd()]
         self._includes = (_INCLUDES | set(includes)) - set(excludes)
         self._excludes = (_EXCLUDES | set(excludes)) - set(includes)
 

@@ -43,7 +43,7 @@ class Reloader:
         self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any length of time
         self._sockets = sockets
         self._target = target
-        self._files = Files(self._config)
+        self._files = Files(config.reload_dirs, config.reload_includes, config.reload_excludes)
         self._worker: WorkerHandle | None = None
         self._launch_is_due = True
         self._not_before = 0.0

@@ -1,0 +1,57 @@
+"""Places to listen: parsed, and chosen by a configuration."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Protocol
+
+_PLACE = re.compile(
+    r"unix:(?P<path>.+)|fd://(?P<descriptor>\d{1,9})|(?:\[(?P<v6>[^]]+)\]|(?P<host>[^][:/]*)):(?P<port>\d{1,5})",
+    re.ASCII | re.DOTALL,
+)
+
+
+class Options(Protocol):
+    """The parameters of a configuration that say where to listen."""
+
+    host: str
+    port: int
+    uds: str | None
+    fd: int | None
+    bind: list[str] | str | None
+
+    @property
+    def is_ssl(self) -> bool:
+        """True if the server uses TLS."""
+
+
+class Place(NamedTuple):
+    """A place to listen: a file `descriptor`, the `path` of a Unix socket, or a host and port."""
+
+    host: str | None = None
+    port: int = 0
+    path: str | None = None
+    descriptor: int | None = None
+
+
+def parse(text: str) -> Place:
+    """Parse one `--bind`; an empty host means every interface. Raises ValueError."""
+    if found := _PLACE.fullmatch(text):
+        if found["path"]:
+            return Place(path=found["path"])
+        if found["descriptor"]:
+            return Place(descriptor=int(found["descriptor"]))
+        if int(found["port"]) <= 65535:
+            return Place(found["v6"] or found["host"], int(found["port"]))
+    raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER")
+
+
+def of(options: Options) -> list[Place]:
+    """The places of `options`: each `bind`, or else its descriptor, path, or host and port, in this order."""
+    if options.bind:
+        return [parse(text) for text in ([options.bind] if isinstance(options.bind, str) else options.bind)]
+    if options.fd is not None:
+        return [Place(descriptor=options.fd)]
+    if options.uds is not None:
+        return [Place(path=options.uds)]
+    return [Place(options.host, int(options.port))]
