@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pronghorn import lifespan
+from pronghorn.application import lifespan
+from pronghorn.application.lifespan import Lifespan
 from pronghorn.errors import StartupError
-from pronghorn.lifespan import Lifespan
 
 Logged = pytest.LogCaptureFixture
 LOG = logging.getLogger("lifespan.test")

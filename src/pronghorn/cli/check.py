@@ -8,10 +8,10 @@ import zlib
 from typing import Any
 
 from pronghorn import backend
+from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import HTTP_PROTOCOLS, Config
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.lifespan import Lifespan
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
 from pronghorn.supervisor import worker_handle

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import socket
     from ssl import SSLContext
 
-    from pronghorn.lifespan import Lifespan
+    from pronghorn.application.lifespan import Lifespan
     from pronghorn.listen.tls_context import create_ssl_context as create_ssl_context
     from pronghorn.loops import LoopFactory
     from pronghorn.types import ASGI3App, Headers

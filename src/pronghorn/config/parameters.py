@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_ar
 
 from pronghorn import loops
 from pronghorn.application import interfaces
-from pronghorn.lifespan import Mode
+from pronghorn.application.lifespan import Mode
 from pronghorn.listen.places import parse as parse_place
 from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
 from pronghorn.types import Path as Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pronghorn.application.lifespan import Lifespan
 from pronghorn.errors import StartupError
-from pronghorn.lifespan import Lifespan
 from pronghorn.logging import log
 
 if TYPE_CHECKING:

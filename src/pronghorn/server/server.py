@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pronghorn import backend, signal_handlers
 from pronghorn.application import tasks
+from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
-from pronghorn.lifespan import Lifespan
 from pronghorn.listen import listener
 from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink, withdraw
 from pronghorn.logging import log, outlet
