@@ -35,6 +35,31 @@ _LOOP = "`Config.get_loop_factory` makes the loop"
 _CLICK = "click's own, for uvicorn's options"
 _EVENT = "a type for uvicorn's own annotations"
 
+# uvicorn's modules that we have, and where what they name lives. "itself": the module is our own, under the same path.
+PATHS: dict[str, str] = {
+    "config": "itself",
+    "importer": "pronghorn.application",
+    "lifespan": "pronghorn.application.lifespan",
+    "lifespan.off": "pronghorn.lifespan.on",
+    "lifespan.on": "pronghorn.application.lifespan",
+    "logging": "itself",
+    "loops": "itself",
+    "main": "pronghorn.launcher",
+    "middleware": "itself",
+    "middleware.asgi2": "pronghorn.application.interfaces",
+    "middleware.message_logger": "pronghorn.application.interfaces",
+    "middleware.proxy_headers": "itself",
+    "middleware.wsgi": "a2wsgi",
+    "protocols": "itself",
+    "protocols.utils": "pronghorn.listen.addresses",
+    "server": "itself",
+    "supervisors": "pronghorn.supervisor.supervisor",
+    "supervisors.multiprocess": "pronghorn.supervisor.supervisor",
+    "supervisors.statreload": "pronghorn.supervisor.reloader",
+    "supervisors.watchfilesreload": "pronghorn.supervisor.reloader",
+    "workers": "pronghorn.gunicorn",
+}
+
 # Modules, names in modules, and attributes of objects that we omit, and the reason.
 LEFT_OUT: dict[str, str] = {
     # Modules
@@ -172,6 +197,7 @@ def test_package_has_names_of_uvicorn() -> None:
 
 
 PACKAGE = Path(uvicorn.__file__).parent
+OURS_PACKAGE = Path(pronghorn.__file__).parent
 
 
 def modules() -> dict[str, Path]:
@@ -225,6 +251,19 @@ def test_module_has_names_of_uvicorn(module: str) -> None:
     ours = importlib.import_module(f"pronghorn.{module}")
     missing = {f"{module}.{name}" for name in names(MODULES[module]) if not hasattr(ours, name)}
     assert missing == {name for name in LEFT_OUT if name.rpartition(".")[0] == module and name not in MODULES}
+
+
+def test_paths_are_those_of_uvicorn() -> None:
+    assert PATHS.keys() == MODULES.keys() - set(LEFT_OUT_MODULES)
+
+
+@pytest.mark.parametrize("module", [module for module, home in PATHS.items() if home != "itself"])
+def test_module_for_path_of_uvicorn_names_its_home(module: str) -> None:
+    path = OURS_PACKAGE.joinpath(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = source.read_text(encoding="utf-8")
+    assert PATHS[module] in text
+    assert len(text.splitlines()) < 40, "does something itself"
 
 
 def test_import_of_module_main_keeps_command() -> None:
