@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 import stat
-import struct
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -446,46 +443,6 @@ def test_line_has_https_with_tls(bind: Bind, tmp_path: Path, parameters: dict[st
     bound = bind(**parameters)
     ((line, _),) = sockets.describe(bound, config(**parameters, ssl_certfile=tmp_path))
     assert line == f"Pronghorn running on https://127.0.0.1:{bound[0].getsockname()[1]} (Press CTRL+C to quit)"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
-def test_acknowledged_bytes_are_counted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        theirs, _ = server.accept()
-        with theirs:
-            before = sockets.acknowledged(client)
-            client.sendall(bytes(1000))
-            assert len(theirs.recv(1000, socket.MSG_WAITALL)) == 1000
-            assert before is not None
-            deadline = time.monotonic() + 20
-            while sockets.acknowledged(client) != before + 1000:
-                assert time.monotonic() < deadline
-    assert sockets.acknowledged(client) is None
-
-
-def test_unacknowledged_bytes_are_counted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        theirs, _ = server.accept()
-        with theirs:
-            assert sockets.unacknowledged(client) in (0, None)
-            client.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                client.sendall(bytes(64 * 1024 * 1024))
-            size = sockets.unacknowledged(client)
-            assert size is None or size > 0
-    assert sockets.unacknowledged(client) is None
-
-
-def test_reset_connection_has_no_unacknowledged_bytes() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        theirs, _ = server.accept()
-        client.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            client.sendall(bytes(64 * 1024 * 1024))
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        theirs.close()
-        assert select.select([client], [], [], 30)[0]
-        assert sockets.unacknowledged(client) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no filter for sockets")

@@ -22,9 +22,6 @@ from pronghorn.listen import places
 from pronghorn.listen.places import Options, Place
 from pronghorn.logging.formatters import bold
 
-if sys.platform == "linux":
-    import fcntl
-
 # Attempts for port 0: the port that the system chose on one of the host's addresses may be taken on another.
 _PORT_CHOICES = 10
 
@@ -43,19 +40,6 @@ _ADVICE = {
     ("unix", errno.ENOENT): "Its directory must exist.",
     ("unix", errno.EACCES): "Its directory must be writable.",
 }
-
-# Queries for the unacknowledged bytes in a socket's send buffer: an ioctl on Linux, a socket option on macOS.
-_SIOCOUTQ = 0x5411
-_SO_NWRITE = 0x1024
-
-# The position of `tcpi_bytes_acked` in Linux's TCP_INFO.
-_BYTES_ACKED = slice(120, 128)
-
-# SO_LINGER on, with a timeout of 0: closing discards unsent data. Two integers, on Windows two shorts.
-_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-
-# Errors of getpeername() on a socket that is no longer connected, on Linux and on macOS.
-_NO_PEER = {errno.ENOTCONN, errno.EINVAL}
 
 # A classic BPF program for a TCP socket (/usr/include/linux/filter.h): drop incoming segments that would open a
 # connection, those with SYN and without ACK.
@@ -154,45 +138,6 @@ def cannot_listen(error: OSError, name: Any) -> StartupError:
     """The error for a socket bound to `name` that cannot listen because another one already does."""
     place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
     return StartupError(str(_explained(error, place, "listen")))
-
-
-def unacknowledged(sock: socket.socket) -> int | None:
-    """The number of sent bytes that the peer may still acknowledge; None if the system does not report it."""
-    size: int | None = None
-    with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        if _is_reset(sock):  # the system still counts unsent bytes
-            size = 0
-        elif sys.platform == "linux":
-            size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
-        elif sys.platform == "darwin":
-            size = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
-    return size
-
-
-def acknowledged(sock: socket.socket) -> int | None:
-    """The total number of bytes that the peer has acknowledged; None if the system does not report it."""
-    size: int | None = None
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, ValueError):  # the socket is closed, or does not use TCP
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
-            if len(info) == _BYTES_ACKED.stop:
-                size = int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
-    return size
-
-
-def reset_at_close(sock: socket.socket) -> None:
-    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
-    with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-def _is_reset(sock: socket.socket) -> bool:
-    """Return whether the peer has reset the connection."""
-    try:
-        sock.getpeername()
-    except OSError as error:
-        return error.errno in _NO_PEER
-    return False
 
 
 def _drop_syn(sock: socket.socket) -> None:

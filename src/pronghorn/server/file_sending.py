@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pronghorn.errors import ClientDisconnected
+from pronghorn.server import transports
 
 if TYPE_CHECKING:
     from pronghorn._wire.connection import Connection
@@ -103,9 +104,8 @@ class _Sender:
         self._request.end_file(present, more)
 
     async def _send_present(self, file: Any, start: int, end: int) -> None:
-        # sendfile does not encrypt, and the buffer limits set for it pause some TLS transports forever.
-        secure = self._transport.get_extra_info("sslcontext") is not None
-        way = self._by_hand if secure else self._by_system
+        # sendfile does not encrypt.
+        way = self._by_hand if transports.is_secure(self._transport) else self._by_system
         while start < end:
             await self._room()
             try:
@@ -124,12 +124,8 @@ class _Sender:
 
     async def _by_system(self, file: Any, start: int, size: int) -> int:
         """Send through `loop.sendfile`; return the number of bytes, 0 at the end of the file."""
-        # A `sendfile` cancelled before the transport has flushed its buffer leaves the transport unusable.
-        self._transport.set_write_buffer_limits(0)
-        try:
+        with transports.flushing(self._transport):
             await self._room()
-        finally:
-            self._transport.set_write_buffer_limits()
         try:
             return await self._held(self._loop.sendfile(self._transport, file, start, size, fallback=False))
         except (ConnectionError, TimeoutError) as error:

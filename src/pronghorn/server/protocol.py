@@ -7,18 +7,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import select
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.application import tasks, websocket_call
 from pronghorn.errors import ProtocolError, is_disconnect
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
-from pronghorn.listen.sockets import acknowledged, reset_at_close, unacknowledged
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
+from pronghorn.server import transports
 from pronghorn.server.large_reads import LARGE, Pieces
 from pronghorn.server.state import ServerState
 
@@ -27,12 +24,6 @@ if TYPE_CHECKING:
     from pronghorn._wire.exchange import Exchange
     from pronghorn._wire.request import Request
     from pronghorn._wire.websocket import WebSocket
-
-_PLAIN_TRANSPORTS = {
-    ("asyncio.selector_events", "_SelectorSocketTransport"),
-    ("uvloop.loop", "TCPTransport"),
-    ("uvloop.loop", "UnixTransport"),
-}
 
 # Seconds between checks of a TLS connection that is closing.
 _LOOK = 0.05
@@ -59,12 +50,12 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
         self._transport = cast("asyncio.Transport", transport)
-        self._is_secure = transport.get_extra_info("sslcontext") is not None
-        # asyncio's TLS transport fails to return this once it is lost.
+        self._is_secure = transports.is_secure(transport)
         self._socket = transport.get_extra_info("socket")
         client, server = get_remote_addr(transport), get_local_addr(transport)
+        fd, joins = transports.direct_fd(transport, self._socket), transports.needs_joining(transport)
         self.connection = state.wire.Connection(
-            self, self._transport, state.outbox, state.shared, client, server, self._fd(), self._joins()
+            self, self._transport, state.outbox, state.shared, client, server, fd, joins
         )
         state.connections.add(self)
         if state.traces:
@@ -79,7 +70,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection.end_input()
         if not self._is_secure:
             return True
-        # TLS transports have no half-close: this one closes now, after sending what it was given so far.
+        # The transport closes now, after sending what it was given so far.
         self.connection.flush()
         self._lose()
         return False
@@ -110,7 +101,7 @@ class HTTPProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection: a partial response must not look complete to the client."""
         if self._socket is not None:
-            reset_at_close(self._socket)
+            transports.reset_at_close(self._socket)
         self._end(self._transport.abort)
 
     # Called by the connection
@@ -162,13 +153,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.proceed)
 
     def finish_writing(self) -> None:
-        # TLS has no half-close, and closing now would destroy the response: the engines reset a client that keeps
-        # sending.
-        if self._transport.can_write_eof():
-            try:
-                self._transport.write_eof()
-            except OSError:  # the client is gone, but asyncio has not noticed it
-                self._transport.abort()
+        transports.end_stream(self._transport)
 
     def close(self) -> None:
         if not self._transport.is_closing():
@@ -180,21 +165,14 @@ class HTTPProtocol(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def unread(self) -> int:
-        return self.unsent() + (0 if self._socket is None else unacknowledged(self._socket) or 0)
+        return self.unsent() + (0 if self._socket is None else transports.unacknowledged(self._socket) or 0)
 
     def delivered(self, handed: int) -> int:
-        size = None if self._socket is None else acknowledged(self._socket)
+        size = None if self._socket is None else transports.acknowledged(self._socket)
         return handed - self.unread() if size is None else size
 
     def has_left(self) -> bool:
-        """Return whether the client has ended its stream, possibly after bytes that are not read yet."""
-        left = False
-        if sys.platform != "win32" and hasattr(select, "POLLRDHUP"):
-            if self._socket is not None and not self._transport.is_closing():
-                poll = select.poll()
-                poll.register(self._socket.fileno(), select.POLLRDHUP)
-                left = bool(poll.poll(0))
-        return left
+        return transports.has_peer_ended(self._transport, self._socket)
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
         from pronghorn.server.file_sending import send_file  # few servers send files
@@ -238,12 +216,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _read_in_pieces(self) -> None:
         # WebSocket messages are best read whole, and TLS already reads by records.
-        if self._websocket is None and self._fd() >= 0:
-            transport = self._transport
-            transport.set_protocol(Pieces(self, self.connection, self._state.buffer))
-            # uvloop looks at the type of the protocol only when reading starts.
-            transport.pause_reading()
-            transport.resume_reading()
+        if self._websocket is None and transports.direct_fd(self._transport, self._socket) >= 0:
+            transports.read_with(self._transport, Pieces(self, self.connection, self._state.buffer))
 
     def _let_go(self, had_all: bool) -> None:
         """Close a TLS connection once the client has everything, without its close_notify (RFC 8446 section 6.1).
@@ -252,26 +226,12 @@ class HTTPProtocol(asyncio.Protocol):
         """
         if self not in self._state.connections:
             return
-        has_all = not self.unsent() and unacknowledged(self._socket) == 0
+        has_all = not self.unsent() and transports.unacknowledged(self._socket) == 0
         if has_all and had_all:
             self._transport.abort()
         else:
             # Checked twice: the transport may have passed more to the system in between.
             self._state.loop.call_later(_LOOK, self._let_go, has_all)
-
-    def _fd(self) -> int:
-        """The file descriptor for direct writes, or -1. Only for transports that keep the socket open until
-        `connection_lost` and send bytes unchanged; never on Windows, where sockets are not file descriptors.
-        """
-        kind = type(self._transport)
-        if (kind.__module__, kind.__name__) not in _PLAIN_TRANSPORTS or os.name == "nt":
-            return -1
-        fd: int = self._socket.fileno()
-        return fd
-
-    def _joins(self) -> bool:
-        """Return whether to join buffers ourselves: asyncio's `writelines` applies no backpressure."""
-        return type(self._transport).__module__.startswith("asyncio.")
 
     def _start(self, exchange: Exchange, run: Coroutine[Any, Any, None]) -> None:
         """Run an application in a new task, and set it as the task of `exchange`."""

@@ -29,6 +29,7 @@ from pronghorn.logging.log import say
 from pronghorn.server.clock import Clock
 from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import ServerState
+from pronghorn.server.transports import ITERATIONS_TO_CONNECT
 from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ _LINGER = 0.5
 
 # Seconds for TCP handshakes that are in progress when the server stops accepting.
 _HANDSHAKE = 0.1
-
-# Event-loop iterations between `accept()` and `connection_made()`.
-_TURNS_TO_CONNECT = 3
 
 logger = _log = logging.getLogger("pronghorn.error")
 
@@ -346,7 +344,7 @@ class Server:
 
     async def _connect(self) -> None:
         """Wait until accepted connections have their protocols."""
-        for _ in range(_TURNS_TO_CONNECT):
+        for _ in range(ITERATIONS_TO_CONNECT):
             await asyncio.sleep(0)
 
     async def _wait_tasks_to_complete(self) -> None:
