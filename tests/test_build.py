@@ -167,7 +167,7 @@ def test_source_distribution_has_sources_and_no_build_output(tmp_path: Path) -> 
     with tarfile.open(archive) as distribution:
         names = {name.partition("/")[2] for name in distribution.getnames()}
     wanted = {"setup.py", "LICENSE", "src/pronghorn/py.typed", "tests/test_build.py", "examples/hello.py"}
-    assert wanted | {f"ext/pronghorn/_wire_c/{name}" for name in ("scan.pyx", "scan.pxd")} <= names
+    assert wanted | {f"ext/pronghorn/_wire_c/{name}" for name in ("kernels.pyx", "kernels.pxd")} <= names
     assert not [name for name in names if name.endswith((".so", ".pyc")) or (name[:4] == "src/" and name[-2:] == ".c")]
 
 

@@ -8,7 +8,7 @@ import httptools
 
 from pronghorn._wire.connection import Connection
 from pronghorn._wire.head import Head, accept, new_head
-from pronghorn._wire.scan import visible_end
+from pronghorn._wire.kernels import visible_end
 from pronghorn.errors import ProtocolError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access, connection, endpoint, outbox, proxy, shared
+    from pronghorn._wire import access_log, connection, endpoint, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
 
 
@@ -27,9 +27,9 @@ class Wire(NamedTuple):
     Shared: type[shared.Shared]
     Connection: type[connection.Connection]
     Outbox: type[outbox.Outbox]
-    AccessLines: type[access.AccessLines]
-    FormattedLines: type[access.FormattedLines]
-    Proxies: type[proxy.Proxies]
+    AccessLines: type[access_log.AccessLines]
+    FormattedLines: type[access_log.FormattedLines]
+    Proxies: type[proxies.Proxies]
     Endpoint: type[endpoint.Endpoint]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
 
@@ -78,9 +78,9 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access, connection, endpoint, outbox, proxy, shared = (
+    access_log, connection, endpoint, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access", "connection", "endpoint", "outbox", "proxy", "shared")
+        for module in ("access_log", "connection", "endpoint", "outbox", "proxies", "shared")
     )
     return Wire(
         name=name,
@@ -88,9 +88,9 @@ def form(package: str, name: str) -> Wire:
         Shared=shared.Shared,
         Connection=connection.Connection,
         Outbox=outbox.Outbox,
-        AccessLines=access.AccessLines,
-        FormattedLines=access.FormattedLines,
-        Proxies=proxy.Proxies,
+        AccessLines=access_log.AccessLines,
+        FormattedLines=access_log.FormattedLines,
+        Proxies=proxies.Proxies,
         Endpoint=endpoint.Endpoint,
         sweep=endpoint.sweep,
     )

@@ -102,7 +102,7 @@ def test_text_outside_atoms_is_kept(wire):
 
 def test_text_of_the_default_format_selects_the_default_lines(wire):
     printed = Printed(wire, access_format=ACCESS_FORMAT)
-    assert type(printed.lines) is wire.access.AccessLines
+    assert type(printed.lines) is wire.access_log.AccessLines
 
 
 # Forging

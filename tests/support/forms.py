@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 MODULES = (
-    "access",
+    "access_log",
     "body",
     "channel",
     "connection",
@@ -19,11 +19,11 @@ MODULES = (
     "frames",
     "handshake",
     "head",
+    "kernels",
     "outbox",
-    "proxy",
+    "proxies",
     "request",
     "response",
-    "scan",
     "shared",
     "websocket",
     "writer",

@@ -28,7 +28,7 @@ class Printed:
             self.logger.addFilter(self._keep)
         soon = []
         self.log = AccessLog.create(self.logger, access_format)
-        kind = wire.access.AccessLines if self.log.pieces is None else wire.access.FormattedLines
+        kind = wire.access_log.AccessLines if self.log.pieces is None else wire.access_log.FormattedLines
         self.lines = kind(self.log, soon.append)
         self.rig = Rig(wire, access_log=self.lines, **options)
         self._soon = soon
@@ -135,7 +135,7 @@ def test_each_iteration_has_its_own_batch(wire):
 
 def test_full_batch_is_written_before_the_iteration_ends(wire):
     printed = Printed(wire)
-    for _ in range(wire.access.LINES_AT_ONCE if wire.form == "interpreted" else 256):
+    for _ in range(wire.access_log.LINES_AT_ONCE if wire.form == "interpreted" else 256):
         printed.add()
     assert printed.text.count("\n") == 256
     printed.add()

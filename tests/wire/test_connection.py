@@ -1215,7 +1215,7 @@ class BrokenLog:
 
 
 def test_failed_log_line_does_not_affect_the_response(wire):
-    rig = Rig(wire, ok, access_log=wire.access.AccessLines(BrokenLog(), None))
+    rig = Rig(wire, ok, access_log=wire.access_log.AccessLines(BrokenLog(), None))
     rig.receive(GET * 2)
     assert rig.take() == OK * 2
     assert [str(error) for error in rig.failures] == ["a broken filter"] * 2

@@ -114,7 +114,7 @@ class Subject:
     def access_lines(wire: Any, log: Any, at_end: bool) -> Any:
         """Lines for `log` when responses start, or when they are complete."""
         log.pieces = [(BYTES, "")]
-        return (wire.access.FormattedLines if at_end else wire.access.AccessLines)(log, None)
+        return (wire.access_log.FormattedLines if at_end else wire.access_log.AccessLines)(log, None)
 
     @staticmethod
     def is_lost(request: Any) -> bool:

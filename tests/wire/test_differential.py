@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronghorn._wire import head, scan, shared
+from pronghorn._wire import head, kernels, shared
 from pronghorn.errors import ProtocolError
 
 httptools = pytest.importorskip("httptools")
 
-INTERPRETED = SimpleNamespace(head=head, scan=scan, shared=shared)
+INTERPRETED = SimpleNamespace(head=head, kernels=kernels, shared=shared)
 BOTH_FORMS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=400
 )
@@ -228,7 +228,7 @@ class Llhttp:
 
 def read(wire: Any, data: bytes) -> Any:
     """The `Head`, or the reason for its refusal, as a connection gets it."""
-    end = wire.scan.find_head_end(data, 0, 0)
+    end = wire.kernels.find_head_end(data, 0, 0)
     if end == -2:
         return "bare LF in a head"
     try:

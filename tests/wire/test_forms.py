@@ -25,7 +25,7 @@ CLASSES = [
     for module in MODULES
     for name in re.findall(r"^class (\w+)", (SOURCES / f"{module}.py").read_text(), re.MULTILINE)
 ]
-KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "scan.py").read_text(), re.MULTILINE)
+KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "kernels.py").read_text(), re.MULTILINE)
 
 # The fixture for one form only. If that is missing, it skips or, where it is required, fails.
 compiled_only = pytest.mark.parametrize("wire", ["compiled"], indirect=True)
@@ -168,16 +168,16 @@ def test_every_declaration_has_a_source() -> None:
 
 
 def test_every_compiled_kernel_is_listed() -> None:
-    text = (DECLARATIONS / "scan.pyx").read_text()
+    text = (DECLARATIONS / "kernels.pyx").read_text()
     assert sorted(re.findall(r"^cpdef .*?\b(\w+)\(", text, re.MULTILINE)) == sorted(KERNELS)
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_have_the_same_parameters(name: str) -> None:
-    function = getattr(importlib.import_module("pronghorn._wire.scan"), name)
+    function = getattr(importlib.import_module("pronghorn._wire.kernels"), name)
     parameters = list(inspect.signature(function).parameters)
     for suffix in ("pxd", "pyx"):
-        assert declared_parameters((DECLARATIONS / f"scan.{suffix}").read_text(), name) == parameters
+        assert declared_parameters((DECLARATIONS / f"kernels.{suffix}").read_text(), name) == parameters
 
 
 @pytest.mark.parametrize("module", MODULES)

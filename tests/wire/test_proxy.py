@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as Theirs
 
-from pronghorn._wire.proxy import KEPT
+from pronghorn._wire.proxies import KEPT
 from pronghorn.config import trusted_proxies
 from pronghorn.middleware.proxy_headers import ProxyHeadersMiddleware as Ours
 from tests.support.forms import load_form
@@ -21,7 +21,7 @@ TRUSTED = "127.0.0.1, 10.0.0.0/8, 2001:db8:1::/48, proxy.internal, unix"
 
 
 def proxies(wire: Any, trusted: str = TRUSTED, kind: str = "x-forwarded") -> Any:
-    return wire.proxy.Proxies(trusted_proxies.read(trusted), kind)
+    return wire.proxies.Proxies(trusted_proxies.read(trusted), kind)
 
 
 def ask(wire: Any, fields: str, trusted: str = TRUSTED, kind: str = "x-forwarded", **options: Any) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def test_any_fields_give_both_forms_the_same_valid_client(value: str, name: str,
         wire = load_form(form)
         origin = proxies(wire, kind=kind).origin([(name.encode(), value.encode())])
         if origin is not None:
-            assert origin.client is None or (wire.proxy.pack(origin.client[0]) and 0 <= origin.client[1] <= 65535)
+            assert origin.client is None or (wire.proxies.pack(origin.client[0]) and 0 <= origin.client[1] <= 65535)
         seen.append(origin and (origin.client, origin.scheme, origin.host, origin.port, origin.prefix))
     assert seen[0] == seen[1]
 

@@ -1,4 +1,4 @@
-from .scan cimport cut, find_bare_cr, find_byte, find_head_end, split_fields
+from .kernels cimport cut, find_bare_cr, find_byte, find_head_end, split_fields
 from .shared cimport Limits
 
 cdef int CHUNKED, LENGTH

@@ -1,16 +1,16 @@
 cimport cython
 
-from .access cimport AccessLines
+from .access_log cimport AccessLines
 from .body cimport Decoder
 from .channel cimport Channel
 from .handshake cimport is_asked_for, switch
 from .handshake cimport read as read_handshake
 from .head cimport Head, parse, preamble
 from .outbox cimport Outbox
-from .proxy cimport Origin, Proxies
+from .proxies cimport Origin, Proxies
 from .request cimport Request, new_request
 from .response cimport HTTP1Encoder, new_encoder
-from .scan cimport cut, find_bare_cr, find_head_end, method_end, visible_end
+from .kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
 from .shared cimport Limits, Shared
 from .websocket cimport WebSocket
 from .writer cimport Writer

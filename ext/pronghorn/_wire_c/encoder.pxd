@@ -1,4 +1,4 @@
-from .scan cimport encode_fields
+from .kernels cimport encode_fields
 
 cdef tuple BYTES
 

@@ -1,7 +1,7 @@
 cimport cython
 
 from .channel cimport Channel
-from .scan cimport stop_with
+from .kernels cimport stop_with
 from .shared cimport Shared
 
 cdef object RECEIVE

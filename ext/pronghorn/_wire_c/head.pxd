@@ -1,6 +1,6 @@
 cimport cython
 
-from .scan cimport cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+from .kernels cimport cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 from .shared cimport Limits
 
 cdef int NO_BODY, LENGTH, CHUNKED

@@ -1,7 +1,7 @@
 cimport cython
 
 from .endpoint cimport Endpoint
-from .scan cimport monotonic
+from .kernels cimport monotonic
 
 cdef double MAX_DELAY
 

@@ -4,7 +4,7 @@ from .channel cimport Channel
 from .encoder cimport Encoder
 from .exchange cimport Exchange, Turn, as_bytes
 from .head cimport Head
-from .scan cimport monotonic
+from .kernels cimport monotonic
 from .shared cimport Shared
 
 cdef int WAITING, STARTED, STREAMING, SENDING_FILE, TRAILERS, COMPLETE, DROPPED

@@ -1,7 +1,7 @@
 cimport cython
 
 from .encoder cimport Encoder, checked_fields
-from .scan cimport decimal, encode_fields, glue, same_name
+from .kernels cimport decimal, encode_fields, glue, same_name
 from .shared cimport Shared
 
 cdef Py_ssize_t COPIED

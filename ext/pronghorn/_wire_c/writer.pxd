@@ -1,6 +1,6 @@
 cimport cython
 
-from .scan cimport send_now
+from .kernels cimport send_now
 from .shared cimport Shared
 
 cdef Py_ssize_t FLUSH_AT, MAX_PER_ITERATION, JOIN_UP_TO

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from pronghorn.errors import ProtocolError
 
-from .scan import cut, find_bare_cr, find_byte, find_head_end, split_fields
+from .kernels import cut, find_bare_cr, find_byte, find_head_end, split_fields
 
 if TYPE_CHECKING:
     from .shared import Limits

@@ -18,9 +18,9 @@ from .channel import Channel
 from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
 from .handshake import read as read_handshake
 from .head import parse, preamble
+from .kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
 from .request import new_request
 from .response import new_encoder
-from .scan import cut, find_bare_cr, find_head_end, method_end, visible_end
 from .websocket import WebSocket
 from .writer import Writer
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .exchange import Exchange
     from .head import Head
     from .outbox import Outbox
-    from .proxy import Proxies
+    from .proxies import Proxies
     from .request import Request
     from .response import HTTP1Encoder
     from .shared import Shared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scan import encode_fields
+from .kernels import encode_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pronghorn.coroutines import mark_coroutine_function
 
-from .scan import stop_with
+from .kernels import stop_with
 
 if TYPE_CHECKING:
     from asyncio import Future, Task

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
 
-from .scan import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+from .kernels import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scan import monotonic
+from .kernels import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable

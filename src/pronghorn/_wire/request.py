@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pronghorn.errors import ClientDisconnected
 
 from .exchange import Exchange, Turn, as_bytes
-from .scan import monotonic
+from .kernels import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

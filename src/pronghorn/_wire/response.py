@@ -21,7 +21,7 @@ from pronghorn.constants import (
 )
 
 from .encoder import Encoder, checked_fields
-from .scan import decimal, encode_fields, glue, same_name
+from .kernels import decimal, encode_fields, glue, same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pronghorn.types import Headers
 
     from ._interfaces import Client, Server
-    from .access import AccessLines
-    from .proxy import Proxies
+    from .access_log import AccessLines
+    from .proxies import Proxies
 
 
 class Limits:

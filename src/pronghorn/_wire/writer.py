@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scan import send_now
+from .kernels import send_now
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone

@@ -17,9 +17,9 @@ from pronghorn.server.large_reads import LARGE
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
-    from pronghorn._wire.access import AccessLines
+    from pronghorn._wire.access_log import AccessLines
     from pronghorn._wire.outbox import Outbox
-    from pronghorn._wire.proxy import Proxies
+    from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config

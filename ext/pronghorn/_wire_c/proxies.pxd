@@ -1,7 +1,7 @@
 cimport cython
 
 from .head cimport Head, is_host, put_host
-from .scan cimport unquote
+from .kernels cimport unquote
 
 cdef int CLIENT, EVERYTHING, STANDARD
 cdef Py_ssize_t KEPT, LONGEST

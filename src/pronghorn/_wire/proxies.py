@@ -12,7 +12,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
 from .head import is_host, put_host
-from .scan import unquote
+from .kernels import unquote
 
 if TYPE_CHECKING:
     from typing import Any

@@ -37,7 +37,7 @@ from pronghorn.logging.access_format import (
     USER,
 )
 
-from .scan import is_plain_path, monotonic
+from .kernels import is_plain_path, monotonic
 
 if TYPE_CHECKING:
     from typing import Any

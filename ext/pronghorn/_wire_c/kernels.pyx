@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The compiled form of `pronghorn._wire.scan`, which documents the contracts.
+"""The compiled form of `pronghorn._wire.kernels`, which documents the contracts.
 
 Every loop is bounded by `end` or by the CRLF that the caller found before it, or stops at the NUL that ends `bytes`,
 which no table accepts.

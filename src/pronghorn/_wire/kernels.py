@@ -1,7 +1,7 @@
 """Leaf functions over bytes, without decisions.
 
-The compiled form has its own `scan`; tests require the same results from both. Callers bound every scan by `end`, and
-lines by the CRLF before it.
+The compiled form has its own `kernels`; tests require the same results from both. Callers bound every scan by `end`,
+and lines by the CRLF before it.
 """
 
 from __future__ import annotations
