@@ -92,9 +92,11 @@ def anonymous(member: tarfile.TarInfo, moment: int) -> tarfile.TarInfo:
 
 def modules() -> Iterator[Extension]:
     """One extension for each module of the hot path, compiled from a hand-written `.pyx` if it exists."""
-    for source in sorted(SOURCES.glob("[!_]*.py")):
-        kernel = KERNELS / f"{source.stem}.pyx"
-        yield Extension(f"pronghorn._wire_c.{source.stem}", [str(kernel if kernel.exists() else source)])
+    for source in sorted(SOURCES.rglob("[!_]*.py")):
+        module = source.relative_to(SOURCES).with_suffix("")
+        kernel = KERNELS / module.with_suffix(".pyx")
+        name = ".".join(("pronghorn", "_wire_c", *module.parts))
+        yield Extension(name, [str(kernel if kernel.exists() else source)])
 
 
 def translate(extensions: list[Extension]) -> list[Extension]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from pronghorn._wire.deflate import MEMORY_LEVEL, WINDOW_BITS
+from pronghorn._wire.websocket.deflate import MEMORY_LEVEL, WINDOW_BITS
 from pronghorn.bench import machine
 
 MODULES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_zlib"}

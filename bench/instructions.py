@@ -74,7 +74,7 @@ def main() -> None:
 
 def count() -> Counts:
     """Replay every scenario under callgrind. Raises CountFailed."""
-    spec = importlib.util.find_spec("pronghorn._wire_c.connection") if backend.compiled_is_available() else None
+    spec = importlib.util.find_spec("pronghorn._wire_c.http1.connection") if backend.compiled_is_available() else None
     if spec is None or spec.origin is None:
         raise CountFailed("only the compiled form is counted, and it was not built")
     valgrind = shutil.which("valgrind")

@@ -20,7 +20,7 @@ needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="htt
 @pytest.fixture
 def compiled():
     """Require the compiled form."""
-    if find_spec("pronghorn._wire_c.connection") is None:
+    if find_spec("pronghorn._wire_c.http1.connection") is None:
         if os.environ.get("PRONGHORN_BUILD") == "required":
             pytest.fail("the compiled form is required and was not built")
         pytest.skip("the compiled form was not built")
@@ -46,7 +46,7 @@ def without(monkeypatch, *modules):
 def test_compiled_form_is_the_default(compiled, allowed):
     wire = backend.load()
     assert wire.name == "compiled"
-    assert wire.Connection.__module__ == "pronghorn._wire_c.connection"
+    assert wire.Connection.__module__ == "pronghorn._wire_c.http1.connection"
 
 
 @pytest.mark.parametrize("value", ["", "0"])
@@ -66,11 +66,11 @@ def test_interpreted_form_works_without_httptools(pure, monkeypatch):
     without(monkeypatch, "httptools")
     wire = backend.load()
     assert wire.name == "interpreted"
-    assert wire.Connection.__module__ == "pronghorn._wire.connection"
+    assert wire.Connection.__module__ == "pronghorn._wire.http1.connection"
 
 
 def test_interpreted_form_is_used_when_nothing_was_built(allowed, monkeypatch):
-    without(monkeypatch, "pronghorn._wire_c.connection", "httptools")
+    without(monkeypatch, "pronghorn._wire_c.http1.connection", "httptools")
     assert backend.load().name == "interpreted"
     assert not backend.compiled_is_available()
 
@@ -78,7 +78,7 @@ def test_interpreted_form_is_used_when_nothing_was_built(allowed, monkeypatch):
 def test_h11_selects_interpreted_parser(allowed):
     wire = backend.load("h11")
     assert wire.name == "interpreted"
-    assert wire.Connection.__module__ == "pronghorn._wire.connection"
+    assert wire.Connection.__module__ == "pronghorn._wire.http1.connection"
 
 
 @needs_httptools
@@ -100,7 +100,8 @@ def test_all_parts_of_form_come_from_one_package(http):
     homes = {name: getattr(wire, name).__module__.rpartition(".")[0] for name in PARTS}
     own = homes.pop("Connection")
     assert set(homes.values()) == {package}
-    assert own == package or issubclass(wire.Connection, importlib.import_module(f"{package}.connection").Connection)
+    assert own == f"{package}.http1" or own == "pronghorn"
+    assert issubclass(wire.Connection, importlib.import_module(f"{package}.http1.connection").Connection)
 
 
 def printed_by_process(expression, pure=""):

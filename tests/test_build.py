@@ -24,7 +24,8 @@ from tools.wheels.building import linker
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300
 MOMENT = "1790000000"
-WIRE = sorted(path.stem for path in (ROOT / "src/pronghorn/_wire").glob("[!_]*.py"))
+SOURCES = ROOT / "src/pronghorn/_wire"
+WIRE = sorted(path.relative_to(SOURCES).with_suffix("").as_posix() for path in SOURCES.rglob("[!_]*.py"))
 
 MISSING = [name for name in ("pip", "setuptools", "Cython") if find_spec(name) is None]
 pytestmark = [
@@ -211,8 +212,9 @@ def build(source: Path, **environment: str) -> Built:
 
 
 def extensions(site: Path) -> list[str]:
-    """The names of the compiled modules."""
-    return sorted(path.name.partition(".")[0] for path in site.rglob("*") if path.suffix in (".so", ".pyd"))
+    """The paths of the compiled modules below `_wire_c`, without suffixes."""
+    found = [path for path in site.rglob("*") if path.suffix in (".so", ".pyd")]
+    return sorted(path.relative_to(site / "pronghorn/_wire_c").as_posix().partition(".")[0] for path in found)
 
 
 def serve(site: Path, **environment: str) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from pronghorn._wire.connection import Connection
-from pronghorn._wire.head import Head, accept, new_head
+from pronghorn._wire.http1.connection import Connection
+from pronghorn._wire.http1.head import Head, accept, new_head
 from pronghorn._wire.kernels import visible_end
 from pronghorn.errors import ProtocolError
 
@@ -33,7 +33,7 @@ class _Fields:
 
 
 def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
-    """Parse a head as `_wire.head.parse` does."""
+    """Parse a head as `_wire.http1.head.parse` does."""
     fields = _Fields()
     parser = httptools.HttpRequestParser(fields)
     try:

@@ -15,8 +15,9 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access_log, connection, endpoint, outbox, proxies, shared
+    from pronghorn._wire import access_log, endpoint, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
+    from pronghorn._wire.http1 import connection
 
 
 class Wire(NamedTuple):
@@ -45,7 +46,7 @@ class Compression(NamedTuple):
 
 def compiled_is_available() -> bool:
     """Return whether the extension was built and may be used."""
-    return not pure_is_wanted() and find_spec("pronghorn._wire_c.connection") is not None
+    return not pure_is_wanted() and find_spec("pronghorn._wire_c.http1.connection") is not None
 
 
 def pure_is_wanted() -> bool:
@@ -78,9 +79,9 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, connection, endpoint, outbox, proxies, shared = (
+    access_log, endpoint, connection, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access_log", "connection", "endpoint", "outbox", "proxies", "shared")
+        for module in ("access_log", "endpoint", "http1.connection", "outbox", "proxies", "shared")
     )
     return Wire(
         name=name,

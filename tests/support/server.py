@@ -32,7 +32,7 @@ FORMS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 def lacks(form: str = "compiled", loop: str = "asyncio") -> str | None:
     """The reason that a form or loop cannot run here, or None if it can."""
-    if form == "compiled" and find_spec("pronghorn._wire_c.connection") is None:
+    if form == "compiled" and find_spec("pronghorn._wire_c.http1.connection") is None:
         return None if os.environ.get("PRONGHORN_BUILD") == "required" else "the compiled form was not built"
     for module in (form, loop):
         if module in ("httptools", "uvloop") and find_spec(module) is None:

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pronghorn._wire.connection import IDLE
+from pronghorn._wire.http1.connection import IDLE
 from pronghorn.errors import ClientDisconnected
 from pronghorn.logging.access_format import BYTES
 from tests.support.forms import load_form

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronghorn._wire import head, kernels, shared
+from pronghorn._wire import kernels, shared
+from pronghorn._wire.http1 import head
 from pronghorn.errors import ProtocolError
 
 httptools = pytest.importorskip("httptools")

@@ -19,11 +19,23 @@ from tests.support.rig import Rig
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = Path(pronghorn._wire.__file__).parent
 DECLARATIONS = ROOT / "ext" / "pronghorn" / "_wire_c"
-MODULES = sorted(path.stem for path in SOURCES.glob("[!_]*.py"))
+# The same dotted names in the source, the declarations and the compiled form.
+MODULES = sorted(".".join(path.relative_to(SOURCES).with_suffix("").parts) for path in SOURCES.rglob("[!_]*.py"))
+DECLARED = sorted(
+    ".".join(path.relative_to(DECLARATIONS).with_suffix("").parts) for path in DECLARATIONS.rglob("[!_]*.pxd")
+)
+
+
+def source_of(module: str) -> str:
+    return (SOURCES / f"{module.replace('.', '/')}.py").read_text()
+
+
+def declarations_of(module: str) -> str:
+    return (DECLARATIONS / f"{module.replace('.', '/')}.pxd").read_text()
+
+
 CLASSES = [
-    (module, name)
-    for module in MODULES
-    for name in re.findall(r"^class (\w+)", (SOURCES / f"{module}.py").read_text(), re.MULTILINE)
+    (module, name) for module in MODULES for name in re.findall(r"^class (\w+)", source_of(module), re.MULTILINE)
 ]
 KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "kernels.py").read_text(), re.MULTILINE)
 
@@ -41,7 +53,7 @@ ALIASES = {"Client": "tuple", "Server": "tuple", "Headers": "list"}
 
 def declared_types(module: str) -> dict[str, str]:
     """The types the `.pxd` declares for attributes (`Class.name`), parameters (`function.name`) and results."""
-    text = re.sub(r" *#.*", "", (DECLARATIONS / f"{module}.pxd").read_text())
+    text = re.sub(r" *#.*", "", declarations_of(module))
     text = re.sub(r"\(\n\s+(.*)\n\)", r"(\1)", text)
     types: dict[str, str] = {}
     scope = ""
@@ -85,7 +97,7 @@ def annotated_types(module: str) -> dict[str, str]:
                 for parameter in node.args.args[bool(scope) :]:
                     add(f"{scope}{node.name}.{parameter.arg}", parameter.annotation)
 
-    walk(ast.parse((SOURCES / f"{module}.py").read_text()).body, "")
+    walk(ast.parse(source_of(module)).body, "")
     return types
 
 
@@ -142,7 +154,7 @@ def test_slots_are_the_declared_attributes(module: str, name: str) -> None:
     assert set(kind.__slots__) == declared_attributes(module, name)
 
 
-@pytest.mark.parametrize("module", sorted(path.stem for path in DECLARATIONS.glob("[!_]*.pxd")))
+@pytest.mark.parametrize("module", DECLARED)
 def test_annotations_are_the_declared_types(module: str) -> None:
     annotated = annotated_types(module)
     for name, kind in declared_types(module).items():
@@ -159,12 +171,12 @@ def test_slots_are_annotated(module: str, name: str) -> None:
 def test_slots_are_sorted_and_used(module: str, name: str) -> None:
     kind = getattr(importlib.import_module(f"pronghorn._wire.{module}"), name)
     assert list(kind.__slots__) == sorted(kind.__slots__)
-    text = (SOURCES / f"{module}.py").read_text()
+    text = source_of(module)
     assert [slot for slot in kind.__slots__ if f".{slot}" not in text] == []
 
 
 def test_every_declaration_has_a_source() -> None:
-    assert {path.stem for path in DECLARATIONS.glob("[!_]*.pxd")} <= set(MODULES)
+    assert set(DECLARED) <= set(MODULES)
 
 
 def test_every_compiled_kernel_is_listed() -> None:
@@ -183,7 +195,7 @@ def test_kernels_have_the_same_parameters(name: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_source_has_no_slow_or_uncompilable_syntax(module: str) -> None:
     """No Cython, asynchronous code, generators or logging: these would not compile unchanged, or be slow."""
-    tree = ast.parse((SOURCES / f"{module}.py").read_text())
+    tree = ast.parse(source_of(module))
     nodes = list(ast.walk(tree))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pronghorn import constants
-from pronghorn._wire import connection, outbox, shared
+from pronghorn._wire import outbox, shared
+from pronghorn._wire.http1 import connection
 from pronghorn.errors import ProtocolError
 from tests.support.corpus import Case, load
 from tests.support.rig import Rig, ok, read_body

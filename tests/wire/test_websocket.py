@@ -1694,7 +1694,7 @@ def test_session_can_use_another_channel(wire: Any) -> None:
     encoder = wire.response.new_encoder(shared, "GET", True, False)
     handshake = wire.handshake.Handshake(b"", ["chat"], None)
     opening = wire.request.new_request(head, False, encoder, stream, shared, shared.connection_scope(None, None), "")
-    session = wire.websocket.WebSocket(handshake, opening, stream, shared)
+    session = wire.session.WebSocket(handshake, opening, stream, shared)
     drive(session.send({"type": "websocket.accept", "subprotocol": "chat"}))
     session.feed(frame(TEXT, b"a", mask=MASK) + close(1000))
     assert [drive(session.receive()) for _ in range(3)] == [CONNECT, text("a"), disconnect(1000)]

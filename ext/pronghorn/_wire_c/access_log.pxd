@@ -1,7 +1,7 @@
 cimport cython
 
-from .request cimport Request
 from .kernels cimport is_plain_path, monotonic
+from .request cimport Request
 
 cdef Py_ssize_t LINES_AT_ONCE
 cdef int LITERAL, CLIENT, HOST, USER, TIME_CLF, TIME_ISO, TIME_LOG

@@ -1,6 +1,6 @@
 cimport cython
 
-from .head cimport Head, is_host, put_host
+from .http1.head cimport Head, is_host, put_host
 from .kernels cimport unquote
 
 cdef int CLIENT, EVERYTHING, STANDARD

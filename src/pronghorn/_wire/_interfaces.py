@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pronghorn.errors import ProtocolError
 
     from .request import Request
-    from .websocket import WebSocket
+    from .websocket.session import WebSocket
 
 CallSoon: TypeAlias = Callable[[Callable[[], None]], object]
 """An event loop's `call_soon`."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .request import Request
     from .shared import Shared
-    from .websocket import WebSocket
+    from .websocket.session import WebSocket
 
 
 class Channel(Endpoint):

@@ -11,7 +11,7 @@ import re
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
-from .head import is_host, put_host
+from .http1.head import is_host, put_host
 from .kernels import unquote
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pronghorn.types import Headers
 
     from ._interfaces import Client, Server
-    from .head import Head
+    from .http1.head import Head
 
 # The fields to read.
 CLIENT = 0  # X-Forwarded-For and -Proto

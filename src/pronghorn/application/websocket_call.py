@@ -11,7 +11,7 @@ from pronghorn.errors import is_disconnect
 from pronghorn.logging.log import say
 
 if TYPE_CHECKING:
-    from pronghorn._wire.websocket import WebSocket
+    from pronghorn._wire.websocket.session import WebSocket
 
 
 async def run(app: Callable[..., Awaitable[object]], session: WebSocket) -> None:

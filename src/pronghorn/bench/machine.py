@@ -37,7 +37,7 @@ json.dump({
     "python": platform.python_implementation() + " " + platform.python_version(),
     "absent": [name for name in modules if importlib.util.find_spec(name) is None],
     "versions": {name: version(name) for name in distributions},
-    "compiled": (origin("pronghorn._wire_c.head") or "").endswith((".so", ".pyd")),
+    "compiled": (origin("pronghorn._wire_c.http1.head") or "").endswith((".so", ".pyd")),
 }, sys.stdout)
 """
 

@@ -20,10 +20,10 @@ from pronghorn.server.large_reads import LARGE, Pieces
 from pronghorn.server.state import ServerState
 
 if TYPE_CHECKING:
-    from pronghorn._wire.connection import Connection
     from pronghorn._wire.exchange import Exchange
+    from pronghorn._wire.http1.connection import Connection
     from pronghorn._wire.request import Request
-    from pronghorn._wire.websocket import WebSocket
+    from pronghorn._wire.websocket.session import WebSocket
 
 # Seconds between checks of a TLS connection that is closing.
 _LOOK = 0.05

@@ -24,7 +24,7 @@ from pronghorn.constants import (
 )
 from pronghorn.errors import FrameError
 
-from .kernels import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
+from ..kernels import ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 
 if TYPE_CHECKING:
     from typing import Any

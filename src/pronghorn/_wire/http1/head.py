@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
 
-from .kernels import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+from ..kernels import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
     from pronghorn.types import Headers
 
-    from .shared import Limits
+    from ..shared import Limits
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")

@@ -1,7 +1,7 @@
 cimport cython
 
+from ..kernels cimport ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 from .deflate cimport Deflate
-from .kernels cimport ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 
 cdef int BINARY, CLOSE, CONTINUATION, NOTHING, PONG, TEXT
 cdef int COMPRESSED, FIN, NO_CODE

@@ -20,8 +20,8 @@ from pronghorn.constants import (
     UNTIL_CLOSE,
 )
 
-from .encoder import Encoder, checked_fields
-from .kernels import decimal, encode_fields, glue, same_name
+from ..encoder import Encoder, checked_fields
+from ..kernels import decimal, encode_fields, glue, same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pronghorn.types import Headers
 
-    from .shared import Shared
+    from ..shared import Shared
 
 # A first part of the body up to this size is copied behind its head; a longer one is written separately.
 COPIED = 16384

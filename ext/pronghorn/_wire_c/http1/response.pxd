@@ -1,8 +1,8 @@
 cimport cython
 
-from .encoder cimport Encoder, checked_fields
-from .kernels cimport decimal, encode_fields, glue, same_name
-from .shared cimport Shared
+from ..encoder cimport Encoder, checked_fields
+from ..kernels cimport decimal, encode_fields, glue, same_name
+from ..shared cimport Shared
 
 cdef Py_ssize_t COPIED
 cdef int NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE

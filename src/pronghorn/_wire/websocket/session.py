@@ -23,9 +23,9 @@ from pronghorn.constants import (
 )
 from pronghorn.errors import ClientDisconnected, FrameError
 
+from ..encoder import checked_fields
+from ..exchange import Exchange, as_bytes
 from .deflate import WORTHWHILE
-from .encoder import checked_fields
-from .exchange import Exchange, as_bytes
 from .frames import Reader, close_payload, frame, is_close_code, text_frame
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from _typeshed import MaybeNone
 
-    from .channel import Channel
+    from ..channel import Channel
+    from ..request import Request
+    from ..shared import Shared
     from .deflate import Deflate
     from .handshake import Handshake
-    from .request import Request
-    from .shared import Shared
 
 # The state of the session, in order.
 CONNECTING = 0  # the application has not answered the handshake

@@ -1,6 +1,6 @@
+from ..http1.head cimport Head
+from ..shared cimport Shared
 from .deflate cimport Deflate
-from .head cimport Head
-from .shared cimport Shared
 
 
 cdef class Handshake:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
 
+from ..encoder import checked_fields
+from ..http1.head import members
 from .deflate import negotiate
-from .encoder import checked_fields
-from .head import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pronghorn.backend import Compression
     from pronghorn.types import Headers
 
+    from ..http1.head import Head
+    from ..shared import Shared
     from .deflate import Deflate
-    from .head import Head
-    from .shared import Shared
 
 VERSION = b"13"
 # Fields of a 426 response (RFC 6455 section 4.4, RFC 9110 section 15.5.22).

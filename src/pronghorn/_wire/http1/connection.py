@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
 from pronghorn.errors import ProtocolError
 
+from ..channel import Channel
+from ..kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
+from ..request import new_request
+from ..websocket.handshake import UPGRADE_REQUIRED, is_asked_for, switch
+from ..websocket.handshake import read as read_handshake
+from ..websocket.session import WebSocket
+from ..writer import Writer
 from .body import Decoder
-from .channel import Channel
-from .handshake import UPGRADE_REQUIRED, is_asked_for, switch
-from .handshake import read as read_handshake
 from .head import parse, preamble
-from .kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
-from .request import new_request
 from .response import new_encoder
-from .websocket import WebSocket
-from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     from pronghorn.types import Headers
 
-    from ._interfaces import Client, ConnectionOwner, Server, Transport
-    from .exchange import Exchange
+    from .._interfaces import Client, ConnectionOwner, Server, Transport
+    from ..exchange import Exchange
+    from ..outbox import Outbox
+    from ..proxies import Proxies
+    from ..request import Request
+    from ..shared import Shared
     from .head import Head
-    from .outbox import Outbox
-    from .proxies import Proxies
-    from .request import Request
     from .response import HTTP1Encoder
-    from .shared import Shared
 
 # The part of the input that is being read.
 IDLE = 0  # no byte of the next request has arrived

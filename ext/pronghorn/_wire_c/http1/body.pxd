@@ -1,5 +1,5 @@
-from .kernels cimport cut, find_bare_cr, find_byte, find_head_end, split_fields
-from .shared cimport Limits
+from ..kernels cimport cut, find_bare_cr, find_byte, find_head_end, split_fields
+from ..shared cimport Limits
 
 cdef int CHUNKED, LENGTH
 cdef Py_ssize_t MAX_CHUNK_LINE

@@ -1,9 +1,9 @@
+from ..encoder cimport checked_fields
+from ..exchange cimport Exchange, as_bytes
+from ..request cimport Request
 from .deflate cimport Deflate
-from .encoder cimport checked_fields
-from .exchange cimport Exchange, as_bytes
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
-from .request cimport Request
 
 cdef int CONNECTING, DENYING, OPEN, FAILING, CLOSING, CLOSED
 cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT

@@ -1,19 +1,19 @@
 cimport cython
 
-from .access_log cimport AccessLines
+from ..access_log cimport AccessLines
+from ..channel cimport Channel
+from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
+from ..outbox cimport Outbox
+from ..proxies cimport Origin, Proxies
+from ..request cimport Request, new_request
+from ..shared cimport Limits, Shared
+from ..websocket.handshake cimport is_asked_for, switch
+from ..websocket.handshake cimport read as read_handshake
+from ..websocket.session cimport WebSocket
+from ..writer cimport Writer
 from .body cimport Decoder
-from .channel cimport Channel
-from .handshake cimport is_asked_for, switch
-from .handshake cimport read as read_handshake
 from .head cimport Head, parse, preamble
-from .outbox cimport Outbox
-from .proxies cimport Origin, Proxies
-from .request cimport Request, new_request
 from .response cimport HTTP1Encoder, new_encoder
-from .kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
-from .shared cimport Limits, Shared
-from .websocket cimport WebSocket
-from .writer cimport Writer
 
 cdef int NO_BODY
 cdef bytes CONTINUE

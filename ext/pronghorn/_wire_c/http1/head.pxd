@@ -1,7 +1,7 @@
 cimport cython
 
-from .kernels cimport cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
-from .shared cimport Limits
+from ..kernels cimport cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+from ..shared cimport Limits
 
 cdef int NO_BODY, LENGTH, CHUNKED
 cdef str HTTP_1_0, HTTP_1_1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pronghorn.backend import Compression
 
-    from ._interfaces import Compressor, Decompressor
+    from .._interfaces import Compressor, Decompressor
 
     Parameter: TypeAlias = tuple[str, str | MaybeNone]
 

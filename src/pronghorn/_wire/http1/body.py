@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pronghorn.constants import CHUNKED, LENGTH, MAX_CHUNK_LINE
 from pronghorn.errors import ProtocolError
 
-from .kernels import cut, find_bare_cr, find_byte, find_head_end, split_fields
+from ..kernels import cut, find_bare_cr, find_byte, find_head_end, split_fields
 
 if TYPE_CHECKING:
-    from .shared import Limits
+    from ..shared import Limits
 
 # Chunk extensions are ignored, whatever characters their values have. But a quoted string must be a whole value and end
 # on its line: in a string left open, another parser would read on past the line (RFC 9112 section 7.1.1, RFC 9110
