@@ -13,6 +13,7 @@ MODULES = (
     "encoder",
     "endpoint",
     "exchange",
+    "forwarded",
     "http1.body",
     "http1.connection",
     "http1.head",

@@ -250,7 +250,7 @@ def test_any_fields_give_both_forms_the_same_valid_client(value: str, name: str,
         wire = load_form(form)
         origin = proxies(wire, kind=kind).origin([(name.encode(), value.encode())])
         if origin is not None:
-            assert origin.client is None or (wire.proxies.pack(origin.client[0]) and 0 <= origin.client[1] <= 65535)
+            assert origin.client is None or (wire.forwarded.pack(origin.client[0]) and 0 <= origin.client[1] <= 65535)
         seen.append(origin and (origin.client, origin.scheme, origin.host, origin.port, origin.prefix))
     assert seen[0] == seen[1]
 

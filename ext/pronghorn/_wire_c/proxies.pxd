@@ -1,7 +1,6 @@
 cimport cython
 
-from .http1.head cimport Head, is_host, put_host
-from .kernels cimport unquote
+from .forwarded cimport Origin, address, forwarded_node, pack, read_elements, split_node
 
 cdef int CLIENT, EVERYTHING, STANDARD
 cdef Py_ssize_t KEPT, LONGEST
@@ -27,26 +26,3 @@ cdef class Proxies:
     cdef tuple _client(self, str chain)
     cdef _read_forwarded(self, Origin origin, list lines)
     cdef bint _is_for_proxy(self, dict element) except -1
-
-
-@cython.final
-cdef class Origin:
-    cdef readonly tuple client
-    cdef readonly str scheme
-    cdef readonly bytes host, prefix
-    cdef readonly int port
-
-    cdef set_host(self, bytes host, bytes port)
-    cdef set_prefix(self, bytes prefix)
-    cdef set_element(self, dict element)
-    cpdef dict scope(self, Head head, dict scope)
-    cdef _put_host(self, Head head, dict scope)
-
-
-cpdef bytes pack(str host)
-cpdef tuple split_node(str node)
-cpdef tuple address(str node)
-cpdef list read_elements(bytes line)
-cdef tuple _forwarded_node(str node)
-cdef tuple _split_host(bytes host)
-cdef int _port(str text) except -2

@@ -2,9 +2,10 @@ cimport cython
 
 from ..access_log cimport AccessLines
 from ..channel cimport Channel
+from ..forwarded cimport Origin
 from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
 from ..outbox cimport Outbox
-from ..proxies cimport Origin, Proxies
+from ..proxies cimport Proxies
 from ..request cimport Request, new_request
 from ..shared cimport Limits, Shared
 from ..websocket.handshake cimport is_asked_for, switch
