@@ -8,7 +8,7 @@ import httptools
 
 from pronghorn._wire.http1.connection import Connection
 from pronghorn._wire.http1.head import Head, accept, new_head
-from pronghorn._wire.kernels import visible_end
+from pronghorn._wire.kernels import method_end, visible_end
 from pronghorn.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class _Fields:
 
 def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     """Parse a head as `_wire.http1.head.parse` does."""
+    if end - start > limits.target_size:
+        # Before llhttp finds another error behind it: an incomplete head is refused for this at once.
+        space = method_end(data, start, end)
+        if data[space] == 32 and visible_end(data, space + 1, end) - space > limits.target_size + 1:
+            raise ProtocolError(414, "request target too long")
     fields = _Fields()
     parser = httptools.HttpRequestParser(fields)
     try:
@@ -46,8 +51,6 @@ def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     version = parser.get_http_version()
     if version not in ("1.1", "1.0"):
         raise ProtocolError(505, "HTTP version not supported")
-    if len(target) > limits.target_size:
-        raise ProtocolError(414, "request target too long")
     if visible_end(target, 0, len(target)) < len(target):
         raise ProtocolError(400, "malformed request target")
     head = new_head(parser.get_method().decode("ascii"), version, fields.fields)

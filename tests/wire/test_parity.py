@@ -54,6 +54,7 @@ CHUNKS = [
     b"3\r\nabc\r\n0\r\nx trailer\r\n\r\n",
     b"fffffffffffffffff\r\n",
 ]
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
 ODD_METHODS = [b"get", b"FOO-BAR", b"G(T", b"", b"CONNECT"]
 ODD_TARGETS = [b"", b"a", b"/\xc3\xa9", b"ftp://a/", b"http:///a", b"http://u@a/", b"* "]
 ODD_FIELDS = [
@@ -119,9 +120,9 @@ def pieces_of(data, cuts):
 class Seen:
     """The record of a conversation: calls, received messages, responses, refusals and the end."""
 
-    def __init__(self, wire, kind, pieces, turn_each):
+    def __init__(self, wire, kind, pieces, turn_each, **limits):
         self.calls = []
-        rig = Rig(wire, self._application, kind=kind)
+        rig = Rig(wire, self._application, kind=kind, **limits)
         for piece in pieces:
             rig.receive(piece)
             if turn_each:
@@ -213,6 +214,75 @@ def test_empty_lines_are_counted_however_they_are_split(form, before, lines):
     whole, split = (Seen(*connection_kind(form), pieces, True) for pieces in ([data], pieces_of(data, None)))
     assert split.however_split() == whole.however_split()
     assert whole.statuses == ([] if lines == b"\r\n" else [400])
+
+
+SMALL = {"head_size": 64, "target_size": 16}
+LONG_TARGET = b"GET /" + b"a" * 20 + b" HTTP/1.1\r\nHost: a"
+LONG_HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nx: " + b"a" * 40
+# Heads with two errors each, and the status of the one that is proved first.
+TWICE_WRONG = {
+    "version, bare CR, bare LF": (b"GET http://a/b?c HTTP/1.2\r\nHost: a\r\0\n\r\n", 505),
+    "version, bare LF, bare CR": (b"GET / HTTP/1.2\r\nHost: a\n\r\0\r\n", 400),
+    "version, bare CR": (b"GET / HTTP/1.2\r\nHost: a\r\0\r\n\r\n", 505),
+    "method, bare LF": (b"G(T / HTTP/1.1\r\nHost: a\n\r\n", 400),
+    "target, bare LF": (LONG_TARGET + b"\n\r\n", 414),
+    "target, bare CR": (LONG_TARGET + b"\r\0\r\n\r\n", 414),
+    "target, version": (LONG_TARGET.replace(b"1.1", b"1.2") + b"\r\n\r\n", 414),
+    "target, field": (LONG_TARGET + b"\r\nx y: z\r\n\r\n", 414),
+    "target, head": (LONG_TARGET.replace(b"/", b"/" + b"a" * 64) + b"\r\n\r\n", 414),
+    "method, head": (b"G" * 60 + b"( / HTTP/1.1\r\n\r\n", 400),
+    "head, method": (b"G" * 64 + b"( / HTTP/1.1\r\n\r\n", 431),
+    "head, target": (b"G" * 60 + b" " + LONG_TARGET[4:] + b"\r\n\r\n", 431),
+    "head, bare LF": (LONG_HEAD + b"\n\r\n", 431),
+    "bare LF, head": (LONG_HEAD.replace(b"\r\nx", b"\nx") + b"\r\n\r\n", 400),
+    "head, bare CR": (LONG_HEAD + b"\r\0\r\n\r\n", 431),
+    "bare CR, head": (LONG_HEAD.replace(b"\r\nx", b"\rx") + b"\r\n\r\n", 400),
+    "head, version": (LONG_HEAD.replace(b"1.1", b"1.2") + b"\r\n\r\n", 431),
+    "trailers, bare LF": (CHUNKED + b"x: " + b"a" * 64 + b"\n\r\n", 431),
+    "bare LF, trailers": (CHUNKED + b"x: \n" + b"a" * 64 + b"\r\n\r\n", 400),
+    "trailers, bare CR": (CHUNKED + b"x: " + b"a" * 64 + b"\r\0\r\n\r\n", 431),
+    "bare CR, trailers": (CHUNKED + b"x: \r" + b"a" * 64 + b"\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
+@pytest.mark.parametrize("name", TWICE_WRONG)
+def test_first_proved_error_decides_however_input_is_split(form, name):
+    data, status = TWICE_WRONG[name]
+    wire, kind = connection_kind(form)
+    whole = Seen(wire, kind, [data], True, **SMALL)
+    assert whole.statuses == [status] or form == "httptools"
+    for cuts in [None, *([at] for at in range(1, len(data)))]:
+        assert Seen(wire, kind, pieces_of(data, cuts), True, **SMALL).statuses == whole.statuses, cuts
+
+
+DAMAGED = st.lists(
+    st.sampled_from(
+        [
+            *(b"GET ", b"POST ", b"get ", b"PRI * HTTP/2.0\r\n", b"PROXY TCP4 ", b"/", b"http://a/b?c", b"*", b" "),
+            *(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b" HTTP/1.2\r\n", b" HTTP/2.0\r\n", b" HTTP/1.1\r"),
+            *(b"Host: a", b"x", b"x: y", b":", b"Transfer-Encoding: chunked", b"Content-Length: 1", b"0\r\n"),
+            *(b"\r\n", b"\r\n", b"\r\n\r\n", b"\r", b"\n", b"\0", b"\x80", b"a" * 15, b"a" * 40),
+        ]
+    ),
+    max_size=14,
+).map(b"".join)
+
+
+@pytest.mark.parametrize("form", ["compiled", "interpreted", "httptools"])
+@settings(max_examples=200)
+@given(
+    data=st.tuples(st.sampled_from([b"", b"GET / HTTP/1.1\r\n", CHUNKED]), DAMAGED).map(b"".join),
+    cuts=st.one_of(st.none(), st.lists(st.integers(0, 60), max_size=4)),
+    head_size=st.integers(1, 120),
+    target_size=st.integers(7, 40),  # any word of a PROXY preamble fits
+)
+def test_damaged_heads_are_refused_alike_however_they_are_split(form, data, cuts, head_size, target_size):
+    limits = {"head_size": head_size, "target_size": target_size}
+    pieces = pieces_of(data, cuts and [min(cut, len(data)) for cut in cuts])
+    whole = Seen(*connection_kind(form), [data], True, **limits)
+    split = Seen(*connection_kind(form), pieces, True, **limits)
+    assert split.however_split() == whole.however_split()
 
 
 class Played:

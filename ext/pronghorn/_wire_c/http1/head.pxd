@@ -27,5 +27,5 @@ cdef _read_connection(Head head, bytes value)
 cdef _read_framing(Head head, bytes length, bytes coding)
 cpdef bint is_host(bytes value) except -1
 cpdef put_host(list headers, bytes value)
-cpdef preamble(bytes data, Py_ssize_t start)
+cpdef preamble(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef list members(bytes value)

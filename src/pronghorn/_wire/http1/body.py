@@ -125,13 +125,16 @@ class Decoder:
             self.done = True
             return True
         end = find_head_end(data, start, start)
-        if end == -2:
-            raise ProtocolError(400, "bare LF in a trailer")
-        if (len(data) if end < 0 else end) - start > self._limits.head_size:
-            raise ProtocolError(431, "trailers too long")
-        if end < 0:
-            if find_bare_cr(data, start, len(data)) >= 0:
+        size = (len(data) if end < 0 else end) - start
+        if end < 0 or size > self._limits.head_size:
+            # An error within the limit has priority over what exceeds it, as if every byte arrived alone.
+            stop = start + min(size, self._limits.head_size)
+            if end == -2 and find_head_end(cut(data, 0, stop), start, start) == -2:
+                raise ProtocolError(400, "bare LF in a trailer")
+            if find_bare_cr(data, start, stop) >= 0:
                 raise ProtocolError(400, "malformed trailer")
+            if size > self._limits.head_size:
+                raise ProtocolError(431, "trailers too long")
             return False
         fields = split_fields(data, start, end - 2)
         if fields is None:

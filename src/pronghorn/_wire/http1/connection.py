@@ -489,26 +489,33 @@ class Connection(Channel):
         return parse(buffer, start, end, self._shared.limits)
 
     def _wait_for_head(self, end: int, start: int) -> None:
-        """Wait for the rest of a head, unless it is already invalid or too long."""
+        """Wait for the rest of a head, unless it is already invalid or too long.
+
+        Of several errors, the one whose proof arrives first has priority, as if every byte arrived alone. The same head
+        thus always gets the same response, however it is split.
+        """
         buffer = self._buffer
         limits = self._shared.limits
-        error = preamble(buffer, start) if not self._requests else None
+        stop = min(len(buffer), start + limits.head_size)
+        error = preamble(buffer, start, stop) if not self._requests else None
         if error is not None:
             raise error
-        if end == -2:
-            raise ProtocolError(400, "bare LF in a head")
-        space = method_end(buffer, start, len(buffer))
-        if space < len(buffer) and (space == start or buffer[space] != 32):
-            raise ProtocolError(400, "malformed method")
-        if visible_end(buffer, space + 1, len(buffer)) - space > limits.target_size + 1:
+        space = method_end(buffer, start, stop)
+        if space < stop and (space == start or buffer[space] != 32):
+            raise ProtocolError(400, "bare LF in a head" if buffer[space] == 10 else "malformed method")
+        if visible_end(buffer, space + 1, stop) - space > limits.target_size + 1:
             raise ProtocolError(414, "request target too long")
-        if len(buffer) - start > limits.head_size:
-            raise ProtocolError(431, "head too long")
-        bare = find_bare_cr(buffer, max(start, self._resume_at - 1), len(buffer))
+        bare = find_bare_cr(buffer, max(start, self._resume_at - 1), stop)
+        if end == -2:
+            before = cut(buffer, 0, stop if bare < 0 else bare)
+            if find_head_end(before, start, max(start, self._resume_at)) == -2:
+                raise ProtocolError(400, "bare LF in a head")
         if bare >= 0:
             # Never valid. Parse the head as if it ended here: an earlier error in it has priority.
             self._parse(cut(buffer, start, bare + 2) + b"\r\n\r\n", 0, bare + 6 - start)
             raise ProtocolError(400, "bare CR in a head")
+        if len(buffer) - start > limits.head_size:
+            raise ProtocolError(431, "head too long")
         if self._resume_at <= start:
             self._arm(HEAD_TIMER, limits.head)
         self._resume_at = len(buffer)
@@ -643,7 +650,8 @@ class Connection(Channel):
     def _refuse(self, error: ProtocolError) -> None:
         """Answer an invalid request and close: its end, and thus the next request, cannot be found."""
         if not self._requests:
-            error = preamble(self._buffer, self._position) or error
+            stop = min(len(self._buffer), self._position + self._shared.limits.head_size)
+            error = preamble(self._buffer, self._position, stop) or error
         self._owner.on_refused(error)
         request = self.request
         if request is not None:

@@ -177,10 +177,10 @@ def put_host(headers: Headers, value: bytes) -> None:
     headers[index : index + 1] = [(b"host", value)]
 
 
-def preamble(data: bytes, start: int) -> ProtocolError | None:
-    """The error for `data[start:]` if it begins like another protocol, else None."""
+def preamble(data: bytes, start: int, end: int) -> ProtocolError | None:
+    """The error for `data[start:end]` if it begins like another protocol, else None."""
     for pattern, status, reason in _PREAMBLES:
-        if pattern.match(data, start):
+        if pattern.match(data, start, end):
             return ProtocolError(status, reason)
     return None
 
