@@ -118,7 +118,7 @@ def test_connection_closes_when_the_application_asks(wire):
 
 
 def test_keep_alive_of_zero_disables_reuse(wire):
-    rig = Rig(wire, ok, keep_alive=0)
+    rig = Rig(wire, ok, keep_alive_timeout=0)
     rig.receive(GET)
     assert rig.take() == OK_CLOSE
     assert rig.calls == ["close"]
@@ -179,7 +179,7 @@ def test_next_request_is_served_while_the_application_still_runs(wire):
 
 def test_requests_per_iteration_are_limited(wire):
     rig = Rig(wire, ok)
-    bound = rig.limits.pipelined
+    bound = rig.limits.pipelined_requests
     rig.receive(GET * (bound + 1))
     assert len(rig.requests) == bound
     assert rig.calls == ["defer"]
@@ -189,14 +189,14 @@ def test_requests_per_iteration_are_limited(wire):
 
 def test_many_requests_yield_to_other_connections(wire):
     rig = Rig(wire, ok)
-    rig.receive(GET * (rig.limits.pipelined * 3))
-    assert rig.take() == OK * (rig.limits.pipelined * 3)
+    rig.receive(GET * (rig.limits.pipelined_requests * 3))
+    assert rig.take() == OK * (rig.limits.pipelined_requests * 3)
     assert rig.calls == ["defer"] * 2
 
 
 def test_bytes_that_arrive_while_deferred_keep_their_order(wire):
     rig = Rig(wire, answer_with_path)
-    bound = rig.limits.pipelined
+    bound = rig.limits.pipelined_requests
     rig.receive(get(path=b"/a") * (bound + 1))
     rig.receive(get(path=b"/b"))
     rig.turn()
@@ -563,7 +563,7 @@ def test_continue_is_not_sent_where_none_is_allowed(wire, head):
 
 def test_client_that_waits_for_continue_does_not_time_out(wire):
     """The server has not asked for the body yet."""
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(EXPECT)
     rig.tick(100)
     assert rig.take() == b""
@@ -572,7 +572,7 @@ def test_client_that_waits_for_continue_does_not_time_out(wire):
 
 
 def test_body_timeout_starts_when_continue_is_sent(wire):
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(EXPECT)
     rig.tick(3)
     drive(rig.request.receive())
@@ -661,7 +661,7 @@ def test_half_closed_client_gets_its_pipelined_responses(wire):
 
 def test_half_closed_client_gets_responses_beyond_one_iteration(wire):
     rig = Rig(wire, ok)
-    count = rig.limits.pipelined + 5
+    count = rig.limits.pipelined_requests + 5
     rig.receive(GET * count)
     rig.connection.end_input()
     assert rig.take().count(b"HTTP/1.1 200 OK") == count
@@ -670,7 +670,7 @@ def test_half_closed_client_gets_responses_beyond_one_iteration(wire):
 
 def test_half_close_within_a_head_closes_after_many_requests(wire):
     rig = Rig(wire, ok)
-    count = rig.limits.pipelined + 1
+    count = rig.limits.pipelined_requests + 1
     rig.receive(GET * count + GET[:5])
     rig.connection.end_input()
     assert rig.take().count(b"HTTP/1.1 200 OK") == count
@@ -853,7 +853,7 @@ def test_pipelined_requests_of_a_lost_connection_are_not_started(wire):
 
 
 def test_client_that_sends_nothing_is_closed_silently(wire):
-    rig = Rig(wire, first_byte=5)
+    rig = Rig(wire, first_byte_timeout=5)
     rig.tick(5)
     assert rig.calls == []
     rig.tick(6)
@@ -861,7 +861,7 @@ def test_client_that_sends_nothing_is_closed_silently(wire):
 
 
 def test_partial_head_times_out_with_408(wire):
-    rig = Rig(wire, head=5)
+    rig = Rig(wire, head_timeout=5)
     rig.receive(GET[:10])
     rig.tick(5)
     assert rig.take() == b""
@@ -870,7 +870,7 @@ def test_partial_head_times_out_with_408(wire):
 
 
 def test_slowly_sent_head_gets_no_extra_time(wire):
-    rig = Rig(wire, head=5)
+    rig = Rig(wire, head_timeout=5)
     for now in range(6):
         rig.receive(GET[now : now + 1])
         rig.tick(now)
@@ -880,7 +880,7 @@ def test_slowly_sent_head_gets_no_extra_time(wire):
 
 
 def test_stalled_body_times_out_with_408(wire):
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(post(10) + b"part")
     step = rig.request.receive()
     drive(step)
@@ -890,7 +890,7 @@ def test_stalled_body_times_out_with_408(wire):
 
 
 def test_progressing_body_does_not_time_out(wire):
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(post(10))
     for now in range(4, 28, 4):
         rig.tick(now)
@@ -901,7 +901,7 @@ def test_progressing_body_does_not_time_out(wire):
 
 
 def test_body_does_not_time_out_while_the_application_does_not_read(wire):
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(post(200 * KIB))
     rig.receive(bytes(100 * KIB))
     rig.tick(100)
@@ -914,7 +914,7 @@ def test_body_does_not_time_out_while_the_application_does_not_read(wire):
 
 
 def test_stalled_body_aborts_a_started_response(wire):
-    rig = Rig(wire, body=5)
+    rig = Rig(wire, body_timeout=5)
     rig.receive(post(10))
     start(rig.request)
     head = rig.take()
@@ -927,7 +927,7 @@ def test_stalled_body_aborts_a_started_response(wire):
 
 
 def test_idle_connection_is_closed_silently(wire):
-    rig = Rig(wire, ok, keep_alive=5)
+    rig = Rig(wire, ok, keep_alive_timeout=5)
     rig.receive(GET)
     assert rig.take() == OK
     rig.tick(5)
@@ -946,7 +946,7 @@ def test_empty_line_after_a_request_does_not_extend_keep_alive(wire, rest):
 
 
 def test_running_request_has_no_deadline(wire):
-    rig = Rig(wire, first_byte=1, head=1, body=1, keep_alive=1, write=1)
+    rig = Rig(wire, first_byte_timeout=1, head_timeout=1, body_timeout=1, keep_alive_timeout=1, write_timeout=1)
     rig.receive(GET)
     rig.tick(1000)
     ok(rig.request)
@@ -954,7 +954,7 @@ def test_running_request_has_no_deadline(wire):
 
 
 def test_keep_alive_does_not_expire_with_pipelined_requests_pending(wire):
-    rig = Rig(wire, keep_alive=5, write=100)
+    rig = Rig(wire, keep_alive_timeout=5, write_timeout=100)
     rig.receive(GET + GET)
     rig.waiting_bytes = 1000
     rig.connection.pause_writing()
@@ -968,7 +968,7 @@ def test_keep_alive_does_not_expire_with_pipelined_requests_pending(wire):
 
 
 def test_zero_means_no_deadline(wire):
-    rig = Rig(wire, first_byte=0, head=0, body=0, write=0)
+    rig = Rig(wire, first_byte_timeout=0, head_timeout=0, body_timeout=0, write_timeout=0)
     rig.tick(1000)
     rig.receive(GET[:10])
     rig.tick(2000)
@@ -980,7 +980,7 @@ def test_zero_means_no_deadline(wire):
 
 
 def test_reader_that_makes_no_progress_is_reset(wire):
-    rig = Rig(wire, write=5)
+    rig = Rig(wire, write_timeout=5)
     rig.receive(GET)
     start(rig.request)
     rig.turn()
@@ -993,7 +993,7 @@ def test_reader_that_makes_no_progress_is_reset(wire):
 
 
 def test_nothing_is_written_after_a_reset(wire):
-    rig = Rig(wire, write=5)
+    rig = Rig(wire, write_timeout=5)
     rig.receive(post(2))
     start(rig.request)
     rig.take()
@@ -1008,7 +1008,7 @@ def test_nothing_is_written_after_a_reset(wire):
 
 
 def test_progressing_reader_is_not_reset(wire):
-    rig = Rig(wire, write=5)
+    rig = Rig(wire, write_timeout=5)
     rig.receive(GET)
     start(rig.request)
     rig.waiting_bytes = 1000
@@ -1023,7 +1023,7 @@ def test_progressing_reader_is_not_reset(wire):
 
 def test_reader_is_not_reset_while_the_kernel_sends(wire):
     """The transport writes again only when the kernel's buffer has much free space."""
-    rig = Rig(wire, write=5)
+    rig = Rig(wire, write_timeout=5)
     rig.receive(GET)
     start(rig.request)
     rig.waiting_bytes = 1000
@@ -1038,7 +1038,7 @@ def test_reader_is_not_reset_while_the_kernel_sends(wire):
 
 
 def test_progressing_reader_is_not_reset_as_output_grows(wire):
-    rig = Rig(wire, write=5)
+    rig = Rig(wire, write_timeout=5)
     rig.receive(GET)
     start(rig.request)
     rig.waiting_bytes = 1000
@@ -1052,7 +1052,7 @@ def test_progressing_reader_is_not_reset_as_output_grows(wire):
 
 
 def test_request_after_unread_responses_does_not_time_out(wire):
-    rig = Rig(wire, ok, keep_alive=5)
+    rig = Rig(wire, ok, keep_alive_timeout=5)
     rig.receive(GET)
     assert rig.take() == OK
     rig.waiting_bytes = 1000
@@ -1066,7 +1066,7 @@ def test_request_after_unread_responses_does_not_time_out(wire):
 
 
 def test_closed_connection_whose_client_does_not_read_is_reset(wire):
-    rig = Rig(wire, ok, write=5)
+    rig = Rig(wire, ok, write_timeout=5)
     rig.waiting_bytes = 1000
     rig.receive(get(b"connection: close"))
     rig.turn()
@@ -1084,7 +1084,7 @@ def test_refused_client_that_still_sends_may_linger(wire):
     assert rig.take() == BAD_REQUEST
     assert rig.calls == ["finish_writing"]
     rig.receive(bytes(100))
-    rig.tick(rig.limits.linger + 1)
+    rig.tick(rig.limits.linger_timeout + 1)
     assert rig.calls == ["finish_writing", "close"]
 
 
@@ -1119,7 +1119,7 @@ def test_refused_client_may_linger_while_it_sends(wire):
         rig.receive(bytes(100))
         rig.tick(now)
     assert rig.calls == ["finish_writing"]
-    rig.tick(19 + rig.limits.linger + 1)
+    rig.tick(19 + rig.limits.linger_timeout + 1)
     assert rig.calls == ["finish_writing", "close"]
 
 
@@ -1127,7 +1127,7 @@ def test_lingering_time_is_limited(wire):
     rig = Rig(wire, ok)
     rig.receive(b"bad\r\n\r\n" + bytes(100))
     rig.turn()
-    for now in range(1, rig.limits.linger_longest + 2):
+    for now in range(1, rig.limits.linger_total_timeout + 2):
         rig.receive(bytes(100))
         rig.tick(now)
     assert rig.calls == ["finish_writing", "close"]
@@ -1269,7 +1269,7 @@ def test_started_head_gets_its_response_at_drain(wire, before, begun):
 
 
 def test_started_head_keeps_its_deadline_at_drain(wire):
-    rig = Rig(wire, ok, head=3)
+    rig = Rig(wire, ok, head_timeout=3)
     rig.receive(GET + GET[:9])
     rig.take()
     rig.shared.draining = True
@@ -1327,7 +1327,7 @@ def test_drain_does_not_shorten_lingering(wire):
     rig.connection.drain()
     rig.turn()
     assert rig.calls == ["finish_writing"]
-    rig.tick(rig.limits.linger + 1)
+    rig.tick(rig.limits.linger_timeout + 1)
     assert rig.calls == ["finish_writing", "close"]
 
 

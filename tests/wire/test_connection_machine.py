@@ -55,8 +55,8 @@ class Subject:
         self._rig = rig
         self._wire = wire
         self._connection = rig.connection
-        self.body_bound = rig.limits.body_buffer
-        self.discard_bound = rig.limits.discard
+        self.body_bound = rig.limits.body_buffer_size
+        self.discard_bound = rig.limits.discard_size
 
     # Events
 
@@ -536,7 +536,7 @@ class Choices:
 class Side(Rig):
     """One form's connection with a simulated client socket, asyncio transport, loop and applications."""
 
-    LIMITS = (*Rig.LIMITS, "messages")
+    LIMITS = (*Rig.LIMITS, "queued_messages")
 
     def __init__(self, form: str, choices: Choices) -> None:
         wire = load_form(form)
@@ -582,7 +582,7 @@ class Side(Rig):
             create_future=TaskFuture,
             access_log=Subject.access_lines(wire, self.log, choices.logs_at_end),
             ignores_lost=choices.ignores_lost,
-            messages=3,
+            queued_messages=3,
             body_size=100000 if choices.bounds_bodies else 0,
         )
         self.soon = self._soon

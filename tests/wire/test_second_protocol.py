@@ -181,7 +181,7 @@ def second_protocol(wire: Any) -> Any:
 
         def pace(self) -> None:
             """Pause reading while an application has much of a body to receive."""
-            limit = self.shared.limits.body_buffer
+            limit = self.shared.limits.body_buffer_size
             is_full = any(stream.request.buffered > limit for stream in self.streams.values())
             if is_full != self.is_paused:
                 self.is_paused = is_full

@@ -508,7 +508,7 @@ def test_early_violation_fails_the_session_after_the_acceptance(wire: Any) -> No
 
 
 def test_reading_pauses_at_the_number_of_messages(wire: Any) -> None:
-    socket = opened(wire, messages=3)
+    socket = opened(wire, queued_messages=3)
     for count in range(1, 4):
         assert not socket.is_paused()
         socket.receive(frame(TEXT, b"%d" % count))
@@ -516,7 +516,7 @@ def test_reading_pauses_at_the_number_of_messages(wire: Any) -> None:
 
 
 def test_reading_resumes_when_messages_are_received(wire: Any) -> None:
-    socket = opened(wire, messages=3)
+    socket = opened(wire, queued_messages=3)
     socket.receive(frame(TEXT, b"a") * 3)
     assert socket.hear() == text("a")
     assert not socket.is_paused()
@@ -526,7 +526,7 @@ def test_reading_resumes_when_messages_are_received(wire: Any) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 100, 1000])
 def test_nothing_is_lost_beyond_the_limit(wire: Any, limit: int) -> None:
-    socket = opened(wire, messages=limit)
+    socket = opened(wire, queued_messages=limit)
     socket.receive(b"".join(frame(TEXT, b"%d" % index) for index in range(200)))
     assert socket.is_paused() is (limit < 200)
     assert [socket.hear() for _ in range(200)] == [text(str(index)) for index in range(200)]
@@ -536,7 +536,7 @@ def test_nothing_is_lost_beyond_the_limit(wire: Any, limit: int) -> None:
 
 def test_frames_beyond_the_limit_are_not_processed(wire: Any) -> None:
     """Even the ping after them is not answered yet."""
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     socket.receive(frame(TEXT, b"a") * 2 + frame(PING) + frame(TEXT, b"b"))
     assert socket.sent() == []
     socket.hear()
@@ -544,7 +544,7 @@ def test_frames_beyond_the_limit_are_not_processed(wire: Any) -> None:
 
 
 def test_reading_pauses_at_the_bytes_of_messages(wire: Any) -> None:
-    socket = opened(wire, messages=1000)
+    socket = opened(wire, queued_messages=1000)
     socket.receive(frame(BINARY, bytes(40 * KIB)))
     assert not socket.is_paused()
     socket.receive(frame(BINARY, bytes(40 * KIB)))
@@ -571,7 +571,7 @@ def test_one_big_message_does_not_pause_reading(wire: Any) -> None:
 
 
 def test_awaited_message_does_not_pause_reading(wire: Any) -> None:
-    socket = opened(wire, messages=1)
+    socket = opened(wire, queued_messages=1)
     for _ in range(3):
         step = Under(socket.session.receive())
         socket.receive(frame(TEXT, b"a"))
@@ -580,7 +580,7 @@ def test_awaited_message_does_not_pause_reading(wire: Any) -> None:
 
 
 def test_only_awaited_messages_are_exempt_from_the_limit(wire: Any) -> None:
-    socket = opened(wire, messages=1)
+    socket = opened(wire, queued_messages=1)
     step = Under(socket.session.receive())
     socket.receive(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
     assert socket.is_paused()
@@ -588,7 +588,7 @@ def test_only_awaited_messages_are_exempt_from_the_limit(wire: Any) -> None:
 
 
 def test_reading_pauses_after_a_receive_was_cancelled(wire: Any) -> None:
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     step = Under(socket.session.receive())
     with pytest.raises(asyncio.CancelledError):
         step.step.throw(asyncio.CancelledError())
@@ -597,7 +597,7 @@ def test_reading_pauses_after_a_receive_was_cancelled(wire: Any) -> None:
 
 
 def test_pings_and_fragments_do_not_count(wire: Any) -> None:
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     socket.receive(fragments(TEXT, *[b"a"] * 50, between=frame(PING)))
     assert not socket.is_paused()
     assert len(socket.sent()) == 49
@@ -793,7 +793,7 @@ def test_waiting_send_raises_when_the_session_ends(wire: Any, end: str) -> None:
 
 
 def test_client_that_reads_nothing_is_disconnected(wire: Any) -> None:
-    socket = opened(wire, write=5, ping_interval=0)
+    socket = opened(wire, write_timeout=5, ping_interval=0)
     socket.waiting_bytes = 100
     socket.connection.pause_writing()
     socket.seconds(5)
@@ -939,7 +939,7 @@ def test_ping_timeout_of_zero_disables_the_timeout(wire: Any) -> None:
 
 def test_client_that_waits_for_the_application_does_not_time_out(wire: Any) -> None:
     """Its pong may follow messages the application has not received."""
-    socket = opened(wire, ping_interval=20, ping_timeout=10, messages=1)
+    socket = opened(wire, ping_interval=20, ping_timeout=10, queued_messages=1)
     socket.receive(frame(TEXT, b"a") * 2)
     socket.seconds(200)
     assert {opcode for opcode, _, _ in socket.sent()} == {PING}
@@ -1013,7 +1013,7 @@ def test_code_of_the_client_does_not_replace_that_of_the_application(wire: Any) 
 
 
 def test_messages_that_cross_the_close_frame_are_dropped(wire: Any) -> None:
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     socket.receive(frame(TEXT, b"before"))
     socket.say("close")
     socket.receive(frame(TEXT, b"behind") * 10)
@@ -1025,7 +1025,7 @@ def test_messages_that_cross_the_close_frame_are_dropped(wire: Any) -> None:
 
 
 def test_close_does_not_wait_for_unreceived_messages(wire: Any) -> None:
-    socket = opened(wire, messages=1)
+    socket = opened(wire, queued_messages=1)
     socket.receive(frame(TEXT, b"a") * 10 + close(1001))
     assert socket.is_paused()
     socket.say("close")
@@ -1108,7 +1108,7 @@ def test_messages_before_the_close_frame_are_received_first(wire: Any) -> None:
 
 
 def test_messages_and_a_close_frame_beyond_the_limit_are_received(wire: Any) -> None:
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     socket.receive(frame(TEXT, b"a") * 5 + close(1001))
     assert [socket.hear() for _ in range(6)] == [text("a")] * 5 + [disconnect(1001)]
     assert socket.sent() == close_sent(1001)
@@ -1167,7 +1167,7 @@ def test_messages_before_the_end_are_received_first(wire: Any, leave: str) -> No
 @pytest.mark.parametrize("leave", ["end_input", "lose"])
 def test_everything_before_the_end_is_received(wire: Any, leave: str) -> None:
     """Includes messages beyond the limit and the client's close frame."""
-    socket = opened(wire, messages=2)
+    socket = opened(wire, queued_messages=2)
     socket.receive(b"".join(frame(TEXT, b"%d" % index) for index in range(5)) + close(1001, b"away"))
     getattr(socket.connection, leave)()
     assert [socket.hear() for _ in range(6)] == [*(text(str(index)) for index in range(5)), disconnect(1001, "away")]
@@ -1360,7 +1360,7 @@ def test_eof_after_a_violation_closes_the_connection(wire: Any) -> None:
 
 
 def test_violation_beyond_the_limit_is_received_after_the_messages(wire: Any) -> None:
-    socket = opened(wire, messages=1)
+    socket = opened(wire, queued_messages=1)
     socket.receive(frame(TEXT, b"a") * 2 + frame(TEXT, b"\xff"))
     assert [socket.hear(), socket.hear(), socket.hear()["code"]] == [text("a"), text("a"), 1007]
 
@@ -1634,7 +1634,7 @@ def test_second_drain_has_no_effect(wire: Any) -> None:
 
 
 def test_drain_does_not_wait_for_unreceived_messages(wire: Any) -> None:
-    socket = opened(wire, messages=1)
+    socket = opened(wire, queued_messages=1)
     socket.receive(frame(TEXT, b"a") * 5 + close(1000))
     socket.connection.drain()
     assert socket.sent() == close_sent(1012)
@@ -1658,7 +1658,7 @@ def test_session_is_not_idle(wire: Any) -> None:
 
 
 def test_http_deadlines_do_not_end_a_session(wire: Any) -> None:
-    socket = opened(wire, ping_interval=0, keep_alive=1, head=1, body=1, first_byte=1)
+    socket = opened(wire, ping_interval=0, keep_alive_timeout=1, head_timeout=1, body_timeout=1, first_byte_timeout=1)
     socket.seconds(1000)
     assert socket.calls == []
     socket.receive(frame(TEXT, b"a"))

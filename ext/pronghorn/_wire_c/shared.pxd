@@ -4,11 +4,12 @@ cdef str HTTP_1_0, HTTP_1_1
 
 @cython.final
 cdef class Limits:
-    cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer, discard, pipelined
-    cdef readonly Py_ssize_t linger_size
-    cdef readonly Py_ssize_t message_size, messages
-    cdef readonly long first_byte, head, body, write, keep_alive, linger, linger_longest
-    cdef readonly long ping_interval, ping_timeout, closing
+    # Bytes, and numbers of things.
+    cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer_size, discard_size
+    cdef readonly Py_ssize_t pipelined_requests, linger_size, message_size, queued_messages
+    # Seconds.
+    cdef readonly long first_byte_timeout, head_timeout, body_timeout, write_timeout, keep_alive_timeout
+    cdef readonly long linger_timeout, linger_total_timeout, ping_interval, ping_timeout, close_timeout
 
 
 cdef class Shared:

@@ -22,51 +22,53 @@ if TYPE_CHECKING:
 
 
 class Limits:
-    """Per-client limits, in bytes or whole seconds. 0 means unlimited, except `keep_alive`, where 0 disables reuse."""
+    """Per-client limits: sizes in bytes, timeouts in whole seconds. 0 means unlimited, except for `keep_alive_timeout`,
+    where it disables reuse.
+    """
 
     __slots__ = (
-        "body",
-        "body_buffer",
+        "body_buffer_size",
         "body_size",
-        "closing",
-        "discard",
-        "first_byte",
-        "head",
+        "body_timeout",
+        "close_timeout",
+        "discard_size",
+        "first_byte_timeout",
         "head_fields",
         "head_size",
-        "keep_alive",
-        "linger",
-        "linger_longest",
+        "head_timeout",
+        "keep_alive_timeout",
         "linger_size",
+        "linger_timeout",
+        "linger_total_timeout",
         "message_size",
-        "messages",
         "ping_interval",
         "ping_timeout",
-        "pipelined",
+        "pipelined_requests",
+        "queued_messages",
         "target_size",
-        "write",
+        "write_timeout",
     )
 
     head_size: int
     head_fields: int
     target_size: int
     body_size: int
-    body_buffer: int
-    discard: int
-    pipelined: int
+    body_buffer_size: int
+    discard_size: int
+    pipelined_requests: int
     linger_size: int
     message_size: int
-    messages: int
-    first_byte: int
-    head: int
-    body: int
-    write: int
-    keep_alive: int
-    linger: int
-    linger_longest: int
+    queued_messages: int
+    first_byte_timeout: int
+    head_timeout: int
+    body_timeout: int
+    write_timeout: int
+    keep_alive_timeout: int
+    linger_timeout: int
+    linger_total_timeout: int
     ping_interval: int
     ping_timeout: int
-    closing: int
+    close_timeout: int
 
     def __init__(
         self,
@@ -74,13 +76,13 @@ class Limits:
         head_fields: int = 100,
         target_size: int = 16384,
         body_size: int = 0,
-        first_byte: int = 30,
-        head: int = 30,
-        body: int = 30,
-        write: int = 30,
-        keep_alive: int = 5,
+        first_byte_timeout: int = 30,
+        head_timeout: int = 30,
+        body_timeout: int = 30,
+        write_timeout: int = 30,
+        keep_alive_timeout: int = 5,
         message_size: int = 16777216,
-        messages: int = 32,
+        queued_messages: int = 32,
         ping_interval: int = 20,
         ping_timeout: int = 20,
     ) -> None:
@@ -90,30 +92,30 @@ class Limits:
         self.target_size = target_size
         # A whole body; and the part of it that the application has not received yet, above which reading pauses.
         self.body_size = body_size
-        self.body_buffer = 65536
+        self.body_buffer_size = 65536
         # A body that the application does not read is read and discarded up to this size to keep the connection.
-        self.discard = 262144
+        self.discard_size = 262144
         # Requests that one connection may start per event-loop iteration before it yields to other connections.
-        self.pipelined = 32
+        self.pipelined_requests = 32
         # Seconds for slow clients: to send the first byte, the rest of a head, more of a body; to read output; to begin
         # the next request.
-        self.first_byte = first_byte
-        self.head = head
-        self.body = body
-        self.write = write
-        self.keep_alive = keep_alive
+        self.first_byte_timeout = first_byte_timeout
+        self.head_timeout = head_timeout
+        self.body_timeout = body_timeout
+        self.write_timeout = write_timeout
+        self.keep_alive_timeout = keep_alive_timeout
         # A refused client may continue to send until it reads the response. The connection closes after these limits:
         # seconds of silence, seconds in total, and bytes. Closing during input resets the connection.
-        self.linger = 2
-        self.linger_longest = 30
+        self.linger_timeout = 2
+        self.linger_total_timeout = 30
         self.linger_size = 67108864
         # A WebSocket message after decompression; messages that the application has not taken, at which reading pauses.
         self.message_size = message_size
-        self.messages = messages
+        self.queued_messages = queued_messages
         # Seconds between pings; until a silent WebSocket counts as lost; and for the client's close frame.
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
-        self.closing = 10
+        self.close_timeout = 10
 
 
 class Shared:

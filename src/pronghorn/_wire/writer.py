@@ -172,9 +172,9 @@ class Writer:
         self._transport = None
 
     def expect_reading(self) -> None:
-        """Start the deadline: the client must read something within `Limits.write`."""
+        """Start the deadline: the client must read something within `Limits.write_timeout`."""
         self._acknowledged = self._owner.delivered(self._handed)
-        self.deadline = self._shared.deadline(self._shared.limits.write)
+        self.deadline = self._shared.deadline(self._shared.limits.write_timeout)
 
     def is_overdue(self, now: int) -> bool:
         """Return whether the deadline has passed. If the client has read something, extend the deadline instead."""

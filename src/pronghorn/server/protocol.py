@@ -200,7 +200,7 @@ class HTTPProtocol(asyncio.Protocol):
         if task is None:
             return
         if policy == "streaming" and exchange.outlives_client():
-            if patience := state.shared.limits.write:
+            if patience := state.shared.limits.write_timeout:
                 _Bound(state.loop, patience, task, cast("Request", exchange))
         elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
             # A task that was just resumed will see the error from its next `send()`, which runs before this callback.

@@ -184,7 +184,7 @@ class Connection(Channel):
         self._paused = False
         self._skipped_crlf = False
         self._stalled_last_tick = False
-        self._arm(FIRST_BYTE_TIMER, shared.limits.first_byte)
+        self._arm(FIRST_BYTE_TIMER, shared.limits.first_byte_timeout)
 
     # Input
 
@@ -205,10 +205,10 @@ class Connection(Channel):
         if self.reading == IDLE:
             self.reading = HEAD
         elif self.reading == BODY:
-            self._arm(BODY_TIMER, self._shared.limits.body)
+            self._arm(BODY_TIMER, self._shared.limits.body_timeout)
         if not self._advancing:
             self._advance()
-        if self.reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer:
+        if self.reading != BODY and len(self._buffer) - self._position > self._shared.limits.body_buffer_size:
             self.pause_reading()
 
     def end_input(self) -> None:
@@ -316,7 +316,7 @@ class Connection(Channel):
         # Never after a final status: the client may have left the body out by then (RFC 9110 section 10.1.1).
         if self._continue_due and not self.request.is_started():
             self._continue_due = False
-            self._arm(BODY_TIMER, self._shared.limits.body)
+            self._arm(BODY_TIMER, self._shared.limits.body_timeout)
             self.out.append(CONTINUE)
             self.queued(len(CONTINUE))
         self._resume_if_room()
@@ -330,7 +330,7 @@ class Connection(Channel):
 
     def skip_body(self, request: Request) -> None:
         # An unread body would be parsed as the next request. A short one is read and discarded to keep the connection.
-        if self._decoder is None or self._continue_due or self._decoder.remaining > self._shared.limits.discard:
+        if self._decoder is None or self._continue_due or self._decoder.remaining > self._shared.limits.discard_size:
             self._encoder(request).keep_alive = False
 
     def accept(self, session: WebSocket, fields: Headers) -> None:
@@ -427,7 +427,7 @@ class Connection(Channel):
                 if self.reading == HEAD:
                     if not self.writer.is_ready():
                         break  # the client does not read its responses
-                    if served == self._shared.limits.pipelined:
+                    if served == self._shared.limits.pipelined_requests:
                         self._defer()
                         break
                     if not self._read_head():
@@ -517,7 +517,7 @@ class Connection(Channel):
         if len(buffer) - start > limits.head_size:
             raise ProtocolError(431, "head too long")
         if self._resume_at <= start:
-            self._arm(HEAD_TIMER, limits.head)
+            self._arm(HEAD_TIMER, limits.head_timeout)
         self._resume_at = len(buffer)
 
     def _open(self, head: Head) -> None:
@@ -538,7 +538,7 @@ class Connection(Channel):
         if head.upgrade is not None and shared.websockets and is_asked_for(head):
             self._open_websocket(head, scope, client_text)
             return
-        encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive > 0)
+        encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive_timeout > 0)
         has_body = head.framing != NO_BODY
         request = new_request(head, has_body, encoder, self, shared, scope, client_text)
         self.request = request
@@ -551,7 +551,7 @@ class Connection(Channel):
             if self._position < len(self._buffer) or self._decoder.done:
                 self._read_body()
             if self.reading == BODY and not self._continue_due:
-                self._arm(BODY_TIMER, shared.limits.body)
+                self._arm(BODY_TIMER, shared.limits.body_timeout)
         if self._input_ended:
             request.disconnect()
         if head.upgrade is not None:
@@ -582,7 +582,7 @@ class Connection(Channel):
         request = self.request
         if request.is_complete():
             self._discarded += len(content)
-            if self._discarded > self._shared.limits.discard:
+            if self._discarded > self._shared.limits.discard_size:
                 self._close()
                 return False
         elif content:
@@ -590,7 +590,7 @@ class Connection(Channel):
             # window.
             awaited = request.is_waiting()
             request.feed(content)
-            if not awaited and request.buffered > self._shared.limits.body_buffer and not decoder.done:
+            if not awaited and request.buffered > self._shared.limits.body_buffer_size and not decoder.done:
                 self.pause_reading()
         if not decoder.done:
             return False
@@ -620,7 +620,7 @@ class Connection(Channel):
     def _expect_request(self) -> None:
         """Start the keep-alive timer, unless a timer runs or the client still has responses to read."""
         if self._timer == NO_TIMER and self.writer.is_ready():
-            self._arm(KEEP_ALIVE_TIMER, self._shared.limits.keep_alive)
+            self._arm(KEEP_ALIVE_TIMER, self._shared.limits.keep_alive_timeout)
 
     def _may_reuse(self, request: Request) -> bool:
         """Return whether the connection may be reused after the response to `request`. Decided only here.
@@ -722,8 +722,9 @@ class Connection(Channel):
         self._discarded = 0
         limits = self._shared.limits
         # A client may have to finish a long upload before it reads the response; a WebSocket's client does not.
-        self._linger_by = self._shared.deadline(limits.linger_longest if self._session is None else limits.linger)
-        self._arm(LINGER_TIMER, limits.linger)
+        longest = limits.linger_total_timeout if self._session is None else limits.linger_timeout
+        self._linger_by = self._shared.deadline(longest)
+        self._arm(LINGER_TIMER, limits.linger_timeout)
         self._owner.finish_writing()
 
     def _linger_on(self, size: int) -> None:
@@ -733,7 +734,7 @@ class Connection(Channel):
         if self._discarded > limits.linger_size:
             self._stop_lingering()
         else:
-            self._arm(LINGER_TIMER, limits.linger)
+            self._arm(LINGER_TIMER, limits.linger_timeout)
             if self.deadline > self._linger_by:
                 self.deadline = self._linger_by
 
@@ -789,7 +790,7 @@ class Connection(Channel):
             return
         self.writer.deadline = 0
         if unread:
-            self.give_up("it has read nothing for %d s" % self._shared.limits.write)
+            self.give_up("it has read nothing for %d s" % self._shared.limits.write_timeout)
         self._abort()
 
     def _notice_departure(self) -> None:
@@ -826,14 +827,14 @@ class Connection(Channel):
         """Resume reading if the buffered input is within its limit."""
         if not self._paused or self._owner is None:
             return
-        limit = self._shared.limits.body_buffer
+        limit = self._shared.limits.body_buffer_size
         if self.reading == FRAMES:
             if self._session.is_held:
                 return
         elif self.reading == BODY:
             if self.request.buffered > limit:
                 return
-            self._arm(BODY_TIMER, self._shared.limits.body)
+            self._arm(BODY_TIMER, self._shared.limits.body_timeout)
         elif self.reading != DISCARDING and len(self._buffer) - self._position > limit:
             return
         self._paused = False

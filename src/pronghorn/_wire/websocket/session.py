@@ -193,7 +193,7 @@ class WebSocket(Exchange):
             return
         self._send_frame(CLOSE, close_payload(code, reason))
         self._state = CLOSING
-        self._close_by = self._shared.deadline(self._shared.limits.closing)
+        self._close_by = self._shared.deadline(self._shared.limits.close_timeout)
         self._messages = None
         self._queued = 0
         self._end(code, reason)
@@ -299,8 +299,9 @@ class WebSocket(Exchange):
             self._hold()
 
     def _is_full(self) -> bool:
+        limits = self._shared.limits
         count = len(self._messages)
-        return count >= self._shared.limits.messages or (count > 1 and self._queued > self._shared.limits.body_buffer)
+        return count >= limits.queued_messages or (count > 1 and self._queued > limits.body_buffer_size)
 
     def _take_message(self) -> dict[str, Any]:
         payload = self._messages.pop(0)
@@ -400,7 +401,7 @@ class WebSocket(Exchange):
         """Fail the session for `error` once the application has taken the earlier messages, or after a timeout."""
         self._state = FAILING
         self._failure = error
-        self._close_by = self._shared.deadline(self._shared.limits.closing)
+        self._close_by = self._shared.deadline(self._shared.limits.close_timeout)
         self._hold()
 
     def _fail(self, error: FrameError) -> None:
