@@ -15,8 +15,8 @@ cdef class Step:
     cdef _go_on(self)
 
 
-cdef class Turn:
-    cdef bint _over
+cdef class YieldOnce:
+    cdef bint _has_yielded
 
 
 @cython.locals(step=Step)

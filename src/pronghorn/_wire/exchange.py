@@ -99,23 +99,23 @@ class Step:
 Coroutine.register(Step)
 
 
-class Turn:
+class YieldOnce:
     """An awaitable that yields to the event loop once."""
 
-    __slots__ = ("_over",)
+    __slots__ = ("_has_yielded",)
 
-    _over: bool
+    _has_yielded: bool
 
     def __init__(self) -> None:
-        self._over = False
+        self._has_yielded = False
 
     def __await__(self) -> Any:
         return self
 
     def __next__(self) -> None:
-        if self._over:
+        if self._has_yielded:
             raise StopIteration
-        self._over = True
+        self._has_yielded = True
 
     def throw(self, error: BaseException) -> NoReturn:
         raise error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pronghorn.errors import ClientDisconnected
 
-from .exchange import Exchange, Turn, as_bytes
+from .exchange import Exchange, YieldOnce, as_bytes
 from .kernels import monotonic
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ class Request(Exchange):
             raise ClientDisconnected("the client has left")
         encoder = self.encoder
         if self._phase >= COMPLETE:
-            return Turn()
+            return YieldOnce()
         if kind == "http.response.start":
             self._phase = STREAMING
             encoder.has_trailers = bool(message.get("trailers", False))
@@ -295,7 +295,7 @@ class Request(Exchange):
                 self._phase = DROPPED
         elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
             self._phase = TRAILERS if encoder.has_trailers else DROPPED
-        return Turn()
+        return YieldOnce()
 
     def _complete(self, size: int) -> None:
         self._phase = COMPLETE
