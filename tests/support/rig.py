@@ -199,7 +199,7 @@ class Rig:
 
     def defer(self):
         self.calls.append("defer")
-        self._soon.append(self.connection.proceed)
+        self._soon.append(self.connection.process_deferred)
 
     def unsent(self):
         return self.waiting_bytes

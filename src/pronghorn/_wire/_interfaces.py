@@ -112,7 +112,7 @@ class ConnectionOwner(Protocol):
     # The loop
 
     def defer(self) -> None:
-        """Call the connection's `proceed` in the next event-loop iteration."""
+        """Call the connection's `process_deferred` in the next event-loop iteration."""
 
     # Reports
 

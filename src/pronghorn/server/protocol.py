@@ -150,7 +150,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport.resume_reading()
 
     def defer(self) -> None:
-        self._state.loop.call_soon(self.connection.proceed)
+        self._state.loop.call_soon(self.connection.process_deferred)
 
     def finish_writing(self) -> None:
         transports.end_stream(self._transport)

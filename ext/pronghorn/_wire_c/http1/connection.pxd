@@ -51,7 +51,7 @@ cdef class Connection(Channel):
     cdef int _end
     cdef Py_ssize_t _discarded
     cdef long _linger_by
-    # `_advance` is on the stack; `proceed` will be called in the next iteration.
+    # `_advance` is on the stack; `process_deferred` will be called in the next iteration.
     cdef bint _advancing, _deferred
     # Independent facts about the head, the body, the stream, the transport and the response.
     cdef bint _skipped_crlf, _continue_due, _input_ended, _paused, _stalled_last_tick

@@ -252,7 +252,7 @@ class Connection(Channel):
         self.writer.lose()
         self._owner = None
 
-    def proceed(self) -> None:
+    def process_deferred(self) -> None:
         """Continue with deferred input, in the next event-loop iteration."""
         self._deferred = False
         if not self._advancing and self._end == OPEN:
