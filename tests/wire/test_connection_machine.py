@@ -121,8 +121,8 @@ class Subject:
         return bool(hasattr(request, "is_lost") and request.is_lost())
 
     @staticmethod
-    def is_told(exchange: Any) -> bool:
-        return bool(exchange.is_told())
+    def send_has_failed(exchange: Any) -> bool:
+        return bool(exchange.send_has_failed())
 
     def end_http(self, request: Any) -> str:
         """Do what the server does when an application has ended; return "answered", "abandoned" or "failed"."""
@@ -462,7 +462,7 @@ class Call:
         self._side.soon.append(lambda: self.finish("cancelled"))
 
     def cancel_unless_told(self) -> None:
-        if not self._side.subject.is_told(self.exchange):
+        if not self._side.subject.send_has_failed(self.exchange):
             self.cancel()
 
     def respond(self, content: bytes, parts: int) -> None:

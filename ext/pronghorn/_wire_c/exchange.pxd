@@ -38,7 +38,7 @@ cdef class Exchange:
     cpdef fail(self, int status)
     cpdef crash(self, error)
     cpdef bint is_stalled(self)
-    cpdef bint is_told(self)
+    cpdef bint send_has_failed(self)
     cpdef bint outlives_client(self)
     cpdef bint is_waiting(self)
     cpdef wake(self)

@@ -10,7 +10,7 @@ from .shared cimport Shared
 cdef int WAITING, STARTED, STREAMING, SENDING_FILE, TRAILERS, COMPLETE, DROPPED
 cdef int ARRIVING, ARRIVED, TAKEN
 cdef int PRESENT, HALF_CLOSED, LOST
-cdef int UNTOLD, BY_RECEIVE, BY_SEND
+cdef int UNREPORTED, BY_RECEIVE, BY_SEND
 cdef Py_ssize_t LARGE_PART
 
 
@@ -28,7 +28,7 @@ cdef class Request(Exchange):
     cdef int _phase
     cdef list _trailers
     # The client.
-    cdef int _client, _told_by
+    cdef int _client, _reported_by
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)

@@ -190,7 +190,7 @@ class Exchange:
         """Return whether a response has begun and its application is neither in `receive()` nor in `send()`."""
         return False
 
-    def is_told(self) -> bool:
+    def send_has_failed(self) -> bool:
         """Return whether a `send()` has raised an error because the client is gone."""
         return False
 

@@ -38,7 +38,7 @@ HALF_CLOSED = 1  # it sends no more: gone, or waiting for its response
 LOST = 2
 
 # The call that reported the client's departure to the application; `send()` overrides `receive()`.
-UNTOLD = 0
+UNREPORTED = 0
 BY_RECEIVE = 1
 BY_SEND = 2
 
@@ -59,8 +59,8 @@ class Request(Exchange):
         "_client",
         "_parts",
         "_phase",
+        "_reported_by",
         "_scope_template",
-        "_told_by",
         "_trailers",
         "began",
         "buffered",
@@ -83,7 +83,7 @@ class Request(Exchange):
     _trailers: list[Any] | None
 
     _client: int
-    _told_by: int
+    _reported_by: int
 
     def feed(self, data: bytes) -> None:
         """Add a part of the body."""
@@ -129,12 +129,12 @@ class Request(Exchange):
         """Return whether the client is gone."""
         return self._client == LOST
 
-    def is_told(self) -> bool:
-        return self._told_by == BY_SEND
+    def send_has_failed(self) -> bool:
+        return self._reported_by == BY_SEND
 
     def knows_client_left(self) -> bool:
         """Return whether `receive()` or `send()` has reported to the application that the client has left."""
-        return self._told_by != UNTOLD
+        return self._reported_by != UNREPORTED
 
     def is_stalled(self) -> bool:
         return self.is_streaming() and not self.is_waiting() and not self._channel.has_write_waiters()
@@ -176,8 +176,8 @@ class Request(Exchange):
             if self._client == PRESENT:
                 self._channel.need_body()
         if self._client != PRESENT:
-            if self._told_by == UNTOLD:
-                self._told_by = BY_RECEIVE
+            if self._reported_by == UNREPORTED:
+                self._reported_by = BY_RECEIVE
             return {"type": "http.disconnect"}
         return None
 
@@ -280,7 +280,7 @@ class Request(Exchange):
     def _deliver_to_nobody(self, kind: object, message: dict[str, Any]) -> Awaitable[None]:
         """Raise, as the client is gone, or with `ignores_lost` follow the response until the application ends it."""
         if not self._shared.ignores_lost:
-            self._told_by = BY_SEND
+            self._reported_by = BY_SEND
             raise ClientDisconnected("the client has left")
         encoder = self.encoder
         if self._phase >= COMPLETE:
@@ -340,8 +340,8 @@ def new_request(
     request._client = PRESENT
     request._parts = None
     request._phase = WAITING
+    request._reported_by = UNREPORTED
     request._scope_template = scope_template
-    request._told_by = UNTOLD
     request._trailers = None
     # The time when the head was read, if the access log needs it.
     request.began = monotonic() if shared.logs_at_end else 0.0

@@ -204,7 +204,7 @@ class HTTPProtocol(asyncio.Protocol):
                 _Bound(state.loop, patience, task, cast("Request", exchange))
         elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
             # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
-            state.loop.call_soon(_cancel_unless_told, task, exchange)
+            state.loop.call_soon(_cancel_unless_send_failed, task, exchange)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
@@ -255,8 +255,8 @@ class HTTPProtocol(asyncio.Protocol):
         return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
 
 
-def _cancel_unless_told(task: asyncio.Task[None], exchange: Exchange) -> None:
-    if not exchange.is_told():
+def _cancel_unless_send_failed(task: asyncio.Task[None], exchange: Exchange) -> None:
+    if not exchange.send_has_failed():
         task.cancel()
 
 
