@@ -210,7 +210,7 @@ class Rig:
     def delivered(self, handed):
         return handed - self.unread()
 
-    def on_cut(self, reason):
+    def on_slow_client(self, reason):
         self.cuts.append(reason)
 
     def has_left(self):

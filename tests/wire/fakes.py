@@ -206,8 +206,8 @@ class FakeOwner:
     def delivered(self, handed: int) -> int:
         return handed - self.unsent_bytes
 
-    def on_cut(self, reason: str) -> None:
-        self.calls.append("on_cut")
+    def on_slow_client(self, reason: str) -> None:
+        self.calls.append("on_slow_client")
 
     def on_log_failed(self, error: Exception) -> None:
         raise error

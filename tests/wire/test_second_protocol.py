@@ -223,7 +223,7 @@ def second_protocol(wire: Any) -> Any:
 
         def on_tick(self, now: int) -> None:
             if self.writer.is_overdue(now):
-                self.owner.on_cut("it has read nothing")
+                self.owner.on_slow_client("it has read nothing")
                 self.owner.abort()
 
         def crash(self, error: Exception) -> None:

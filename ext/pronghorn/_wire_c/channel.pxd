@@ -25,4 +25,4 @@ cdef class Channel(Endpoint):
     cpdef accept(self, session, list fields)
     cpdef fail(self, request, int status)
     cpdef abandon(self, request)
-    cpdef give_up(self, reason)
+    cpdef report_slow_client(self, reason)

@@ -116,7 +116,7 @@ class ConnectionOwner(Protocol):
 
     # Reports
 
-    def on_cut(self, reason: str) -> None:
+    def on_slow_client(self, reason: str) -> None:
         """Report that the client was too slow; `abort` follows."""
 
     def on_log_failed(self, error: Exception) -> None:

@@ -116,6 +116,6 @@ class Channel(Endpoint):
         """End `request`, whose client has left, without a response or without the rest of it."""
         raise NotImplementedError
 
-    def give_up(self, reason: str) -> None:
+    def report_slow_client(self, reason: str) -> None:
         """Report that the client was too slow; the connection is cut off next."""
         raise NotImplementedError

@@ -125,7 +125,7 @@ class HTTPProtocol(asyncio.Protocol):
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
 
-    def on_cut(self, reason: str) -> None:
+    def on_slow_client(self, reason: str) -> None:
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Request) -> None:

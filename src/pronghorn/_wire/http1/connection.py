@@ -302,9 +302,9 @@ class Connection(Channel):
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
         return self._owner.send_file(request, message)
 
-    def give_up(self, reason: str) -> None:
+    def report_slow_client(self, reason: str) -> None:
         if self._owner is not None:
-            self._owner.on_cut(reason)
+            self._owner.on_slow_client(reason)
 
     def crash(self, error: Exception) -> None:
         if self._owner is not None:
@@ -371,7 +371,7 @@ class Connection(Channel):
         if self.deadline and now >= self.deadline:
             self._expire()
         if self.writer.is_overdue(now):
-            self._cut_off()
+            self._on_write_timeout()
         if self._session is not None:
             self._session.on_tick(now)
         # A paused transport does not report the end of the stream.
@@ -780,7 +780,7 @@ class Connection(Channel):
         elif self.reading == IDLE or self.writer.is_ready():  # otherwise a request waits until the client reads
             self._close()
 
-    def _cut_off(self) -> None:
+    def _on_write_timeout(self) -> None:
         """Abort: the client has not read anything in time. A client that has received all output gets more time while
         the connection is open.
         """
@@ -790,7 +790,7 @@ class Connection(Channel):
             return
         self.writer.deadline = 0
         if unread:
-            self.give_up("it has read nothing for %d s" % self._shared.limits.write_timeout)
+            self.report_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
         self._abort()
 
     def _notice_departure(self) -> None:

@@ -432,7 +432,9 @@ class WebSocket(Exchange):
             if self._heard or self.is_held:
                 self._lost_by = 0
             elif now >= self._lost_by:
-                self._channel.give_up("it has not answered a ping for %d s" % self._shared.limits.ping_timeout)
+                self._channel.report_slow_client(
+                    "it has not answered a ping for %d s" % self._shared.limits.ping_timeout
+                )
                 self._close_at_once(INTERNAL_ERROR, "keepalive ping timeout")
                 return
         if now >= self._ping_at:
