@@ -91,4 +91,4 @@ cdef class Connection(Channel):
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)
-    cdef _resume_if_room(self)
+    cdef _maybe_resume_reading(self)

@@ -10,5 +10,5 @@ cdef class Deflate:
     cdef readonly bytes response
 
     cpdef bytes deflate(self, bytes payload)
-    cpdef bytes inflate(self, bytes data, Py_ssize_t room)
+    cpdef bytes inflate(self, bytes data, Py_ssize_t max_length)
     cpdef end_inflating(self)

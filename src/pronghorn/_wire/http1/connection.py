@@ -257,7 +257,7 @@ class Connection(Channel):
         self._deferred = False
         if not self._advancing and self._end == OPEN:
             self._advance()
-            self._resume_if_room()
+            self._maybe_resume_reading()
 
     def pause_writing(self) -> None:
         """Stop writing: the transport is above its high-water mark."""
@@ -319,7 +319,7 @@ class Connection(Channel):
             self._arm(BODY_TIMER, self._shared.limits.body_timeout)
             self.out.append(CONTINUE)
             self.queued(len(CONTINUE))
-        self._resume_if_room()
+        self._maybe_resume_reading()
 
     def pause_reading(self) -> None:
         if not self._paused and not self._input_ended:
@@ -345,7 +345,7 @@ class Connection(Channel):
         self._forget_read()
         if early:
             session.feed(early)
-        self._resume_if_room()
+        self._maybe_resume_reading()
 
     def response_started(self, request: Request, status: int) -> None:
         if self._session is not None:
@@ -363,7 +363,7 @@ class Connection(Channel):
             self._next()
         else:
             self._discarded = 0
-            self._resume_if_room()
+            self._maybe_resume_reading()
 
     # Lifecycle
 
@@ -615,7 +615,7 @@ class Connection(Channel):
                 self._close()
             else:
                 self._expect_request()
-                self._resume_if_room()
+                self._maybe_resume_reading()
 
     def _expect_request(self) -> None:
         """Start the keep-alive timer, unless a timer runs or the client still has responses to read."""
@@ -703,7 +703,7 @@ class Connection(Channel):
         )
         self._end = FLUSHING_TO_LINGER if lingers else FLUSHING
         self._discard_input()
-        self._resume_if_room()
+        self._maybe_resume_reading()
         self.queued(0)
 
     def _discard_input(self) -> None:
@@ -816,14 +816,14 @@ class Connection(Channel):
         elif self.reading <= HEAD and not self._advancing:
             self._expect_request()
             self._advance()
-            self._resume_if_room()
+            self._maybe_resume_reading()
 
     def _defer(self) -> None:
         if not self._deferred:
             self._deferred = True
             self._owner.defer()
 
-    def _resume_if_room(self) -> None:
+    def _maybe_resume_reading(self) -> None:
         """Resume reading if the buffered input is within its limit."""
         if not self._paused or self._owner is None:
             return

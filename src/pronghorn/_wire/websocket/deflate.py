@@ -92,8 +92,8 @@ class Deflate:
             self._deflater = None if self._server_resets else deflater
         return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
-    def inflate(self, data: bytes, room: int) -> bytes | MaybeNone:
-        """Decompress `data`, a part of a message; None if the content is longer than `room` bytes."""
+    def inflate(self, data: bytes, max_length: int) -> bytes | MaybeNone:
+        """Decompress `data`, a part of a message; None if the content is longer than `max_length` bytes."""
         content = b""
         while data:
             inflater = self._inflater
@@ -102,10 +102,10 @@ class Deflate:
                 self._streams += 1
                 self._inflater = inflater = self._zlib.decompressobj(wbits=-self._client_bits)
             try:
-                content += inflater.decompress(data, room + 1 - len(content))
+                content += inflater.decompress(data, max_length + 1 - len(content))
             except self._zlib.error:
                 raise FrameError(1002, "invalid compressed data") from None
-            if len(content) > room:
+            if len(content) > max_length:
                 return None
             if self._streams > MOST_STREAMS:
                 raise FrameError(1002, "invalid compressed data")
