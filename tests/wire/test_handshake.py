@@ -33,7 +33,7 @@ def head_of(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1") -> Any:
 
 def read(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1", compression: Any = zlib) -> Any:
     head = head_of(wire, *lines, start=start)
-    assert wire.handshake.is_asked_for(head)
+    assert wire.handshake.is_websocket_upgrade(head)
     return wire.handshake.read(head, compression)
 
 
@@ -90,11 +90,11 @@ def test_valid_handshake_is_read(wire: Any, lines: tuple[bytes, ...]) -> None:
     ids=lambda lines: b" | ".join(lines).decode(),
 )
 def test_other_upgrades_are_not_websockets(wire: Any, lines: tuple[bytes, ...]) -> None:
-    assert not wire.handshake.is_asked_for(head_of(wire, *lines))
+    assert not wire.handshake.is_websocket_upgrade(head_of(wire, *lines))
 
 
 def test_http10_cannot_ask_for_a_websocket(wire: Any) -> None:
-    assert not wire.handshake.is_asked_for(head_of(wire, start=b"GET / HTTP/1.0"))
+    assert not wire.handshake.is_websocket_upgrade(head_of(wire, start=b"GET / HTTP/1.0"))
 
 
 # The method and the body

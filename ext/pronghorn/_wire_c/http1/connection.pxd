@@ -8,7 +8,7 @@ from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
 from ..shared cimport Limits, Shared
-from ..websocket.handshake cimport is_asked_for, switch
+from ..websocket.handshake cimport is_websocket_upgrade, switch
 from ..websocket.handshake cimport read as read_handshake
 from ..websocket.session cimport WebSocket
 from ..writer cimport Writer

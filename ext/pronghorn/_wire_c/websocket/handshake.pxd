@@ -11,6 +11,6 @@ cdef class Handshake:
     cpdef list answer(self, subprotocol, headers)
 
 
-cpdef bint is_asked_for(Head head)
+cpdef bint is_websocket_upgrade(Head head)
 cpdef Handshake read(Head head, zlib)
 cpdef bytes switch(Shared shared, bytes key, list fields)

@@ -16,7 +16,7 @@ from pronghorn.errors import ProtocolError
 from ..channel import Channel
 from ..kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
 from ..request import new_request
-from ..websocket.handshake import UPGRADE_REQUIRED, is_asked_for, switch
+from ..websocket.handshake import UPGRADE_REQUIRED, is_websocket_upgrade, switch
 from ..websocket.handshake import read as read_handshake
 from ..websocket.session import WebSocket
 from ..writer import Writer
@@ -535,7 +535,7 @@ class Connection(Channel):
                 scope = origin.scope(head, scope)
                 if origin.client is not None:
                     client_text = "%s:%d" % origin.client
-        if head.upgrade is not None and shared.websockets and is_asked_for(head):
+        if head.upgrade is not None and shared.websockets and is_websocket_upgrade(head):
             self._open_websocket(head, scope, client_text)
             return
         encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive_timeout > 0)

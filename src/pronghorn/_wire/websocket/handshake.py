@@ -89,7 +89,7 @@ class Handshake:
         return negotiated + fields
 
 
-def is_asked_for(head: Head) -> bool:
+def is_websocket_upgrade(head: Head) -> bool:
     """Return whether `head` requests a WebSocket, with a valid handshake or not."""
     return head.upgrade is not None and b"websocket" in members(head.upgrade.lower())
 
