@@ -12,7 +12,7 @@ cdef class Step:
     cdef object _message
     cdef object _waiting
 
-    cdef _go_on(self)
+    cdef _resume(self)
 
 
 cdef class YieldOnce:

@@ -47,7 +47,7 @@ class Step:
         if exchange is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         if self._waiting is not None:
-            return self._go_on()
+            return self._resume()
         self._exchange = None
         if self._message is RECEIVE:
             message = exchange.take()
@@ -65,7 +65,7 @@ class Step:
             raise StopIteration
         self._waiting = awaited.__await__()
         self._exchange = exchange
-        return self._go_on()
+        return self._resume()
 
     def send(self, value: Any) -> Any:
         return self.__next__()
@@ -87,7 +87,7 @@ class Step:
         if waiting is not None:
             waiting.close()
 
-    def _go_on(self) -> Any:
+    def _resume(self) -> Any:
         """Continue the wait of a `send()`, for a full transport or a file."""
         try:
             return next(self._waiting)

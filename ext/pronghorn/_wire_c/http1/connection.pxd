@@ -80,7 +80,7 @@ cdef class Connection(Channel):
     cdef _close(self)
     cdef _discard_input(self)
     cdef _finish(self)
-    cdef _linger_on(self, Py_ssize_t size)
+    cdef _continue_lingering(self, Py_ssize_t size)
     cdef _stop_lingering(self)
     cdef _shut(self)
     cdef _abort(self)

@@ -195,7 +195,7 @@ class Connection(Channel):
             return
         if self.reading == DISCARDING:
             if self._end == LINGERING:
-                self._linger_on(len(data))
+                self._continue_lingering(len(data))
             return
         if self._position < len(self._buffer):
             data = self._buffer[self._position :] + data
@@ -727,7 +727,7 @@ class Connection(Channel):
         self._arm(LINGER_TIMER, limits.linger_timeout)
         self._owner.finish_writing()
 
-    def _linger_on(self, size: int) -> None:
+    def _continue_lingering(self, size: int) -> None:
         """Discard `size` bytes of a refused client, which may not have read the response yet."""
         limits = self._shared.limits
         self._discarded += size

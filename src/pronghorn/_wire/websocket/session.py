@@ -176,13 +176,13 @@ class WebSocket(Exchange):
             return None
         elif state == CONNECTING and kind == "websocket.close":
             self._begin_denial({"status": 403})
-            self._go_on_denying({})
+            self._continue_denial({})
             return None
         elif state == CONNECTING and kind == "websocket.http.response.start":
             self._begin_denial(message)
             return None
         elif state == DENYING and kind == "websocket.http.response.body":
-            self._go_on_denying(message)
+            self._continue_denial(message)
             return None
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
@@ -200,7 +200,7 @@ class WebSocket(Exchange):
         if state == FAILING:
             self._finish_closing()
         elif self.is_held:
-            self._read_on()
+            self._resume_reading()
 
     def finish(self, failed: bool) -> bool:
         """Close the session after the application's return or failure. Return false if the handshake is unanswered."""
@@ -307,7 +307,7 @@ class WebSocket(Exchange):
         payload = self._messages.pop(0)
         self._queued -= len(payload)
         if self.is_held and self._failure is None and not self._is_full():
-            self._read_on()
+            self._resume_reading()
         if type(payload) is str:
             return {"type": "websocket.receive", "text": payload}
         return {"type": "websocket.receive", "bytes": payload}
@@ -316,7 +316,7 @@ class WebSocket(Exchange):
         self.is_held = True
         self._channel.pause_reading()
 
-    def _read_on(self) -> None:
+    def _resume_reading(self) -> None:
         self.is_held = False
         self._read()
         if not self.is_held:
@@ -378,7 +378,7 @@ class WebSocket(Exchange):
         self._denial_parts = []
         self._state = DENYING
 
-    def _go_on_denying(self, message: dict[str, Any]) -> None:
+    def _continue_denial(self, message: dict[str, Any]) -> None:
         data = message.get("body", b"")
         self._denial_parts.append(data if type(data) is bytes else as_bytes(data))
         if message.get("more_body", False):
