@@ -37,12 +37,12 @@ cdef class FormattedLines(AccessLines):
     @cython.locals(piece=Piece, kind=int)
     cdef str _line(self, str client, dict scope, status, Request request)
     @cython.locals(now=double, second="long long")
-    cdef str _who_and_when(self, int kind, str client, Request request)
+    cdef str _client_or_time(self, int kind, str client, Request request)
     @cython.locals(kind=int, passed=double)
-    cdef str _answered(self, Piece piece, status, Request request)
+    cdef str _response_part(self, Piece piece, status, Request request)
 
 
-cdef str _asked(int kind, dict scope)
+cdef str _request_part(int kind, dict scope)
 cdef str _target(dict scope)
 cdef str _path(dict scope)
 cdef str _field(list fields, bytes name)

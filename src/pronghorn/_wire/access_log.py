@@ -175,11 +175,11 @@ class FormattedLines(AccessLines):
                 parts.append(piece.text)
                 continue
             if kind <= TIME_LOG:
-                value = self._who_and_when(kind, client, request)
+                value = self._client_or_time(kind, client, request)
             elif kind <= SCHEME:
-                value = _asked(kind, scope)
+                value = _request_part(kind, scope)
             else:
-                value = self._answered(piece, status, request)
+                value = self._response_part(piece, status, request)
             if value is None:
                 value = "null" if self._json else "-"
             elif not piece.safe:
@@ -187,7 +187,7 @@ class FormattedLines(AccessLines):
             parts.append(value)
         return "".join(parts)
 
-    def _who_and_when(self, kind: int, client: str, request: Request) -> str | None:
+    def _client_or_time(self, kind: int, client: str, request: Request) -> str | None:
         if kind == CLIENT:
             return client or None
         if kind == HOST:
@@ -207,7 +207,7 @@ class FormattedLines(AccessLines):
         milliseconds = int((now - second) * 1000)
         return f"{self._iso}.{milliseconds:03}Z" if kind == TIME_ISO else f"{self._stamp},{milliseconds:03}"
 
-    def _answered(self, piece: Piece, status: int, request: Request) -> str | None:
+    def _response_part(self, piece: Piece, status: int, request: Request) -> str | None:
         kind = piece.kind
         if kind == STATUS:
             return str(status)
@@ -231,7 +231,7 @@ class FormattedLines(AccessLines):
         return str(int(passed * (1 if kind == SECONDS else 1000 if kind == MILLISECONDS else 1000000)))
 
 
-def _asked(kind: int, scope: dict[str, Any]) -> str:
+def _request_part(kind: int, scope: dict[str, Any]) -> str:
     """A part of the request, as in the application's scope."""
     if kind == REQUEST_LINE:
         return f"{scope['method']} {_target(scope)} HTTP/{scope['http_version']}"

@@ -117,5 +117,5 @@ class Channel(Endpoint):
         raise NotImplementedError
 
     def report_slow_client(self, reason: str) -> None:
-        """Report that the client was too slow; the connection is cut off next."""
+        """Report that the client was too slow; the connection is aborted next."""
         raise NotImplementedError
