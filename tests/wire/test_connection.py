@@ -7,7 +7,6 @@ import time
 import types
 
 import pytest
-from pronghorn._wire.connection import HEAD, IDLE, RESPONDING
 
 from pronghorn._wire.http1.connection import HEAD, IDLE, RESPONDING
 from pronghorn.errors import ClientDisconnected

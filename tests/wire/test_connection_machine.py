@@ -461,7 +461,7 @@ class Call:
             task.cancel()
         self._side.soon.append(lambda: self.finish("cancelled"))
 
-    def cancel_unless_told(self) -> None:
+    def cancel_unless_send_failed(self) -> None:
         if not self._side.subject.send_has_failed(self.exchange):
             self.cancel()
 
@@ -825,7 +825,7 @@ class Side(Rig):
     def _cancel_application(self, exchange: Any) -> None:
         for call in self.applications:
             if call.exchange is exchange and call.end is None:
-                self.soon.append(call.cancel_unless_told)
+                self.soon.append(call.cancel_unless_send_failed)
 
     # Invariants
 

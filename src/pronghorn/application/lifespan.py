@@ -90,7 +90,7 @@ class Lifespan:
         self.shutdown_failed = False
         self.error_occurred = False  # for programs that read uvicorn's attribute
         self._phase = _Phase.OVER
-        self._told = 0  # how many of the two messages the application has received
+        self._received = 0  # how many of the two messages the application has received
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -128,13 +128,13 @@ class Lifespan:
         self._phase = _Phase.OVER
 
     async def _receive(self) -> Message:
-        if self._told == 0:
-            self._told = 1
+        if self._received == 0:
+            self._received = 1
             return {"type": "lifespan.startup"}
         if self._phase is not _Phase.OVER:
             await self._stopping.wait()
-        if self._phase is _Phase.STOPPING and self._told == 1:
-            self._told = 2
+        if self._phase is _Phase.STOPPING and self._received == 1:
+            self._received = 2
             return {"type": "lifespan.shutdown"}
         self._idle.set()
         return await asyncio.Future()

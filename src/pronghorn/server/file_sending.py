@@ -107,7 +107,7 @@ class _Sender:
         # sendfile does not encrypt.
         way = self._by_hand if transports.is_secure(self._transport) else self._by_system
         while start < end:
-            await self._room()
+            await self._wait_writable()
             try:
                 sent = await way(file, start, min(end - start, _SLICE))
             except RuntimeError:  # unsupported by the loop (NotImplementedError), transport or file
@@ -119,13 +119,13 @@ class _Sender:
                 raise OSError("the file became shorter while it was sent")
             self._request.encoder.file_sent(sent)
             start += sent
-        await self._room()
+        await self._wait_writable()
         file.seek(end)
 
     async def _by_system(self, file: Any, start: int, size: int) -> int:
         """Send through `loop.sendfile`; return the number of bytes, 0 at the end of the file."""
         with transports.flushing(self._transport):
-            await self._room()
+            await self._wait_writable()
         try:
             return await self._held(self._loop.sendfile(self._transport, file, start, size, fallback=False))
         except (ConnectionError, TimeoutError) as error:
@@ -161,7 +161,7 @@ class _Sender:
             raise ClientDisconnected("the client has left")
         return working.result()
 
-    async def _room(self) -> None:
+    async def _wait_writable(self) -> None:
         """Wait until the transport is writable."""
         while not self._connection.is_writable() and not self._request.is_lost():
             await self._connection.wait_writable()

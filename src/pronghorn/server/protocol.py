@@ -200,8 +200,8 @@ class HTTPProtocol(asyncio.Protocol):
         if task is None:
             return
         if policy == "streaming" and exchange.outlives_client():
-            if patience := state.shared.limits.write_timeout:
-                _Bound(state.loop, patience, task, cast("Request", exchange))
+            if timeout := state.shared.limits.write_timeout:
+                _StreamTimeout(state.loop, timeout, task, cast("Request", exchange))
         elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
             # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
             state.loop.call_soon(_cancel_unless_send_failed, task, exchange)
@@ -260,27 +260,27 @@ def _cancel_unless_send_failed(task: asyncio.Task[None], exchange: Exchange) -> 
         task.cancel()
 
 
-class _Bound:
-    """Cancels the `task` of a response that no client receives, once it has streamed for `patience` seconds."""
+class _StreamTimeout:
+    """Cancels the `task` of a response that no client receives, once it has streamed for `timeout` seconds."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, patience: int, task: asyncio.Task[None], request: Request
+        self, loop: asyncio.AbstractEventLoop, timeout: int, task: asyncio.Task[None], request: Request
     ) -> None:
         self._loop = loop
-        self._patience = patience
+        self._timeout = timeout
         self._task = task
         self._request = request
         self._streamed = True
-        self._timer = loop.call_later(patience, self._look)
+        self._timer = loop.call_later(timeout, self._check)
         task.add_done_callback(self._end)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         streams = self._request.is_streaming()
         if streams and self._streamed:
             self._task.cancel()
         elif not self._request.is_complete():
             self._streamed = streams
-            self._timer = self._loop.call_later(self._patience, self._look)
+            self._timer = self._loop.call_later(self._timeout, self._check)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._timer.cancel()

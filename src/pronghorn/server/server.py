@@ -359,7 +359,7 @@ class Server:
         idle = self._idle()
         await self._wait_while_idle(deadline)
         for connection in connections - (self._idle() - idle):
-            _tell(connection)
+            _shut_down(connection)
         await asyncio.sleep(0)
         if connections and not self.force_exit:
             _log.info("Waiting for connections to close. (CTRL+C to force quit)")
@@ -367,7 +367,7 @@ class Server:
             idle = self._idle()
             await self._wait_while_connected(deadline)
             for connection in idle & self._idle():
-                _tell(connection)
+                _shut_down(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         """Wait until all applications have returned; cancel those that are still running at the deadline."""
@@ -442,7 +442,7 @@ def _until(deadline: float) -> float:
     return min(_POLL, max(0.0, deadline - time.monotonic()))
 
 
-def _tell(connection: Any) -> None:
+def _shut_down(connection: Any) -> None:
     """Shut down one connection; its exceptions do not affect the others."""
     try:
         connection.shutdown()
