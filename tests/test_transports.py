@@ -19,7 +19,7 @@ import pytest
 
 from pronghorn import loops
 from pronghorn.server import transports
-from tests.certificates import Certificates
+from tests.support.certificates import Certificates
 
 PATIENCE = 20
 MORE_THAN_BUFFERS = bytes(32 * 1024 * 1024)

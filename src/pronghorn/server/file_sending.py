@@ -12,7 +12,7 @@ from pronghorn.errors import ClientDisconnected
 from pronghorn.server import transports
 
 if TYPE_CHECKING:
-    from pronghorn._wire.connection import Connection
+    from pronghorn._wire.http1.connection import Connection
     from pronghorn._wire.request import Request
 
 # Bytes sent between checks of the client. A slow client that reads takes this much within the write timeout.

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pronghorn._wire.connection import Connection
+    from pronghorn._wire.http1.connection import Connection
 
 # Once a single read of an event loop has this many bytes, it pays to read pieces of this size instead.
 LARGE = 65536
