@@ -8,7 +8,7 @@ import pytest
 
 from pronghorn.logging.defaults import ACCESS_FORMAT
 from tests.support.rig import GET, body, ok, start
-from tests.wire.test_access import Printed
+from tests.wire.test_access_log import Printed
 
 HEAD = b"GET /a%20b?q=%41 HTTP/1.1\r\nhost: a\r\n"
 NAMED = b"user-agent: Horn/1\r\nreferer: http://a/\r\nx-request-id: 17\r\n"

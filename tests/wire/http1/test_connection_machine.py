@@ -5,7 +5,7 @@ and every application has returned, those of `Side.check_end`. The third test ru
 
 To run it for longer, with other steps in each run:
 
-    python -m pytest tests/wire/test_connection_machine.py --hypothesis-profile=long --hypothesis-seed=1
+    python -m pytest tests/wire/http1/test_connection_machine.py --hypothesis-profile=long --hypothesis-seed=1
 """
 
 from __future__ import annotations
