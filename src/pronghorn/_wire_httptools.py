@@ -37,7 +37,8 @@ def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     if end - start > limits.target_size:
         # Before llhttp finds another error behind it: an incomplete head is refused for this at once.
         space = method_end(data, start, end)
-        if data[space] == 32 and visible_end(data, space + 1, end) - space > limits.target_size + 1:
+        size = visible_end(data, space + 1, end) - space - 1
+        if start < space and data[space] == 32 and size > limits.target_size:
             raise ProtocolError(414, "request target too long")
     fields = _Fields()
     parser = httptools.HttpRequestParser(fields)

@@ -225,6 +225,7 @@ TWICE_WRONG = {
     "version, bare LF, bare CR": (b"GET / HTTP/1.2\r\nHost: a\n\r\0\r\n", 400),
     "version, bare CR": (b"GET / HTTP/1.2\r\nHost: a\r\0\r\n\r\n", 505),
     "method, bare LF": (b"G(T / HTTP/1.1\r\nHost: a\n\r\n", 400),
+    "method, target": (LONG_TARGET[3:] + b"\r\n\r\n", 400),
     "target, bare LF": (LONG_TARGET + b"\n\r\n", 414),
     "target, bare CR": (LONG_TARGET + b"\r\0\r\n\r\n", 414),
     "target, version": (LONG_TARGET.replace(b"1.1", b"1.2") + b"\r\n\r\n", 414),
