@@ -83,7 +83,7 @@ def test_host_atom_is_the_client_address(wire, client):
     assert logged(wire, "%(h)s %(client)s", client=client) == expected
 
 
-@pytest.mark.parametrize("credentials", [b"Basic !", b"Basic", b"Bearer am9lOnB3", b"Basic OnB3", b""])
+@pytest.mark.parametrize("credentials", [b"Basic !", b"Basic a", b"Basic", b"Bearer am9lOnB3", b"Basic OnB3", b""])
 def test_user_atom_is_always_a_hyphen(wire, credentials):
     assert logged(wire, "%(u)s", HEAD + b"authorization: " + credentials + b"\r\n\r\n") == "-\n"
 

@@ -302,6 +302,13 @@ def test_request_without_host_gets_the_forwarded_one(wire: Any) -> None:
     assert host_of(rig.request.scope) == b"a.org"
 
 
+def test_forwarded_port_without_any_host_is_ignored(wire: Any) -> None:
+    conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
+    conn.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Port: 444\r\n\r\n")
+    scope = owner.requests[0].scope
+    assert (b"host" in dict(scope["headers"]), scope["server"]) == (False, ("127.0.0.1", 8000))
+
+
 @pytest.mark.parametrize(
     ("prefix", "root_path", "path", "raw_path"),
     [

@@ -830,6 +830,18 @@ def test_complete_response_stays_complete_when_the_connection_is_lost(wire):
     assert drive(rig.request.receive()) == DISCONNECT
 
 
+@pytest.mark.parametrize(
+    "last", [{"type": "http.response.pathsend", "path": "/a"}, {"type": "http.response.trailers", "headers": []}]
+)
+def test_response_to_a_lost_client_ends_with_its_last_message(wire, last):
+    rig = Rig(wire, ignores_lost=True)
+    rig.receive(GET)
+    start(rig.request)
+    rig.connection.lose()
+    drive(rig.request.send(last))
+    assert rig.request.is_complete()
+
+
 def test_failure_on_a_lost_connection_writes_nothing(wire):
     rig = Rig(wire)
     rig.receive(GET)
@@ -1550,3 +1562,24 @@ def test_connection_is_idle_without_an_exchange(wire):
     assert not rig.connection.is_idle()
     ok(rig.request)
     assert rig.connection.is_idle()
+
+
+# The sweep over all connections
+
+
+def test_error_in_the_sweep_ends_only_its_own_connection(wire):
+    swept, crashed = [], []
+
+    class Intact(wire.endpoint.Endpoint):
+        def on_tick(self, now):
+            swept.append(now)
+
+    class Broken(wire.endpoint.Endpoint):
+        def on_tick(self, now):
+            raise ValueError(now)
+
+        def crash(self, error):
+            crashed.append(str(error))
+
+    wire.endpoint.sweep([Broken(), Intact()], 7)
+    assert (swept, crashed) == ([7], ["7"])
