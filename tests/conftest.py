@@ -12,6 +12,7 @@ from tests.support.forms import FORMS, load_form
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
+settings.register_profile("few", derandomize=True, deadline=None, max_examples=10, stateful_step_count=20)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=10000, stateful_step_count=60)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
