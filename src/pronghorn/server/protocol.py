@@ -1,17 +1,16 @@
-"""HTTP/1.1 on an asyncio transport: callbacks, application tasks, flow control. The wire does all parsing and
-formatting.
-"""
+"""HTTP/1.1 on an asyncio transport: callbacks and flow control. The wire does all parsing and formatting."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
-from pronghorn.application import tasks, websocket_call
-from pronghorn.errors import ProtocolError, is_disconnect
+from pronghorn.application import calls
+from pronghorn.application.calls import run_request, start
+from pronghorn.errors import ProtocolError
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
@@ -20,16 +19,12 @@ from pronghorn.server.large_reads import LARGE, Pieces
 from pronghorn.server.state import ServerState
 
 if TYPE_CHECKING:
-    from pronghorn._wire.exchange import Exchange
     from pronghorn._wire.http1.connection import Connection
     from pronghorn._wire.request import Request
     from pronghorn._wire.websocket.session import WebSocket
 
 # Seconds between checks of a TLS connection that is closing.
 _LOOK = 0.05
-
-# Untyped: has `eager_start` since CPython 3.12. `ServerState.eager` says whether to use it.
-_Task: Any = asyncio.Task
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -107,20 +102,21 @@ class HTTPProtocol(asyncio.Protocol):
     # Called by the connection
 
     def on_request(self, request: Request) -> None:
-        self._start(request, _run(self._state.app, request))
+        # Not `calls.start`: lookups in a module cost 100 instructions a request.
+        start(self._state, request, run_request)
 
     def on_upgrade(self, request: Request) -> None:
         self._state.warn("Unsupported upgrade request.")
 
     def on_websocket(self, session: WebSocket) -> None:
-        self._start(session, websocket_call.run(self._state.app, session))
+        start(self._state, session, calls.run_websocket)
 
     def on_accepted(self, session: WebSocket) -> None:
         self._websocket = session
-        websocket_call.log_accepted(session)
+        calls.log_accepted(session)
 
     def on_denied(self, session: WebSocket, status: int) -> None:
-        websocket_call.log_denied(session, status)
+        calls.log_denied(session, status)
 
     def on_refused(self, error: ProtocolError) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
@@ -129,7 +125,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
     def on_stalled(self, request: Request) -> None:
-        self._end_without_client(request)
+        calls.end_without_client(self._state, request)
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)
@@ -186,25 +182,11 @@ class HTTPProtocol(asyncio.Protocol):
     def _lose(self) -> None:
         """Handle the loss of the client: it cannot be reached any more. May be called again."""
         for exchange in self.connection.exchanges():
-            self._end_without_client(exchange)
+            calls.end_without_client(self._state, exchange)
         self.connection.lose()
         if self._websocket is not None:
             self._websocket = None
-            websocket_call.log_closed()
-
-    def _end_without_client(self, exchange: Exchange) -> None:
-        """Cancel an application whose client is gone: at once, or if it does not finish in time."""
-        state = self._state
-        policy = state.cancel_on_disconnect
-        task = exchange.task
-        if task is None:
-            return
-        if policy == "streaming" and exchange.outlives_client():
-            if timeout := state.shared.limits.write_timeout:
-                _StreamTimeout(state.loop, timeout, task, cast("Request", exchange))
-        elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
-            # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
-            state.loop.call_soon(_cancel_unless_send_failed, task, exchange)
+            calls.log_closed()
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
@@ -232,96 +214,3 @@ class HTTPProtocol(asyncio.Protocol):
         else:
             # Checked twice: the transport may have passed more to the system in between.
             self._state.loop.call_later(_LOOK, self._let_go, has_all)
-
-    def _start(self, exchange: Exchange, run: Coroutine[Any, Any, None]) -> None:
-        """Run an application in a new task, and set it as the task of `exchange`."""
-        state = self._state
-        if state.limit_concurrency is not None and self._is_crowded(state.limit_concurrency):
-            run.close()
-            state.warn("Exceeded concurrency limit.")
-            exchange.fail(503)
-            return
-        if state.eager:
-            task = _Task(run, loop=state.loop, context=state.context.copy(), eager_start=True)
-            if task.done():
-                return
-        else:
-            task = state.context.copy().run(tasks.create, run, state.loop)
-        exchange.task = task
-        state.tasks.add(task)
-        task.add_done_callback(state.tasks.discard, context=state.context)
-
-    def _is_crowded(self, limit: int) -> bool:
-        return len(self._state.connections) >= limit or len(self._state.tasks) >= limit
-
-
-def _cancel_unless_send_failed(task: asyncio.Task[None], exchange: Exchange) -> None:
-    if not exchange.send_has_failed():
-        task.cancel()
-
-
-class _StreamTimeout:
-    """Cancels the `task` of a response that no client receives, once it has streamed for `timeout` seconds."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeout: int, task: asyncio.Task[None], request: Request
-    ) -> None:
-        self._loop = loop
-        self._timeout = timeout
-        self._task = task
-        self._request = request
-        self._streamed = True
-        self._timer = loop.call_later(timeout, self._check)
-        task.add_done_callback(self._end)
-
-    def _check(self) -> None:
-        streams = self._request.is_streaming()
-        if streams and self._streamed:
-            self._task.cancel()
-        elif not self._request.is_complete():
-            self._streamed = streams
-            self._timer = self._loop.call_later(self._timeout, self._check)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._timer.cancel()
-
-
-async def _run(app: Callable[..., Awaitable[object]], request: Request) -> None:
-    """Call the application, log its errors, and end a response that it leaves incomplete."""
-    try:
-        result = await app(request.scope, request.receive, request.send)
-    except BaseException as error:
-        if not _is_excused(error, request):
-            say(logging.ERROR, "Exception in ASGI application\n", error=error)
-    else:
-        if result is None and request.is_complete() and not request.is_lost():
-            return
-        if result is not None:
-            say(logging.ERROR, "ASGI callable should return None, but returned '%s'.", result)
-        elif _has_left(request):
-            pass
-        elif not request.is_started():
-            say(logging.ERROR, "ASGI callable returned without starting response.")
-        else:
-            say(logging.ERROR, "ASGI callable returned without completing response.")
-    if request.is_lost() or not request.is_complete():
-        try:
-            if _has_left(request):
-                request.abandon()
-            else:
-                request.fail(500)
-        except Exception as error:
-            request.crash(error)
-
-
-def _is_excused(error: BaseException, request: Request) -> bool:
-    """Return whether an application may end with `error`: its client is gone, or the server has cancelled it."""
-    if _has_left(request):
-        return is_disconnect(error, request.knows_client_left())
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _has_left(request: Request) -> bool:
-    """Return whether the client is gone, or the application has heard that it is."""
-    return request.is_lost() or request.knows_client_left()

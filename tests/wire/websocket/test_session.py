@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pronghorn.application import websocket_call
+from pronghorn.application import calls
 from pronghorn.errors import ClientDisconnected
 from tests.support.frames import (
     BINARY,
@@ -1418,7 +1418,7 @@ def test_end_within_a_denial_is_incomplete(wire: Any) -> None:
 
 def run(socket: Socket, app: Any) -> None:
     """Run `app` as the server does, until it waits."""
-    assert drive(websocket_call.run(app, socket.session)) is None
+    assert drive(calls.run_websocket(app, socket.session)) is None
 
 
 def test_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
