@@ -156,7 +156,7 @@ def test_stop_ends_with_last_connection_or_task(serve, connect, caplog, monkeypa
     done = threading.Event()
     while not [line for line in caplog.messages if line.startswith("Waiting for")]:
         assert not done.wait(0.01)
-    monkeypatch.setattr("pronghorn.server.server._POLL", 10 * PATIENCE)
+    monkeypatch.setattr("pronghorn.server.drain.POLL", 10 * PATIENCE)
     done.wait(0.3)  # until the server waits
     if target == "/body":
         client.send(b"b")
@@ -201,7 +201,7 @@ def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
         await task
         return places
 
-    monkeypatch.setattr("pronghorn.server.server.withdraw", withdraw)
+    monkeypatch.setattr("pronghorn.server.drain.withdraw", withdraw)
     given = [socket.create_server(("127.0.0.1", 0))] if is_given else None
     server = Server(Config(app, port=0, lifespan="off", log_config=None, install_signals=False))
     places = asyncio.run(main())

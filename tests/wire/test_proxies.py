@@ -303,9 +303,9 @@ def test_request_without_host_gets_the_forwarded_one(wire: Any) -> None:
 
 
 def test_forwarded_port_without_any_host_is_ignored(wire: Any) -> None:
-    conn, owner = make_connection(wire, proxies=proxies(wire, kind="x-forwarded-all"))
-    conn.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Port: 444\r\n\r\n")
-    scope = owner.requests[0].scope
+    rig = Rig(wire, proxies=proxies(wire, kind="x-forwarded-all"))
+    rig.receive(b"GET / HTTP/1.0\r\nX-Forwarded-Port: 444\r\n\r\n")
+    scope = rig.request.scope
     assert (b"host" in dict(scope["headers"]), scope["server"]) == (False, ("127.0.0.1", 8000))
 
 

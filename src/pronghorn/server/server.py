@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-import math
 import random
-import selectors
 import signal
 import socket
 import time
@@ -23,29 +21,16 @@ from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
 from pronghorn.listen import listener
-from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink, withdraw
+from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.logging import log, outlet
-from pronghorn.logging.log import say
 from pronghorn.server.clock import Clock
+from pronghorn.server.drain import LINGER, POLL, Drain
 from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import ServerState
-from pronghorn.server.transports import ITERATIONS_TO_CONNECT
 from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
-
-# Seconds between checks of `should_exit` and `force_exit`, which any thread may set.
-_POLL = 0.1
-
-# Seconds between checks, at shutdown, for requests on idle connections: no event reports them.
-_IDLE_POLL = 0.025
-
-# Seconds that an idle connection stays open at shutdown, for a request that is already on its way.
-_LINGER = 0.5
-
-# Seconds for TCP handshakes that are in progress when the server stops accepting.
-_HANDSHAKE = 0.1
 
 logger = _log = logging.getLogger("pronghorn.error")
 
@@ -60,7 +45,7 @@ class Server:
     start raises StartupError, which `serve` and `run` turn into an exit.
     """
 
-    linger = _LINGER
+    linger = LINGER
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -166,7 +151,7 @@ class Server:
         should_exit = await self.on_tick(counter)
         while not should_exit:
             counter = (counter + 1) % 864000
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(POLL)
             should_exit = await self.on_tick(counter)
 
     async def on_tick(self, counter: int) -> bool:
@@ -192,19 +177,18 @@ class Server:
 
         Requests and lifespan each have `timeout_graceful_shutdown`. May be called again: finished steps are skipped.
         """
-        state = self.server_state
+        state, drain = self.server_state, Drain(self)
         if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             state.shared.draining = True
-            await self._stop_accepting()
+            await drain.stop_accepting(self._sockets, self._has_bound)
         self._close_sockets()
         if self.config.ssl is not None:
             from pronghorn.listen import tls_server
 
             await tls_server.settle(self.servers)
         await self._wait_tasks_to_complete()
-        for connection in list(state.connections):
-            _abort(connection)
+        drain.abort_connections()
         if self.lifespan is not None and not self.force_exit:
             await self._bounded(self.lifespan.shutdown(), self._deadline())
         if self._clock is not None:
@@ -299,7 +283,7 @@ class Server:
         """
         task = tasks.create(work)
         while not task.done():
-            await asyncio.wait([task], timeout=_POLL)
+            await asyncio.wait([task], timeout=POLL)
             if self.should_exit and deadline is None:
                 deadline = self._deadline()
             over = deadline is not None and time.monotonic() > deadline
@@ -309,111 +293,9 @@ class Server:
         if not task.cancelled():
             task.result()
 
-    async def _stop_accepting(self) -> None:
-        """Close the listeners, after accepting the connections that the system has already queued."""
-        if self._has_bound:  # otherwise other processes may accept from these sockets, now or later
-            withdraw(self._listening(), self.config)
-        await self._accept_queued()
-        if self.server_state.connections and self.linger:
-            await asyncio.sleep(_HANDSHAKE)
-            await self._accept_queued()
-        # When a server closes, asyncio drops connections that it has accepted but not yet given a protocol.
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError):
-            for sock in self._listening():
-                loop.remove_reader(sock)
-        await self._connect()
-        for server in self.servers:
-            server.close()
-        await self._connect()
-
-    def _listening(self) -> list[socket.socket]:
-        """The sockets, except those that the embedding program has closed."""
-        return [sock for sock in self._sockets if sock.fileno() >= 0]
-
-    async def _accept_queued(self) -> None:
-        listening = self._listening()
-        with selectors.DefaultSelector() as selector:
-            for sock in listening:
-                selector.register(sock, selectors.EVENT_READ)
-            for _ in range(self.config.backlog):
-                if not selector.select(0):
-                    break
-                await asyncio.sleep(0)
-        await self._connect()
-
-    async def _connect(self) -> None:
-        """Wait until accepted connections have their protocols."""
-        for _ in range(ITERATIONS_TO_CONNECT):
-            await asyncio.sleep(0)
-
     async def _wait_tasks_to_complete(self) -> None:
-        """Wait until all connections are closed and all applications have returned, or the deadline passes."""
-        deadline = self._deadline()
-        await self._wait_for_connections(deadline)
-        await self._wait_for_tasks(deadline)
-
-    async def _wait_for_connections(self, deadline: float) -> None:
-        """Wait until all connections are closed. They are shut down once the idle ones have had `linger` seconds."""
-        connections = self.server_state.connections
-        idle = self._idle()
-        await self._wait_while_idle(deadline)
-        for connection in connections - (self._idle() - idle):
-            _shut_down(connection)
-        await asyncio.sleep(0)
-        if connections and not self.force_exit:
-            _log.info("Waiting for connections to close. (CTRL+C to force quit)")
-        while connections and not self._is_over(deadline):
-            idle = self._idle()
-            await self._wait_while_connected(deadline)
-            for connection in idle & self._idle():
-                _shut_down(connection)
-
-    async def _wait_for_tasks(self, deadline: float) -> None:
-        """Wait until all applications have returned; cancel those that are still running at the deadline."""
-        await asyncio.sleep(0)
-        running = self._running()
-        if running and not self.force_exit:
-            _log.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
-        while running and not self._is_over(deadline):
-            await asyncio.wait(running, timeout=_until(deadline))
-            running = self._running()
-        if running and not self.force_exit:
-            _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(running))
-            for task in running:
-                task.cancel("timeout graceful shutdown exceeded")
-            await asyncio.wait(running, timeout=1)
-
-    # The next two count polls, not seconds: clients can do nothing while the event loop, or the machine, is blocked.
-
-    async def _wait_while_idle(self, deadline: float) -> None:
-        """Wait until no connection is idle, for `linger` seconds at most."""
-        for _ in range(math.ceil(self.linger / _IDLE_POLL)):
-            if self._is_over(deadline) or not self._idle():
-                break
-            await asyncio.sleep(_IDLE_POLL)
-
-    async def _wait_while_connected(self, deadline: float) -> None:
-        """Wait until all connections are closed, for `linger` seconds at most.
-
-        A third-party protocol removes its connections itself, which only polling notices.
-        """
-        for _ in range(math.ceil(self.linger / _POLL) or 1):
-            if self._is_over(deadline) or not self.server_state.connections:
-                break
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_until(deadline)):
-                    await self.server_state.wait_for_last_connection()
-
-    def _is_over(self, deadline: float) -> bool:
-        return self.force_exit or time.monotonic() >= deadline
-
-    def _idle(self) -> set[Any]:
-        """The idle connections. Those with a third-party protocol count as idle, since it cannot say."""
-        return {each for each in self.server_state.connections if not isinstance(each, HTTPProtocol) or each.is_idle()}
-
-    def _running(self) -> set[asyncio.Task[None]]:
-        return {task for task in self.server_state.tasks if not task.done()}
+        # For programs that call or replace uvicorn's method of this name.
+        await Drain(self).wait(self._deadline())
 
     def _deadline(self) -> float:
         timeout = self.config.timeout_graceful_shutdown
@@ -435,27 +317,6 @@ class Server:
             app_state=self.lifespan.state,
             _loop=loop,
         )
-
-
-def _until(deadline: float) -> float:
-    """The seconds until `force_exit` and `deadline` are checked again."""
-    return min(_POLL, max(0.0, deadline - time.monotonic()))
-
-
-def _shut_down(connection: Any) -> None:
-    """Shut down one connection; its exceptions do not affect the others."""
-    try:
-        connection.shutdown()
-    except Exception as error:
-        say(logging.ERROR, "A connection cannot be told of the stop.", error=error)
-        _abort(connection)
-
-
-def _abort(connection: Any) -> None:
-    try:
-        getattr(connection, "transport", connection).abort()  # third-party protocols only have the transport's
-    except Exception as error:
-        say(logging.ERROR, "A connection cannot be aborted.", error=error)
 
 
 @contextlib.contextmanager
