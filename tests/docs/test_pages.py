@@ -37,6 +37,19 @@ def test_performance_page_has_newest_result():
     assert f"<summary>{plain['title']}</summary>" in page
 
 
+def test_map_of_modules_names_every_file():
+    page = (DOCS / "how-it-works.md").read_text(encoding="utf-8").partition("## Module map")[2]
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", page))
+    package = WIRE.parent
+    files = {path.relative_to(package) for path in package.rglob("*.py") if not path.name.startswith("__")}
+    folders = {f"{folder.as_posix()}/" for file in files for folder in file.parents if folder.name}
+    missing = {
+        file for file in files if not {file.as_posix(), *(f"{each.as_posix()}/" for each in file.parents)} & named
+    }
+    assert not missing
+    assert named <= {file.as_posix() for file in files} | folders | {"ext/", "src/pronghorn/"}
+
+
 def test_the_states_of_a_connection():
     page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
     tables = [re.findall(r"^\| `([A-Z_]+)` \|", block, re.MULTILINE) for block in page.split("\n\n")]
