@@ -90,11 +90,12 @@ def has_peer_ended(transport: asyncio.BaseTransport, sock: socket.socket | None)
 
     Transports report that only after those bytes, and nothing while reading is paused, so this asks the system.
     """
-    if sys.platform == "win32" or not hasattr(select, "POLLRDHUP") or sock is None or transport.is_closing():
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLRDHUP)
-    return bool(poll.poll(0))
+    ended = False
+    if sys.platform != "win32" and hasattr(select, "POLLRDHUP") and sock is not None and not transport.is_closing():
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLRDHUP)
+        ended = bool(poll.poll(0))
+    return ended
 
 
 @contextlib.contextmanager
