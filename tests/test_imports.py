@@ -43,7 +43,6 @@ class Allowed(NamedTuple):
 EXCEPTIONS = [
     Allowed("pronghorn", "*", "its public names, which are imported at first use; the command line prints its version"),
     Allowed("pronghorn._wire.*", "pronghorn._wire.*", "a connection and its exchanges call each other"),
-    Allowed("pronghorn._wire.*", "pronghorn.backend", "the type of a compression library, which it loads"),
 ]
 
 

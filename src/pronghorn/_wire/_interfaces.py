@@ -51,6 +51,19 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
+class CompressionLibrary(Protocol):
+    """What permessage-deflate needs of zlib, or of a library like it."""
+
+    @property
+    def compressobj(self) -> Callable[..., Compressor]: ...
+    @property
+    def decompressobj(self) -> Callable[..., Decompressor]: ...
+    @property
+    def error(self) -> type[Exception]: ...
+    @property
+    def Z_SYNC_FLUSH(self) -> int: ...
+
+
 class ConnectionOwner(Protocol):
     """The owner of one connection. Does everything for it that needs a socket, an event loop or a logger."""
 

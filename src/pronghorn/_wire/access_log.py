@@ -42,7 +42,7 @@ from .kernels import is_plain_path, monotonic
 if TYPE_CHECKING:
     from typing import Any
 
-    from pronghorn.logging.log import AccessLog
+    from pronghorn.logging.access_log import AccessLog
     from pronghorn.types import Headers
 
     from ._interfaces import CallSoon

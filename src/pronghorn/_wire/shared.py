@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from pronghorn.backend import Compression
     from pronghorn.types import Headers
 
-    from ._interfaces import Client, Server
+    from ._interfaces import Client, CompressionLibrary, Server
     from .access_log import AccessLines
     from .proxies import Proxies
 
@@ -179,7 +178,7 @@ class Shared:
     _fields: Headers
 
     websockets: bool
-    zlib: Compression | None
+    zlib: CompressionLibrary | None
 
     draining: bool
     total_requests: int
@@ -197,7 +196,7 @@ class Shared:
         server: bytes = b"pronghorn",
         access_log: AccessLines | None = None,
         websockets: bool = True,
-        zlib: Compression | None = None,
+        zlib: CompressionLibrary | None = None,
         proxies: Proxies | None = None,
         sendfile: bool = False,
         ignores_lost: bool = False,

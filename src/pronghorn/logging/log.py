@@ -10,7 +10,6 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from pronghorn.errors import StartupError
-from pronghorn.logging.access_log import AccessLog as AccessLog
 from pronghorn.logging.defaults import LOG_LEVELS
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.uvicorn_names import join_loggers

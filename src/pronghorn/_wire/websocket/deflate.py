@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
     from _typeshed import MaybeNone
 
-    from pronghorn.backend import Compression
-
-    from .._interfaces import Compressor, Decompressor
+    from .._interfaces import CompressionLibrary, Compressor, Decompressor
 
     Parameter: TypeAlias = tuple[str, str | MaybeNone]
 
@@ -54,7 +52,7 @@ class Deflate:
     )
 
     response: bytes
-    _zlib: Compression
+    _zlib: CompressionLibrary
     _server_bits: int
     _client_bits: int
     _server_resets: bool
@@ -64,7 +62,12 @@ class Deflate:
     _streams: int
 
     def __init__(
-        self, zlib: Compression, server_bits: int, client_bits: int | None, server_resets: bool, client_resets: bool
+        self,
+        zlib: CompressionLibrary,
+        server_bits: int,
+        client_bits: int | None,
+        server_resets: bool,
+        client_resets: bool,
     ) -> None:
         self._zlib = zlib
         self._server_bits = server_bits
@@ -119,7 +122,7 @@ class Deflate:
             self._inflater = None
 
 
-def negotiate(offers: str, zlib: Compression | None) -> Deflate | None:
+def negotiate(offers: str, zlib: CompressionLibrary | None) -> Deflate | None:
     """Accept the first acceptable offer of the client; None without one.
 
     `offers` is the value of Sec-WebSocket-Extensions; raises ProtocolError if it is malformed. `zlib` is the module
@@ -132,7 +135,7 @@ def negotiate(offers: str, zlib: Compression | None) -> Deflate | None:
     return accepted
 
 
-def _accept(parameters: list[Parameter], zlib: Compression) -> Deflate | None:
+def _accept(parameters: list[Parameter], zlib: CompressionLibrary) -> Deflate | None:
     """A Deflate for one offer, or None if the offer is invalid or not acceptable (RFC 7692 section 7.1)."""
     server_bits = WINDOW_BITS
     client_bits = None

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from pronghorn.backend import Compression
     from pronghorn.types import Headers
 
+    from .._interfaces import CompressionLibrary
     from ..http1.head import Head
     from ..shared import Shared
     from .deflate import Deflate
@@ -94,7 +94,7 @@ def is_websocket_upgrade(head: Head) -> bool:
     return head.upgrade is not None and b"websocket" in members(head.upgrade.lower())
 
 
-def read(head: Head, zlib: Compression | None) -> Handshake:
+def read(head: Head, zlib: CompressionLibrary | None) -> Handshake:
     """Read the handshake in `head`. Raises ProtocolError if it is invalid: 426 for another version, else 400.
 
     `zlib` is the module to compress with, None for no compression.
