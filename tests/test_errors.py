@@ -27,7 +27,7 @@ def raised(name: str, cause: BaseException | None = None, context: BaseException
 
 @pytest.mark.parametrize("name", NAMES)
 def test_framework_error_is_disconnect_after_disconnect_message(name: str) -> None:
-    assert is_disconnect(raised(name), heard=True)
+    assert is_disconnect(raised(name), knows=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,7 +41,7 @@ def test_framework_error_around_our_error_is_disconnect(how: str) -> None:
 
 
 def test_other_error_raised_while_handling_ours_is_no_disconnect() -> None:
-    assert not is_disconnect(raised("KeyError", context=ClientDisconnected()), heard=True)
+    assert not is_disconnect(raised("KeyError", context=ClientDisconnected()), knows=True)
 
 
 @pytest.mark.parametrize("error", [ClientDisconnected(), asyncio.CancelledError()])
@@ -50,7 +50,7 @@ def test_group_of_our_errors_is_disconnect(error: BaseException) -> None:
 
 
 def test_group_with_another_error_is_no_disconnect() -> None:
-    assert not is_disconnect(ExceptionGroup("", [ClientDisconnected(), ValueError()]), heard=True)
+    assert not is_disconnect(ExceptionGroup("", [ClientDisconnected(), ValueError()]), knows=True)
 
 
 @pytest.mark.parametrize("error", [ProtocolError(400, "no Host"), FrameError(1002, "no Host")])

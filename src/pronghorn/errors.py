@@ -50,10 +50,10 @@ class StartupExit(StartupError, SystemExit):
     is_reported = True
 
 
-def is_disconnect(error: BaseException, heard: bool = False) -> bool:
+def is_disconnect(error: BaseException, knows: bool = False) -> bool:
     """Return whether an application's error only means that its client is gone, however its framework wraps that.
 
-    `heard`: the application has received the disconnect, and may raise its framework's error: `ClientDisconnect`
+    `knows`: the application has received the disconnect, so it may raise its framework's error: `ClientDisconnect`
     or `WebSocketDisconnect` of Starlette, FastAPI and baize, `WebSocketDisconnect` of Litestar, `WebSocketDisconnected`
     of Falcon and Strawberry, `ClientDisconnectedError` of Quart, `WebSocketDisconnectError` of BlackSheep. Before
     that, such an error counts only if it wraps one of ours. The name decides, so no framework has to be imported.
@@ -61,10 +61,10 @@ def is_disconnect(error: BaseException, heard: bool = False) -> bool:
     if isinstance(error, (ClientDisconnected, CancelledError)):
         return True
     if isinstance(error, BaseExceptionGroup):
-        return all(is_disconnect(each, heard) for each in error.exceptions)
+        return all(is_disconnect(each, knows) for each in error.exceptions)
     inner = error.__cause__
     if "Disconnect" in type(error).__name__:
-        if heard:
+        if knows:
             return True
         inner = inner or error.__context__
-    return inner is not None and is_disconnect(inner, heard)
+    return inner is not None and is_disconnect(inner, knows)

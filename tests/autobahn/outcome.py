@@ -63,7 +63,7 @@ def _read(reports: Path) -> Iterator[Outcome]:
         for case, outcome in cases.items():
             yield Outcome(
                 case,
-                outcome["behavior"],
+                outcome["behaviour"],
                 outcome["behaviorClose"],
                 outcome["remoteCloseCode"],
                 outcome["duration"],

@@ -189,7 +189,7 @@ def _is_excused(error: BaseException, request: Request) -> bool:
 
 
 def _has_left(request: Request) -> bool:
-    """Return whether the client is gone, or the application has heard that it is."""
+    """Return whether the client is gone, or the application knows that it is."""
     return request.is_lost() or request.knows_client_left()
 
 

@@ -181,7 +181,7 @@ def _shut_down(connection: Any) -> None:
     try:
         connection.shutdown()
     except Exception as error:
-        say(logging.ERROR, "A connection cannot be told of the stop.", error=error)
+        say(logging.ERROR, "A connection cannot be shut down.", error=error)
         _abort(connection)
 
 

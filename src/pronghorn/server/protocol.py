@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.websocket.session import WebSocket
 
 # Seconds between checks of a TLS connection that is closing.
-_LOOK = 0.05
+_CLOSE_POLL = 0.05
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -155,7 +155,7 @@ class HTTPProtocol(asyncio.Protocol):
         if not self._transport.is_closing():
             self._end(self._transport.close)
         if self._is_secure:
-            self._state.loop.call_later(_LOOK, self._let_go, False)
+            self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, False)
 
     def unsent(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -201,7 +201,7 @@ class HTTPProtocol(asyncio.Protocol):
         if self._websocket is None and transports.direct_fd(self._transport, self._socket) >= 0:
             transports.read_with(self._transport, Pieces(self, self.connection, self._state.buffer))
 
-    def _let_go(self, had_all: bool) -> None:
+    def _abort_once_delivered(self, had_all: bool) -> None:
         """Close a TLS connection once the client has everything, without its close_notify (RFC 8446 section 6.1).
 
         A client does not read from its idle connections, and so does not answer.
@@ -213,4 +213,4 @@ class HTTPProtocol(asyncio.Protocol):
             self._transport.abort()
         else:
             # Checked twice: the transport may have passed more to the system in between.
-            self._state.loop.call_later(_LOOK, self._let_go, has_all)
+            self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, has_all)
