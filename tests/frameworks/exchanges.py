@@ -14,6 +14,9 @@ import httpx
 # Fields that the server or the clock sets.
 OWN = ("server", "date")
 
+# How often a request is repeated whose answer does not match yet.
+REPEATS = 100
+
 # Bodies longer than this are compared by their digest.
 SHOWN = 4000
 
@@ -24,7 +27,8 @@ class Exchange:
 
     `keeps` maps names to patterns. The first group of a pattern is kept from the answer and compared as `<name>`,
     because it differs between servers. `masks` are patterns for text that differs each time. `lines` is the number of
-    lines to read of an endless answer.
+    lines to read of an endless answer. The request is repeated until the answer matches `until`, a pattern for what
+    applications do after their responses.
     """
 
     method: str
@@ -35,6 +39,7 @@ class Exchange:
     keeps: Mapping[str, str] = field(default_factory=dict)
     masks: Sequence[str] = ()
     lines: int | None = None
+    until: str = ""
 
     def __str__(self) -> str:
         return " ".join([self.method, self.path, *(f"+{name}" for name in self.headers)])
@@ -89,7 +94,15 @@ def converse(url: str, conversation: Sequence[Exchange]) -> list[Answer]:
     """Send all exchanges one after the other, as one client with its cookies and connections."""
     with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
         kept: dict[str, str] = {}
-        return [_exchange(client, each, kept) for each in conversation]
+        return [_exchange_until(client, each, kept) for each in conversation]
+
+
+def _exchange_until(client: httpx.Client, exchange: Exchange, kept: dict[str, str]) -> Answer:
+    for _ in range(REPEATS):
+        answer = _exchange(client, exchange, kept)
+        if re.search(exchange.until, answer.body):
+            break
+    return answer
 
 
 def _exchange(client: httpx.Client, exchange: Exchange, kept: dict[str, str]) -> Answer:

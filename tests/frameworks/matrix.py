@@ -132,6 +132,7 @@ STARLETTE: Conversations = {
             "/metrics/?name[]=measured_requests_total",
             headers={"accept-encoding": "identity"},
             masks=[r"(?m) [\d.e+]+$"],
+            until=r'(?s)(?=.*path="/file")(?=.*method="POST")',
         ),
     ],
     "index": [get("/static"), get("/static/"), get("/static/nothing.txt"), get("/static/..%2Fstarlette.py")],
