@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access_log, endpoint, outbox, proxies, shared
+    from pronghorn._wire import access_log, call, endpoint, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
 
@@ -32,6 +32,7 @@ class Wire(NamedTuple):
     FormattedLines: type[access_log.FormattedLines]
     Proxies: type[proxies.Proxies]
     Endpoint: type[endpoint.Endpoint]
+    Application: type[call.Application]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
 
 
@@ -79,9 +80,9 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, endpoint, connection, outbox, proxies, shared = (
+    access_log, call, endpoint, connection, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access_log", "endpoint", "http1.connection", "outbox", "proxies", "shared")
+        for module in ("access_log", "call", "endpoint", "http1.connection", "outbox", "proxies", "shared")
     )
     return Wire(
         name=name,
@@ -93,6 +94,7 @@ def form(package: str, name: str) -> Wire:
         FormattedLines=access_log.FormattedLines,
         Proxies=proxies.Proxies,
         Endpoint=endpoint.Endpoint,
+        Application=call.Application,
         sweep=endpoint.sweep,
     )
 

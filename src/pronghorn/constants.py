@@ -124,3 +124,6 @@ SERVICE_RESTART = 1012
 
 # Codes that a close frame may carry in addition to 3000 to 4999.
 CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
+
+RETURNED = object()
+"""The result of a step in which a coroutine returned None."""

@@ -1,10 +1,18 @@
-"""Mark callables that return awaitables as coroutine functions."""
+"""Coroutines of other awaitables, and marks for callables that return them."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def awaiting(awaitable: Awaitable[T]) -> T:
+    """A coroutine that awaits `awaitable`."""
+    return await awaitable
 
 
 def mark_coroutine_function(function: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -26,7 +27,6 @@ STREAM = b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n"
 # Each step of a connection, and the bytes that cause it.
 STEPS = {
     "data_received": GET,
-    "on_request": GET,
     "on_upgrade": UPGRADE,
     "on_refused": BAD,
     "finish_writing": BAD + bytes(100),
@@ -35,11 +35,11 @@ STEPS = {
     "defer": GET * 100,
     "pause": UPLOAD,
     "resume": UPLOAD,
-    "on_websocket": WEBSOCKET,
     "on_accepted": WEBSOCKET,
     "eof_received": GET,
     "_lose": GET,
 }
+STARTS = {"on_request": GET, "on_websocket": WEBSOCKET}
 
 
 class Fault(Exception):
@@ -50,6 +50,16 @@ class Faulty(HTTPProtocol):
     """A protocol that raises at the step named by `fault`."""
 
     fault = ""
+
+    def __init__(self, state):
+        super().__init__(state)
+        for each in STARTS:
+            setattr(self, each, functools.partial(self._start, each, getattr(self, each)))
+
+    def _start(self, step, start, exchange):
+        if self.fault == step:
+            raise Fault(step)
+        start(exchange)
 
 
 def _failing(step):
@@ -128,7 +138,7 @@ def is_over(client):
     return True
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [*STEPS, *STARTS])
 def test_other_connections_are_served_after_failure(serve, step):
     start, connect = serve
     server = start()
@@ -137,7 +147,7 @@ def test_other_connections_are_served_after_failure(serve, step):
     for each in other_clients:
         each.send(GET)
     with contextlib.suppress(OSError):
-        client.send(STEPS[step])
+        client.send({**STEPS, **STARTS}[step])
         if step in ("eof_received", "_lose"):
             client.socket.close()
     for each in other_clients:

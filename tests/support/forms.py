@@ -9,6 +9,7 @@ import pytest
 
 MODULES = (
     "access_log",
+    "call",
     "channel",
     "encoder",
     "endpoint",

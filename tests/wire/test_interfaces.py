@@ -13,7 +13,8 @@ from tests.support.rig import Rig
 
 
 def methods(interface: Any) -> list[Any]:
-    return [pytest.param(member, id=name) for name, member in vars(interface).items() if name[0] != "_"]
+    members = {name: member for name, member in vars(interface).items() if name[0] != "_"}
+    return [pytest.param(member, id=name) for name, member in members.items() if inspect.isfunction(member)]
 
 
 def parameters(function: Any) -> list[str]:

@@ -27,16 +27,19 @@ cdef class Exchange:
     cdef Shared _shared
     cdef Channel _channel
     cdef readonly str client_text
+    cdef readonly dict scope
     cdef public object task
     # Futures of pending `receive()` calls.
     cdef object _arrival
     cdef list _others
 
     cpdef begin(self, Shared shared, Channel channel, str client_text)
+    cpdef call(self, app)
     cpdef dict take(self)
     cpdef deliver(self, dict message)
     cpdef fail(self, int status)
     cpdef crash(self, error)
+    cpdef bint is_settled(self)
     cpdef bint is_stalled(self)
     cpdef bint send_has_failed(self)
     cpdef bint outlives_client(self)

@@ -21,4 +21,5 @@ cpdef bytes whole_frame(int first, bytes payload)
 cpdef bytes ascii_frame(str text)
 cpdef Py_ssize_t send_now(int fd, bytes data) noexcept
 cpdef double monotonic() noexcept
+cpdef object advance(object coroutine)
 cpdef void stop_with(object value) noexcept

@@ -15,7 +15,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from pronghorn.constants import COMMON_FIELD_NAMES
+from pronghorn.constants import COMMON_FIELD_NAMES, RETURNED
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
@@ -27,7 +27,13 @@ cdef extern from "Python.h":
     void PyErr_Restore(PyObject* kind, PyObject* value, PyObject* traceback)
     Py_ssize_t Py_REFCNT(object each)
     void Py_INCREF(object each)
+    void Py_DECREF(object each)
     void Py_XDECREF(PyObject* each)
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
 
 ctypedef const unsigned char* Bytes
 
@@ -450,6 +456,21 @@ cpdef Py_ssize_t send_now(int fd, bytes data) noexcept:
 
 cpdef double monotonic() noexcept:
     return read_monotonic()
+
+
+cdef object ENDED = RETURNED
+
+
+cpdef object advance(object coroutine):
+    cdef PyObject* yielded = NULL
+    cdef PySendResult step = PyIter_Send(coroutine, None, &yielded)
+    result = <object>yielded
+    Py_DECREF(result)
+    if step == PYGEN_NEXT:
+        return result
+    if result is None:
+        return ENDED
+    raise StopIteration(result)
 
 
 # The exception that `stop_with` raises again and again, unless other code has kept it: a new one costs as much as the

@@ -17,7 +17,6 @@ cdef Py_ssize_t LARGE_PART
 cdef class Request(Exchange):
     cdef readonly Head head
     cdef readonly Encoder encoder
-    cdef readonly dict scope
     cdef dict _scope_template
     cdef public double began
     # The request's body, as far as the application has not received it.

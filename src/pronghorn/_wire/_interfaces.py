@@ -69,14 +69,16 @@ class ConnectionOwner(Protocol):
 
     # Exchanges
 
-    def on_request(self, request: Request) -> None:
-        """Run the application for `request`."""
+    @property
+    def on_request(self) -> Callable[[Request], None]:
+        """Runs the application for a request."""
 
     def on_upgrade(self, request: Request) -> None:
         """Report that the Upgrade field of `request` is ignored; `on_request` follows."""
 
-    def on_websocket(self, session: WebSocket) -> None:
-        """Run the application for a WebSocket handshake; replaces `on_request`."""
+    @property
+    def on_websocket(self) -> Callable[[WebSocket], None]:
+        """Runs the application for a WebSocket handshake; replaces `on_request`."""
 
     def on_accepted(self, session: WebSocket) -> None:
         """Report that the application accepted `session`."""

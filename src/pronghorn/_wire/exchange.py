@@ -11,7 +11,7 @@ from .kernels import stop_with
 
 if TYPE_CHECKING:
     from asyncio import Future, Task
-    from collections.abc import Awaitable, Generator
+    from collections.abc import Awaitable, Callable, Generator
     from typing import Any, NoReturn
 
     from pronghorn.types import Message
@@ -136,12 +136,14 @@ def _step(exchange: Exchange, message: Any) -> Step:
 class Exchange:
     """One call of an application, with messages in both directions. Uses the network only through its channel.
 
-    `task` is the application's, or None if the application returned at once. `client_text` is the client in log lines.
+    `scope` is the application's. `task` runs it, or is None if it returned at once. `client_text` is the client in log
+    lines.
     """
 
-    __slots__ = ("_arrival", "_channel", "_others", "_shared", "client_text", "task")
+    __slots__ = ("_arrival", "_channel", "_others", "_shared", "client_text", "scope", "task")
 
     client_text: str
+    scope: dict[str, Any]
     task: Task[None] | None
     _shared: Shared
     _channel: Channel
@@ -157,6 +159,10 @@ class Exchange:
         # The future of a pending `receive()`; more than one is rare.
         self._arrival = None
         self._others = None
+
+    def call(self, app: Callable[..., Any]) -> Any:
+        """Call an ASGI 3 application; return its awaitable."""
+        return app(self.scope, self.receive, self.send)
 
     def receive(self) -> Step:
         """The application's `receive`."""
@@ -185,6 +191,10 @@ class Exchange:
     def crash(self, error: Exception) -> None:
         """Report any other error, and end this exchange's connection alone. Raises nothing."""
         self._channel.crash(error)
+
+    def is_settled(self) -> bool:
+        """Return whether nothing is left to do when the application returns None."""
+        return False
 
     def is_stalled(self) -> bool:
         """Return whether a response has begun and its application is neither in `receive()` nor in `send()`."""

@@ -12,6 +12,8 @@ from time import monotonic as _monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from pronghorn.constants import RETURNED
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -198,6 +200,19 @@ def send_now(fd: int, data: bytes) -> int:
 def monotonic() -> float:
     """`time.monotonic()`; compiled, it does not call Python."""
     return _monotonic()
+
+
+def advance(coroutine: Any) -> Any:
+    """Resume a coroutine or iterator until it waits; return what it yields, or RETURNED once it returns None.
+
+    Raises what it raises, and StopIteration with any other result. Compiled, a return costs no exception.
+    """
+    try:
+        return coroutine.send(None)
+    except StopIteration as end:
+        if end.value is None:
+            return RETURNED
+        raise
 
 
 def stop_with(value: object) -> None:

@@ -66,12 +66,10 @@ class Request(Exchange):
         "buffered",
         "encoder",
         "head",
-        "scope",
     )
 
     head: Head
     encoder: Encoder
-    scope: dict[str, Any]
     began: float
     _scope_template: dict[str, Any]
 
@@ -120,6 +118,9 @@ class Request(Exchange):
     def is_complete(self) -> bool:
         """Return whether the response is complete."""
         return self._phase >= COMPLETE
+
+    def is_settled(self) -> bool:
+        return self._phase >= COMPLETE and self._client != LOST
 
     def is_cut_short(self) -> bool:
         """Return whether a lost client was sent only a part of the response."""

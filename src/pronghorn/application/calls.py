@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from pronghorn.application import tasks
@@ -20,25 +20,21 @@ if TYPE_CHECKING:
     from pronghorn._wire.request import Request
     from pronghorn._wire.shared import Shared
     from pronghorn._wire.websocket.session import WebSocket
+    from pronghorn.backend import Wire
 
-Application: TypeAlias = Callable[..., Awaitable[object]]
-
-Run: TypeAlias = Callable[[Application, Any], Coroutine[Any, Any, None]]
-"""Calls the application for one exchange, and ends the exchange. Raises nothing but what ends the event loop."""
-
-# Untyped: has `eager_start` since CPython 3.12. `Server.eager` says whether to use it.
-_Task: Any = asyncio.Task
+Start: TypeAlias = "Callable[[Exchange], None]"
 
 
 class Server(Protocol):
     """The part of `ServerState` that calls need."""
 
     app: Any
+    wire: Wire
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     """The context that each call starts with a copy of."""
     eager: bool
-    """Whether a task begins before `start` returns."""
+    """Whether a task begins when it is created."""
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
@@ -48,74 +44,26 @@ class Server(Protocol):
     def warn(self, message: str, *arguments: object) -> None: ...
 
 
-async def run_request(app: Application, request: Request) -> None:
-    """Call the application, and end a response that it leaves incomplete."""
-    try:
-        result = await app(request.scope, request.receive, request.send)
-    except BaseException as error:
-        if not _is_excused(error, request):
-            _log_exception(error)
-    else:
-        if result is None and request.is_complete() and not request.is_lost():
-            return
-        if result is not None:
-            _log_result(result)
-        elif _has_left(request):
-            pass
-        elif not request.is_started():
-            say(logging.ERROR, "ASGI callable returned without starting response.")
-        else:
-            say(logging.ERROR, "ASGI callable returned without completing response.")
-    if request.is_lost() or not request.is_complete():
-        try:
-            if _has_left(request):
-                request.abandon()
-            else:
-                request.fail(500)
-        except Exception as error:
-            request.crash(error)
-
-
-async def run_websocket(app: Application, session: WebSocket) -> None:
-    """Call the application, and end a session or handshake that it leaves open."""
-    failed = False
-    try:
-        result = await app(session.scope, session.receive, session.send)
-    except BaseException as error:
-        failed = True
-        if not (session.is_over() and is_disconnect(error)):
-            _log_exception(error)
-    else:
-        if result is not None:
-            _log_result(result)
-    try:
-        if not session.finish(failed):
-            if not failed:
-                say(logging.ERROR, "ASGI callable returned without completing handshake.")
-            session.fail(500)
-    except Exception as error:
-        session.crash(error)
-
-
-def start(server: Server, exchange: Exchange, run: Run) -> None:
-    """Call the application for `exchange` in a new task, which becomes `exchange.task` unless it ends at once. With too
-    many connections or tasks, answer 503 instead.
+def make_start(server: Server) -> Start:
+    """The function that calls the application of `server` for an exchange. With as many connections or tasks as
+    `limit_concurrency`, it answers 503 instead.
     """
+    create: Any = asyncio.Task if server.eager else _create
+    application = server.wire.Application(
+        server.app, server.tasks, _end, create, server.loop, server.context, server.eager
+    )
     limit = server.limit_concurrency
-    if limit is not None and (len(server.connections) >= limit or len(server.tasks) >= limit):
-        server.warn("Exceeded concurrency limit.")
-        exchange.fail(503)
-        return
-    call = run(server.app, exchange)
-    if server.eager:
-        task = _Task(call, loop=server.loop, context=server.context.copy(), eager_start=True)
-        if task.done():
-            return
-    else:
-        task = server.context.copy().run(tasks.create, call, server.loop)
-    exchange.task = task
-    server.tasks.add(task)
-    task.add_done_callback(server.tasks.discard, context=server.context)
+    if limit is None:
+        return application.start
+
+    def start(exchange: Exchange) -> None:
+        if len(server.connections) >= limit or len(server.tasks) >= limit:
+            server.warn("Exceeded concurrency limit.")
+            exchange.fail(503)
+        else:
+            application.start(exchange)
+
+    return start
 
 
 def end_without_client(server: Server, exchange: Exchange) -> None:
@@ -175,22 +123,67 @@ class _StreamTimeout:
         self._timer.cancel()
 
 
+def _create(
+    call: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: contextvars.Context
+) -> asyncio.Task[None]:
+    return context.run(tasks.create, call, loop)
+
+
+def _end(exchange: Exchange, error: BaseException | None, result: object) -> None:
+    """Log how a call of the application ended, and end what it left open."""
+    try:
+        if exchange.scope["type"] == "websocket":
+            _end_websocket(cast("WebSocket", exchange), error, result)
+        else:
+            _end_request(cast("Request", exchange), error, result)
+    except Exception as failure:
+        exchange.crash(failure)
+
+
+def _end_request(request: Request, error: BaseException | None, result: object) -> None:
+    has_left = request.is_lost() or request.knows_client_left()
+    if error is not None:
+        if not _is_excused(error, request, has_left):
+            _log_exception(error)
+    elif result is not None:
+        _log_result(result)
+    elif has_left:
+        pass
+    elif not request.is_started():
+        say(logging.ERROR, "ASGI callable returned without starting response.")
+    else:
+        say(logging.ERROR, "ASGI callable returned without completing response.")
+    if request.is_lost() or not request.is_complete():
+        if request.is_lost() or request.knows_client_left():
+            request.abandon()
+        else:
+            request.fail(500)
+
+
+def _end_websocket(session: WebSocket, error: BaseException | None, result: object) -> None:
+    failed = error is not None
+    if error is not None:
+        if not (session.is_over() and is_disconnect(error)):
+            _log_exception(error)
+    elif result is not None:
+        _log_result(result)
+    if not session.finish(failed):
+        if not failed:
+            say(logging.ERROR, "ASGI callable returned without completing handshake.")
+        session.fail(500)
+
+
 def _cancel_unless_send_failed(task: asyncio.Task[None], exchange: Exchange) -> None:
     if not exchange.send_has_failed():
         task.cancel()
 
 
-def _is_excused(error: BaseException, request: Request) -> bool:
+def _is_excused(error: BaseException, request: Request, has_left: bool) -> bool:
     """Return whether an application may end with `error`: its client is gone, or the server has cancelled it."""
-    if _has_left(request):
+    if has_left:
         return is_disconnect(error, request.knows_client_left())
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _has_left(request: Request) -> bool:
-    """Return whether the client is gone, or the application knows that it is."""
-    return request.is_lost() or request.knows_client_left()
 
 
 def _log_exception(error: BaseException) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.application import calls
-from pronghorn.application.calls import run_request, start
 from pronghorn.errors import ProtocolError
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
@@ -30,15 +29,29 @@ _CLOSE_POLL = 0.05
 class HTTPProtocol(asyncio.Protocol):
     """One connection. Passes the events of the transport to `connection`, as its owner (see `_wire._interfaces`)."""
 
-    __slots__ = ("_is_secure", "_socket", "_state", "_transport", "_websocket", "connection", "sending")
+    __slots__ = (
+        "_is_secure",
+        "_socket",
+        "_state",
+        "_transport",
+        "_websocket",
+        "connection",
+        "on_request",
+        "on_websocket",
+        "sending",
+    )
 
     connection: Connection
+    on_request: calls.Start
+    on_websocket: calls.Start
+    """Set for each connection, so that the hot path calls the application without a method of Python in between."""
     sending: asyncio.Future[Any] | None
     """The file operation in progress, if any."""
     _transport: asyncio.Transport
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
+        self.on_request = self.on_websocket = state.start
         self._websocket: WebSocket | None = None
         self.sending = None
 
@@ -101,15 +114,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     # Called by the connection
 
-    def on_request(self, request: Request) -> None:
-        # Not `calls.start`: lookups in a module cost 100 instructions a request.
-        start(self._state, request, run_request)
-
     def on_upgrade(self, request: Request) -> None:
         self._state.warn("Unsupported upgrade request.")
-
-    def on_websocket(self, session: WebSocket) -> None:
-        start(self._state, session, calls.run_websocket)
 
     def on_accepted(self, session: WebSocket) -> None:
         self._websocket = session

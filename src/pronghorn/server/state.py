@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
+from pronghorn.application import calls
 from pronghorn.config import SERVER, trusted_proxies
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
@@ -43,6 +44,8 @@ class ServerState:
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     buffer: memoryview
+    start: calls.Start
+    """Calls the application for an exchange."""
     _last_closed: asyncio.Event
 
     def __init__(self) -> None:
@@ -113,6 +116,7 @@ class ServerState:
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
+        self.start = calls.make_start(self)
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(
             _limits(config, wire),

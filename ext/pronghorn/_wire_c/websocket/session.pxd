@@ -12,7 +12,6 @@ cdef Py_ssize_t WORTHWHILE
 
 
 cdef class WebSocket(Exchange):
-    cdef readonly dict scope
     cdef readonly Handshake handshake
     cdef Request _request
     cdef int _state

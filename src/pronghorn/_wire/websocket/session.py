@@ -83,10 +83,8 @@ class WebSocket(Exchange):
         "client_closed",
         "handshake",
         "is_held",
-        "scope",
     )
 
-    scope: dict[str, Any]
     handshake: Handshake | MaybeNone
     _request: Request | MaybeNone
     _state: int
