@@ -111,10 +111,14 @@ class Service:
         self.state.tick(self.now)
 
     async def idle(self):
-        """Wait until no application runs."""
-        while self.state.tasks:
-            await asyncio.wait(self.state.tasks)
-        await iterations()
+        """Wait until no application has run for three iterations."""
+        idle = 0
+        while idle < 3:
+            idle += 1
+            if self.state.tasks:
+                await asyncio.wait(self.state.tasks)
+                idle = 0
+            await iterations(1)
 
 
 async def iterations(count=3):
