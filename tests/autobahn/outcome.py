@@ -63,7 +63,7 @@ def _read(reports: Path) -> Iterator[Outcome]:
         for case, outcome in cases.items():
             yield Outcome(
                 case,
-                outcome["behaviour"],
+                outcome["behavior"],
                 outcome["behaviorClose"],
                 outcome["remoteCloseCode"],
                 outcome["duration"],

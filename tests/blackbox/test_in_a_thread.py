@@ -55,7 +55,7 @@ def test_task_factory_may_take_only_coroutine(loop):
 
     with thread(tracing, loop=loop) as server:
         assert fetch(server.url) == fetch(server.url) == b"ok"
-        assert made.count("run_request") == 2
+        assert made.count("Call") == 2
     assert not server.lifespan.failed
 
 

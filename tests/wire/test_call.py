@@ -34,7 +34,20 @@ def create_in_python(call: Any, loop: asyncio.AbstractEventLoop, context: contex
     return task
 
 
-KINDS: dict[str, tuple[Any, bool]] = {"later": (create_later, False), "python": (create_in_python, False)}
+def create_wrapped(call: Any, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> asyncio.Task[None]:
+    """As the task factories of tracing libraries."""
+
+    async def wrapped() -> None:
+        await call
+
+    return asyncio.Task(wrapped(), loop=loop, context=context)
+
+
+KINDS: dict[str, tuple[Any, bool]] = {
+    "later": (create_later, False),
+    "python": (create_in_python, False),
+    "wrapped": (create_wrapped, False),
+}
 if sys.version_info >= (3, 12):
     KINDS["eager"] = (asyncio.Task, True)
 
@@ -48,7 +61,14 @@ class Calls:
         self.tasks: set[asyncio.Task[None]] = set()
         self.ends: list[tuple[Any, BaseException | None, object]] = []
         self.context = contextvars.copy_context()
-        self.application = wire.call.Application(app, self.tasks, self.end, create, loop, self.context, eager)
+
+        def create_task(*arguments: Any) -> asyncio.Task[None]:
+            task: asyncio.Task[None] = create(*arguments)
+            task.add_done_callback(self.tasks.discard)
+            return task
+
+        create_task = create if eager else create_task
+        self.application = wire.call.Application(app, self.tasks, self.end, create_task, loop, self.context, eager)
         self.rig = Rig(wire, create_future=loop.create_future, call_soon=loop.call_soon)
 
     def end(self, exchange: Any, error: BaseException | None, result: object) -> None:
@@ -318,6 +338,7 @@ def test_call_cancelled_before_its_first_step_is_reported(wire: Any) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("run", [kind for kind in KINDS if kind != "wrapped"], indirect=True)
 def test_stack_of_the_task_is_the_application_s(run: Any) -> None:
     async def test(calls: Calls) -> None:
         task = calls.start().task
@@ -344,31 +365,24 @@ def test_call_works_in_debug_mode(run: Any) -> None:
     run(answer, test, debug=True)
 
 
-def test_wrapped_call_behaves_alike(wire: Any) -> None:
-    """Task factories of tracing libraries wrap the coroutine in one of their own."""
+def test_stop_iteration_of_a_callable_is_an_error(run: Any) -> None:
+    def app(scope: Any, receive: Any, send: Any) -> Any:
+        return next(iter(()))
 
-    def create(call: Any, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> asyncio.Task[None]:
-        async def wrapped() -> None:
-            await call
+    async def test(calls: Calls) -> None:
+        request = calls.start()
+        await calls.until_over()
+        [(exchange, error, _)] = calls.ends
+        assert exchange is request
+        assert isinstance(error, StopIteration)
 
-        return asyncio.Task(wrapped(), loop=loop, context=context)
-
-    async def main() -> None:
-        calls = Calls(wire, hang, "later")
-        calls.application = wire.call.Application(
-            hang, calls.tasks, calls.end, create, asyncio.get_running_loop(), calls.context, False
-        )
-        task = calls.start().task
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task], timeout=PATIENCE)
-        [(_, error, _)] = calls.ends
-        assert isinstance(error, asyncio.CancelledError)
-
-    asyncio.run(main())
+    run(app, test)
 
 
-def test_ended_call_keeps_nothing_alive(run: Any) -> None:
+# A task in Python keeps the error that it throws in a cycle of its own.
+@pytest.mark.parametrize("run", [kind for kind in KINDS if kind != "python"], indirect=True)
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_ended_call_keeps_nothing_alive(run: Any, is_cancelled: bool) -> None:
     class Note:
         pass
 
@@ -379,13 +393,21 @@ def test_ended_call_keeps_nothing_alive(run: Any) -> None:
         notes.append(weakref.ref(note))
         scope["note"] = note
         await asyncio.sleep(0)
+        if is_cancelled:
+            await hang(scope, receive, send)
         await answer(scope, receive, send)
 
     async def test(calls: Calls) -> None:
-        calls.start()
+        task = calls.start().task
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if is_cancelled:
+            task.cancel()
         await calls.until_over()
+        del task
+        calls.ends.clear()
         calls.rig.requests.clear()
-        calls.rig.turn()
+        calls.rig.connection.lose()
         await asyncio.sleep(0)
         assert notes[0]() is None
 
@@ -408,13 +430,19 @@ def call(wire: Any) -> Any:
     rig = Rig(wire)
     rig.receive(GET)
     application = wire.call.Application(
-        hang, set(), lambda *end: ends.append(end), create, None, contextvars.Context(), False
+        answer, set(), lambda *end: ends.append(end), create, None, contextvars.Context(), False
     )
     application.start(rig.request)
     return SimpleNamespace(coroutine=calls[0], ends=ends)
 
 
-def test_closed_call_ends_without_a_report(call: Any) -> None:
+def test_attributes_of_a_call_that_has_not_begun(call: Any) -> None:
+    assert inspect.getcoroutinestate(call.coroutine) == inspect.CORO_CLOSED
+    assert call.coroutine.__qualname__ == "Call"
+    assert not hasattr(call.coroutine, "ag_frame")
+
+
+def test_call_closed_before_its_first_step_ends_without_a_report(call: Any) -> None:
     call.coroutine.close()
     with pytest.raises(RuntimeError, match="cannot reuse"):
         call.coroutine.send(None)
@@ -426,3 +454,16 @@ def test_thrown_exception_is_reported(call: Any) -> None:
     with pytest.raises(StopIteration):
         call.coroutine.throw(error)
     assert [end[1] for end in call.ends] == [error]
+
+
+def test_call_closed_while_it_waits_is_reported(run: Any) -> None:
+    async def test(calls: Calls) -> None:
+        task = calls.start().task
+        await asyncio.sleep(0)
+        task.get_coro().close()
+        [(_, error, _)] = calls.ends
+        assert isinstance(error, GeneratorExit)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(hang, test)

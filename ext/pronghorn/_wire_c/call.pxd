@@ -22,6 +22,6 @@ cdef class Call:
     cdef Exchange _exchange
 
     @cython.locals(exchange=Exchange)
-    cdef _begin(self)
+    cdef bint _begin(self) except -1
     @cython.locals(exchange=Exchange, application=Application)
     cdef _finish(self, error, result)

@@ -20,11 +20,23 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 
+# Attributes of a call whose application has not been called.
+_NOT_BEGUN = {
+    "__name__": "Call",
+    "__qualname__": "Call",
+    "cr_await": None,
+    "cr_code": None,
+    "cr_frame": None,
+    "cr_running": False,
+    "cr_suspended": False,
+}
+
+
 class Application:
     """Calls `app` in tasks that begin with a copy of `context`.
 
-    `create_task(call, loop, context)` creates a task. Eager tasks are created with asyncio's class instead, and have
-    begun when that returns. `tasks` has those that have not ended.
+    `tasks` has the tasks that have not ended. With `eager`, `create_task` is asyncio's class, whose tasks drive their
+    calls to the end. Otherwise it is called as `create_task(call, loop, context)`, and removes the task from `tasks`.
 
     `end(exchange, error, result)` follows every call, except those that returned None and have nothing left to do. It
     raises nothing.
@@ -92,11 +104,10 @@ class Call:
         return self
 
     def __next__(self) -> Any:
-        coroutine = self._coroutine
+        if self._coroutine is None and not self._begin():
+            raise StopIteration
         try:
-            if coroutine is None:
-                coroutine = self._begin()
-            result = advance(coroutine)
+            result = advance(self._coroutine)
         except StopIteration as end:
             self._finish(None, end.value)
         except BaseException as error:
@@ -120,26 +131,41 @@ class Call:
             self._finish(None, end.value)
         except BaseException as raised:
             self._finish(raised, None)
+        finally:
+            del error, kind, value, traceback  # the error's traceback refers to this frame
         raise StopIteration
 
     def close(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
-        self._exchange = None
+        if self._coroutine is None:
+            self._exchange = None
+        elif self._exchange is not None:
+            try:
+                self._coroutine.close()
+            except BaseException as error:
+                self._finish(error, None)
+            else:
+                self._finish(GeneratorExit(), None)
 
     def __getattr__(self, name: str) -> Any:
         # What debuggers and asyncio read of a coroutine: `cr_frame`, `cr_await`, `__qualname__` and the like.
+        if self._coroutine is None and name in _NOT_BEGUN:
+            return _NOT_BEGUN[name]
         return getattr(self._coroutine, name)
 
-    def _begin(self) -> Any:
+    def _begin(self) -> bool:
+        """Call the application. Return false if that ends the call."""
         exchange = self._exchange
         if exchange is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
-        coroutine = exchange.call(self._application._app)
+        try:
+            coroutine = exchange.call(self._application._app)
+        except BaseException as error:
+            self._finish(error, None)
+            return False
         if type(coroutine) is not CoroutineType:
             coroutine = awaiting(coroutine)
         self._coroutine = coroutine
-        return coroutine
+        return True
 
     def _finish(self, error: BaseException | None, result: object) -> None:
         exchange = self._exchange
@@ -148,7 +174,7 @@ class Call:
                 raise error
             return
         application = self._application
-        if exchange.task is not None:
+        if application._eager and exchange.task is not None:
             application.tasks.discard(exchange.task)
         try:
             if error is not None or result is not None or not exchange.is_settled():

@@ -79,6 +79,8 @@ class Step:
         except BaseException:
             self._exchange = None
             raise
+        finally:
+            del error, kind, value, traceback  # the error's traceback refers to this frame
 
     def close(self) -> None:
         waiting = self._waiting

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Start: TypeAlias = "Callable[[Exchange], None]"
 
+End: TypeAlias = Callable[[Any, BaseException | None, object], None]
+
 
 class Server(Protocol):
     """The part of `ServerState` that calls need."""
@@ -44,13 +46,32 @@ class Server(Protocol):
     def warn(self, message: str, *arguments: object) -> None: ...
 
 
-def make_start(server: Server) -> Start:
-    """The function that calls the application of `server` for an exchange. With as many connections or tasks as
-    `limit_concurrency`, it answers 503 instead.
+def make_starts(server: Server) -> tuple[Start, Start]:
+    """The functions that call the application of `server` for a request and for a WebSocket.
+
+    With as many connections or tasks as `limit_concurrency`, they answer 503 instead.
     """
-    create: Any = asyncio.Task if server.eager else _create
+    return _make_start(server, _end_request), _make_start(server, _end_websocket)
+
+
+def _make_start(server: Server, end: End) -> Start:
+    def create(
+        call: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: contextvars.Context
+    ) -> asyncio.Task[None]:
+        task = context.run(tasks.create, call, loop)
+        # Not at the end of the call: a task factory may wrap it.
+        task.add_done_callback(server.tasks.discard, context=server.context)
+        return task
+
+    def isolated(exchange: Any, error: BaseException | None, result: object) -> None:
+        try:
+            end(exchange, error, result)
+        except Exception as failure:
+            exchange.crash(failure)
+
+    create_task: Any = asyncio.Task if server.eager else create
     application = server.wire.Application(
-        server.app, server.tasks, _end, create, server.loop, server.context, server.eager
+        server.app, server.tasks, isolated, create_task, server.loop, server.context, server.eager
     )
     limit = server.limit_concurrency
     if limit is None:
@@ -123,24 +144,8 @@ class _StreamTimeout:
         self._timer.cancel()
 
 
-def _create(
-    call: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: contextvars.Context
-) -> asyncio.Task[None]:
-    return context.run(tasks.create, call, loop)
-
-
-def _end(exchange: Exchange, error: BaseException | None, result: object) -> None:
-    """Log how a call of the application ended, and end what it left open."""
-    try:
-        if exchange.scope["type"] == "websocket":
-            _end_websocket(cast("WebSocket", exchange), error, result)
-        else:
-            _end_request(cast("Request", exchange), error, result)
-    except Exception as failure:
-        exchange.crash(failure)
-
-
 def _end_request(request: Request, error: BaseException | None, result: object) -> None:
+    """Log how the application's call ended, and end a response that it leaves incomplete."""
     has_left = request.is_lost() or request.knows_client_left()
     if error is not None:
         if not _is_excused(error, request, has_left):
@@ -161,6 +166,7 @@ def _end_request(request: Request, error: BaseException | None, result: object) 
 
 
 def _end_websocket(session: WebSocket, error: BaseException | None, result: object) -> None:
+    """Log how the application's call ended, and end a session or handshake that it leaves open."""
     failed = error is not None
     if error is not None:
         if not (session.is_over() and is_disconnect(error)):

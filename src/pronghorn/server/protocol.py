@@ -51,7 +51,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        self.on_request = self.on_websocket = state.start
+        self.on_request = state.start_request
+        self.on_websocket = state.start_websocket
         self._websocket: WebSocket | None = None
         self.sending = None
 

@@ -44,8 +44,8 @@ class ServerState:
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     buffer: memoryview
-    start: calls.Start
-    """Calls the application for an exchange."""
+    start_request: calls.Start
+    start_websocket: calls.Start
     _last_closed: asyncio.Event
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class ServerState:
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
-        self.start = calls.make_start(self)
+        self.start_request, self.start_websocket = calls.make_starts(self)
         self.outbox = wire.Outbox(loop.call_soon)
         self.shared = wire.Shared(
             _limits(config, wire),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import zlib
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from pronghorn import backend
 from pronghorn.application import calls
 from pronghorn.errors import ClientDisconnected
+from tests.support.forms import FORMS
 from tests.support.frames import (
     BINARY,
     CLOSE,
@@ -1418,7 +1423,26 @@ def test_end_within_a_denial_is_incomplete(wire: Any) -> None:
 
 def run(socket: Socket, app: Any) -> None:
     """Run `app` as the server does, until it waits."""
-    assert drive(calls.run_websocket(app, socket.session)) is None
+    started: list[Any] = []
+
+    def create_task(loop: Any, call: Any) -> Any:
+        started.append(call)
+        return Mock()
+
+    form = socket.wire.form
+    server: Any = SimpleNamespace(
+        app=app,
+        wire=backend.form(FORMS[form], form),
+        loop=SimpleNamespace(get_task_factory=lambda: create_task),
+        context=contextvars.Context(),
+        eager=False,
+        tasks=set(),
+        limit_concurrency=None,
+    )
+    _, start = calls.make_starts(server)
+    start(socket.session)
+    [call] = started
+    assert drive(call) is None
 
 
 def test_failure_is_logged_and_closes_with_1011(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
