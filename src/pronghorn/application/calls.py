@@ -34,9 +34,9 @@ class Server(Protocol):
     wire: Wire
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
-    """The context that each call starts with a copy of."""
+    """Each call starts with a copy of it."""
     eager: bool
-    """Whether a task begins when it is created."""
+    """True if a task begins when it is created."""
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
@@ -159,7 +159,7 @@ def _end_request(request: Request, error: BaseException | None, result: object) 
     else:
         say(logging.ERROR, "ASGI callable returned without completing response.")
     if request.is_lost() or not request.is_complete():
-        if request.is_lost() or request.knows_client_left():
+        if has_left:
             request.abandon()
         else:
             request.fail(500)
