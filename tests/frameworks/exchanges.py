@@ -14,7 +14,7 @@ import httpx
 # Fields that the server or the clock sets.
 OWN = ("server", "date")
 
-# How often a request is repeated whose answer does not match yet.
+# The maximum number of requests until the answer matches.
 REPEATS = 100
 
 # Bodies longer than this are compared by their digest.

@@ -1,4 +1,4 @@
-"""What the server relies on in transports, on real ones: of each event loop, plain and with TLS."""
+"""Facts about transports that the server relies on, checked on those of each event loop, plain and with TLS."""
 
 from __future__ import annotations
 

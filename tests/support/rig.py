@@ -155,7 +155,7 @@ class Rig:
         self.turn()
 
     def is_over(self):
-        """Whether the connection has closed its transport, or ended its half of the stream."""
+        """Return whether the connection has closed its transport, or ended its half of the stream."""
         return "close" in self.calls or "finish_writing" in self.calls
 
     def is_paused(self):

@@ -52,7 +52,7 @@ class Decompressor(Protocol):
 
 
 class CompressionLibrary(Protocol):
-    """What permessage-deflate needs of zlib, or of a library like it."""
+    """The part of zlib, or of a library like it, that permessage-deflate uses."""
 
     @property
     def compressobj(self) -> Callable[..., Compressor]: ...

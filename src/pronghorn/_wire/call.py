@@ -147,7 +147,7 @@ class Call:
                 self._finish(GeneratorExit(), None)
 
     def __getattr__(self, name: str) -> Any:
-        # What debuggers and asyncio read of a coroutine: `cr_frame`, `cr_await`, `__qualname__` and the like.
+        # Debuggers and asyncio read `cr_frame`, `cr_await`, `__qualname__` and others of a coroutine.
         if self._coroutine is None and name in _NOT_BEGUN:
             return _NOT_BEGUN[name]
         return getattr(self._coroutine, name)

@@ -203,7 +203,7 @@ def monotonic() -> float:
 
 
 def advance(coroutine: Any) -> Any:
-    """Resume a coroutine or iterator until it waits; return what it yields, or RETURNED once it returns None.
+    """Resume a coroutine until it waits; return what it yields, or RETURNED once it returns None.
 
     Raises what it raises, and StopIteration with any other result. Compiled, a return costs no exception.
     """

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Owner(Protocol):
-    """What sends files: the protocol of one connection."""
+    """The protocol of the connection that sends the files."""
 
     connection: Connection
     sending: asyncio.Future[Any] | None

@@ -14,7 +14,7 @@ LARGE = 65536
 
 class Pieces(asyncio.BufferedProtocol):
     """Reads into a buffer that all connections share, as `connection` consumes its content at once. Other events of
-    the transport goes to `protocol`.
+    the transport go to `protocol`.
     """
 
     __slots__ = ("_buffer", "_connection", "_protocol")

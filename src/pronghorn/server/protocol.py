@@ -44,7 +44,7 @@ class HTTPProtocol(asyncio.Protocol):
     connection: Connection
     on_request: calls.Start
     on_websocket: calls.Start
-    """Set for each connection, so that the hot path calls the application without a method of Python in between."""
+    """Set for each connection, so that the hot path calls the application without a Python method in between."""
     sending: asyncio.Future[Any] | None
     """The file operation in progress, if any."""
     _transport: asyncio.Transport

@@ -1,5 +1,5 @@
-"""What the server knows of transports beyond their interface: those of asyncio and uvloop, plain and with TLS, and that
-of aiofastnet. tests/server/test_transports.py checks each fact on real ones.
+"""Facts about transports beyond their interface: those of asyncio and uvloop, plain and with TLS, and that of
+aiofastnet. tests/server/test_transports.py checks each fact on real ones.
 
 `sock` is the transport's socket, taken in `connection_made`: asyncio's TLS transport no longer has it once it is lost.
 """
