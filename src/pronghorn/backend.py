@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access_log, call, endpoint, outbox, proxies, shared
+    from pronghorn._wire import access_log, call, endpoint, inbox, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
 
@@ -28,6 +28,7 @@ class Wire(NamedTuple):
     Shared: type[shared.Shared]
     Connection: type[connection.Connection]
     Outbox: type[outbox.Outbox]
+    Inbox: type[inbox.Inbox]
     AccessLines: type[access_log.AccessLines]
     FormattedLines: type[access_log.FormattedLines]
     Proxies: type[proxies.Proxies]
@@ -80,9 +81,9 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, call, endpoint, connection, outbox, proxies, shared = (
+    access_log, call, endpoint, connection, inbox, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access_log", "call", "endpoint", "http1.connection", "outbox", "proxies", "shared")
+        for module in ("access_log", "call", "endpoint", "http1.connection", "inbox", "outbox", "proxies", "shared")
     )
     return Wire(
         name=name,
@@ -90,6 +91,7 @@ def form(package: str, name: str) -> Wire:
         Shared=shared.Shared,
         Connection=connection.Connection,
         Outbox=outbox.Outbox,
+        Inbox=inbox.Inbox,
         AccessLines=access_log.AccessLines,
         FormattedLines=access_log.FormattedLines,
         Proxies=proxies.Proxies,

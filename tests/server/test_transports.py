@@ -224,31 +224,6 @@ def test_writelines_applies_backpressure_where_buffers_are_not_joined(kind: str,
     assert run(kind, main)
 
 
-@with_descriptors
-@pytest.mark.parametrize("kind", PLAIN)
-def test_reading_continues_with_other_protocol(kind: str, run: Run) -> None:
-    class Buffered(asyncio.BufferedProtocol):
-        def __init__(self) -> None:
-            self.buffer = bytearray(100)
-            self.updated = asyncio.get_running_loop().create_future()
-
-        def get_buffer(self, sizehint: int) -> bytearray:
-            return self.buffer
-
-        def buffer_updated(self, nbytes: int) -> None:
-            self.updated.set_result(bytes(self.buffer[:nbytes]))
-
-    async def main(connection: Connection) -> bytes:
-        protocol = Buffered()
-        transports.read_with(connection.transport, protocol)
-        connection.writer.write(b"hello")
-        received: bytes = await protocol.updated
-        connection.transport.set_protocol(connection.protocol)
-        return received
-
-    assert run(kind, main) == b"hello"
-
-
 @pytest.mark.parametrize("kind", PLAIN)
 def test_stream_ends_after_written_data_while_peer_may_still_send(kind: str, run: Run) -> None:
     async def main(connection: Connection) -> tuple[bytes, bytes]:

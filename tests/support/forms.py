@@ -19,6 +19,7 @@ MODULES = (
     "http1.connection",
     "http1.head",
     "http1.response",
+    "inbox",
     "kernels",
     "outbox",
     "proxies",

@@ -228,6 +228,9 @@ class Rig:
     def resume(self):
         self.calls.append("resume")
 
+    def leave_inbox(self):
+        self.calls.append("leave_inbox")
+
     def finish_writing(self):
         self.calls.append("finish_writing")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import select
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -548,6 +550,59 @@ def test_send_now_reports_a_closed_peer(wire: Any) -> None:
     with near:
         far.close()
         assert wire.kernels.send_now(near.fileno(), b"x") == -1
+
+
+# receive_now
+
+
+@sends
+def test_receive_now_receives(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        far.send(b"content")
+        assert wire.kernels.receive_now(near.fileno(), 4) == b"cont"
+        assert wire.kernels.receive_now(near.fileno(), 4) == b"ent"
+
+
+@sends
+def test_receive_now_does_not_wait(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        assert wire.kernels.receive_now(near.fileno(), 10) is None
+
+
+@sends
+def test_receive_now_reports_the_end(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near:
+        near.setblocking(False)
+        far.close()
+        assert wire.kernels.receive_now(near.fileno(), 10) == b""
+
+
+@sends
+def test_receive_now_reports_an_error_as_the_end(wire: Any) -> None:
+    with tempfile.TemporaryFile() as file:
+        assert wire.kernels.receive_now(file.fileno() + 1000, 10) == b""
+
+
+# readable
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="the system has no epoll")
+def test_readable_returns_readable_descriptors(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far, select.epoll() as epoll:
+        epoll.register(near.fileno(), select.EPOLLIN)
+        epoll.register(far.fileno(), select.EPOLLIN)
+        assert wire.kernels.readable(epoll, 10) == []
+        far.send(b"x")
+        assert wire.kernels.readable(epoll, 10) == [near.fileno()]
+        near.send(b"x")
+        assert len(wire.kernels.readable(epoll, 1)) == 1
+        assert set(wire.kernels.readable(epoll, 10)) == {near.fileno(), far.fileno()}
 
 
 # Both forms

@@ -213,6 +213,9 @@ def second_protocol(wire: Any) -> Any:
             for stream in self.streams.values():
                 stream.wake_writers(None)
 
+        def leave_inbox(self) -> None:
+            self.owner.leave_inbox()
+
         def end_input(self) -> None:
             self.owner.close()
 

@@ -436,7 +436,9 @@ cdef extern from *:
     """
     #ifdef _WIN32
     static Py_ssize_t send_at_once(int fd, const char *data, Py_ssize_t size) { return -1; }
+    static Py_ssize_t receive_at_once(int fd, char *data, Py_ssize_t size) { return 0; }
     #else
+    #include <errno.h>
     #include <sys/socket.h>
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
@@ -445,13 +447,60 @@ cdef extern from *:
     {
         return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
+    /* -1 if there is nothing to read, 0 at the end or after an error. */
+    static Py_ssize_t receive_at_once(int fd, char *data, Py_ssize_t size)
+    {
+        Py_ssize_t count = recv(fd, data, size, MSG_DONTWAIT);
+        if (count >= 0) {
+            return count;
+        }
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : 0;
+    }
     #endif
     """
     Py_ssize_t send_at_once(int fd, const char* data, Py_ssize_t size) noexcept
+    Py_ssize_t receive_at_once(int fd, char* data, Py_ssize_t size) noexcept
 
 
 cpdef Py_ssize_t send_now(int fd, bytes data) noexcept:
     return send_at_once(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+cdef char RECEIVED[262144]
+
+
+cpdef bytes receive_now(int fd, Py_ssize_t size):
+    cdef Py_ssize_t count = receive_at_once(fd, RECEIVED, size if size < 262144 else 262144)
+    return None if count < 0 else PyBytes_FromStringAndSize(RECEIVED, count)
+
+
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <sys/epoll.h>
+    #define HAS_EPOLL 1
+    #else
+    #define HAS_EPOLL 0
+    #define EPOLLIN 1
+    struct epoll_event { int events; union { int fd; } data; };
+    static int epoll_wait(int poll, struct epoll_event *events, int limit, int timeout) { return 0; }
+    #endif
+    """
+    bint HAS_EPOLL
+    ctypedef union epoll_data_t:
+        int fd
+    struct epoll_event:
+        epoll_data_t data
+    int epoll_wait(int poll, epoll_event* events, int limit, int timeout) noexcept
+
+
+cpdef list readable(poll, int limit):
+    cdef epoll_event events[256]
+    cdef int count, index
+    if not HAS_EPOLL:
+        return [fd for fd, _ in poll.poll(0, limit)]
+    count = epoll_wait(poll.fileno(), events, min(limit, 256), 0)
+    return [events[index].data.fd for index in range(count)]
 
 
 cpdef double monotonic() noexcept:

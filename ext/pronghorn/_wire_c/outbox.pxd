@@ -13,5 +13,7 @@ cdef class Outbox:
     cdef double _since
 
     cpdef add(self, Endpoint member)
+    cpdef hold(self)
+    cpdef run(self)
     @cython.locals(member=Endpoint)
     cdef _flush(self)

@@ -34,6 +34,34 @@ class Transport(Protocol):
         """Return whether the transport is closed, or will close once its buffer is empty."""
 
 
+class Poll(Protocol):
+    """The part of `select.epoll` that the hot path uses."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable while one that is registered is."""
+
+    def register(self, fd: int, events: int, /) -> None:
+        """Watch `fd` for input, as `events` is EPOLLIN. Raises OSError at a limit of the system."""
+
+    def unregister(self, fd: int, /) -> None:
+        """Stop watching `fd`, which is still open."""
+
+    def poll(self, timeout: int, limit: int, /) -> list[tuple[int, int]]:
+        """Return up to `limit` of the readable descriptors, in turn if there are more. `timeout` is 0."""
+
+    def close(self) -> None: ...
+
+
+class ReaderLoop(Protocol):
+    """The part of an event loop that calls readers."""
+
+    def add_reader(self, fd: int, callback: Callable[[], object], /) -> None:
+        """Call `callback` while `fd` is readable."""
+
+    def remove_reader(self, fd: int, /) -> object:
+        """Stop calling."""
+
+
 class Compressor(Protocol):
     """The part of zlib's compression objects that permessage-deflate uses."""
 
@@ -102,6 +130,9 @@ class ConnectionOwner(Protocol):
 
     def resume(self) -> None:
         """Resume reading."""
+
+    def leave_inbox(self) -> None:
+        """Let the transport read the end of the stream, or the error that ends it."""
 
     def finish_writing(self) -> None:
         """End the stream after the data already written."""

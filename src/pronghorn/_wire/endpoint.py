@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import PIECE_SIZE
+
+from .kernels import receive_now
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -12,6 +16,18 @@ class Endpoint:
     """One end of a connection, called from code that also serves other connections."""
 
     __slots__ = ()
+
+    def read(self, fd: int) -> bytes | None:
+        """Read from the socket: b"" at its end or after an error, None if there is nothing to read."""
+        return receive_now(fd, PIECE_SIZE)
+
+    def receive(self, data: bytes) -> None:
+        """Process bytes from the client."""
+        raise NotImplementedError
+
+    def leave_inbox(self) -> None:
+        """Leave the end of the stream, or the error that ends it, to the transport."""
+        raise NotImplementedError
 
     def leave_outbox(self) -> None:
         """Write the output at the end of the event-loop iteration."""

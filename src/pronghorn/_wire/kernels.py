@@ -7,7 +7,7 @@ and lines by the CRLF before it.
 from __future__ import annotations
 
 import re
-from os import write
+from os import read, write
 from time import monotonic as _monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
     from pronghorn.types import Headers
+
+    from ._interfaces import Poll
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+")
@@ -195,6 +197,23 @@ def send_now(fd: int, data: bytes) -> int:
         return write(fd, data)
     except OSError:
         return -1
+
+
+def receive_now(fd: int, size: int) -> bytes | None:
+    """Read up to `size` bytes from a socket, 262,144 at most; b"" at its end or after an error, None if there is nothing
+    to read.
+    """
+    try:
+        return read(fd, size)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
+def readable(poll: Poll, limit: int) -> list[int]:
+    """Up to `limit` descriptors that `poll`, open, reports as readable."""
+    return [fd for fd, _ in poll.poll(0, limit)]
 
 
 def monotonic() -> float:

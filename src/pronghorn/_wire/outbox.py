@@ -44,6 +44,11 @@ class Outbox:
             self._flush()
         self._members.append(member)
 
+    def hold(self) -> None:
+        """Begin an iteration that its caller ends by `run`."""
+        self._scheduled = True
+        self._since = monotonic()
+
     def run(self) -> None:
         """Flush all members at the end of the iteration."""
         self._scheduled = False

@@ -14,7 +14,6 @@ from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
 from pronghorn.server import transports
-from pronghorn.server.large_reads import LARGE, Pieces
 from pronghorn.server.state import ServerState
 
 if TYPE_CHECKING:
@@ -22,15 +21,30 @@ if TYPE_CHECKING:
     from pronghorn._wire.request import Request
     from pronghorn._wire.websocket.session import WebSocket
 
+# The reader of the input. The inbox reads for connections that are used again, and for large bodies: for a single short
+# request, joining it costs more than it gains.
+OPENED = 0  # the transport, no byte has arrived
+USED = 1  # the transport, until the client sends again
+INBOX = 2  # the inbox of the server; the transport is paused
+TRANSPORT = 3  # the transport, to the end
+
+# Bytes in a single read of a transport, whose reads are larger than those of the inbox, that belong to a large body.
+_LARGE = 65536
+
 # Seconds between checks of a TLS connection that is closing.
 _CLOSE_POLL = 0.05
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """One connection. Passes the events of the transport to `connection`, as its owner (see `_wire._interfaces`)."""
+    """One connection. Passes the events of the transport to `connection`, as its owner (see `_wire._interfaces`).
+
+    `_reader`: OPENED -> USED -> INBOX -> TRANSPORT. Connections that the inbox cannot read begin with TRANSPORT.
+    """
 
     __slots__ = (
+        "_fd",
         "_is_secure",
+        "_reader",
         "_socket",
         "_state",
         "_transport",
@@ -54,6 +68,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.on_request = state.start_request
         self.on_websocket = state.start_websocket
         self._websocket: WebSocket | None = None
+        self._reader = OPENED
         self.sending = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,14 +81,20 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection = state.wire.Connection(
             self, self._transport, state.outbox, state.shared, client, server, fd, joins
         )
+        self._fd = fd
+        # A subclass may override `data_received`, which the inbox does not call.
+        if fd < 0 or state.inbox is None or type(self).data_received is not HTTPProtocol.data_received:
+            self._reader = TRANSPORT
         state.connections.add(self)
         if state.traces:
             self._trace("made")
 
     def data_received(self, data: bytes) -> None:
-        if len(data) >= LARGE:
-            self._read_in_pieces()
         self.connection.receive(data)
+        if self._reader == USED or (self._reader == OPENED and len(data) >= _LARGE):
+            self._join_inbox()
+        elif self._reader == OPENED:
+            self._reader = USED
 
     def eof_received(self) -> bool:
         self.connection.end_input()
@@ -85,6 +106,7 @@ class HTTPProtocol(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._remove_from_inbox()
         self._state.remove_connection(self)
         self._lose()
         if self._state.traces:
@@ -147,10 +169,21 @@ class HTTPProtocol(asyncio.Protocol):
                 self._lose()
 
     def pause(self) -> None:
-        self._transport.pause_reading()
+        if self._reader == INBOX:
+            self._state.inbox.remove(self._fd)
+        else:
+            self._transport.pause_reading()
 
     def resume(self) -> None:
-        self._transport.resume_reading()
+        if self._reader != INBOX or not self._is_added_to_inbox():
+            self._transport.resume_reading()
+
+    def leave_inbox(self) -> None:
+        self._remove_from_inbox()
+        if transports.is_reset(self._socket):
+            self._transport.abort()
+        else:
+            self._transport.resume_reading()
 
     def defer(self) -> None:
         self._state.loop.call_soon(self.connection.process_deferred)
@@ -197,16 +230,31 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
+        self._remove_from_inbox()
         if self.sending is None:
             end()
         else:
             self.sending.add_done_callback(lambda _: end())
             self.sending.cancel()
 
-    def _read_in_pieces(self) -> None:
-        # WebSocket messages are best read whole, and TLS already reads by records.
-        if self._websocket is None and transports.direct_fd(self._transport, self._socket) >= 0:
-            transports.read_with(self._transport, Pieces(self, self.connection, self._state.buffer))
+    def _join_inbox(self) -> None:
+        if self._transport.is_reading() and not self._transport.is_closing() and self._is_added_to_inbox():
+            self._transport.pause_reading()
+            self._reader = INBOX
+
+    def _is_added_to_inbox(self) -> bool:
+        """Add the connection to the inbox. At a limit of the system, leave it to the transport and return false."""
+        try:
+            self._state.inbox.add(self._fd, self.connection)
+        except OSError:
+            self._reader = TRANSPORT
+            return False
+        return True
+
+    def _remove_from_inbox(self) -> None:
+        if self._reader == INBOX:
+            self._reader = TRANSPORT
+            self._state.inbox.remove(self._fd)
 
     def _abort_once_delivered(self, had_all: bool) -> None:
         """Close a TLS connection once the client has everything, without its close_notify (RFC 8446 section 6.1).

@@ -13,12 +13,13 @@ from pronghorn.config import SERVER, trusted_proxies
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
-from pronghorn.server.large_reads import LARGE
+from pronghorn.server import polls
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
     from pronghorn._wire.access_log import AccessLines
+    from pronghorn._wire.inbox import Inbox
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
@@ -41,9 +42,10 @@ class ServerState:
     app: ASGI3App
     wire: Wire
     outbox: Outbox
+    inbox: Inbox | MaybeNone
+    """None where the system has neither epoll nor kqueue."""
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
-    buffer: memoryview
     start_request: calls.Start
     start_websocket: calls.Start
     _last_closed: asyncio.Event
@@ -104,7 +106,6 @@ class ServerState:
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
         bytes(_LARGEST_BLOCK)  # freed at once; its pages are never touched
-        self.buffer = memoryview(bytearray(LARGE))
         self.app = config.loaded_app
         self.wire = wire
         self.loop = loop
@@ -118,6 +119,7 @@ class ServerState:
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
         self.start_request, self.start_websocket = calls.make_starts(self)
         self.outbox = wire.Outbox(loop.call_soon)
+        self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox)
         self.shared = wire.Shared(
             _limits(config, wire),
             loop.create_future,

@@ -66,14 +66,6 @@ def needs_joining(transport: asyncio.BaseTransport) -> bool:
     return type(transport).__module__.startswith("asyncio.")
 
 
-def read_with(transport: asyncio.Transport, protocol: asyncio.BufferedProtocol) -> None:
-    """Let the transport, which is reading, read with another protocol from now on."""
-    transport.set_protocol(protocol)
-    # uvloop looks at the type of the protocol only when reading starts.
-    transport.pause_reading()
-    transport.resume_reading()
-
-
 def end_stream(transport: asyncio.Transport) -> None:
     """End our half of the stream after the data already written. With TLS this does nothing: closing instead would
     destroy the response, as the transports reset a client that keeps sending.
@@ -114,7 +106,7 @@ def unacknowledged(sock: socket.socket) -> int | None:
     """Return the number of sent bytes that the peer may still acknowledge; None if the system does not report it."""
     size: int | None = None
     with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        if _is_reset(sock):  # the system still counts unsent bytes
+        if is_reset(sock):  # the system still counts unsent bytes
             size = 0
         elif sys.platform == "linux":
             size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
@@ -134,16 +126,16 @@ def acknowledged(sock: socket.socket) -> int | None:
     return size
 
 
-def reset_at_close(sock: socket.socket) -> None:
-    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
-    with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-def _is_reset(sock: socket.socket) -> bool:
+def is_reset(sock: socket.socket) -> bool:
     """Return whether the peer has reset the connection."""
     try:
         sock.getpeername()
     except OSError as error:
         return error.errno in _NO_PEER
     return False
+
+
+def reset_at_close(sock: socket.socket) -> None:
+    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
+    with contextlib.suppress(OSError, ValueError):  # the socket is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -3,7 +3,7 @@ cimport cython
 from ..access_log cimport AccessLines
 from ..channel cimport Channel
 from ..forwarded cimport Origin
-from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
+from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
@@ -20,6 +20,7 @@ cdef int NO_BODY
 cdef bytes CONTINUE
 cdef str HTTP_1_1
 cdef int IDLE, HEAD, BODY, RESPONDING, FRAMES, DISCARDING
+cdef Py_ssize_t PIECE_SIZE, MESSAGE_SIZE
 cdef int OPEN, FLUSHING, FLUSHING_TO_LINGER, LINGERING, CLOSED
 cdef int NO_TIMER, FIRST_BYTE_TIMER, KEEP_ALIVE_TIMER, HEAD_TIMER, BODY_TIMER, LINGER_TIMER
 cdef dict _TIMEOUTS

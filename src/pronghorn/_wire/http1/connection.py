@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PHRASES
+from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PHRASES, PIECE_SIZE
 from pronghorn.errors import ProtocolError
 
 from ..channel import Channel
-from ..kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
+from ..kernels import cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..request import new_request
 from ..websocket.handshake import UPGRADE_REQUIRED, is_websocket_upgrade, switch
 from ..websocket.handshake import read as read_handshake
@@ -48,6 +48,9 @@ BODY = 2  # the body of the current request
 RESPONDING = 3  # nothing: the request is complete, its response is due; later input is kept
 FRAMES = 4  # WebSocket frames
 DISCARDING = 5  # nothing: the connection will close, input is dropped
+
+# Bytes read at a time: a WebSocket message is best read whole.
+MESSAGE_SIZE = 262144
 
 # The end of the connection, in order.
 OPEN = 0
@@ -188,8 +191,13 @@ class Connection(Channel):
 
     # Input
 
+    def read(self, fd: int) -> bytes | None:
+        return receive_now(fd, MESSAGE_SIZE if self.reading == FRAMES else PIECE_SIZE)
+
+    def leave_inbox(self) -> None:
+        self._owner.leave_inbox()
+
     def receive(self, data: bytes) -> None:
-        """Process bytes from the client."""
         if self.reading == FRAMES:
             self._session.feed(data)
             return

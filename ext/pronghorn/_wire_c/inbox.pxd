@@ -1,0 +1,23 @@
+cimport cython
+
+from .endpoint cimport Endpoint
+from .kernels cimport monotonic, readable
+from .outbox cimport Outbox
+
+cdef Py_ssize_t MIN_BATCH, FIRST_BATCH, MAX_BATCH, SMALL
+cdef double MAX_TIME
+
+
+cdef class Inbox:
+    cdef Py_ssize_t _batch
+    cdef object _loop, _open_poll, _poll
+    cdef dict _members
+    cdef Outbox _outbox
+
+    @cython.locals(ready=list, start=double, end=double, now=double)
+    cpdef run(self)
+    @cython.locals(waiting=list, data=bytes, member=Endpoint)
+    cdef _serve(self, list ready)
+    cdef bytes _read(self, Endpoint member, fd)
+    cdef _process(self, Endpoint member, fd, bytes data)
+    cdef _forget(self, fd)

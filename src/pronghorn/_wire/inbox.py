@@ -1,0 +1,128 @@
+"""The reading side of one event loop: one callback serves all sockets that are readable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .kernels import monotonic, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import MaybeNone
+
+    from ._interfaces import Poll, ReaderLoop
+    from .endpoint import Endpoint
+    from .outbox import Outbox
+
+# The sockets served in one batch. It adapts, so that a batch takes about MAX_TIME.
+MIN_BATCH = 8
+FIRST_BATCH = 64
+MAX_BATCH = 256
+# Seconds after which the event loop runs its other callbacks.
+MAX_TIME = 0.001
+# Bytes that may wait for the rest of a batch. More are best processed while they are in the processor's cache.
+SMALL = 16384
+
+
+class Inbox:
+    """Reads from the sockets of its members: first from all that are ready, then they process what was read, then
+    `outbox` writes their output. Each step thus keeps its code and data in the processor's caches.
+
+    `open_poll` creates a `select.epoll`, or an object like it. It is open, and watched by `loop`, only while there are
+    members.
+    """
+
+    __slots__ = ("_batch", "_loop", "_members", "_open_poll", "_outbox", "_poll")
+
+    _batch: int
+    _loop: ReaderLoop
+    _members: dict[int, Endpoint]
+    _open_poll: Callable[[], Poll]
+    _outbox: Outbox
+    _poll: Poll | MaybeNone
+
+    def __init__(self, open_poll: Callable[[], Poll], loop: ReaderLoop, outbox: Outbox) -> None:
+        self._batch = FIRST_BATCH
+        self._loop = loop
+        self._members = {}
+        self._open_poll = open_poll
+        self._outbox = outbox
+        self._poll = None
+
+    def add(self, fd: int, member: Endpoint) -> None:
+        """Let `member` read from `fd`. Raises OSError at a limit of the system."""
+        if self._poll is None:
+            self._poll = self._open_poll()
+            self._loop.add_reader(self._poll.fileno(), self.run)
+        self._members[fd] = member
+        try:
+            self._poll.register(fd, 1)
+        except OSError:
+            self._forget(fd)
+            raise
+
+    def remove(self, fd: int) -> None:
+        """Stop reading from `fd`, which is still open. Has no effect if it is not read from."""
+        if fd in self._members:
+            self._poll.unregister(fd)
+            self._forget(fd)
+
+    def run(self) -> None:
+        """Serve the sockets that are ready. Called by the event loop."""
+        start = monotonic()
+        end = start + MAX_TIME
+        while self._poll is not None:
+            ready = readable(self._poll, self._batch)
+            if not ready:
+                return
+            self._outbox.hold()
+            try:
+                self._serve(ready)
+            finally:
+                self._outbox.run()
+            now = monotonic()
+            if now - start > MAX_TIME:
+                self._batch = max(MIN_BATCH, self._batch // 2)
+            if len(ready) < self._batch or now > end:
+                return
+            self._batch = min(MAX_BATCH, self._batch * 2)
+            start = now
+
+    def _serve(self, ready: list[int]) -> None:
+        waiting = []
+        for fd in ready:
+            member = self._members.get(fd)
+            if member is None:  # removed by the one before
+                continue
+            data = self._read(member, fd)
+            if data is not None:
+                if len(data) > SMALL:
+                    self._process(member, fd, data)
+                else:
+                    waiting.append((member, fd, data))
+        for member, fd, data in waiting:
+            self._process(member, fd, data)
+
+    def _read(self, member: Endpoint, fd: int) -> bytes | None:
+        try:
+            return member.read(fd)
+        except Exception as error:
+            member.crash(error)
+            return None
+
+    def _process(self, member: Endpoint, fd: int, data: bytes) -> None:
+        try:
+            if data:
+                member.receive(data)
+            elif fd in self._members:  # otherwise it has paused, and will read the end again
+                member.leave_inbox()
+        except Exception as error:
+            member.crash(error)
+
+    def _forget(self, fd: int) -> None:
+        del self._members[fd]
+        if not self._members:
+            self._loop.remove_reader(self._poll.fileno())
+            self._poll.close()
+            self._poll = None
