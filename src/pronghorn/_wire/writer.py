@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 # Bytes gathered before they are written in the middle of an iteration: asyncio's default high-water mark.
 FLUSH_AT = 65536
-# Bytes that one connection may write per iteration before it yields to other connections and to `connection_lost`.
-MAX_PER_ITERATION = 1048576
+# Bytes that one connection may write per iteration before it yields to other connections and to `connection_lost`. With
+# 1 MiB, 16 streams of chunks of 64 KiB cost 10 to 20 % more CPU, in the system.
+MAX_PER_ITERATION = 262144
 # Buffers are joined up to this total size. Above it, copying costs more than a system call with several buffers.
 JOIN_UP_TO = 32768
 

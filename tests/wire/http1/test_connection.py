@@ -306,6 +306,17 @@ def test_large_output_is_written_before_the_iteration_ends(wire):
     assert len(rig.writes) == 1
 
 
+def test_much_output_waits_for_the_next_iteration(wire):
+    rig = Rig(wire)
+    rig.receive(GET)
+    start(rig.request)
+    assert body(rig.request, bytes(140 * KIB), more=True) is not WAITING
+    step = rig.request.send({"type": "http.response.body", "body": bytes(140 * KIB), "more_body": True})
+    assert drive(step) is WAITING
+    rig.one_turn()
+    assert drive(step) is not WAITING
+
+
 def test_every_response_of_an_iteration_is_written_once(wire):
     rig = Rig(wire, ok)
     rig.receive(GET)
