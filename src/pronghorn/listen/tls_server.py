@@ -1,8 +1,13 @@
 """TLS: a server whose connections get their protocol after the handshake.
 
-The engine is aiofastnet if it is installed, which takes half the time of asyncio's, otherwise that of the event loop.
-The loop's engine also serves contexts with Python callbacks: aiofastnet passes the bare context to OpenSSL, so the
-callbacks would look for a Python object behind the connection, and crash.
+The engine is aiofastnet. A request needs half as many instructions as with asyncio's engine, and 15 % fewer than with
+uvloop's. The event loop's engine serves instead where aiofastnet
+
+- is not installed, or its import fails because Python's OpenSSL lacks a function that it needs
+- finds no OpenSSL libraries because Python includes them, as uv's builds do: its fallback is slower than uvloop's
+- cannot add readers: asyncio's loop on Windows has none
+- would crash: it passes the bare context to OpenSSL, so the context's Python callbacks would look for a Python object
+  behind the connection
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import asyncio
 import functools
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +34,7 @@ _OUTGOING = 4 * (16 * 1024 + 64)
 _GRACE = 1
 # In seconds, since None means a default timeout.
 _NEVER = 10**6
+_HAS_READERS = sys.platform != "win32"
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -97,11 +104,12 @@ def _aiofastnet_for(config: Config) -> ModuleType | None:
 
 
 def _aiofastnet() -> ModuleType | None:
+    """aiofastnet, if it is installed and works with this Python."""
     try:
         import aiofastnet
-    except ImportError:  # also if Python's OpenSSL lacks a function that it needs
+    except ImportError:
         return None
-    return aiofastnet
+    return aiofastnet if _HAS_READERS and aiofastnet.OPENSSL_DYN_LIBS is not None else None
 
 
 class _EngineLoop:
