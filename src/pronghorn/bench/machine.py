@@ -20,6 +20,8 @@ DISTRIBUTIONS = (
     *("starlette", "fastapi", "pydantic", "django"),
 )
 
+BUILD = Path(__file__).with_name("build.py")
+# Runs after the source of build.py.
 ASK_PYTHON = """
 import importlib.metadata, importlib.util, json, platform, sys
 modules, distributions = json.load(sys.stdin)
@@ -34,7 +36,7 @@ def origin(name):
     except (ImportError, AttributeError):
         return None
 json.dump({
-    "python": platform.python_implementation() + " " + platform.python_version(),
+    "python": f"{platform.python_implementation()} {platform.python_version()} ({describe()})",
     "absent": [name for name in modules if importlib.util.find_spec(name) is None],
     "versions": {name: version(name) for name in distributions},
     "compiled": (origin("pronghorn._wire_c.http1.head") or "").endswith((".so", ".pyd")),
@@ -43,13 +45,13 @@ json.dump({
 
 
 class Interpreter:
-    """The Python that runs the servers: its version and its packages."""
+    """The Python that runs the servers: its version, how it was built, and its packages."""
 
     def __init__(self, python: str, servers: Mapping[str, Server] = SERVERS) -> None:
         self._servers = servers
         modules = sorted({module for server in servers.values() for module in server.needs})
         done = subprocess.run(
-            [python, "-c", ASK_PYTHON],
+            [python, "-c", BUILD.read_text(encoding="utf-8") + ASK_PYTHON],
             input=json.dumps([modules, DISTRIBUTIONS]),
             capture_output=True,
             text=True,
