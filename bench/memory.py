@@ -14,7 +14,7 @@ from pronghorn.bench.session import Session
 
 from .exchange import UPGRADE, Echo, Exchange, read_upgrade, receive
 from .samples import Samples
-from .scenarios import COMPETITORS, PLAIN, SHORT, WEBSOCKET_COMPETITORS
+from .scenarios import COMPETITORS, PLAIN, SHORT, WEBSOCKET_COMPETITORS, without
 
 SERVERS = ("pronghorn", *COMPETITORS, "floor", "nginx")
 START_SECONDS, CONNECT_SECONDS = 0.9, 0.00025
@@ -130,7 +130,7 @@ MEMORY = (
         "idle connections",
         5000,
         4 * KIB,
-        SERVERS,
+        tuple(without("m0serve", names=SERVERS)),  # it has 1,024 connections at most
         Idle("fresh", "fresh", "bench.apps:plain", PLAIN),
         Idle("served", "after one request", "bench.apps:plain", PLAIN, REQUEST),
     ),
@@ -139,7 +139,7 @@ MEMORY = (
         "idle WebSockets",
         2000,
         6 * KIB,
-        ("pronghorn", *WEBSOCKET_COMPETITORS),
+        ("pronghorn", *without("m0serve", names=WEBSOCKET_COMPETITORS)),
         Idle("open", "open", "bench.apps:websocket_echo", SHORT, UPGRADE, read_upgrade),
     ),
 )

@@ -15,7 +15,7 @@ SECURE = {
     **dict.fromkeys(("pronghorn", "uvicorn"), "--ssl-certfile {certificate} --ssl-keyfile {key}"),
     **dict.fromkeys(("peregrine", "weft"), "--tls-cert {certificate} --tls-key {key}"),
     "granian": "--ssl-certificate {certificate} --ssl-keyfile {key}",
-    **dict.fromkeys(("fastpysgi", "gunicorn", "hypercorn"), "--certfile {certificate} --keyfile {key}"),
+    **dict.fromkeys(("h2corn", "fastpysgi", "gunicorn", "hypercorn"), "--certfile {certificate} --keyfile {key}"),
 }
 # Out of the box, with the access log, which is off by default in most.
 DEFAULT = {
@@ -24,6 +24,9 @@ DEFAULT = {
     "peregrine": "-m peregrine {app} --port {port} --access-log",
     "weft": "-m weft {app} --port {port} --access-log",
     "granian": "-m granian {app} --port {port} --interface asgi --access-log",
+    "h2corn": "-m h2corn {app} --port {port}",
+    "saltare": "-m saltare {app} --port {port} --access-log",
+    "m0serve": "-m m0serve {app} --host 127.0.0.1 --port {port} --access-log",
     "gunicorn": "-m gunicorn {app} --worker-class asgi --bind 127.0.0.1:{port} --access-logfile -",
     "daphne": "-m daphne {app} --port {port}",
     "hypercorn": "-m hypercorn {app} --bind 127.0.0.1:{port} --access-logfile -",
@@ -49,6 +52,14 @@ def every() -> Iterator[Server]:
     )
     yield replace(KNOWN["pronghorn"], name="pronghorn-pure", environment={"PRONGHORN_PURE": "1"})
     yield replace(KNOWN["granian"], name="granian-ws", arguments=KNOWN["granian"].arguments.replace("--no-ws", "--ws"))
+    # Its command line has no option for a certificate.
+    yield replace(
+        KNOWN["saltare"],
+        name="saltare-tls",
+        arguments="-c 'import saltare, sys; from bench import apps; saltare.run(apps.plain, port=int(sys.argv[1]),"
+        " ssl_certfile=sys.argv[2], ssl_keyfile=sys.argv[3], max_concurrent_connections=16384, listen_backlog=16384,"
+        " max_keepalive_requests=2147483647)' {port} {certificate} {key}",
+    )
     secure_endpoint = "ssl:{port}:interface=127.0.0.1:backlog=2048:privateKey={key}:certKey={certificate}"
     yield replace(
         KNOWN["daphne"], name="daphne-tls", arguments=f"-m daphne {{app}} --endpoint {secure_endpoint} --verbosity 0"

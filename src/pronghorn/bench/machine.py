@@ -15,8 +15,9 @@ import psutil
 from pronghorn.bench.servers import SERVERS, Server
 
 DISTRIBUTIONS = (
-    *("pronghorn", "uvicorn", "peregrine-server", "weft-server", "granian", "fastpysgi", "gunicorn", "daphne"),
-    *("hypercorn", "uvloop", "httptools", "websockets", "wsproto", "aiofastnet", "twisted", "h11"),
+    *("pronghorn", "uvicorn", "peregrine-server", "weft-server", "granian", "h2corn", "saltare", "m0serve"),
+    *("fastpysgi", "gunicorn", "daphne", "hypercorn"),
+    *("uvloop", "httptools", "websockets", "wsproto", "aiofastnet", "twisted", "h11"),
     *("starlette", "fastapi", "pydantic", "django"),
 )
 

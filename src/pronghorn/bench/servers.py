@@ -87,6 +87,25 @@ SERVERS = {
             package="granian uvloop",
         ),
         Server(
+            "h2corn",
+            "-m h2corn {app} --bind 127.0.0.1:{port} --workers 1 --loop uvloop --backlog 16384 --no-access-log",
+            ("h2corn", "uvloop"),
+            package="h2corn uvloop",
+        ),
+        Server(
+            "saltare",
+            "-m saltare {app} --port {port} --workers 1 --max-concurrent-connections 16384 --listen-backlog 16384"
+            " --max-keepalive-requests 2147483647 --max-request-body 4194304",
+            ("saltare",),
+            package="saltare",
+        ),
+        Server(
+            "m0serve",
+            "-m m0serve {app} --host 127.0.0.1 --port {port} --protocol asgi --workers 1 --max-keepalive-requests 0",
+            ("m0serve",),
+            package="m0serve",
+        ),
+        Server(
             "fastpysgi",
             "-c 'import fastpysgi, uvloop; fastpysgi.server.loop = uvloop.new_event_loop(); fastpysgi.run_from_cli()'"
             " {app} --host 127.0.0.1 --port {port} --loglevel 4",
