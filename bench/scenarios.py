@@ -118,6 +118,15 @@ SCENARIOS = (
         {"peregrine": 1.0, "uvicorn": 1.7},
     ),
     Scenario(
+        "fastapi-def",
+        "FastAPI, JSON from a def endpoint, in a thread",
+        "bench.app_fastapi:app",
+        GET,
+        Exchange("/def/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
+        ("pronghorn", *COMPETITORS),
+        {"uvicorn": 1.0},
+    ),
+    Scenario(
         "django",
         "Django, an asynchronous view, JSON",
         "bench.app_django:app",
