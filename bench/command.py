@@ -53,9 +53,7 @@ def places(results: str) -> Callable[[Options], Options]:
     "--scenarios", callback=names_of(MEASUREMENTS), metavar="X,Y", help="Only these scenarios.  [default: all]"
 )
 @amount(rounds=5, seconds=1)
-@click.option(
-    "--quick", is_flag=True, show_default=False, help="A rough look: one round of 1 s, only the servers with a target."
-)
+@click.option("--quick", is_flag=True, show_default=False, help="A rough look: one round of 1 s, few servers.")
 @places("the results")
 def main(
     servers: Sequence[str] | None,

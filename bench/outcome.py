@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pronghorn.bench.compare import Comparison
@@ -10,8 +10,10 @@ from pronghorn.bench.load import LoadFailed
 from pronghorn.bench.outcome import Column, Row, Show
 from pronghorn.bench.process import NotEnoughFiles
 from pronghorn.bench.rounds import columns, remarks
-from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.scenario import BEST, Scenario
 from pronghorn.bench.session import Session, left_out
+
+from .servers import REFERENCES
 
 COLUMNS = (
     *("per_second", "range", "cpu_us", "user_us", "system_us", "busy", "load_busy", "others", "p99_us"),
@@ -89,6 +91,25 @@ def at_most(limit: str, wanted: float | None, measured: float | None, show: Call
     return Verdict(f"≤ {show(wanted)} ({limit})", show(measured), measured <= wanted)
 
 
+def verdicts(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verdict]:
+    """The verdicts on the targets of a scenario, by rate, then by CPU."""
+    for server, wanted in scenario.targets.items():
+        name, measured = of_server(server, rows, "ratio")
+        yield at_least(name, wanted, measured)
+    for server, wanted in scenario.cpu_targets.items():
+        name, measured = of_server(server, rows, "cpu_ratio")
+        yield at_least(f"{name}, by CPU", wanted, measured)
+
+
+def of_server(server: str, rows: Mapping[str, Row], key: str) -> tuple[str, float | None]:
+    """The server and the ratio to it at `key`; for BEST, those of the peer with the lowest ratio."""
+    ratios = {name: row[key] for name, row in rows.items() if row[key] is not None}
+    if server != BEST:
+        return server, ratios.get(server)
+    best = min(ratios.keys() - REFERENCES, key=lambda name: ratios[name], default=None)
+    return (BEST, None) if best is None else (f"{BEST}, {best}", ratios[best])
+
+
 def compared(comparison: Comparison, notes: list[str]) -> dict[str, Row]:
     """Run a comparison; its rows. `notes` gets a line for each failure."""
     try:
@@ -110,7 +131,6 @@ def measure(scenario: Scenario, session: Session) -> Outcome:
         subject=scenario.subject,
     )
     outcome.rows = compared(Comparison(scenario, session), outcome.notes)
-    for server, wanted in scenario.targets.items():
-        outcome.verdicts.append(at_least(server, wanted, outcome.rows.get(server, {}).get("ratio")))
+    outcome.verdicts += verdicts(scenario, outcome.rows)
     outcome.notes += remarks(outcome.rows, session.cores.server is not None)
     return outcome

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pronghorn.bench.load import Wrk
-from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.scenario import BEST, Scenario
 
 from .clients import WebSockets
 from .exchange import Echo, Exchange
@@ -49,7 +49,8 @@ SCENARIOS = (
         GET,
         PLAIN,
         ("pronghorn", *COMPETITORS, "floor", "nginx"),
-        {"floor": 0.75, "peregrine": 1.2, "uvicorn": 3.2},
+        {BEST: 1.12, "floor": 0.80},
+        cpu_targets={"floor": 0.82},
     ),
     Scenario(
         "browser",
@@ -58,7 +59,7 @@ SCENARIOS = (
         Wrk(LUA / "browser.lua"),
         PLAIN,
         ("pronghorn", *COMPETITORS, "floor", "nginx"),
-        {"peregrine": 1.2, "uvicorn": 3.2},
+        {BEST: 1.12},
     ),
     Scenario(
         "pipelined",
@@ -67,7 +68,7 @@ SCENARIOS = (
         Wrk(LUA / "pipelined.lua"),
         PLAIN,
         ("pronghorn", *COMPETITORS, "floor", "nginx"),
-        {"floor": 450 / 222, "peregrine": 2.4, "uvicorn": 7.0},
+        {},
         other_loads={"floor": GET},
     ),
     Scenario(
@@ -77,7 +78,7 @@ SCENARIOS = (
         GET,
         PLAIN,
         tuple(f"{name}-default" for name in DEFAULT),
-        {"uvicorn-default": 6.0},
+        {BEST: 1.15},
         subject="pronghorn-default",
     ),
     Scenario(
@@ -87,7 +88,7 @@ SCENARIOS = (
         Wrk(LUA / "get.lua", secure=True),
         PLAIN,
         (*(f"{name}-tls" for name in SECURE), "saltare-tls", "daphne-tls"),
-        {"peregrine-tls": 0.9, "uvicorn-tls": 3.0},
+        {"peregrine-tls": 1.0, "uvicorn-tls": 2.8},
         subject="pronghorn-tls",
     ),
     Scenario(
@@ -97,7 +98,7 @@ SCENARIOS = (
         Wrk(LUA / "get.lua", SLEEPERS),
         PLAIN,
         ("pronghorn", *COMPETITORS),
-        {"uvicorn": 1.0},
+        {BEST: 1.0},
     ),
     Scenario(
         "starlette",
@@ -106,7 +107,7 @@ SCENARIOS = (
         GET,
         Exchange("/json", body=b'{"message":"Hello, world!"}'),
         ("pronghorn", *COMPETITORS),
-        {"peregrine": 1.1, "uvicorn": 2.2},
+        {BEST: 1.06},
     ),
     Scenario(
         "fastapi",
@@ -115,7 +116,7 @@ SCENARIOS = (
         GET,
         Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
         ("pronghorn", *COMPETITORS),
-        {"peregrine": 1.0, "uvicorn": 1.7},
+        {BEST: 1.02},
     ),
     Scenario(
         "fastapi-def",
@@ -124,7 +125,7 @@ SCENARIOS = (
         GET,
         Exchange("/def/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
         ("pronghorn", *COMPETITORS),
-        {"uvicorn": 1.0},
+        {BEST: 1.05},
     ),
     Scenario(
         "django",
@@ -133,7 +134,7 @@ SCENARIOS = (
         GET,
         Exchange("/json", body=b'{"message": "Hello, world!"}'),
         ("pronghorn", *COMPETITORS),
-        {"uvicorn": 1.0},
+        {BEST: 1.0},
     ),
     Scenario(
         "post-1k",
@@ -142,7 +143,8 @@ SCENARIOS = (
         Wrk(LUA / "post_1k.lua"),
         Exchange(sent=b"x" * 1024, body=b"x" * 1024),
         ("pronghorn", *COMPETITORS),
-        {"peregrine": 1.2},
+        {BEST: 1.08},
+        cpu_targets={"uvicorn": 1.0},
     ),
     Scenario(
         "post-1m",
@@ -152,7 +154,8 @@ SCENARIOS = (
         Exchange(sent=b"x" * 1048576, body=b"1048576"),
         # saltare 1.13 resets a connection with more than 16 KiB of a message.
         ("pronghorn", *without("saltare")),
-        {"peregrine": 1.0},
+        {BEST: 1.0},
+        cpu_targets={"uvicorn": 1.0},
     ),
     Scenario(
         "stream",
@@ -162,7 +165,8 @@ SCENARIOS = (
         Exchange(body=b"x" * 4194304),
         # fastpysgi 0.6 does not finish a body of several messages.
         ("pronghorn", *without("fastpysgi")),
-        {"peregrine": 1.3},
+        {BEST: 1.2},
+        cpu_targets={"uvicorn": 1.0},
     ),
     Scenario(
         "pure",
@@ -181,7 +185,7 @@ SCENARIOS = (
         WebSockets("echo", "text", 64, SOCKETS),
         SHORT,
         ("pronghorn", *WEBSOCKET_COMPETITORS),
-        {"peregrine": 1.15, "uvicorn": 2.8},
+        {BEST: 1.08},
         unit="message",
     ),
     Scenario(
@@ -192,7 +196,7 @@ SCENARIOS = (
         Echo(bytes(range(256)) * 256),
         # m0serve 1.16 ends a connection that has 64 KiB to write.
         ("pronghorn", *without("saltare", "m0serve", names=WEBSOCKET_COMPETITORS)),
-        dict.fromkeys(("uvicorn", "peregrine", "weft", "granian-ws"), 1.3),
+        {BEST: 1.4},
         unit="message",
     ),
     Scenario(
@@ -202,14 +206,12 @@ SCENARIOS = (
         WebSockets("broadcast", "text", 64, AUDIENCE),
         SHORT,
         ("pronghorn", *WEBSOCKET_COMPETITORS),
-        {"uvicorn": 1.5},
+        {},
         unit="message",
     ),
 )
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-# A quick look is at pronghorn and uvicorn.
-BRIEF = {"uvicorn": 1.0}
 
 SWEEPS = (
     Sweep(
@@ -218,7 +220,11 @@ SWEEPS = (
         "connection",
         {
             count: replace(
-                BY_NAME["plain"], servers=("pronghorn", *COMPETITORS), load=Wrk(LUA / "get.lua", count), targets=BRIEF
+                BY_NAME["plain"],
+                servers=("pronghorn", *COMPETITORS),
+                load=Wrk(LUA / "get.lua", count),
+                targets={BEST: 1.12} if count == max(CONNECTIONS) else {},
+                cpu_targets={},
             )
             for count in CONNECTIONS
         },
@@ -229,11 +235,11 @@ SWEEPS = (
         "FastAPI by workers that share both cores with the load, requests/s",
         "worker",
         {
-            1: replace(BY_NAME["fastapi"], targets=BRIEF),
+            1: replace(BY_NAME["fastapi"], targets={}),
             2: replace(
                 BY_NAME["fastapi"],
                 servers=tuple(f"{name}-2" for name in ("pronghorn", *COMPETITORS) if name != "daphne"),
-                targets={"uvicorn-2": 1.0},
+                targets={},
                 subject="pronghorn-2",
             ),
         },

@@ -43,6 +43,7 @@ class Sweep:
             session.say(f"  {heading}")
             with self._cores(session) as few:
                 at = measure(self.points[point], few)
+            outcome.verdicts += [replace(each, target=f"{each.target}, {heading}") for each in at.verdicts]
             outcome.notes += [f"{heading}: {note}" for note in (*at.notes, *void(at.rows))]
             for name, figures in at.rows.items():
                 row = outcome.rows.setdefault(base(name), dict.fromkeys(map(str, headings)) | {"points": {}})

@@ -27,7 +27,7 @@ from pronghorn.bench.machine import Interpreter
 from pronghorn.bench.outcome import Row, middle
 from pronghorn.bench.process import CPU, Process, ServerFailed
 from pronghorn.bench.rounds import Round, row
-from pronghorn.bench.scenario import Scenario
+from pronghorn.bench.scenario import BEST, Scenario
 from pronghorn.bench.servers import Server
 from pronghorn.bench.session import Session
 from tests.support.figures import session as a_session
@@ -243,7 +243,8 @@ POINTS = [scenario for sweep in SWEEPS for scenario in sweep.points.values()]
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *POINTS], ids=lambda scenario: scenario.name)
 def test_scenario_names_existing_servers_and_scripts(scenario: Scenario) -> None:
-    assert {scenario.subject, *scenario.targets} <= set(scenario.servers) <= set(SERVERS)
+    assert {scenario.subject, *scenario.targets, *scenario.cpu_targets} <= {BEST, *scenario.servers}
+    assert set(scenario.servers) <= set(SERVERS)
     loads = [scenario.load_for(server) for server in scenario.servers]
     assert all(each.script.is_file() for each in loads if isinstance(each, Wrk))
     assert {type(each) for each in loads} == {type(scenario.load)}

@@ -29,7 +29,7 @@ class Comparison:
         self.rows: dict[str, Row] = {}
         self.left_out: dict[str, str] = {}
         self._subject_required = subject_required
-        self._servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+        self._servers = session.choose(scenario.servers, scenario.essential)
         self.seconds = self._seconds(len(self._servers))
         self._spent = 0
         self._step: tuple[float, int] = (0.0, 0)
@@ -117,6 +117,6 @@ class Comparison:
 
 def seconds(scenario: Scenario, session: Session) -> float:
     """The approximate time that a scenario takes."""
-    servers = session.choose(scenario.servers, {scenario.subject, *scenario.targets})
+    servers = session.choose(scenario.servers, scenario.essential)
     warm_up = session.warm_up + AROUND_SECONDS if session.warm_up else 0
     return len(servers) * (START_SECONDS + warm_up + session.rounds * (session.seconds + AROUND_SECONDS))

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pronghorn.bench.load import Loader
+from pronghorn.bench.outcome import family
 from pronghorn.bench.process import Process
+
+# In a target, the server with the most responses per second (or the least CPU per request) of all but references.
+BEST = "the best peer"
+# A quick run measures these beside the servers with a target.
+BRIEF = ("uvicorn", "peregrine")
 
 
 class Exchange(Protocol):
@@ -22,7 +28,11 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A table. `targets` has, by server, the lowest ratio of the subject's responses per second to that server's."""
+    """A table.
+
+    `targets` has, by server or for BEST, the lowest ratio of the subject's responses per second to that server's;
+    `cpu_targets` that of the server's CPU per response to the subject's.
+    """
 
     name: str
     title: str
@@ -34,6 +44,13 @@ class Scenario:
     subject: str = "pronghorn"
     other_loads: dict[str, Loader] = field(default_factory=dict)
     unit: str = "request"
+    cpu_targets: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def essential(self) -> set[str]:
+        """The servers that a quick run measures, if they are in the table."""
+        brief = (name for name in self.servers if family(name) in BRIEF)
+        return {self.subject, *self.targets, *self.cpu_targets, *brief}
 
     def load_for(self, server: str) -> Loader:
         """The load for `server`: its own, of the same program, or the common one."""
