@@ -46,7 +46,7 @@ def drawn(report: Report) -> Charts:
     """The charts, one by one."""
     outcomes = {outcome.name: outcome for outcome in report.outcomes if outcome.rows}
     where = f"{report.date}, {report.versions['python']}, {report.machine['processor']}."
-    note = f"{where} One worker on one core, the load on another."
+    note = f"{where}\nOne worker on one core, the load on another."
 
     def short(name: str) -> str:
         return outcomes[name].title.partition(" (")[0]

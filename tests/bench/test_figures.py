@@ -338,6 +338,12 @@ def test_settle_waits_until_a_server_is_idle(monkeypatch: pytest.MonkeyPatch) ->
     assert next(used) == CPU(9, 9)
 
 
+def test_secure_server_needs_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerFailed, match="openssl, which is not installed"):
+        Process(Server("tls", "{certificate} {key}", ()), sys.executable, "", tmp_path, None, tmp_path)
+
+
 def test_server_is_suspended_and_resumed(tmp_path: Path) -> None:
     process = Process(Server("spin", "-c 'while True: pass'", ()), sys.executable, "", tmp_path, None, tmp_path)
     try:

@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 
-from bench import instructions, replay
-from bench.instructions import CountFailed, Counts
+from bench import budgets, callgrind, instructions, replay, served
+from bench.budgets import Counts
+from bench.callgrind import CountFailed
 from bench.replay import REFERENCE, REQUESTS, SCENARIOS
 
-BUDGETS = Counts("3.11.7", "GCC 12", dict.fromkeys(SCENARIOS, 1000))
+LIBRARIES = {"uvloop": "0.23.0", "starlette": "1.10.0", "aiofastnet": "1.2.0", "openssl": "3.0.19"}
+BUDGETS = Counts("3.11.7", "GCC 12", dict.fromkeys(SCENARIOS, 1000), dict.fromkeys(served.SCENARIOS, 1000), LIBRARIES)
 PART = "part: {part}\nsummary: {total}\nfn=(1)\n12 34\ntotals: {total}\n"
 
 
 def counts(python: str = "3.11.7", compiler: str = "GCC 12", **scenarios: int) -> Counts:
-    return Counts(python, compiler, {**BUDGETS.scenarios, **scenarios})
+    return dataclasses.replace(BUDGETS, python=python, compiler=compiler, replayed={**BUDGETS.replayed, **scenarios})
 
 
 def callgrind_output(*totals: int) -> str:
@@ -36,17 +38,22 @@ def output_of(values: list[int]) -> str:
 
 
 class Valgrind:
-    """A fake that writes the counts in `values`. `environment` is that of its last run."""
+    """A fake that writes the counts in `values`, returns those in `served`, and keeps the last `environment`."""
 
     def __init__(self, budgets: Path) -> None:
         self.budgets = budgets
         self.values = [1000] * len(SCENARIOS)
+        self.served = dict.fromkeys(served.SCENARIOS, 1000)
+        self.libraries = LIBRARIES
         self.environment: dict[str, str] = {}
 
     def run(self, command: list[str], *, env: dict[str, str], **options: Any) -> None:
         self.environment = env
         (output,) = (each.partition("=")[2] for each in command if each.startswith("--callgrind-out-file="))
         Path(output).write_text(output_of(self.values))
+
+    def count(self, names: list[str]) -> dict[str, int]:
+        return {name: self.served[name] for name in names}
 
 
 @pytest.fixture
@@ -55,26 +62,27 @@ def valgrind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Valgrind:
     module = tmp_path / "connection.so"
     module.write_bytes(b"\x7fELF\0GCC: (Debian 12.2.0-14) 12.2.0\0")
     fake = Valgrind(tmp_path / "instructions.toml")
-    fake.budgets.write_text(instructions.written({"3.11": BUDGETS}))
-    monkeypatch.setattr(instructions, "BUDGETS", fake.budgets)
+    fake.budgets.write_text(budgets.written({"3.11": BUDGETS}))
+    monkeypatch.setattr(budgets, "PATH", fake.budgets)
     monkeypatch.setattr(instructions.backend, "compiled_is_available", lambda: True)
     monkeypatch.setattr(instructions.importlib.util, "find_spec", lambda name: SimpleNamespace(origin=module))
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(callgrind.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(instructions.platform, "python_version", lambda: "3.11.7")
     monkeypatch.setattr(instructions.subprocess, "run", fake.run)
+    monkeypatch.setattr(served, "versions", lambda: fake.libraries)
+    monkeypatch.setattr(served, "count", fake.count)
     monkeypatch.setattr(sys, "argv", ["bench.instructions"])
     return fake
 
 
 def test_counts_lie_between_marks() -> None:
-    assert instructions.parse(output_of([10, 20, 30, 40, 50])) == dict(
-        zip(SCENARIOS, (10, 20, 30, 40, 50), strict=True)
-    )
+    expected = {"a": 10, "b": 20, "c": 30}
+    assert callgrind.parse(output_of([10, 20, 30]), list(expected), REQUESTS) == expected
 
 
 def test_missing_mark_is_refused() -> None:
-    with pytest.raises(CountFailed, match="2 counts for 5 scenarios"):
-        instructions.parse(callgrind_output(1, 2))
+    with pytest.raises(CountFailed, match="2 counts for 3 scenarios"):
+        callgrind.parse(callgrind_output(1, 2), ["a", "b", "c"], REQUESTS)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +100,17 @@ def test_compiler_is_read_from_module(module: bytes, name: str) -> None:
 
 
 def test_budgets_survive_writing_and_reading() -> None:
-    budgets = {"3.9": counts("3.9.1"), "3.11": BUDGETS, "3.13": counts("3.13.0", plain=7)}
-    text = instructions.written(budgets)
-    assert instructions.read(text) == budgets
+    alone = Counts("3.9.1", "GCC 12", BUDGETS.replayed)
+    every = {"3.9": alone, "3.11": BUDGETS, "3.13": counts("3.13.0", plain=7)}
+    text = budgets.written(every)
+    assert budgets.read(text) == every
     assert text.index("3.9") < text.index("3.11") < text.index("3.13")
 
 
 def test_committed_budgets_are_for_every_scenario() -> None:
-    for minor, budgets in instructions.read(instructions.BUDGETS.read_text(encoding="utf-8")).items():
-        assert budgets.minor == minor
-        assert list(budgets.scenarios) == list(SCENARIOS)
+    for minor, each in budgets.read(budgets.PATH.read_text(encoding="utf-8")).items():
+        assert each.minor == minor
+        assert (list(each.replayed), list(each.served)) == (list(SCENARIOS), list(served.SCENARIOS))
 
 
 @pytest.mark.parametrize(
@@ -115,12 +124,12 @@ def test_committed_budgets_are_for_every_scenario() -> None:
     ],
 )
 def test_count_over_tolerance_is_above_budget(counted: int, above: bool, remark: str) -> None:
-    assert instructions.is_above(1000, counted) is above
-    assert instructions.remark(1000, counted) == remark
+    assert budgets.is_above(1000, counted, 0.05) is above
+    assert budgets.remark(1000, counted, 0.05) == remark
 
 
 @pytest.mark.parametrize(
-    ("budgets", "counted", "reason"),
+    ("wanted", "counted", "reason"),
     [
         (BUDGETS, counts(plain=5000), ""),
         (BUDGETS, counts("3.11.9"), ""),
@@ -132,14 +141,14 @@ def test_count_over_tolerance_is_above_budget(counted: int, above: bool, remark:
     ],
     ids=["same", "patch", "alike", "more", "less", "compiler", "none"],
 )
-def test_incomparable_counts_have_a_reason(budgets: Counts | None, counted: Counts, reason: str) -> None:
-    found = instructions.why_not_comparable(budgets, counted)
+def test_incomparable_counts_have_a_reason(wanted: Counts | None, counted: Counts, reason: str) -> None:
+    found = budgets.why_not_comparable(wanted, counted)
     assert reason in found
     assert bool(reason) == bool(found)
 
 
 def test_table_has_a_line_for_each_scenario() -> None:
-    lines = instructions.table(BUDGETS, counts(browser=1100)).splitlines()
+    lines = budgets.table("title", BUDGETS.replayed, counts(browser=1100).replayed, 0.05).splitlines()
     assert [line.split()[0] for line in lines[2:]] == list(SCENARIOS)
     assert lines[2].split() == ["reference", "1,000", "1,000", "+0.0%"]
     assert lines[4].split(None, 4) == ["browser", "1,000", "1,100", "+10.0%", "more than 5% above"]
@@ -158,8 +167,38 @@ def test_count_above_budget_fails(valgrind: Valgrind) -> None:
 
 
 def test_scenario_without_budget_fails(valgrind: Valgrind) -> None:
-    valgrind.budgets.write_text(instructions.written({"3.11": Counts("3.11.7", "GCC 12", {REFERENCE: 1000})}))
+    valgrind.budgets.write_text(budgets.written({"3.11": Counts("3.11.7", "GCC 12", {REFERENCE: 1000})}))
     with pytest.raises(SystemExit, match="Above the budget"):
+        instructions.main()
+
+
+def test_count_of_a_server_above_its_budget_fails(valgrind: Valgrind) -> None:
+    valgrind.served["sleep"] = 1031
+    with pytest.raises(SystemExit, match="Above the budget"):
+        instructions.main()
+
+
+def test_count_with_another_library_is_not_compared(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+    valgrind.served["starlette"] = 2000
+    valgrind.libraries = {**LIBRARIES, "starlette": "2.0.0"}
+    instructions.main()
+    assert "starlette in a whole server, with starlette 2.0.0 instead of 1.10.0" in capsys.readouterr().out
+
+
+def test_scenario_without_its_library_is_not_counted(valgrind: Valgrind, capsys: pytest.CaptureFixture[str]) -> None:
+    valgrind.libraries = {name: LIBRARIES[name] for name in ("uvloop", "starlette", "openssl")}
+    instructions.main()
+    printed = capsys.readouterr().out
+    assert "Not counted: tls, which needs uvloop and aiofastnet and openssl" in printed
+    assert "Not counted: plain" not in printed
+
+
+def test_failed_server_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(names: list[str]) -> dict[str, int]:
+        raise CountFailed("the server failed")
+
+    monkeypatch.setattr(served, "count", count)
+    with pytest.raises(SystemExit, match="the server failed"):
         instructions.main()
 
 
@@ -171,12 +210,13 @@ def test_another_interpreter_is_reported_and_passes(valgrind: Valgrind, capsys: 
 
 def test_update_writes_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     other = counts("3.13.0", "GCC 14")
-    valgrind.budgets.write_text(instructions.written({"3.11": BUDGETS, "3.13": other}))
+    valgrind.budgets.write_text(budgets.written({"3.11": BUDGETS, "3.13": other}))
     valgrind.values = [1, 2, 3, 4, 5]
     monkeypatch.setattr(sys, "argv", ["bench.instructions", "--update"])
     instructions.main()
-    written = instructions.read(valgrind.budgets.read_text())
-    assert list(written["3.11"].scenarios.values()) == [1, 2, 3, 4, 5]
+    written = budgets.read(valgrind.budgets.read_text())
+    assert list(written["3.11"].replayed.values()) == [1, 2, 3, 4, 5]
+    assert (written["3.11"].served, written["3.11"].libraries) == (valgrind.served, LIBRARIES)
     assert written["3.13"] == other
 
 
@@ -190,7 +230,7 @@ def test_failure_of_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest
 
 
 def test_missing_valgrind_is_reported(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
+    monkeypatch.setattr(callgrind.shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="valgrind is not installed"):
         instructions.main()
 

@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import psutil
 
+from pronghorn.bench import certificate
+from pronghorn.bench.certificate import CertificateFailed
 from pronghorn.bench.servers import Server
 
 if sys.platform != "win32":
@@ -29,7 +31,6 @@ SETTLE_TIMEOUT, LOOK = 3.0, 0.1
 # The share of a core that an idle server may use.
 IDLE = 0.1
 SPARE_DESCRIPTORS = 200
-CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
 
 class ServerFailed(Exception):
@@ -83,11 +84,16 @@ class Process:
         self.server = server
         self.port = free_port()
         if server.secure:
-            make_certificate(directory)
+            try:
+                certificate.make(directory)
+            except CertificateFailed as error:
+                raise ServerFailed(str(error)) from None
         self._log = directory / f"{server.name}-{self.port}.log"
         with self._log.open("ab") as output:
             self._popen = subprocess.Popen(
-                server.command(python, app, self.port, directory / CERTIFICATE, directory / KEY),
+                server.command(
+                    python, app, self.port, directory / certificate.CERTIFICATE, directory / certificate.KEY
+                ),
                 cwd=root,
                 env=server.environ() if environment is None else {**environment, **server.environment},
                 stdin=subprocess.DEVNULL,
@@ -219,25 +225,6 @@ def allow_connections(count: int) -> None:
         raise NotEnoughFiles(f"needs {needed} open files, the limit is {hard}")
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-def make_certificate(directory: Path) -> None:
-    """Put a self-signed certificate and its key into `directory`, unless they are there. Raises ServerFailed."""
-    if (directory / CERTIFICATE).exists():
-        return
-    arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    try:
-        subprocess.run(
-            ["openssl", *arguments.split(), "-keyout", KEY, "-out", CERTIFICATE],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except FileNotFoundError:
-        raise ServerFailed("a certificate needs openssl, which is not installed") from None
-    except subprocess.CalledProcessError as error:
-        raise ServerFailed(f"openssl makes no certificate: {error.stderr.strip()}") from None
 
 
 def tls_context() -> ssl.SSLContext:
