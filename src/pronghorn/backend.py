@@ -29,6 +29,7 @@ class Wire(NamedTuple):
     Connection: type[connection.Connection]
     Outbox: type[outbox.Outbox]
     Inbox: type[inbox.Inbox]
+    Reader: type[inbox.Reader]
     AccessLines: type[access_log.AccessLines]
     FormattedLines: type[access_log.FormattedLines]
     Proxies: type[proxies.Proxies]
@@ -92,6 +93,7 @@ def form(package: str, name: str) -> Wire:
         Connection=connection.Connection,
         Outbox=outbox.Outbox,
         Inbox=inbox.Inbox,
+        Reader=inbox.Reader,
         AccessLines=access_log.AccessLines,
         FormattedLines=access_log.FormattedLines,
         Proxies=proxies.Proxies,

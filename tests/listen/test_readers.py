@@ -14,6 +14,7 @@ import pytest
 
 from pronghorn import loops
 from pronghorn.listen.readers import Readers
+from tests.support.engines import make_readers
 
 PATIENCE = 20
 
@@ -84,7 +85,7 @@ class Once:
 def test_reset_after_data_is_reported(run: Run, pair: Any) -> None:
     async def main() -> None:
         ours, client = pair()
-        reader = Once(Readers(asyncio.get_running_loop()), ours)
+        reader = Once(make_readers(asyncio.get_running_loop()), ours)
         client.sendall(b"last")
         reset(client)
         assert isinstance(await reader.error, ConnectionResetError)
@@ -98,7 +99,7 @@ def test_reader_that_raises_does_not_block_others(run: Run, pair: Any) -> None:
         caught: list[Any] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: caught.append(context))
-        readers = Readers(loop)
+        readers = make_readers(loop)
         bad, bad_client = pair()
 
         def fail() -> None:
@@ -122,7 +123,7 @@ def test_reader_that_raises_does_not_block_others(run: Run, pair: Any) -> None:
 
 def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
     async def main() -> None:
-        readers = Readers(asyncio.get_running_loop())
+        readers = make_readers(asyncio.get_running_loop())
         ours, client = pair()
         other = Once(readers, pair()[0])
         reader = Once(readers, ours)
@@ -144,7 +145,7 @@ def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not tell")
 def test_no_descriptor_leaks(run: Run, pair: Any) -> None:
     async def main() -> None:
-        readers = Readers(asyncio.get_running_loop())
+        readers = make_readers(asyncio.get_running_loop())
         pairs = [pair() for _ in range(3)]
         before = os.listdir("/proc/self/fd")
         for _ in range(2):
@@ -154,5 +155,39 @@ def test_no_descriptor_leaks(run: Run, pair: Any) -> None:
             for ours, _ in pairs:
                 readers.remove(ours.fileno())
             assert len(os.listdir("/proc/self/fd")) == len(before)
+
+    run(main)
+
+
+def no_poll() -> Any:
+    raise OSError("too many open files")
+
+
+@pytest.mark.parametrize("open_poll", [None, no_poll])
+def test_loop_reads_where_the_inbox_cannot(run: Run, pair: Any, open_poll: Any) -> None:
+    async def main() -> None:
+        readers = make_readers(asyncio.get_running_loop(), open_poll)
+        ours, client = pair()
+        called = asyncio.Event()
+        readers.add(ours.fileno(), called.set)
+        client.sendall(b"hello")
+        await called.wait()
+        readers.remove(ours.fileno())
+
+    run(main)
+
+
+def test_reader_that_is_added_again_replaces_the_first(run: Run, pair: Any) -> None:
+    async def main() -> None:
+        readers = make_readers(asyncio.get_running_loop())
+        ours, client = pair()
+        calls: list[str] = []
+        called = asyncio.Event()
+        readers.add(ours.fileno(), calls.append, "first")
+        readers.add(ours.fileno(), lambda: called.set())
+        client.sendall(b"hello")
+        await called.wait()
+        readers.remove(ours.fileno())
+        assert not calls
 
     run(main)

@@ -19,6 +19,7 @@ from pronghorn.errors import StartupError
 from pronghorn.listen import tls_server
 from pronghorn.listen.tls_context import make_context
 from tests.support.certificates import PASSWORD, Certificates
+from tests.support.engines import make_readers
 
 
 def config(**parameters: Any) -> Config:
@@ -212,9 +213,9 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
         asked.load()
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
-            server = await tls_server.listen(
-                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
-            )
+            loop = asyncio.get_running_loop()
+            readers = make_readers(loop)
+            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, lambda *line: None, readers)
             for sent in (b"", b"GET / HTTP/1.1\r\n\r\n"):
                 reader, writer = await asyncio.open_connection(*sock.getsockname())
                 writer.write(sent)
@@ -302,9 +303,9 @@ def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificate
     async def main() -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
-            server = await tls_server.listen(
-                asyncio.get_running_loop(), asyncio.Protocol, sock, asked, lambda *line: None
-            )
+            loop = asyncio.get_running_loop()
+            readers = make_readers(loop)
+            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, lambda *line: None, readers)
             with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
                 set_callback(asked.ssl)
             server.close()

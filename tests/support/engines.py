@@ -4,7 +4,10 @@ import contextlib
 
 import pytest
 
+from pronghorn import backend
 from pronghorn.listen import tls_server
+from pronghorn.listen.readers import Readers
+from pronghorn.server import polls
 from tests.support.raw_client import Client
 
 # Pairs of loop and engine: no TLS, the `ssl` module, aiofastnet.
@@ -28,3 +31,10 @@ def connect(stack, server, context=None, suppress_ragged_eofs=True, **options):
         )
         client.socket = stack.enter_context(wrapped)
     return client
+
+
+def make_readers(loop, open_poll=polls.open_poll):
+    """The readers of a server in `loop`."""
+    wire = backend.load()
+    inbox = open_poll and wire.Inbox(open_poll, loop, wire.Outbox(loop.call_soon))
+    return Readers(loop, inbox, wire.Reader)

@@ -6,6 +6,7 @@ from .outbox cimport Outbox
 
 cdef Py_ssize_t MIN_BATCH, FIRST_BATCH, MAX_BATCH, SMALL
 cdef double MAX_TIME
+cdef bytes UNREAD
 
 
 cdef class Inbox:
@@ -21,3 +22,8 @@ cdef class Inbox:
     cdef bytes _read(self, Endpoint member, fd)
     cdef _process(self, Endpoint member, fd, bytes data)
     cdef _forget(self, fd)
+
+
+cdef class Reader(Endpoint):
+    cdef object _callback, _report
+    cdef tuple _arguments

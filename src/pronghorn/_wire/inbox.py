@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .endpoint import Endpoint
 from .kernels import monotonic, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from _typeshed import MaybeNone
 
     from ._interfaces import Poll, ReaderLoop
-    from .endpoint import Endpoint
     from .outbox import Outbox
 
 # The sockets served in one batch. It adapts, so that a batch takes about MAX_TIME.
@@ -23,6 +24,9 @@ MAX_BATCH = 256
 MAX_TIME = 0.001
 # Bytes that may wait for the rest of a batch. More are best processed while they are in the processor's cache.
 SMALL = 16384
+
+# In place of input that a callback reads itself.
+UNREAD = b"unread"
 
 
 class Inbox:
@@ -126,3 +130,33 @@ class Inbox:
             self._loop.remove_reader(self._poll.fileno())
             self._poll.close()
             self._poll = None
+
+
+class Reader(Endpoint):
+    """Calls `callback`, which reads, until `cancel`. `report` gets what it raises."""
+
+    __slots__ = ("_arguments", "_callback", "_report")
+
+    _arguments: tuple[Any, ...]
+    _callback: Callable[..., object] | None
+    _report: Callable[[Exception], object]
+
+    def __init__(
+        self, callback: Callable[..., object], arguments: tuple[Any, ...], report: Callable[[Exception], object]
+    ) -> None:
+        self._callback = callback
+        self._arguments = arguments
+        self._report = report
+
+    def cancel(self) -> None:
+        self._callback = None
+
+    def read(self, fd: int) -> bytes | None:
+        return UNREAD
+
+    def receive(self, data: bytes) -> None:
+        if self._callback is not None:
+            self._callback(*self._arguments)
+
+    def crash(self, error: Exception) -> None:
+        self._report(error)

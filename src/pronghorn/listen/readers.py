@@ -1,4 +1,4 @@
-"""Socket readers that notice a connection's reset on every event loop.
+"""Socket readers of the TLS engine. The inbox serves them together, and notices a reset on every event loop.
 
 A libuv loop stops polling a descriptor once epoll has reported an error on it, after one call of its reader. That call
 may only have read the data before the reset, and the reader would wait forever.
@@ -7,58 +7,46 @@ may only have read the data before the reset, and the reader would wait forever.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import select
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Loops on systems without epoll keep polling.
-_epoll: Any = getattr(select, "epoll", None)
+if TYPE_CHECKING:
+    from pronghorn._wire.inbox import Inbox, Reader
 
 
 class Readers:
-    """`add_reader` and `remove_reader` of `loop`; the callback is called again and again while its socket has an error.
+    """`add_reader` and `remove_reader` of `loop`, by `inbox` and its `reader_class`.
 
-    The system watches for errors: a healthy connection costs no call. The epoll descriptor is open only while readers
-    are registered.
+    The loop reads itself without an inbox, or at a limit of the system: then a connection relies on its deadlines.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, inbox: Inbox | None, reader_class: type[Reader]) -> None:
         self._loop = loop
-        self._readers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        self._errors: Any = None
+        self._inbox = inbox
+        self._reader_class = reader_class
+        self._readers: dict[int, Reader] = {}
 
     def add(self, fd: int, callback: Callable[..., object], *args: Any) -> None:
-        self._loop.add_reader(fd, callback, *args)
-        if _epoll is not None:
-            self._readers[fd] = (callback, args)
-            # If a limit of the system prevents it, the connection relies on its deadlines instead.
-            with contextlib.suppress(OSError):
-                self._watch(fd)
+        self.remove(fd)
+        if self._inbox is None or not self._is_added(self._inbox, fd, callback, args):
+            self._loop.add_reader(fd, callback, *args)
 
-    def remove(self, fd: int) -> None:
-        if self._readers.pop(fd, None) is not None and self._errors is not None:
-            with contextlib.suppress(OSError):  # it is not registered
-                self._errors.unregister(fd)
-            if not self._readers:
-                self._loop.remove_reader(self._errors.fileno())
-                self._errors.close()
-                self._errors = None
-        self._loop.remove_reader(fd)
+    def remove(self, fd: int) -> bool:
+        reader = self._readers.pop(fd, None)
+        if reader is None or self._inbox is None:
+            return self._loop.remove_reader(fd)
+        reader.cancel()
+        self._inbox.remove(fd)
+        return True
 
-    def _watch(self, fd: int) -> None:
-        if self._errors is None:
-            self._errors = _epoll()
-            self._loop.add_reader(self._errors.fileno(), self._report)
-        # epoll always reports errors, so no events are requested.
-        self._errors.register(fd, 0)
+    def _is_added(self, inbox: Inbox, fd: int, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
+        reader = self._reader_class(callback, args, self._report)
+        try:
+            inbox.add(fd, reader)
+        except OSError:
+            return False
+        self._readers[fd] = reader
+        return True
 
-    def _report(self) -> None:
-        for fd, _ in self._errors.poll(0):
-            # One callback each: an exception in one does not affect the others.
-            self._loop.call_soon(self._call, fd)
-
-    def _call(self, fd: int) -> None:
-        callback, args = self._readers.get(fd, (None, ()))
-        if callback is not None:
-            callback(*args)
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "Exception in a reader of a socket", "exception": error})

@@ -50,10 +50,11 @@ async def listen(
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
+    readers: Readers,
 ) -> asyncio.Server:
     """Accept TLS connections on the bound `sock` for protocols of `factory`. `warn` logs the errors of clients."""
     make = functools.partial(
-        _connector(loop, config),
+        _connector(loop, config, readers),
         factory,
         ssl=config.ssl,
         ssl_handshake_timeout=config.timeout_first_byte or None,
@@ -85,13 +86,15 @@ async def _handshake(
             warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
-def _connector(loop: asyncio.AbstractEventLoop, config: Config) -> Callable[..., Awaitable[Any]]:
+def _connector(
+    loop: asyncio.AbstractEventLoop, config: Config, readers: Readers
+) -> Callable[..., Awaitable[Any]]:
     """The engine's `connect_accepted_socket`: that of `loop`, or that of aiofastnet."""
     aiofastnet = _aiofastnet_for(config)
     if aiofastnet is None:
         return loop.connect_accepted_socket
     cast(Context, config.ssl).refuse_callbacks()
-    shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop))
+    shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop, readers))
     return functools.partial(aiofastnet.connect_accepted_socket, shown, ssl_outgoing_bio_size=_OUTGOING)
 
 
@@ -113,12 +116,11 @@ def _aiofastnet() -> ModuleType | None:
 
 
 class _EngineLoop:
-    """The event loop as aiofastnet sees it: its readers notice every reset, and its reports of clients that close the
+    """The event loop as aiofastnet sees it: `readers` call it, and its reports of clients that close the
     connection during the handshake are dropped.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        readers = Readers(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop, readers: Readers) -> None:
         self.add_reader = readers.add
         self.remove_reader = readers.remove
         self._loop = loop

@@ -238,8 +238,11 @@ class Server:
     ) -> asyncio.Server:
         if self.config.ssl is not None:
             from pronghorn.listen import tls_server
+            from pronghorn.listen.readers import Readers
 
-            return await tls_server.listen(loop, factory, sock, self.config, self.server_state.warn)
+            state = self.server_state
+            readers = Readers(loop, state.inbox, state.wire.Reader)
+            return await tls_server.listen(loop, factory, sock, self.config, state.warn, readers)
 
         async def connect(sock: socket.socket, address: Any) -> None:
             await loop.connect_accepted_socket(factory, sock)
