@@ -37,8 +37,8 @@ class Substitute:
         return [SimpleNamespace(ident=fd, flags=0) for fd, _ in self._epoll.poll(timeout, limit)]
 
 
-def kevent(ident: int, filter: int, flags: int) -> Any:
-    return SimpleNamespace(ident=ident, filter=filter, flags=flags)
+def kevent(ident: int, kind: int, flags: int) -> Any:
+    return SimpleNamespace(ident=ident, filter=kind, flags=flags)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from .endpoint import Endpoint
@@ -69,7 +70,8 @@ class Inbox:
     def remove(self, fd: int) -> None:
         """Stop reading from `fd`, which is still open. Has no effect if it is not read from."""
         if fd in self._members:
-            self._poll.unregister(fd)
+            with contextlib.suppress(OSError):  # closed already
+                self._poll.unregister(fd)
             self._forget(fd)
 
     def run(self) -> None:

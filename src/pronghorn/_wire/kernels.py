@@ -200,8 +200,9 @@ def send_now(fd: int, data: bytes) -> int:
 
 
 def receive_now(fd: int, size: int) -> bytes | None:
-    """Read up to `size` bytes from a socket, 262,144 at most; b"" at its end or after an error, None if there is nothing
-    to read.
+    """Read up to `size` bytes, at most 262,144, from a non-blocking socket.
+
+    Return b"" at its end or after an error, and None if there is nothing to read.
     """
     try:
         return read(fd, size)

@@ -86,9 +86,7 @@ async def _handshake(
             warn("TLS handshake with %s failed: %s", client, _reason(error))
 
 
-def _connector(
-    loop: asyncio.AbstractEventLoop, config: Config, readers: Readers
-) -> Callable[..., Awaitable[Any]]:
+def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers) -> Callable[..., Awaitable[Any]]:
     """The engine's `connect_accepted_socket`: that of `loop`, or that of aiofastnet."""
     aiofastnet = _aiofastnet_for(config)
     if aiofastnet is None:
