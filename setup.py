@@ -25,6 +25,8 @@ TRANSLATED = Path("build/cython")
 # Debugging information would make the modules four times as large, and contain the path of the build folder. Only a
 # module's PyInit function needs to be visible.
 UNIX = ["-O3", "-g0", "-fvisibility=hidden"]
+if sys.platform == "linux":
+    UNIX.append("-fno-plt")  # 0.6 % fewer instructions for a plain request
 OPTIMISED = {"msvc": ["/O2"], "unix": UNIX, "mingw32": UNIX}
 
 BANNER = """

@@ -58,8 +58,9 @@ class Inbox:
     def add(self, fd: int, member: Endpoint) -> None:
         """Let `member` read from `fd`. Raises OSError at a limit of the system."""
         if self._poll is None:
-            self._poll = self._open_poll()
-            self._loop.add_reader(self._poll.fileno(), self.run)
+            poll = self._open_poll()
+            self._loop.add_reader(poll.fileno(), self.run)
+            self._poll = poll
         self._members[fd] = member
         try:
             self._poll.register(fd, 1)
