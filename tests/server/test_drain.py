@@ -82,6 +82,23 @@ def test_connection_that_stays_is_shut_down_again_and_aborted() -> None:
     assert (first, second, last) == ("shutdown", "shutdown", "abort")
 
 
+def test_connections_are_not_shut_down_while_the_inbox_has_more() -> None:
+    async def main() -> tuple[list[str], list[str]]:
+        stopping = server(linger=0.001)
+        inbox = SimpleNamespace(has_more=True)
+        stopping.server_state.inbox = inbox
+        connection = Connection(stopping.server_state, hangs=False)
+        waiting = asyncio.ensure_future(Drain(stopping).wait(float("inf")))
+        await asyncio.sleep(0.1)
+        before = list(connection.calls)
+        inbox.has_more = False
+        async with asyncio.timeout(PATIENCE):
+            await waiting
+        return before, connection.calls
+
+    assert asyncio.run(main()) == ([], ["shutdown"])
+
+
 def test_running_task_is_cancelled_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> bool:
         stopping = server()

@@ -271,6 +271,18 @@ def test_encrypting_transport_closes_at_end_of_peer(kind: str, run: Run) -> None
     run(kind, main)
 
 
+@with_descriptors
+@pytest.mark.parametrize("kind", PLAIN)
+def test_unread_input_is_noticed(kind: str, run: Run) -> None:
+    async def main(connection: Connection) -> tuple[bool, bool]:
+        connection.transport.pause_reading()
+        before = transports.has_input(connection.sock)
+        connection.client.send(b"x")
+        return before, transports.has_input(connection.sock)
+
+    assert run(kind, main) == (False, True)
+
+
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="the system does not tell")
 @pytest.mark.parametrize("kind", [*PLAIN, *SECURE])
 def test_end_of_peer_is_seen_behind_unread_bytes(kind: str, run: Run) -> None:

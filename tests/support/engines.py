@@ -1,6 +1,7 @@
 """Event loops and their TLS engines."""
 
 import contextlib
+import contextvars
 
 import pytest
 
@@ -36,5 +37,5 @@ def connect(stack, server, context=None, suppress_ragged_eofs=True, **options):
 def make_readers(loop, open_poll=polls.open_poll):
     """The readers of a server in `loop`."""
     wire = backend.load()
-    inbox = open_poll and wire.Inbox(open_poll, loop, wire.Outbox(loop.call_soon))
+    inbox = open_poll and wire.Inbox(open_poll, loop, wire.Outbox(loop.call_soon), contextvars.Context())
     return Readers(loop, inbox, wire.Reader)

@@ -101,6 +101,7 @@ class Rig:
         self.waiting_bytes = 0
         self.unacknowledged = 0
         self.cuts = []
+        self.input = False
         self.left = False
         self._soon = []
         limits = wire.shared.Limits(**{name: options.pop(name) for name in self.LIMITS if name in options})
@@ -213,6 +214,9 @@ class Rig:
     def on_slow_client(self, reason):
         self.cuts.append(reason)
 
+    def has_input(self):
+        return self.input
+
     def has_left(self):
         return self.left
 
@@ -228,7 +232,7 @@ class Rig:
     def resume(self):
         self.calls.append("resume")
 
-    def leave_inbox(self):
+    def leave_inbox(self, failed):
         self.calls.append("leave_inbox")
 
     def finish_writing(self):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import select
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tests use epoll")
 
-OUTBOX, READ, RECEIVE, LEAVE, CRASH = "outbox", "read", "receive", "leave", "crash"
+OUTBOX, READ, RECEIVE, LEAVE, FAIL, CRASH = "outbox", "read", "receive", "leave", "fail", "crash"
 
 
 class Loop:
@@ -20,9 +22,11 @@ class Loop:
 
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
+        self.context = contextvars.Context()
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         self.readers[fd] = callback
+        self.context = contextvars.copy_context()
 
     def remove_reader(self, fd: int) -> None:
         del self.readers[fd]
@@ -42,7 +46,7 @@ class Rig:
         self.loop = Loop()
         self.soon: list[Callable[[], None]] = []
         self.outbox = wire.outbox.Outbox(self.soon.append)
-        self.inbox = wire.inbox.Inbox(select.epoll, self.loop, self.outbox)
+        self.inbox = wire.inbox.Inbox(select.epoll, self.loop, self.outbox, contextvars.copy_context())
         self.log: list[tuple[Any, ...]] = []
         self.sockets: list[socket.socket] = []
         self.clients: list[socket.socket] = []
@@ -64,8 +68,8 @@ class Rig:
                 rig.outbox.add(self)
                 self.on_receive()
 
-            def leave_inbox(self) -> None:
-                rig.log.append((LEAVE, self.number))
+            def leave_inbox(self, failed: bool) -> None:
+                rig.log.append((FAIL if failed else LEAVE, self.number))
                 rig.remove(self.number)
 
             def leave_outbox(self) -> None:
@@ -194,6 +198,46 @@ def test_end_of_stream_is_left_to_the_transport(rig: Rig) -> None:
     assert rig.log == [(READ, 0), (LEAVE, 0)]
 
 
+def test_error_is_reported_as_such(rig: Rig) -> None:
+    rig.connect()
+    rig.sockets[0].send(b"never read")
+    rig.clients[0].close()  # with unread bytes: ours is reset
+    rig.loop.run()
+    assert rig.log == [(FAIL, 0)]
+
+
+def test_interrupt_loses_no_input_of_others(rig: Rig) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        rig.connect()
+    rig.members[0].on_receive = rig.members[1].on_receive = interrupt
+    for number in range(3):
+        rig.send(number)
+    with pytest.raises(KeyboardInterrupt):
+        rig.loop.run()
+    assert [entry[1] for entry in rig.log if entry[0] == RECEIVE] == [0, 1, 2]
+    assert [entry[1] for entry in rig.log if entry[0] == OUTBOX] == [0, 1, 2]
+
+
+def test_inbox_knows_that_it_has_left_sockets_to_the_next_iteration(rig: Rig) -> None:
+    def work() -> None:
+        end = time.monotonic() + 0.001
+        while time.monotonic() < end:
+            pass
+
+    for number in range(100):
+        rig.connect().on_receive = work
+        rig.send(number)
+    rig.loop.run()
+    assert rig.inbox.has_more
+    while sum(entry[0] == RECEIVE for entry in rig.log) < 100:
+        rig.loop.run()
+    rig.loop.run()
+    assert not rig.inbox.has_more
+
+
 def test_bytes_before_the_end_of_the_stream_are_processed(rig: Rig) -> None:
     rig.connect()
     rig.send(0)
@@ -244,6 +288,12 @@ def test_inbox_is_in_the_loop_only_while_it_has_members(rig: Rig) -> None:
     assert not rig.loop.readers
 
 
+def test_inbox_does_not_run_in_the_context_in_which_a_member_is_added(rig: Rig) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    contextvars.copy_context().run(lambda: (variable.set("the application's"), rig.connect()))
+    assert variable not in rig.loop.context
+
+
 def test_member_that_removes_the_last_one_ends_the_iteration(rig: Rig) -> None:
     member = rig.connect()
     member.on_receive = lambda: rig.remove(0)
@@ -267,7 +317,7 @@ class Limited:
 
 def test_limit_of_the_system_is_reported_and_leaves_nothing(wire: Any) -> None:
     loop = Loop()
-    inbox = wire.inbox.Inbox(Limited, loop, wire.outbox.Outbox(lambda callback: None))
+    inbox = wire.inbox.Inbox(Limited, loop, wire.outbox.Outbox(lambda callback: None), contextvars.Context())
     with pytest.raises(OSError, match="No space left"):
         inbox.add(0, wire.endpoint.Endpoint())
     assert not loop.readers

@@ -213,8 +213,8 @@ def second_protocol(wire: Any) -> Any:
             for stream in self.streams.values():
                 stream.wake_writers(None)
 
-        def leave_inbox(self) -> None:
-            self.owner.leave_inbox()
+        def leave_inbox(self, failed: bool) -> None:
+            self.owner.leave_inbox(failed)
 
         def end_input(self) -> None:
             self.owner.close()

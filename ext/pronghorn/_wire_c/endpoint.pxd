@@ -8,7 +8,7 @@ cdef Py_ssize_t PIECE_SIZE
 cdef class Endpoint:
     cpdef bytes read(self, int fd)
     cpdef receive(self, bytes data)
-    cpdef leave_inbox(self)
+    cpdef leave_inbox(self, bint failed)
     cpdef leave_outbox(self)
     cpdef on_tick(self, long now)
     cpdef crash(self, error)

@@ -11,14 +11,18 @@ cdef bytes UNREAD
 
 cdef class Inbox:
     cdef Py_ssize_t _batch
-    cdef object _loop, _open_poll, _poll
+    cdef object _context, _loop, _open_poll, _poll
     cdef dict _members
     cdef Outbox _outbox
+    cdef readonly bint has_more
 
     @cython.locals(ready=list, start=double, end=double, now=double)
     cpdef run(self)
-    @cython.locals(waiting=list, data=bytes, member=Endpoint)
     cdef _serve(self, list ready)
+    @cython.locals(waiting=list, data=bytes, member=Endpoint)
+    cdef _read_all(self, list ready)
+    @cython.locals(data=bytes, member=Endpoint)
+    cdef _process_from(self, list waiting, Py_ssize_t index)
     cdef bytes _read(self, Endpoint member, fd)
     cdef _process(self, Endpoint member, fd, bytes data)
     cdef _forget(self, fd)

@@ -6,6 +6,7 @@ which no table accepts.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.time cimport monotonic as read_monotonic
@@ -447,14 +448,14 @@ cdef extern from *:
     {
         return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    /* -1 if there is nothing to read, 0 at the end or after an error. */
+    /* -1 if there is nothing to read, -2 after an error. */
     static Py_ssize_t receive_at_once(int fd, char *data, Py_ssize_t size)
     {
         Py_ssize_t count = recv(fd, data, size, MSG_DONTWAIT);
         if (count >= 0) {
             return count;
         }
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : 0;
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;
     }
     #endif
     """
@@ -471,6 +472,8 @@ cdef char RECEIVED[262144]
 
 cpdef bytes receive_now(int fd, Py_ssize_t size):
     cdef Py_ssize_t count = receive_at_once(fd, RECEIVED, size if size < 262144 else 262144)
+    if count == -2:
+        PyErr_SetFromErrno(OSError)
     return None if count < 0 else PyBytes_FromStringAndSize(RECEIVED, count)
 
 

@@ -131,8 +131,8 @@ class ConnectionOwner(Protocol):
     def resume(self) -> None:
         """Resume reading."""
 
-    def leave_inbox(self) -> None:
-        """Let the transport read the end of the stream, or the error that ends it."""
+    def leave_inbox(self, failed: bool) -> None:
+        """Let the transport read the end of the stream or, if reading has `failed`, abort it."""
 
     def finish_writing(self) -> None:
         """End the stream after the data already written."""
@@ -151,6 +151,9 @@ class ConnectionOwner(Protocol):
 
     def delivered(self, handed: int) -> int:
         """Return a number that grows whenever the client's system acknowledges some of the `handed` bytes."""
+
+    def has_input(self) -> bool:
+        """Return whether bytes have arrived that are not read yet."""
 
     def has_left(self) -> bool:
         """Return whether the client is known to have ended its stream."""

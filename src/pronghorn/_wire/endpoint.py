@@ -18,15 +18,15 @@ class Endpoint:
     __slots__ = ()
 
     def read(self, fd: int) -> bytes | None:
-        """Read from the socket: b"" at its end or after an error, None if there is nothing to read."""
+        """Read from the socket: b"" at its end, None if there is nothing to read. Raises OSError."""
         return receive_now(fd, PIECE_SIZE)
 
     def receive(self, data: bytes) -> None:
         """Process bytes from the client."""
         raise NotImplementedError
 
-    def leave_inbox(self) -> None:
-        """Leave the end of the stream, or the error that ends it, to the transport."""
+    def leave_inbox(self, failed: bool) -> None:
+        """Leave the end of the stream to the transport or, if reading has `failed`, abort it."""
         raise NotImplementedError
 
     def leave_outbox(self) -> None:

@@ -10,6 +10,7 @@ from .kernels import monotonic, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from typing import Any
 
     from _typeshed import MaybeNone
@@ -35,31 +36,36 @@ class Inbox:
     `outbox` writes their output. Each step thus keeps its code and data in the processor's caches.
 
     `open_poll` creates a `select.epoll`, or an object like it. It is open, and watched by `loop`, only while there are
-    members.
+    members. `run` is called in a copy of `context`. `has_more` tells that it left sockets to its next call.
     """
 
-    __slots__ = ("_batch", "_loop", "_members", "_open_poll", "_outbox", "_poll")
+    __slots__ = ("_batch", "_context", "_loop", "_members", "_open_poll", "_outbox", "_poll", "has_more")
 
+    has_more: bool
     _batch: int
+    _context: Context
     _loop: ReaderLoop
     _members: dict[int, Endpoint]
     _open_poll: Callable[[], Poll]
     _outbox: Outbox
     _poll: Poll | MaybeNone
 
-    def __init__(self, open_poll: Callable[[], Poll], loop: ReaderLoop, outbox: Outbox) -> None:
+    def __init__(self, open_poll: Callable[[], Poll], loop: ReaderLoop, outbox: Outbox, context: Context) -> None:
         self._batch = FIRST_BATCH
+        self._context = context
         self._loop = loop
         self._members = {}
         self._open_poll = open_poll
         self._outbox = outbox
         self._poll = None
+        self.has_more = False
 
     def add(self, fd: int, member: Endpoint) -> None:
         """Let `member` read from `fd`. Raises OSError at a limit of the system."""
         if self._poll is None:
             poll = self._open_poll()
-            self._loop.add_reader(poll.fileno(), self.run)
+            # Not in the context of the application, from which this may be called.
+            self._context.copy().run(self._loop.add_reader, poll.fileno(), self.run)
             self._poll = poll
         self._members[fd] = member
         try:
@@ -79,51 +85,71 @@ class Inbox:
         """Serve the sockets that are ready. Called by the event loop."""
         start = monotonic()
         end = start + MAX_TIME
+        self.has_more = False
         while self._poll is not None:
             ready = readable(self._poll, self._batch)
-            if not ready:
-                return
-            self._outbox.hold()
-            try:
+            if len(ready) < self._batch:
                 self._serve(ready)
-            finally:
-                self._outbox.run()
+                return
+            self._serve(ready)
             now = monotonic()
             if now - start > MAX_TIME:
                 self._batch = max(MIN_BATCH, self._batch // 2)
-            if len(ready) < self._batch or now > end:
+            if now > end:
+                self.has_more = True
                 return
             self._batch = min(MAX_BATCH, self._batch * 2)
             start = now
 
     def _serve(self, ready: list[int]) -> None:
-        waiting = []
-        for fd in ready:
-            member = self._members.get(fd)
-            if member is None:  # removed by the one before
-                continue
-            data = self._read(member, fd)
-            if data is not None:
-                if len(data) > SMALL:
-                    self._process(member, fd, data)
-                else:
-                    waiting.append((member, fd, data))
-        for member, fd, data in waiting:
-            self._process(member, fd, data)
+        self._outbox.hold()
+        try:
+            self._read_all(ready)
+        finally:
+            self._outbox.run()
+
+    def _read_all(self, ready: list[int]) -> None:
+        waiting: list[tuple[Endpoint, int, bytes]] = []
+        try:
+            for fd in ready:
+                member = self._members.get(fd)
+                if member is None:  # removed by the one before
+                    continue
+                data = self._read(member, fd)
+                if data is not None:
+                    if len(data) > SMALL:
+                        self._process(member, fd, data)
+                    else:
+                        waiting.append((member, fd, data))
+        finally:
+            self._process_from(waiting, 0)
+
+    def _process_from(self, waiting: list[tuple[Endpoint, int, bytes]], index: int) -> None:
+        try:
+            while index < len(waiting):
+                member, fd, data = waiting[index]
+                index += 1
+                self._process(member, fd, data)
+        finally:
+            if index < len(waiting):  # an interrupt of the program must not lose what others have sent
+                self._process_from(waiting, index)
 
     def _read(self, member: Endpoint, fd: int) -> bytes | None:
         try:
-            return member.read(fd)
+            try:
+                return member.read(fd)
+            except OSError:  # the system reports it once: the transport would not notice
+                member.leave_inbox(True)
         except Exception as error:
             member.crash(error)
-            return None
+        return None
 
     def _process(self, member: Endpoint, fd: int, data: bytes) -> None:
         try:
             if data:
                 member.receive(data)
             elif fd in self._members:  # otherwise it has paused, and will read the end again
-                member.leave_inbox()
+                member.leave_inbox(False)
         except Exception as error:
             member.crash(error)
 

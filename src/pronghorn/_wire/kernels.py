@@ -202,14 +202,12 @@ def send_now(fd: int, data: bytes) -> int:
 def receive_now(fd: int, size: int) -> bytes | None:
     """Read up to `size` bytes, at most 262,144, from a non-blocking socket.
 
-    Return b"" at its end or after an error, and None if there is nothing to read.
+    Return b"" at its end, and None if there is nothing to read. Raises OSError.
     """
     try:
         return read(fd, size)
-    except (BlockingIOError, InterruptedError):
+    except BlockingIOError:
         return None
-    except OSError:
-        return b""
 
 
 def readable(poll: Poll, limit: int) -> list[int]:

@@ -101,6 +101,7 @@ class Drain:
 
     async def _wait_for_connections(self, deadline: float) -> None:
         connections = self._state.connections
+        await self._serve_waiting(deadline)
         idle = self._idle()
         await self._wait_while_idle(deadline)
         for connection in connections - (self._idle() - idle):
@@ -136,6 +137,7 @@ class Drain:
             if self._is_over(deadline) or not self._idle():
                 break
             await asyncio.sleep(_IDLE_POLL)
+            await self._serve_waiting(deadline)
 
     async def _wait_while_connected(self, deadline: float) -> None:
         """Wait until all connections are closed, for `linger` seconds at most.
@@ -148,6 +150,13 @@ class Drain:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_until(deadline)):
                     await self._state.wait_for_last_connection()
+            await self._serve_waiting(deadline)
+
+    async def _serve_waiting(self, deadline: float) -> None:
+        """Serve the requests that wait in the system because an iteration of the event loop has read enough."""
+        inbox = self._state.inbox
+        while inbox is not None and inbox.has_more and not self._is_over(deadline):
+            await asyncio.sleep(0)
 
     def _is_over(self, deadline: float) -> bool:
         return self._server.force_exit or time.monotonic() >= deadline

@@ -178,10 +178,10 @@ class HTTPProtocol(asyncio.Protocol):
         if self._reader != INBOX or not self._is_added_to_inbox():
             self._transport.resume_reading()
 
-    def leave_inbox(self) -> None:
+    def leave_inbox(self, failed: bool) -> None:
         self._remove_from_inbox()
-        if transports.is_reset(self._socket):
-            self._transport.abort()
+        if failed:
+            self._end(self._transport.abort)
         else:
             self._transport.resume_reading()
 
@@ -206,6 +206,9 @@ class HTTPProtocol(asyncio.Protocol):
     def delivered(self, handed: int) -> int:
         size = None if self._socket is None else transports.acknowledged(self._socket)
         return handed - self.unread() if size is None else size
+
+    def has_input(self) -> bool:
+        return self._socket is not None and transports.has_input(self._socket)
 
     def has_left(self) -> bool:
         return transports.has_peer_ended(self._transport, self._socket)
@@ -238,7 +241,9 @@ class HTTPProtocol(asyncio.Protocol):
             self.sending.cancel()
 
     def _join_inbox(self) -> None:
-        if self._transport.is_reading() and not self._transport.is_closing() and self._is_added_to_inbox():
+        if transports.is_reentrant(self._state.loop):
+            self._reader = TRANSPORT  # the inbox has one callback for all connections, which cannot run inside itself
+        elif self._transport.is_reading() and not self._transport.is_closing() and self._is_added_to_inbox():
             self._transport.pause_reading()
             self._reader = INBOX
 

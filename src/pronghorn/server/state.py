@@ -42,8 +42,6 @@ class ServerState:
     app: ASGI3App
     wire: Wire
     outbox: Outbox
-    inbox: Inbox | MaybeNone
-    """None where the system has neither epoll nor kqueue."""
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
     start_request: calls.Start
@@ -54,6 +52,7 @@ class ServerState:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.shared: Shared | MaybeNone = None
+        self.inbox: Inbox | MaybeNone = None
         self.limit_concurrency: int | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
@@ -119,7 +118,8 @@ class ServerState:
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
         self.start_request, self.start_websocket = calls.make_starts(self)
         self.outbox = wire.Outbox(loop.call_soon)
-        self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox)
+        # None where the system has neither epoll nor kqueue.
+        self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox, self.context)
         self.shared = wire.Shared(
             _limits(config, wire),
             loop.create_future,

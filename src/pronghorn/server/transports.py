@@ -66,6 +66,11 @@ def needs_joining(transport: asyncio.BaseTransport) -> bool:
     return type(transport).__module__.startswith("asyncio.")
 
 
+def is_reentrant(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether an application may run the loop inside a callback: nest_asyncio makes that possible."""
+    return hasattr(loop, "_nest_patched")
+
+
 def end_stream(transport: asyncio.Transport) -> None:
     """End our half of the stream after the data already written. With TLS this does nothing: closing instead would
     destroy the response, as the transports reset a client that keeps sending.
@@ -75,6 +80,16 @@ def end_stream(transport: asyncio.Transport) -> None:
             transport.write_eof()
         except OSError:  # the client is gone, but asyncio has not noticed it
             transport.abort()
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Return whether `sock`, open, has bytes to read, or its peer has ended the stream. False on Windows."""
+    has = False
+    if sys.platform != "win32":
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        has = bool(poll.poll(0))
+    return has
 
 
 def has_peer_ended(transport: asyncio.BaseTransport, sock: socket.socket | None) -> bool:
@@ -106,7 +121,7 @@ def unacknowledged(sock: socket.socket) -> int | None:
     """Return the number of sent bytes that the peer may still acknowledge; None if the system does not report it."""
     size: int | None = None
     with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        if is_reset(sock):  # the system still counts unsent bytes
+        if _is_reset(sock):  # the system still counts unsent bytes
             size = 0
         elif sys.platform == "linux":
             size = int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
@@ -126,16 +141,16 @@ def acknowledged(sock: socket.socket) -> int | None:
     return size
 
 
-def is_reset(sock: socket.socket) -> bool:
+def reset_at_close(sock: socket.socket) -> None:
+    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
+    with contextlib.suppress(OSError, ValueError):  # the socket is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def _is_reset(sock: socket.socket) -> bool:
     """Return whether the peer has reset the connection."""
     try:
         sock.getpeername()
     except OSError as error:
         return error.errno in _NO_PEER
     return False
-
-
-def reset_at_close(sock: socket.socket) -> None:
-    """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
-    with contextlib.suppress(OSError, ValueError):  # the socket is closed
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

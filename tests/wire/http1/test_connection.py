@@ -948,6 +948,22 @@ def test_stalled_body_aborts_a_started_response(wire):
         body(rig.request, b"more", more=True)
 
 
+def test_input_that_the_server_has_not_read_yet_postpones_a_timeout(wire):
+    rig = Rig(wire, ok, keep_alive_timeout=5)
+    rig.receive(GET)
+    rig.take()
+    rig.input = True
+    for now in range(1, 60):
+        rig.tick(now)
+    assert not rig.is_over()
+    rig.input = False
+    rig.receive(GET)
+    assert rig.take() == OK
+    for now in range(60, 70):
+        rig.tick(now)
+    assert rig.is_over()
+
+
 def test_idle_connection_is_closed_silently(wire):
     rig = Rig(wire, ok, keep_alive_timeout=5)
     rig.receive(GET)

@@ -194,8 +194,8 @@ class Connection(Channel):
     def read(self, fd: int) -> bytes | None:
         return receive_now(fd, MESSAGE_SIZE if self.reading == FRAMES else PIECE_SIZE)
 
-    def leave_inbox(self) -> None:
-        self._owner.leave_inbox()
+    def leave_inbox(self, failed: bool) -> None:
+        self._owner.leave_inbox(failed)
 
     def receive(self, data: bytes) -> None:
         if self.reading == FRAMES:
@@ -780,6 +780,9 @@ class Connection(Channel):
     def _expire(self) -> None:
         """Act on the expired timer: stop lingering, answer 408, or close."""
         timer = self._timer
+        if timer != LINGER_TIMER and not self._paused and self._owner.has_input():
+            self.deadline = self._shared.deadline(1)  # the server is slow, not the client
+            return
         self._disarm()
         if timer == LINGER_TIMER:
             self._stop_lingering()
