@@ -19,8 +19,7 @@ from . import budgets, replay, served
 from .budgets import Counts
 from .callgrind import ROOT, CountFailed, counting, environment, parse
 
-# How far counts may be from their budgets. Those of a server depend on the time, by what it does every second.
-REPLAYED, SERVED = 0.05, 0.03
+TOLERANCE = 0.05
 SECONDS = 300
 
 
@@ -39,9 +38,9 @@ def main() -> None:
         budgets.PATH.write_text(budgets.written(every), encoding="utf-8")
     wanted = every.get(counted.minor, Counts(counted.python, counted.compiler, {}))
     title = f"Instructions for each request, CPython {counted.python}, {counted.compiler}"
-    print(budgets.table(title, wanted.replayed, counted.replayed, REPLAYED))
+    print(budgets.table(title, wanted.replayed, counted.replayed, TOLERANCE))
     title = f"In a whole server, {', '.join(map(' '.join, counted.libraries.items()))}"
-    print(budgets.table(title, wanted.served, counted.served, SERVED))
+    print(budgets.table(title, wanted.served, counted.served, TOLERANCE))
     for name in served.SCENARIOS.keys() - counted.served:
         print(f"Not counted: {name}, which needs {' and '.join(served.SCENARIOS[name].libraries)}.")
     if reason := budgets.why_not_comparable(every.get(counted.minor), counted):
@@ -96,12 +95,12 @@ def compiler(module: bytes) -> str:
 def above(wanted: Counts, counted: Counts) -> Iterator[str]:
     """The scenarios above their budgets; prints those that other versions of libraries keep from being compared."""
     for name, each in counted.replayed.items():
-        if budgets.is_above(wanted.replayed.get(name, 0), each, REPLAYED):
+        if budgets.is_above(wanted.replayed.get(name, 0), each, TOLERANCE):
             yield name
     for name, each in counted.served.items():
         if others := budgets.other_versions(wanted, counted, served.SCENARIOS[name].libraries):
             print(f"Not compared: {name} in a whole server, with {others}.")
-        elif budgets.is_above(wanted.served.get(name, 0), each, SERVED):
+        elif budgets.is_above(wanted.served.get(name, 0), each, TOLERANCE):
             yield name
 
 

@@ -173,7 +173,7 @@ def test_scenario_without_budget_fails(valgrind: Valgrind) -> None:
 
 
 def test_count_of_a_server_above_its_budget_fails(valgrind: Valgrind) -> None:
-    valgrind.served["sleep"] = 1031
+    valgrind.served["sleep"] = 1051
     with pytest.raises(SystemExit, match="Above the budget"):
         instructions.main()
 
