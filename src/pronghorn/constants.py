@@ -19,6 +19,9 @@ MAX_CHUNK_LINE = 4096
 # Bytes read at a time, so that the pieces of a body stay in the processor's cache.
 PIECE_SIZE = 65536
 
+# The least number of sockets, of those that are readable, that one event-loop iteration reads from.
+MIN_BATCH = 8
+
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, PHRASES.get(code, "").encode("ascii")) for code in range(200, 600)}
 

@@ -82,21 +82,43 @@ def test_connection_that_stays_is_shut_down_again_and_aborted() -> None:
     assert (first, second, last) == ("shutdown", "shutdown", "abort")
 
 
-def test_connections_are_not_shut_down_while_the_inbox_has_more() -> None:
-    async def main() -> tuple[list[str], list[str]]:
-        stopping = server(linger=0.001)
-        inbox = SimpleNamespace(has_more=True)
-        stopping.server_state.inbox = inbox
-        connection = Connection(stopping.server_state, hangs=False)
-        waiting = asyncio.ensure_future(Drain(stopping).wait(float("inf")))
-        await asyncio.sleep(0.1)
-        before = list(connection.calls)
-        inbox.has_more = False
-        async with asyncio.timeout(PATIENCE):
-            await waiting
-        return before, connection.calls
+class Inbox:
+    """Has input for so many iterations of the loop."""
 
-    assert asyncio.run(main()) == ([], ["shutdown"])
+    def __init__(self, iterations: float) -> None:
+        self.left = iterations
+
+    def has_input(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+def test_waiting_requests_are_served_before_their_connections_are_shut_down() -> None:
+    async def main() -> float:
+        stopping = server()
+        stopping.server_state.inbox = inbox = Inbox(iterations=12)
+        connections = [Connection(stopping.server_state) for _ in range(100)]
+        left: list[float] = []
+        connections[0].shutdown = lambda: left.append(inbox.left)  # type: ignore[method-assign]
+        waiting = asyncio.ensure_future(Drain(stopping).wait(soon()))
+        while not left:
+            await asyncio.sleep(0)
+        stopping.server_state.connections.clear()
+        await waiting
+        return left[0]
+
+    assert asyncio.run(main()) == -1
+
+
+def test_clients_that_send_without_end_do_not_prevent_a_shutdown() -> None:
+    async def main() -> list[str]:
+        stopping = server()
+        stopping.server_state.inbox = Inbox(iterations=float("inf"))
+        connection = Connection(stopping.server_state)
+        await asyncio.wait_for(Drain(stopping).wait(float("inf")), PATIENCE)
+        return connection.calls
+
+    assert asyncio.run(main()) == ["shutdown"]
 
 
 def test_running_task_is_cancelled_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:

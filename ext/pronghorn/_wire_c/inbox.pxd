@@ -14,8 +14,8 @@ cdef class Inbox:
     cdef object _context, _loop, _open_poll, _poll
     cdef dict _members
     cdef Outbox _outbox
-    cdef readonly bint has_more
 
+    cpdef bint has_input(self)
     @cython.locals(ready=list, start=double, end=double, now=double)
     cpdef run(self)
     cdef _serve(self, list ready)

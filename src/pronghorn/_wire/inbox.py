@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from pronghorn.constants import MIN_BATCH
+
 from .endpoint import Endpoint
 from .kernels import monotonic, readable
 
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from ._interfaces import Poll, ReaderLoop
     from .outbox import Outbox
 
-# The sockets served in one batch. It adapts, so that a batch takes about MAX_TIME.
-MIN_BATCH = 8
+# The sockets served in one batch, MIN_BATCH at least. It adapts, so that a batch takes about MAX_TIME.
 FIRST_BATCH = 64
 MAX_BATCH = 256
 # Seconds after which the event loop runs its other callbacks.
@@ -36,12 +37,11 @@ class Inbox:
     `outbox` writes their output. Each step thus keeps its code and data in the processor's caches.
 
     `open_poll` creates a `select.epoll`, or an object like it. It is open, and watched by `loop`, only while there are
-    members. `run` is called in a copy of `context`. `has_more` tells that it left sockets to its next call.
+    members. `run` is called in a copy of `context`.
     """
 
-    __slots__ = ("_batch", "_context", "_loop", "_members", "_open_poll", "_outbox", "_poll", "has_more")
+    __slots__ = ("_batch", "_context", "_loop", "_members", "_open_poll", "_outbox", "_poll")
 
-    has_more: bool
     _batch: int
     _context: Context
     _loop: ReaderLoop
@@ -58,7 +58,6 @@ class Inbox:
         self._open_poll = open_poll
         self._outbox = outbox
         self._poll = None
-        self.has_more = False
 
     def add(self, fd: int, member: Endpoint) -> None:
         """Let `member` read from `fd`. Raises OSError at a limit of the system."""
@@ -81,11 +80,14 @@ class Inbox:
                 self._poll.unregister(fd)
             self._forget(fd)
 
+    def has_input(self) -> bool:
+        """Return whether a socket has input that is left to the next iteration of the loop."""
+        return self._poll is not None and len(readable(self._poll, 1)) > 0
+
     def run(self) -> None:
         """Serve the sockets that are ready. Called by the event loop."""
         start = monotonic()
         end = start + MAX_TIME
-        self.has_more = False
         while self._poll is not None:
             ready = readable(self._poll, self._batch)
             if len(ready) < self._batch:
@@ -96,7 +98,6 @@ class Inbox:
             if now - start > MAX_TIME:
                 self._batch = max(MIN_BATCH, self._batch // 2)
             if now > end:
-                self.has_more = True
                 return
             self._batch = min(MAX_BATCH, self._batch * 2)
             start = now

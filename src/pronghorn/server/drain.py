@@ -13,6 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pronghorn.constants import MIN_BATCH
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging.log import say
 from pronghorn.server.protocol import HTTPProtocol
@@ -153,9 +154,11 @@ class Drain:
             await self._serve_waiting(deadline)
 
     async def _serve_waiting(self, deadline: float) -> None:
-        """Serve the requests that wait in the system because an iteration of the event loop has read enough."""
+        """Serve the requests that wait in the system: one event-loop iteration may read from MIN_BATCH sockets only."""
         inbox = self._state.inbox
-        while inbox is not None and inbox.has_more and not self._is_over(deadline):
+        for _ in range(math.ceil(len(self._state.connections) / MIN_BATCH)):
+            if inbox is None or not inbox.has_input() or self._is_over(deadline):
+                break
             await asyncio.sleep(0)
 
     def _is_over(self, deadline: float) -> bool:
