@@ -271,6 +271,12 @@ def test_encrypting_transport_closes_at_end_of_peer(kind: str, run: Run) -> None
     run(kind, main)
 
 
+def test_closed_socket_has_no_input() -> None:
+    sock = socket.socket()
+    sock.close()
+    assert not transports.has_input(sock)
+
+
 @with_descriptors
 @pytest.mark.parametrize("kind", PLAIN)
 def test_unread_input_is_noticed(kind: str, run: Run) -> None:

@@ -83,9 +83,9 @@ def end_stream(transport: asyncio.Transport) -> None:
 
 
 def has_input(sock: socket.socket) -> bool:
-    """Return whether `sock`, open, has bytes to read, or its peer has ended the stream. False on Windows."""
+    """Return whether `sock` has bytes to read, or its peer has ended the stream. False on Windows."""
     has = False
-    if sys.platform != "win32":
+    if sys.platform != "win32" and sock.fileno() >= 0:  # asyncio's TLS closes it before `connection_lost`
         poll = select.poll()
         poll.register(sock.fileno(), select.POLLIN)
         has = bool(poll.poll(0))
