@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -81,6 +82,13 @@ async def served(
         transport.abort()
         while state.connections:
             await asyncio.sleep(0)
+
+
+async def transport_reads_every_request(form: str) -> None:
+    async with served(form) as connection:
+        for _ in range(4):
+            await connection.ask()
+        assert not connection.is_in_inbox()
 
 
 def open_polls() -> int:
@@ -324,13 +332,7 @@ class Limited:
 def test_transport_reads_at_a_limit_of_the_system(form: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polls, "open_poll", Limited)
 
-    async def main() -> None:
-        async with served(form) as connection:
-            for _ in range(4):
-                await connection.ask()
-            assert not connection.is_in_inbox()
-
-    run(main)
+    run(functools.partial(transport_reads_every_request, form))
 
 
 def test_transport_reads_on_once_a_limit_is_reached(form: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,10 +356,4 @@ def test_transport_reads_on_once_a_limit_is_reached(form: str, run: Run, monkeyp
 def test_transport_reads_where_the_system_has_no_poll(form: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polls, "open_poll", None)
 
-    async def main() -> None:
-        async with served(form) as connection:
-            for _ in range(4):
-                await connection.ask()
-            assert not connection.is_in_inbox()
-
-    run(main)
+    run(functools.partial(transport_reads_every_request, form))

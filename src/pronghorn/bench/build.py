@@ -1,4 +1,4 @@
-"""How an interpreter was built.
+"""The build of an interpreter: its compiler and optimizations.
 
 `machine.py` sends this source to the interpreter of the servers, so it imports only the standard library.
 """

@@ -28,7 +28,7 @@ class Readers:
 
     def add(self, fd: int, callback: Callable[..., object], *args: Any) -> None:
         self.remove(fd)
-        if self._inbox is None or not self._is_added(self._inbox, fd, callback, args):
+        if self._inbox is None or not self._add_to_inbox(self._inbox, fd, callback, args):
             self._loop.add_reader(fd, callback, *args)
 
     def remove(self, fd: int) -> bool:
@@ -39,7 +39,7 @@ class Readers:
         self._inbox.remove(fd)
         return True
 
-    def _is_added(self, inbox: Inbox, fd: int, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
+    def _add_to_inbox(self, inbox: Inbox, fd: int, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
         reader = self._reader_class(callback, args, self._report)
         try:
             inbox.add(fd, reader)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.application import calls
+from pronghorn.constants import PIECE_SIZE
 from pronghorn.errors import ProtocolError
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
@@ -27,9 +28,6 @@ OPENED = 0  # the transport, no byte has arrived
 USED = 1  # the transport, until the client sends again
 INBOX = 2  # the inbox of the server; the transport is paused
 TRANSPORT = 3  # the transport, to the end
-
-# Bytes in a single read of a transport, whose reads are larger than those of the inbox, that belong to a large body.
-_LARGE = 65536
 
 # Seconds between checks of a TLS connection that is closing.
 _CLOSE_POLL = 0.05
@@ -91,7 +89,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.connection.receive(data)
-        if self._reader == USED or (self._reader == OPENED and len(data) >= _LARGE):
+        if self._reader == USED or (self._reader == OPENED and len(data) >= PIECE_SIZE):
             self._join_inbox()
         elif self._reader == OPENED:
             self._reader = USED
@@ -175,7 +173,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        if self._reader != INBOX or not self._is_added_to_inbox():
+        if self._reader != INBOX or not self._add_to_inbox():
             self._transport.resume_reading()
 
     def leave_inbox(self, failed: bool) -> None:
@@ -243,11 +241,11 @@ class HTTPProtocol(asyncio.Protocol):
     def _join_inbox(self) -> None:
         if transports.is_reentrant(self._state.loop):
             self._reader = TRANSPORT  # the inbox has one callback for all connections, which cannot run inside itself
-        elif self._transport.is_reading() and not self._transport.is_closing() and self._is_added_to_inbox():
+        elif self._transport.is_reading() and not self._transport.is_closing() and self._add_to_inbox():
             self._transport.pause_reading()
             self._reader = INBOX
 
-    def _is_added_to_inbox(self) -> bool:
+    def _add_to_inbox(self) -> bool:
         """Add the connection to the inbox. At a limit of the system, leave it to the transport and return false."""
         try:
             self._state.inbox.add(self._fd, self.connection)

@@ -86,9 +86,7 @@ def has_input(sock: socket.socket) -> bool:
     """Return whether `sock` has bytes to read, or its peer has ended the stream. False on Windows."""
     has = False
     if sys.platform != "win32" and sock.fileno() >= 0:  # asyncio's TLS closes it before `connection_lost`
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        has = bool(poll.poll(0))
+        has = _has_event(sock, select.POLLIN)
     return has
 
 
@@ -99,9 +97,7 @@ def has_peer_ended(transport: asyncio.BaseTransport, sock: socket.socket | None)
     """
     ended = False
     if sys.platform != "win32" and hasattr(select, "POLLRDHUP") and sock is not None and not transport.is_closing():
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLRDHUP)
-        ended = bool(poll.poll(0))
+        ended = _has_event(sock, select.POLLRDHUP)
     return ended
 
 
@@ -145,6 +141,14 @@ def reset_at_close(sock: socket.socket) -> None:
     """Make closing `sock` reset its connection. Unix sockets have no reset, and end their stream as usual."""
     with contextlib.suppress(OSError, ValueError):  # the socket is closed
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+if sys.platform != "win32":
+
+    def _has_event(sock: socket.socket, event: int) -> bool:
+        poll = select.poll()
+        poll.register(sock.fileno(), event)
+        return bool(poll.poll(0))
 
 
 def _is_reset(sock: socket.socket) -> bool:
