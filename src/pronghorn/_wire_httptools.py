@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from pronghorn._wire.head import Head, new_head
 from pronghorn._wire.http1.connection import Connection
-from pronghorn._wire.http1.head import Head, accept, new_head
+from pronghorn._wire.http1.head import accept
 from pronghorn._wire.kernels import method_end, visible_end
 from pronghorn.errors import ProtocolError
 

@@ -7,10 +7,12 @@ NO_BODY = 0
 LENGTH = 1
 CHUNKED = 2
 UNTIL_CLOSE = 3
+UNTIL_END = 4  # of the stream (RFC 9113 section 8.1)
 
 # Versions, as in `scope["http_version"]`.
 HTTP_1_0 = "1.0"
 HTTP_1_1 = "1.1"
+HTTP_2 = "2"
 
 # Bytes of a chunk's size line with its extensions, which are ignored: enough for real ones, too few for a flood (RFC
 # 9112 section 7.1.1).

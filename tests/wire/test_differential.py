@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronghorn._wire import kernels, shared
-from pronghorn._wire.http1 import head
+from pronghorn._wire import head, kernels, shared
+from pronghorn._wire.http1 import head as http1_head
 from pronghorn.errors import ProtocolError
 
 httptools = pytest.importorskip("httptools")
 
-INTERPRETED = SimpleNamespace(head=head, kernels=kernels, shared=shared)
+INTERPRETED = SimpleNamespace(http1_head=http1_head, kernels=kernels, shared=shared)
 BOTH_FORMS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=400
 )
@@ -233,7 +233,7 @@ def read(wire: Any, data: bytes) -> Any:
     if end == -2:
         return "bare LF in a head"
     try:
-        return wire.head.parse(data, 0, end, wire.shared.Limits())
+        return wire.http1_head.parse(data, 0, end, wire.shared.Limits())
     except ProtocolError as error:
         return error.reason
 

@@ -165,7 +165,7 @@ def second_protocol(wire: Any) -> Any:
         def open(self, number: int, method: str, path: str, has_body: bool) -> None:
             head = wire.head.new_head(method, "2", [(b"host", b"a")])
             target = path.encode()
-            wire.head.accept(head, target, 0, len(target), self.shared.limits)
+            wire.http1_head.accept(head, target, 0, len(target), self.shared.limits)
             self.shared.total_requests += 1
             stream = self.streams[number] = Stream(self, number, head, has_body)
             self.owner.on_request(stream.request)

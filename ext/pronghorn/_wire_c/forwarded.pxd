@@ -1,6 +1,6 @@
 cimport cython
 
-from .http1.head cimport Head, is_host, put_host
+from .head cimport Head, is_host, put_host
 from .kernels cimport unquote
 
 

@@ -3,7 +3,7 @@ cimport cython
 from .channel cimport Channel
 from .encoder cimport Encoder
 from .exchange cimport Exchange, YieldOnce, as_bytes
-from .http1.head cimport Head
+from .head cimport Head
 from .kernels cimport monotonic
 from .shared cimport Shared
 

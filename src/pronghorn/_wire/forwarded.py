@@ -6,14 +6,14 @@ import re
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
-from .http1.head import is_host, put_host
+from .head import is_host, put_host
 from .kernels import unquote
 
 if TYPE_CHECKING:
     from typing import Any
 
     from ._interfaces import Client
-    from .http1.head import Head
+    from .head import Head
 
 # The scheme of a request, by a forwarded value.
 SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}

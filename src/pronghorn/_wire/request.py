@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .channel import Channel
     from .encoder import Encoder
-    from .http1.head import Head
+    from .head import Head
     from .shared import Shared
 
 # The progress of the response, in order.

@@ -131,7 +131,7 @@ def test_every_difference_of_llhttp_names_a_case() -> None:
 
 
 def parse(wire: Any, data: bytes) -> Any:
-    return wire.head.parse(data, 0, len(data), wire.shared.Limits())
+    return wire.http1_head.parse(data, 0, len(data), wire.shared.Limits())
 
 
 def refusal(wire: Any, data: bytes) -> tuple[int, str]:
@@ -142,7 +142,7 @@ def refusal(wire: Any, data: bytes) -> tuple[int, str]:
 
 def test_head_is_parsed_in_the_middle_of_a_buffer(wire: Any) -> None:
     before, head, after = b"xyz\r\n\r\n", b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /c HTTP/1.1\r\nX: y\r\n\r\n"
-    found = wire.head.parse(before + head + after, len(before), len(before) + len(head), wire.shared.Limits())
+    found = wire.http1_head.parse(before + head + after, len(before), len(before) + len(head), wire.shared.Limits())
     assert (found.path, found.raw_path, found.query, found.headers) == ("/a", b"/a", b"b", [(b"host", b"a")])
 
 

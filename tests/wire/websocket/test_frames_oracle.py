@@ -424,7 +424,9 @@ def connect(wire: Any, *factories: Any, deflating: str = "zlib") -> tuple[Any, A
     client.send_request(client.connect())
     [request] = client.data_to_send()
     shared = wire.shared.Shared(wire.shared.Limits(), None)
-    handshake = wire.handshake.read(wire.head.parse(request, 0, len(request), shared.limits), compression(deflating))
+    handshake = wire.handshake.read(
+        wire.http1_head.parse(request, 0, len(request), shared.limits), compression(deflating)
+    )
     client.receive_data(wire.handshake.switch(shared, handshake.key, handshake.answer("chat", ())))
     assert client.handshake_exc is None
     assert (client.state, client.subprotocol) == (State.OPEN, "chat")

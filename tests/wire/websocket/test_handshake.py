@@ -28,7 +28,7 @@ def head_of(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1") -> Any:
     names = {line.split(b":")[0].lower() for line in lines}
     kept = [line for line in LINES if line.split(b":")[0].lower() not in names]
     data = b"\r\n".join([start, *kept, *(line for line in lines if b":" in line), b"", b""])
-    return wire.head.parse(data, 0, len(data), wire.shared.Limits())
+    return wire.http1_head.parse(data, 0, len(data), wire.shared.Limits())
 
 
 def read(wire: Any, *lines: bytes, start: bytes = b"GET / HTTP/1.1", compression: Any = zlib) -> Any:

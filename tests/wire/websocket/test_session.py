@@ -1712,7 +1712,7 @@ def test_session_can_use_another_channel(wire: Any) -> None:
         def exchange_ended(self) -> None:
             calls.append("ended")
 
-    head = wire.head.parse(request(), 0, len(request()), wire.shared.Limits())
+    head = wire.http1_head.parse(request(), 0, len(request()), wire.shared.Limits())
     shared = wire.shared.Shared(wire.shared.Limits(), None)
     stream = Stream(shared, [])
     encoder = wire.response.new_encoder(shared, "GET", True, False)

@@ -4,6 +4,7 @@ from ..access_log cimport AccessLines
 from ..channel cimport Channel
 from ..forwarded cimport Origin
 from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
+from ..head cimport Head
 from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
@@ -13,7 +14,7 @@ from ..websocket.handshake cimport read as read_handshake
 from ..websocket.session cimport WebSocket
 from ..writer cimport Writer
 from .body cimport Decoder
-from .head cimport Head, parse, preamble
+from .head cimport parse, preamble
 from .response cimport HTTP1Encoder, new_encoder
 
 cdef int NO_BODY

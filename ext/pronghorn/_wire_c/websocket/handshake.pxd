@@ -1,4 +1,4 @@
-from ..http1.head cimport Head
+from ..head cimport Head, members
 from ..shared cimport Shared
 from .deflate cimport Deflate
 

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ..exchange import Exchange
     from ..outbox import Outbox
     from ..proxies import Proxies
+    from ..head import Head
     from ..request import Request
     from ..shared import Shared
-    from .head import Head
     from .response import HTTP1Encoder
 
 # The part of the input that is being read.

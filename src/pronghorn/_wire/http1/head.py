@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH, NO_BODY
+from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH
 from pronghorn.errors import ProtocolError
 
-from ..kernels import cut, decimal, find_byte, is_plain_host, method_end, same_name, split_fields, unquote, visible_end
+from ..head import is_host, members, new_head, put_host, set_asterisk, set_target
+from ..kernels import decimal, method_end, same_name, split_fields, visible_end
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
-    from pronghorn.types import Headers
-
+    from ..head import Head
     from ..shared import Limits
 
-_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
@@ -35,58 +34,12 @@ _PREAMBLES = (
         "PROXY protocol, which is not read here: turn it off at the proxy (send-proxy, proxy_protocol)",
     ),
     (re.compile(rb"\x16"), 400, "TLS on a port without TLS: use http:// there, or serve with --ssl-certfile"),
-    (re.compile(rb"PRI \* HTTP/2\.0\r\n"), 505, "HTTP/2, which is not spoken here: let the client use HTTP/1.1"),
+    (
+        re.compile(rb"PRI \* HTTP/2\.0\r\n"),
+        505,
+        "HTTP/2, which is off: serve with --http2, or let the client use HTTP/1.1",
+    ),
 )
-
-
-class Head:
-    """The head of one request.
-
-    `method` is the token as sent, `path` decoded text, `raw_path` and `query` bytes as sent, `headers` a list of
-    (lower-case name, value) in order, `framing` one of NO_BODY, LENGTH and CHUNKED, `length` the declared length (0
-    unless LENGTH). `version` is "1.0" or "1.1". `upgrade` is the value of Upgrade if `Connection` names that field,
-    else None.
-    """
-
-    __slots__ = (
-        "expects_continue",
-        "framing",
-        "headers",
-        "keep_alive",
-        "length",
-        "method",
-        "path",
-        "query",
-        "raw_path",
-        "upgrade",
-        "version",
-    )
-
-    method: str
-    path: str
-    version: str
-    raw_path: bytes
-    query: bytes
-    upgrade: bytes | None
-    headers: Headers
-    keep_alive: bool
-    expects_continue: bool
-    framing: int
-    length: int
-
-
-def new_head(method: str, version: str, headers: Headers) -> Head:
-    """A head without any decisions yet."""
-    head = Head.__new__(Head)  # a call of the class costs more
-    head.method = method
-    head.version = version
-    head.headers = headers
-    head.keep_alive = version == HTTP_1_1
-    head.framing = NO_BODY
-    head.length = 0
-    head.upgrade = None
-    head.expects_continue = False
-    return head
 
 
 def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
@@ -162,32 +115,12 @@ def accept(head: Head, data: bytes, target: int, target_end: int, limits: Limits
     _read_target(head, data, target, target_end, host)
 
 
-def is_host(value: bytes) -> bool:
-    """Return whether `value` is valid for Host: a name, an address or nothing, and an optional port (RFC 9110 section
-    7.2).
-    """
-    return is_plain_host(value) or _HOST.fullmatch(value) is not None
-
-
-def put_host(headers: Headers, value: bytes) -> None:
-    """Replace the value of the Host field, or add the field."""
-    index = 0
-    while index < len(headers) and headers[index][0] != b"host":
-        index += 1
-    headers[index : index + 1] = [(b"host", value)]
-
-
 def preamble(data: bytes, start: int, end: int) -> ProtocolError | None:
     """The error for `data[start:end]` if it begins like another protocol, else None."""
     for pattern, status, reason in _PREAMBLES:
         if pattern.match(data, start, end):
             return ProtocolError(status, reason)
     return None
-
-
-def members(value: bytes) -> list[bytes]:
-    """The members of a comma-separated list (RFC 9110 section 5.6.1)."""
-    return list(filter(None, [part.strip(b" \t") for part in value.split(b",")]))
 
 
 def _read_target(head: Head, data: bytes, target: int, target_end: int, host: bytes | None) -> None:
@@ -201,31 +134,20 @@ def _read_target(head: Head, data: bytes, target: int, target_end: int, host: by
     if data[target] != 47:
         rest = data[target:target_end]
         if rest == b"*" and head.method == "OPTIONS":
-            head.path = "*"
-            head.raw_path = rest
-            head.query = b""
+            set_asterisk(head)
             return
         match = _ABSOLUTE.fullmatch(rest)
         if match is None:
             raise ProtocolError(400, "malformed request target")
         authority, rest = match.groups()
-        if not _HOST.fullmatch(authority) or authority.startswith(b":"):
+        if not is_host(authority) or authority.startswith(b":"):
             raise ProtocolError(400, "malformed authority in the request target")
         if host != authority:
             put_host(head.headers, authority)
         data = rest if rest.startswith(b"/") else b"/" + rest
         target = 0
         target_end = len(data)
-    if find_byte(data, b"#", target, target_end) >= 0:
-        raise ProtocolError(400, "fragment in the request target")
-    mark = find_byte(data, b"?", target, target_end)
-    if mark < 0:
-        head.query = b""
-        mark = target_end
-    else:
-        head.query = cut(data, mark + 1, target_end)
-    head.raw_path = cut(data, target, mark)
-    head.path = unquote(data, target, mark)
+    set_target(head, data, target, target_end)
 
 
 def _read_connection(head: Head, value: bytes) -> None:

@@ -11,7 +11,7 @@ from pronghorn.constants import LENGTH, NO_BODY
 from pronghorn.errors import ProtocolError
 
 from ..encoder import checked_fields
-from ..http1.head import members
+from ..head import members
 from .deflate import negotiate
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pronghorn.types import Headers
 
     from .._interfaces import CompressionLibrary
-    from ..http1.head import Head
+    from ..head import Head
     from ..shared import Shared
     from .deflate import Deflate
 
