@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pronghorn._wire import access_log, call, endpoint, inbox, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
+    from pronghorn._wire.http2 import connection as http2_connection
 
 
 class Wire(NamedTuple):
@@ -27,6 +28,7 @@ class Wire(NamedTuple):
     Limits: type[shared.Limits]
     Shared: type[shared.Shared]
     Connection: type[connection.Connection]
+    HTTP2Connection: type[http2_connection.HTTP2Connection]
     Outbox: type[outbox.Outbox]
     Inbox: type[inbox.Inbox]
     Reader: type[inbox.Reader]
@@ -82,15 +84,26 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, call, endpoint, connection, inbox, outbox, proxies, shared = (
+    access_log, call, endpoint, http1, http2, inbox, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
-        for module in ("access_log", "call", "endpoint", "http1.connection", "inbox", "outbox", "proxies", "shared")
+        for module in (
+            "access_log",
+            "call",
+            "endpoint",
+            "http1.connection",
+            "http2.connection",
+            "inbox",
+            "outbox",
+            "proxies",
+            "shared",
+        )
     )
     return Wire(
         name=name,
         Limits=shared.Limits,
         Shared=shared.Shared,
-        Connection=connection.Connection,
+        Connection=http1.Connection,
+        HTTP2Connection=http2.HTTP2Connection,
         Outbox=outbox.Outbox,
         Inbox=inbox.Inbox,
         Reader=inbox.Reader,

@@ -2,6 +2,8 @@
 
 from asyncio import CancelledError
 
+from pronghorn.http2_constants import ERROR_NAMES
+
 
 class ProtocolError(Exception):
     """A request is refused: the response has `status`, then the connection closes (RFC 9112)."""
@@ -27,6 +29,22 @@ class FrameError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.code})"
+
+
+class HTTP2Error(Exception):
+    """An HTTP/2 connection fails: GOAWAY with `code` is sent, then the connection closes (RFC 9113 section 5.4.1)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({ERROR_NAMES[self.code]})"
+
+
+class StreamError(HTTP2Error):
+    """A stream of HTTP/2 fails: RST_STREAM with `code` is sent, the connection stays open (RFC 9113 section 5.4.2)."""
 
 
 class ClientDisconnected(OSError):

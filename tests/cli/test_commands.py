@@ -181,11 +181,6 @@ def test_missing_application_exits_with_3(arguments: list[str], line: str, logge
     assert (result.exit_code, result.output) == (3, f"ERROR:    Error loading ASGI app. {line}\n")
 
 
-def test_missing_feature_exits_with_3(loggers: None) -> None:
-    result = invoke("--no-use-colors", "--http2", "main:app")
-    assert (result.exit_code, result.output) == (3, "ERROR:    --http2 is not available in this version.\n")
-
-
 def test_error_in_the_application_is_shown_from_its_first_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import missing_requirement\n")
     command = [sys.executable, "-m", "pronghorn", "broken:app", "--app-dir", str(tmp_path)]

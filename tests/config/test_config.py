@@ -371,16 +371,6 @@ def test_load_refuses_objects_that_are_not_callable() -> None:
         loaded("os:name")
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [{"http2": True}],
-    ids=str,
-)
-def test_missing_features_are_refused(wanted: dict[str, Any]) -> None:
-    with pytest.raises(StartupError, match="is not available in this version"):
-        loaded(app, **wanted)
-
-
 def test_asyncio_loop_is_the_selector_loop() -> None:
     assert make(loop="asyncio").get_loop_factory() is asyncio.SelectorEventLoop
 

@@ -93,6 +93,8 @@ class Rig:
         self.sessions = []
         self.accepted = []
         self.denied = []
+        self.closed = []
+        self.prefaces = []
         self.refused = []
         self.failures = []
         self.calls = []
@@ -188,8 +190,14 @@ class Rig:
     def on_refused(self, error):
         self.refused.append(error)
 
-    def on_stalled(self, request):
-        self.calls.append("stalled")
+    def on_closed(self, session):
+        self.closed.append(session)
+
+    def on_preface(self, data):
+        self.prefaces.append(data)
+
+    def on_left(self, exchange):
+        self.calls.append("left")
 
     def on_log_failed(self, error):
         self.failures.append(error)

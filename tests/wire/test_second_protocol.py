@@ -177,7 +177,7 @@ def second_protocol(wire: Any) -> Any:
                 stream.request.finish_body()
             else:
                 stream.lose()
-                self.owner.on_stalled(stream.request)
+                self.owner.on_left(stream.request)
 
         def pace(self) -> None:
             """Pause reading while an application has much of a body to receive."""

@@ -42,6 +42,7 @@ cdef class FormattedLines(AccessLines):
     cdef str _response_part(self, Piece piece, status, Request request)
 
 
+cpdef log_response(AccessLines lines, Request request, int status, owner)
 cdef str _request_part(int kind, dict scope)
 cdef str _target(dict scope)
 cdef str _path(dict scope)

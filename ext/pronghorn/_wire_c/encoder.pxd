@@ -1,4 +1,4 @@
-from .kernels cimport encode_fields
+from .kernels cimport decimal, encode_fields
 
 cdef tuple BYTES
 
@@ -22,3 +22,5 @@ cdef class Encoder:
 
 
 cpdef list checked_fields(headers)
+cpdef Py_ssize_t declared_length(bytes value, Py_ssize_t before) except -1
+cpdef tuple own_answer(int status)

@@ -1,6 +1,8 @@
 cimport cython
 
-cdef str HTTP_1_0, HTTP_1_1
+from .http2.kernels cimport encode_literals
+
+cdef str HTTP_1_0, HTTP_1_1, HTTP_2
 
 @cython.final
 cdef class Limits:
@@ -25,17 +27,21 @@ cdef class Shared:
     cdef bint _has_date
     cdef list _date, _server, _fields
     cdef readonly list default_fields
-    cdef readonly bytes default_block
+    cdef readonly bytes default_block, http2_block
     # WebSockets.
     cdef readonly bint websockets
     cdef readonly object zlib
+    # HTTP/2.
+    cdef readonly bint http2
     # Variable state.
     cdef public bint draining
     cdef public Py_ssize_t total_requests
     cdef readonly long now
 
     cpdef dict http10_scope(self, dict scope)
+    cpdef dict http2_scope(self, dict scope, bint trailers)
     cpdef bytes block_beside(self, bint own_date, bint own_server)
+    cpdef list fields_beside(self, bint own_date, bint own_server)
     cpdef long deadline(self, long seconds) except -1
 
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from pronghorn.errors import ProtocolError
+    from pronghorn.errors import HTTP2Error, ProtocolError
 
+    from .exchange import Exchange
     from .request import Request
     from .websocket.session import WebSocket
 
@@ -114,11 +115,17 @@ class ConnectionOwner(Protocol):
     def on_denied(self, session: WebSocket, status: int) -> None:
         """Report that the application denied `session` with an HTTP response."""
 
-    def on_refused(self, error: ProtocolError) -> None:
-        """Report that a request is refused because of `error`."""
+    def on_closed(self, session: WebSocket) -> None:
+        """Report the end of `session`, which the application had accepted."""
 
-    def on_stalled(self, request: Request) -> None:
-        """End the application's call: the client has ended its stream, and the response makes no progress."""
+    def on_refused(self, error: ProtocolError | HTTP2Error) -> None:
+        """Report that a request, or a connection of HTTP/2, is refused because of `error`."""
+
+    def on_preface(self, data: bytes) -> None:
+        """Continue with HTTP/2: `data`, the input so far, begins with its preface."""
+
+    def on_left(self, exchange: Exchange) -> None:
+        """End the application's call as the configuration says: its client has left."""
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[object]:
         """Return an awaitable that sends the file named in `message`, a pathsend or zerocopysend."""

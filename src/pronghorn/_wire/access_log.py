@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pronghorn.logging.access_log import AccessLog
     from pronghorn.types import Headers
 
-    from ._interfaces import CallSoon
+    from ._interfaces import CallSoon, ConnectionOwner
     from .request import Request
 
 # Lines gathered before they are written in the middle of an iteration.
@@ -229,6 +229,14 @@ class FormattedLines(AccessLines):
         if kind == DURATION:
             return f"{passed:.6f}"
         return str(int(passed * (1 if kind == SECONDS else 1000 if kind == MILLISECONDS else 1000000)))
+
+
+def log_response(lines: AccessLines, request: Request, status: int, owner: ConnectionOwner) -> None:
+    """Log the response with `status` to `request`. Raises nothing: `owner` reports a line that was lost."""
+    try:
+        lines.log(request, status)
+    except Exception as error:  # for example in a user's filter: the response must not fail
+        owner.on_log_failed(error)
 
 
 def _request_part(kind: int, scope: dict[str, Any]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .kernels import encode_fields
+from pronghorn.constants import PHRASES
+
+from .kernels import decimal, encode_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,3 +92,19 @@ def checked_fields(headers: Iterable[Any]) -> Headers:
         if encode_fields(fields[-1:]) is None:
             raise ValueError(f"malformed header: {name!r}: {value!r}")
     return fields
+
+
+def declared_length(value: bytes, before: int) -> int:
+    """The length in a response's Content-Length, where `before` is that of an earlier one, or -1. Raises ValueError."""
+    length = decimal(value)
+    if length < 0:
+        raise ValueError(f"malformed content-length: {value!r}")
+    if before >= 0 and length != before:
+        raise ValueError(f"two content-lengths: {before} and {length}")
+    return length
+
+
+def own_answer(status: int) -> tuple[Headers, bytes]:
+    """The fields and the body of a response that the server gives for the application."""
+    text = b"Invalid HTTP request received." if status == 400 else PHRASES[status].encode("ascii")
+    return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))], text

@@ -45,6 +45,9 @@ BY_SEND = 2
 # Parts of a body from this size on are not joined: copying costs more than another message.
 LARGE_PART = 32768
 
+# Parts that wait for the application, at most: a part of one byte takes as much memory as one of forty.
+MAX_PARTS = 1024
+
 
 class Request(Exchange):
     """An HTTP exchange. Uses framing only through its `Encoder`, the network only through its `Channel`.
@@ -87,6 +90,8 @@ class Request(Exchange):
         """Add a part of the body."""
         if self._parts is None:
             self._parts = []
+        elif len(self._parts) == MAX_PARTS:
+            self._parts = [b"".join(self._parts)]
         self._parts.append(data)
         self.buffered += len(data)
         self.wake()

@@ -6,7 +6,9 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pronghorn.constants import HTTP_1_0, HTTP_1_1
+from pronghorn.constants import HTTP_1_0, HTTP_1_1, HTTP_2
+
+from .http2.kernels import encode_literals
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -120,14 +122,14 @@ class Limits:
 class Shared:
     """One worker's constants, clock and counters.
 
-    `default_fields` are the pairs at the start of every response, `default_block` their framing in HTTP/1.1. `tick`
-    must be called once a second.
+    `default_fields` are the pairs at the start of every response, `default_block` their framing in HTTP/1.1, and
+    `http2_block` in HTTP/2. `tick` must be called once a second.
 
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
-    handshakes; `zlib` is the module that compresses messages, None for no compression; `proxies` are the trusted ones,
-    None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a `send()` of HTTP to a client that
-    has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
+    handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
+    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a
+    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
     """
 
     __slots__ = (
@@ -142,6 +144,8 @@ class Shared:
         "default_fields",
         "draining",
         "extensions",
+        "http2",
+        "http2_block",
         "ignores_lost",
         "limits",
         "logs_at_end",
@@ -172,12 +176,14 @@ class Shared:
 
     default_fields: Headers
     default_block: bytes
+    http2_block: bytes
     _has_date: bool
     _date: Headers
     _server: Headers
     _fields: Headers
 
     websockets: bool
+    http2: bool
     zlib: CompressionLibrary | None
 
     draining: bool
@@ -200,12 +206,14 @@ class Shared:
         proxies: Proxies | None = None,
         sendfile: bool = False,
         ignores_lost: bool = False,
+        http2: bool = False,
     ) -> None:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
         self.logs_at_end = access_log is not None and access_log.at_end
         self.websockets = websockets
+        self.http2 = http2
         self.zlib = zlib
         self.proxies = proxies
         self.ignores_lost = ignores_lost
@@ -264,17 +272,30 @@ class Shared:
         scope["extensions"] = extensions
         return scope
 
+    def http2_scope(self, scope: dict[str, Any], trailers: bool) -> dict[str, Any]:
+        """A connection's `scope` for HTTP/2, with `trailers` for a client that accepts them."""
+        scope = scope.copy()
+        scope["http_version"] = HTTP_2
+        if not trailers:
+            scope["extensions"] = extensions = self.extensions.copy()
+            del extensions["http.response.trailers"]
+        return scope
+
     def deadline(self, seconds: int) -> int:
         """The value of `now` after `seconds` have passed; 0, for no deadline, if `seconds` is 0."""
         # One more, since the current second may be nearly over.
         return self.now + seconds + 1 if seconds else 0
 
     def block_beside(self, own_date: bool, own_server: bool) -> bytes:
-        """The framed default fields for a response whose application sets Date or Server itself."""
+        """The default fields, framed for HTTP/1.1, beside an application's own Date or Server."""
+        return _frame(self.fields_beside(own_date, own_server))
+
+    def fields_beside(self, own_date: bool, own_server: bool) -> Headers:
+        """The default fields for a response whose application sets Date or Server itself."""
         fields = [] if own_date else self._date
         if not own_server:
             fields = fields + self._server
-        return _frame(fields + self._fields)
+        return fields + self._fields
 
     def tick(self, now: int) -> None:
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
@@ -283,6 +304,7 @@ class Shared:
             self._date = [(b"date", formatdate(usegmt=True).encode("ascii"))]
         self.default_fields = self._date + self._server + self._fields
         self.default_block = _frame(self.default_fields)
+        self.http2_block = encode_literals(self.default_fields)
 
 
 def _frame(fields: Headers) -> bytes:

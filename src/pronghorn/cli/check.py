@@ -53,6 +53,7 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
         "loop": loop,
         "deflate": _deflate(checked),
         "TLS": _tls(checked),
+        "HTTP/2": "on" if checked.http2 else "off",
     }
 
 

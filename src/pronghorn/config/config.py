@@ -196,8 +196,6 @@ class Config(Parameters):
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
 
     def _refuse_unsupported(self) -> None:
-        if self.http2:
-            raise StartupError("--http2 is not available in this version.")
         if self.ws is not None and self.ws not in get_args(WSProtocolType):
             raise StartupError(f"ws={self.ws!r} is not supported: pronghorn uses its own WebSocket implementation.")
 

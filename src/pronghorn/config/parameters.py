@@ -233,7 +233,7 @@ class Parameters:
     http: str | type[asyncio.Protocol] = option(
         "auto", Topic.RUN, "HTTP/1 parser; auto: the fastest installed, h11: the interpreted one.", names=HTTP_PROTOCOLS
     )
-    http2: bool = option(False, Topic.RUN, "Enable HTTP/2; not available in this version.")
+    http2: bool = option(False, Topic.RUN, "Serve HTTP/2 as well as HTTP/1.1, with TLS and without.")
     ws: str | type[asyncio.Protocol] | None = option(
         "auto", Topic.WEBSOCKET, "WebSocket implementation; none turns WebSockets off.", names=WS_PROTOCOLS
     )

@@ -12,13 +12,14 @@ _PLACE = re.compile(
 
 
 class Options(Protocol):
-    """The parameters of a configuration that say where to listen."""
+    """The parameters of a configuration that say where to listen, and what for."""
 
     host: str
     port: int
     uds: str | None
     fd: int | None
     bind: list[str] | str | None
+    http2: bool
 
     @property
     def is_ssl(self) -> bool:

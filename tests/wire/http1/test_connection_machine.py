@@ -630,8 +630,10 @@ class Side(Rig):
     def on_denied(self, session: Any, status: int) -> None:
         pass
 
-    def on_stalled(self, request: Any) -> None:
-        self.calls.append("stalled")
+    def on_closed(self, session: Any) -> None: ...
+
+    def on_left(self, exchange: Any) -> None:
+        self.calls.append("left")
         if self.choices.cancels:
             self._cancel_application(self.subject.exchange())
 

@@ -1,10 +1,11 @@
 cimport cython
 
-from ..access_log cimport AccessLines
+from ..access_log cimport log_response
 from ..channel cimport Channel
+from ..encoder cimport own_answer
 from ..forwarded cimport Origin
-from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..head cimport Head
+from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
@@ -18,7 +19,7 @@ from .head cimport parse, preamble
 from .response cimport HTTP1Encoder, new_encoder
 
 cdef int NO_BODY
-cdef bytes CONTINUE
+cdef bytes CONTINUE, PREFACE_LINE
 cdef str HTTP_1_1
 cdef int IDLE, HEAD, BODY, RESPONDING, FRAMES, DISCARDING
 cdef Py_ssize_t PIECE_SIZE, MESSAGE_SIZE
@@ -74,9 +75,9 @@ cdef class Connection(Channel):
     cdef bint _may_reuse(self, Request request)
     cdef HTTP1Encoder _encoder(self, Request request)
     cdef _finished(self, Request request, int status)
-    @cython.locals(lines=AccessLines)
     cdef _log(self, Request request, int status)
     cdef _refuse(self, error)
+    cdef _to_http2(self)
     cdef _break_off(self)
     cdef _answer(self, int status)
     cdef _close(self)

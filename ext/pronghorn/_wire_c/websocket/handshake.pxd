@@ -13,4 +13,5 @@ cdef class Handshake:
 
 cpdef bint is_websocket_upgrade(Head head)
 cpdef Handshake read(Head head, zlib)
+cpdef Handshake read_extended(Head head, zlib)
 cpdef bytes switch(Shared shared, bytes key, list fields)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PHRASES, PIECE_SIZE
+from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PIECE_SIZE
 from pronghorn.errors import ProtocolError
 
+from ..access_log import log_response
 from ..channel import Channel
+from ..encoder import own_answer
 from ..kernels import cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..request import new_request
 from ..websocket.handshake import UPGRADE_REQUIRED, is_websocket_upgrade, switch
@@ -34,12 +36,15 @@ if TYPE_CHECKING:
 
     from .._interfaces import Client, ConnectionOwner, Server, Transport
     from ..exchange import Exchange
+    from ..head import Head
     from ..outbox import Outbox
     from ..proxies import Proxies
-    from ..head import Head
     from ..request import Request
     from ..shared import Shared
     from .response import HTTP1Encoder
+
+# The beginning of HTTP/2's preface, which reads like the first line of a request.
+PREFACE_LINE = b"PRI * HTTP/2.0\r\n"
 
 # The part of the input that is being read.
 IDLE = 0  # no byte of the next request has arrived
@@ -256,6 +261,8 @@ class Connection(Channel):
             self.request = None
         if self._session is not None:
             self._session.end_input()
+            if request is None and self._owner is not None:
+                self._owner.on_closed(self._session)
         self.disconnect_writers()
         self.writer.lose()
         self._owner = None
@@ -648,16 +655,15 @@ class Connection(Channel):
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
-        if lines is None:
-            return
-        try:
-            lines.log(request, status)
-        except Exception as error:  # for example in a user's filter: the response must not fail
-            self._owner.on_log_failed(error)
+        if lines is not None:
+            log_response(lines, request, status, self._owner)
 
     def _refuse(self, error: ProtocolError) -> None:
         """Answer an invalid request and close: its end, and thus the next request, cannot be found."""
         if not self._requests:
+            if error.status == 505 and self._shared.http2 and self._buffer.startswith(PREFACE_LINE, self._position):
+                self._to_http2()
+                return
             stop = min(len(self._buffer), self._position + self._shared.limits.head_size)
             error = preamble(self._buffer, self._position, stop) or error
         self._owner.on_refused(error)
@@ -669,6 +675,13 @@ class Connection(Channel):
                 self._break_off()
                 return
         self._answer(error.status)
+
+    def _to_http2(self) -> None:
+        """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""
+        owner = self._owner
+        data = self._buffer[self._position :]
+        self.lose()
+        owner.on_preface(data)
 
     def _break_off(self) -> None:
         """Leave a response incomplete. Reset the connection if a normal close would mark the response as complete."""
@@ -683,11 +696,7 @@ class Connection(Channel):
 
     def _answer(self, status: int) -> None:
         """Answer for the application, and close."""
-        if status == 400:
-            text = b"Invalid HTTP request received."
-        else:
-            text = PHRASES[status].encode("ascii")
-        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        fields, text = own_answer(status)
         if status == 426:
             fields += UPGRADE_REQUIRED
         request = self.request
@@ -817,7 +826,7 @@ class Connection(Channel):
         if request is not None and request.is_stalled():
             if self._stalled_last_tick:
                 request.lose()
-                self._owner.on_stalled(request)
+                self._owner.on_left(request)
             self._stalled_last_tick = True
 
     def _on_writable(self) -> None:

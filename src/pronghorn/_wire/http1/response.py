@@ -20,8 +20,8 @@ from pronghorn.constants import (
     UNTIL_CLOSE,
 )
 
-from ..encoder import Encoder, checked_fields
-from ..kernels import decimal, encode_fields, glue, same_name
+from ..encoder import Encoder, checked_fields, declared_length
+from ..kernels import encode_fields, glue, same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,14 +95,8 @@ class HTTP1Encoder(Encoder):
             size = len(name)
             if size == 14:
                 if same_name(name, b"content-length"):
-                    declared = decimal(value)
-                    if declared < 0:
-                        raise ValueError(f"malformed content-length: {value!r}")
-                    if length >= 0:
-                        if declared != length:
-                            raise ValueError(f"two content-lengths: {length} and {declared}")
-                        repeated = True
-                    length = declared
+                    repeated = length >= 0
+                    length = declared_length(value, length)
             elif size == 4:
                 if same_name(name, b"date"):
                     own_date = True

@@ -54,7 +54,7 @@ _RESERVED = frozenset(
 
 class Handshake:
     """A client's offer: `subprotocols` in its order, the negotiated `deflate` or None, and the `key` that the response
-    proves to have read.
+    proves to have read, empty in HTTP/2.
     """
 
     __slots__ = ("deflate", "key", "subprotocols")
@@ -103,17 +103,19 @@ def read(head: Head, zlib: CompressionLibrary | None) -> Handshake:
         raise ProtocolError(400, "WebSocket handshake that is not a GET")
     if head.framing != NO_BODY and not (head.framing == LENGTH and head.length == 0):
         raise ProtocolError(400, "WebSocket handshake with a body")
-    if _values(head, b"sec-websocket-version") != [VERSION]:
-        raise ProtocolError(426, "WebSocket version not supported")
+    _check_version(head)
     keys = _values(head, b"sec-websocket-key")
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise ProtocolError(400, "malformed Sec-WebSocket-Key")
-    subprotocols = members(b",".join(_values(head, b"sec-websocket-protocol")))
-    if not all(map(_TOKEN.fullmatch, subprotocols)):
-        raise ProtocolError(400, "malformed Sec-WebSocket-Protocol")
-    extensions = b",".join(_values(head, b"sec-websocket-extensions"))
-    deflate = negotiate(extensions.decode("latin-1"), zlib)
-    return Handshake(keys[0], [name.decode("ascii") for name in subprotocols], deflate)
+    return _read_offer(head, zlib, keys[0])
+
+
+def read_extended(head: Head, zlib: CompressionLibrary | None) -> Handshake:
+    """Read the handshake in `head`, an extended CONNECT of HTTP/2 (RFC 8441 section 5), as `read` does."""
+    if head.framing == NO_BODY:
+        raise ProtocolError(400, "WebSocket handshake on a stream that has ended")
+    _check_version(head)
+    return _read_offer(head, zlib, b"")
 
 
 def accept_key(key: bytes) -> bytes:
@@ -133,6 +135,20 @@ def switch(shared: Shared, key: bytes, fields: Headers) -> bytes:
         lines.append(b"%b: %b\r\n" % (_SPELLING.get(name, name), value))
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _check_version(head: Head) -> None:
+    if _values(head, b"sec-websocket-version") != [VERSION]:
+        raise ProtocolError(426, "WebSocket version not supported")
+
+
+def _read_offer(head: Head, zlib: CompressionLibrary | None, key: bytes) -> Handshake:
+    subprotocols = members(b",".join(_values(head, b"sec-websocket-protocol")))
+    if not all(map(_TOKEN.fullmatch, subprotocols)):
+        raise ProtocolError(400, "malformed Sec-WebSocket-Protocol")
+    extensions = b",".join(_values(head, b"sec-websocket-extensions"))
+    deflate = negotiate(extensions.decode("latin-1"), zlib)
+    return Handshake(key, [name.decode("ascii") for name in subprotocols], deflate)
 
 
 def _values(head: Head, name: bytes) -> list[bytes]:

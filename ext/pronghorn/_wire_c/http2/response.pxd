@@ -1,0 +1,35 @@
+cimport cython
+
+from ..encoder cimport Encoder, checked_fields, declared_length
+from ..kernels cimport same_name
+from ..shared cimport Shared
+from .kernels cimport encode_literals
+from .stream cimport Stream
+
+cdef int LENGTH, NO_BODY, UNTIL_END
+cdef dict STATUS_FIELDS, STATUS_LINES
+
+
+cdef class HTTP2Encoder(Encoder):
+    cdef Shared _shared
+    cdef Stream _stream
+    # Properties of the request.
+    cdef bint _has_body, _accepts_trailers
+    # The head from the application.
+    cdef list _fields
+    cdef bytes _block
+    cdef bint _own_date, _own_server
+    # The progress of the response.
+    cdef int _framing
+    cdef Py_ssize_t _remaining
+    cdef bint _head_pending
+
+    @cython.locals(name=bytes, value=bytes, length=Py_ssize_t, size=Py_ssize_t, unwanted=bint)
+    cpdef start(self, status, headers, bint has_trailers)
+    @cython.locals(defaults=bytes)
+    cdef _send_head(self, bytes data, bint ends)
+
+
+@cython.locals(encoder=HTTP2Encoder)
+cpdef HTTP2Encoder new_encoder(Shared shared, Stream stream, str method, bint accepts_trailers)
+cdef list _allowed(list fields, Py_ssize_t length)

@@ -1,0 +1,633 @@
+"""A stream of HTTP/2: an exchange, its two windows, and the content that waits for them (RFC 9113 sections 5 and 6.9).
+
+Field blocks need no window: they go to the connection at once. Content is kept here until the windows admit it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pronghorn.constants import LENGTH, NO_BODY
+from pronghorn.errors import ProtocolError, StreamError
+from pronghorn.hpack_tables import STATUS_FIELDS
+from pronghorn.http2_constants import (
+    CANCEL,
+    DATA,
+    DEFAULT_WINDOW,
+    END_STREAM,
+    FLOW_CONTROL_ERROR,
+    INTERNAL_ERROR,
+    PROTOCOL_ERROR,
+    RST_STREAM,
+    WINDOW_UPDATE,
+)
+
+from ..access_log import log_response
+from ..channel import Channel
+from ..endpoint import Endpoint
+from ..kernels import cut
+from .kernels import encode_literals, frame_header, word_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import Any
+
+    from _typeshed import MaybeNone
+
+    from pronghorn.types import Headers
+
+    from .._interfaces import ConnectionOwner
+    from ..exchange import Exchange
+    from ..head import Head
+    from ..request import Request
+    from ..shared import Shared
+    from ..websocket.session import WebSocket
+    from ..writer import Writer
+
+# The states of RFC 9113 section 5.1. An idle stream has no object.
+OPEN = 0
+HALF_CLOSED_REMOTE = 1  # the client has ended its side
+HALF_CLOSED_LOCAL = 2  # we have ended ours
+CLOSED = 3
+
+# What follows the queued content.
+MORE = 0
+END = 1
+TRAILERS = 2
+
+# The application waits while more content than this is queued: on its stream; on all streams of the connection, from
+# where on each stream may queue only one message.
+MOST_QUEUED = 65536
+MOST_QUEUED_TOGETHER = 1048576
+
+# The receive window of a stream doubles up to this size, half of the connection's, while the application keeps up: a
+# long path needs more than the initial window.
+MOST_WINDOW = 524288
+
+# The payload of a frame is joined with its header up to this size. Above it, copying costs more than another buffer.
+JOINED = 4096
+
+
+class Multiplexer(Endpoint):
+    """Carries streams: they queue frames here, and are told when their content may follow.
+
+    `send_window` is the number of bytes of content that the client takes from all streams together, `frame_size` the
+    greatest payload of a frame that it accepts, `queued_content` the number of bytes that all streams have queued.
+    """
+
+    __slots__ = ("frame_size", "owner", "queued_content", "send_window", "writer")
+
+    owner: ConnectionOwner | MaybeNone
+    writer: Writer
+    send_window: int
+    frame_size: int
+    queued_content: int
+
+    def put(self, frames: bytes) -> None:
+        """Queue whole frames. They leave in the order in which they are put."""
+        raise NotImplementedError
+
+    def put_head(self, number: int, status: bytes, defaults: bytes, block: bytes, data: bytes, ends: bool) -> None:
+        """Queue the field block of stream `number`, in three parts, and a first part of its content, which fits into a
+        frame and the windows. `ends` ends the stream.
+        """
+        raise NotImplementedError
+
+    def can_send_at_once(self) -> bool:
+        """Return whether content may be put now: the client reads, and no other stream has queued any."""
+        raise NotImplementedError
+
+    def expect_head(self, stream: Stream) -> None:
+        """Call the stream's `frame_head` at the end of the iteration, unless its content comes before."""
+        raise NotImplementedError
+
+    def join_turns(self, stream: Stream) -> None:
+        """Let the stream frame its queued content, in turns with the others."""
+        raise NotImplementedError
+
+    def return_credit(self, size: int) -> None:
+        """Let the client send `size` more bytes of content: the application has taken them, or nobody will."""
+        raise NotImplementedError
+
+    def on_ended(self, stream: Stream) -> None:
+        """Note that our side of the stream has ended before the client's."""
+        raise NotImplementedError
+
+    def on_closed(self, stream: Stream, was_reset: bool) -> None:
+        """Forget the stream, of which both sides have ended, or which was reset."""
+        raise NotImplementedError
+
+    def answer(self, stream: Stream, status: int) -> None:
+        """Answer on the stream for the application."""
+        raise NotImplementedError
+
+
+class Stream(Channel):
+    """One stream. `out` is content that is not framed yet; `in_turn` is true while the connection lets it frame some.
+
+    `state`: OPEN -> HALF_CLOSED_REMOTE by `finish_input`, -> HALF_CLOSED_LOCAL by `_end`; HALF_CLOSED_REMOTE -> CLOSED
+    by `_end`, HALF_CLOSED_LOCAL -> CLOSED by `finish_input`; any -> CLOSED by `reset`, `lose_client` and `lose`.
+    """
+
+    __slots__ = (
+        "_body_by",
+        "_connection",
+        "_continue_due",
+        "_declared",
+        "_early",
+        "_ending",
+        "_has_head",
+        "_is_patient",
+        "_offset",
+        "_owed",
+        "_queued",
+        "_received",
+        "_stalled_last_tick",
+        "_trailers",
+        "_unreturned",
+        "_window_size",
+        "_write_by",
+        "in_turn",
+        "number",
+        "receive_window",
+        "request",
+        "send_window",
+        "session",
+        "state",
+    )
+
+    number: int
+    state: int
+    request: Request | MaybeNone
+    session: WebSocket | MaybeNone
+    _connection: Multiplexer
+
+    receive_window: int
+    _window_size: int
+    _unreturned: int
+    _owed: int
+    _declared: int
+    _received: int
+    _early: bytes
+    _body_by: int
+    _is_patient: bool
+    _continue_due: bool
+
+    send_window: int
+    in_turn: bool
+    _has_head: bool
+    _queued: int
+    _offset: int
+    _ending: int
+    _trailers: bytes | MaybeNone
+    _write_by: int
+    _stalled_last_tick: bool
+
+    # Input, called by the connection
+
+    def is_closed(self) -> bool:
+        return self.state == CLOSED
+
+    def may_receive(self) -> bool:
+        """Return whether the client may still send content, even if nobody reads it."""
+        return self.state == OPEN or self.state == HALF_CLOSED_LOCAL
+
+    def reserve(self, size: int) -> None:
+        """Take `size` bytes, which the client is sending, out of the window."""
+        if size > self.receive_window:
+            raise StreamError(FLOW_CONTROL_ERROR, "more content than the window of its stream")
+        self.receive_window -= size
+
+    def feed(self, data: bytes) -> None:
+        """Add a part of the content. Raises StreamError, or ProtocolError for a body that is too large."""
+        size = len(data)
+        request = self.request
+        self._received += size
+        if self._declared >= 0 and self._received > self._declared:
+            raise StreamError(PROTOCOL_ERROR, "body longer than its Content-Length")
+        session = self.session
+        limit = self._shared.limits.body_size
+        if session is not None:
+            self._unreturned += size
+            if request is not None:
+                self._early += data  # before the application has accepted
+                return
+            session.feed(data)
+            if not session.is_held:
+                self._take_credit(0)
+        elif request is None:
+            self._connection.return_credit(size)
+        elif limit and self._received > limit:
+            self._connection.return_credit(size)
+            raise ProtocolError(413, "body too large")
+        else:
+            self._unreturned += size
+            self._body_by = 0
+            self._continue_due = False
+            request.feed(data)
+
+    def discard_padding(self, size: int) -> None:
+        """Return the credit for padding."""
+        self._owed += size
+        self._connection.return_credit(size)
+
+    def finish_input(self) -> None:
+        """End the client's side of the stream. Raises StreamError for a body shorter than declared."""
+        if self._declared > self._received:
+            raise StreamError(PROTOCOL_ERROR, "body shorter than its Content-Length")
+        self._body_by = 0
+        if self.state == HALF_CLOSED_LOCAL:
+            self._close(False)
+            return
+        self.state = HALF_CLOSED_REMOTE
+        if self.request is not None:
+            self.request.finish_body()
+        elif self.session is not None:
+            self.session.end_input()
+            if self.session is not None:
+                self.exchange_ended()
+
+    def lose_client(self) -> None:
+        """End the stream, which the client has reset."""
+        self._drop()
+
+    def disconnect(self) -> None:
+        """Report the end of the connection's input to the application."""
+        if self.session is not None:
+            self.session.end_input()
+        elif self.request is not None:
+            self.request.disconnect()
+
+    def lose(self) -> None:
+        """Release everything: the stream was reset, or the connection is lost."""
+        self.state = CLOSED
+        request = self.request
+        session = self.session
+        self.request = None
+        self.session = None
+        if request is not None:
+            if session is None and request.is_cut_short() and self._shared.logs_at_end:
+                self._log(request, request.encoder.status)
+            request.lose()
+        if session is not None:
+            session.end_input()
+            if request is None and self._connection.owner is not None:
+                self._connection.owner.on_closed(session)
+        self.disconnect_writers()
+        self._forget_content()
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Answer with the status of `error`, or reset the stream if the response has begun."""
+        self._connection.owner.on_refused(error)
+        request = self.request
+        if request is not None and request.is_refusable():
+            request.lose()
+            self._connection.answer(self, error.status)
+        else:
+            self.reset(CANCEL)
+
+    # Output, called by the encoder and the connection
+
+    def room(self) -> int:
+        """The number of bytes of content that `send_head` may take."""
+        connection = self._connection
+        if self._queued or not connection.can_send_at_once():
+            return 0
+        return max(0, min(connection.frame_size, self.send_window, connection.send_window))
+
+    def send_head(self, status: bytes, defaults: bytes, block: bytes, data: bytes, ends: bool) -> None:
+        """Frame the head of the response, and a part of its content that there is `room` for."""
+        self._has_head = True
+        self.send_window -= len(data)
+        self._connection.send_window -= len(data)
+        self._connection.put_head(self.number, status, defaults, block, data, ends)
+        if ends:
+            self._end()
+
+    def send_interim(self, status: bytes, block: bytes) -> None:
+        """Frame the head of an interim response (RFC 9110 section 15.2)."""
+        self._connection.put_head(self.number, status, b"", block, b"", False)
+
+    def end_content(self) -> None:
+        """End our side of the stream after the queued content."""
+        if self.state == CLOSED or self.state == HALF_CLOSED_LOCAL:
+            return
+        if self._queued:
+            self._ending = END
+        else:
+            self._connection.put(frame_header(0, DATA, END_STREAM, self.number))
+            self._end()
+
+    def send_trailers(self, block: bytes) -> None:
+        """End our side of the stream with a trailer section, after the queued content."""
+        self._trailers = block
+        if self._queued:
+            self._ending = TRAILERS
+        else:
+            self._send_trailers()
+
+    def frame_head(self) -> None:
+        """Frame a head that still waits for its content."""
+        if self.request is not None and self.state != CLOSED:
+            self.request.frame_head()
+
+    def frame_content(self, most: int) -> bool:
+        """Frame up to `most` bytes of content. Return whether more may follow in this stream's next turn."""
+        connection = self._connection
+        size = min(self._queued, most, connection.frame_size, self.send_window, connection.send_window)
+        if size <= 0:
+            return self._queued > 0 and self.send_window > 0
+        data = self._take_content(size)
+        self._queued -= size
+        self.send_window -= size
+        connection.send_window -= size
+        connection.queued_content -= size
+        is_last = not self._queued
+        ends = is_last and self._ending == END
+        header = frame_header(size, DATA, END_STREAM if ends else 0, self.number)
+        if size <= JOINED:
+            connection.put(header + data)
+        else:
+            connection.put(header)
+            connection.put(data)
+        self._stalled_last_tick = False
+        self._write_by = 0 if is_last else self._shared.deadline(self._shared.limits.write_timeout)
+        if ends:
+            self._end()
+        elif is_last and self._ending == TRAILERS:
+            self._send_trailers()
+        elif self._write_waiters is not None and self._may_continue():
+            self.wake_writers(None)
+        return not is_last and self.send_window > 0
+
+    def can_frame_content(self) -> bool:
+        """Return whether content is queued that the stream's window admits."""
+        return self._queued > 0 and self.send_window > 0
+
+    def reset(self, code: int) -> None:
+        """Break the stream off with the error `code`."""
+        if self.state != CLOSED:
+            self._connection.put(word_frame(RST_STREAM, self.number, code))
+            self._drop()
+
+    # Channel
+
+    def queued(self, size: int) -> None:
+        self._stalled_last_tick = False
+        if size:
+            if not self._queued:
+                self._write_by = self._shared.deadline(self._shared.limits.write_timeout)
+            self._queued += size
+            self._connection.queued_content += size
+            self._connection.join_turns(self)
+        elif not self._has_head:
+            self._connection.expect_head(self)
+
+    def is_writable(self) -> bool:
+        if self._connection.queued_content > MOST_QUEUED_TOGETHER:
+            return self._queued == 0
+        return self._queued <= MOST_QUEUED
+
+    def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
+        return self._connection.owner.send_file(request, message)
+
+    def need_body(self) -> None:
+        request = self.request
+        if request is None:
+            self._take_credit(0)
+            return
+        if self._continue_due and not request.is_started():
+            self._continue_due = False
+            self.send_interim(STATUS_FIELDS[100], b"")
+        self._take_credit(request.buffered)
+        # A client that accepts trailers may stream in both directions, for ever.
+        if self.state == OPEN and not request.buffered and not self._is_patient:
+            self._body_by = self._shared.deadline(self._shared.limits.body_timeout)
+
+    def pause_reading(self) -> None:
+        pass  # the client runs out of credit
+
+    def skip_body(self, request: Request) -> None:
+        self._continue_due = False
+
+    def response_started(self, request: Request, status: int) -> None:
+        if self.session is not None:
+            self._connection.owner.on_denied(self.session, status)
+        elif not self._shared.logs_at_end:
+            self._log(request, status)
+
+    def exchange_ended(self) -> None:
+        request = self.request
+        session = self.session
+        self.request = None
+        self.session = None
+        self._body_by = 0
+        if session is None:
+            if request is not None and self._shared.logs_at_end:
+                self._log(request, request.encoder.status)
+        elif request is None:
+            self.end_content()
+            self._connection.owner.on_closed(session)
+        self._take_credit(0)
+
+    def accept(self, session: WebSocket, fields: Headers) -> None:
+        shared = self._shared
+        names = [name.lower() for name, _ in fields]
+        defaults = shared.http2_block
+        if b"date" in names or b"server" in names:
+            defaults = encode_literals(shared.fields_beside(b"date" in names, b"server" in names))
+        self.request = None
+        self._continue_due = False
+        self.send_head(STATUS_FIELDS[200], defaults, encode_literals(fields), b"", False)
+        self._connection.owner.on_accepted(session)
+        early = self._early
+        if early:
+            self._early = b""
+            session.feed(early)
+        if not session.is_held:
+            self._take_credit(0)
+
+    def fail(self, request: Request, status: int) -> None:
+        if request is not self.request or self._connection.owner is None:
+            return
+        if request.is_refusable():
+            self.response_started(request, status)
+            self._connection.answer(self, status)
+        else:
+            self.reset(INTERNAL_ERROR)
+
+    def abandon(self, request: Request) -> None:
+        if request is self.request:
+            self.reset(CANCEL)
+
+    def report_slow_client(self, reason: str) -> None:
+        if self._connection.owner is not None:
+            self._connection.owner.on_slow_client(reason)
+
+    def crash(self, error: Exception) -> None:
+        self._connection.crash(error)
+
+    # Lifecycle
+
+    def exchange(self) -> Exchange | None:
+        """The exchange in progress."""
+        return self.request if self.session is None else self.session
+
+    def on_tick(self, now: int) -> None:
+        """Act on deadlines that have passed."""
+        if self._body_by and now >= self._body_by:
+            self._body_by = 0
+            self.refuse(ProtocolError(408, "timed out waiting for the body"))
+        elif self._write_by and now >= self._write_by:
+            self._write_by = 0
+            self.report_slow_client("it has read nothing of a stream for %d s" % self._shared.limits.write_timeout)
+            self.reset(CANCEL)
+        elif self.session is not None:
+            self.session.on_tick(now)
+
+    def notice_departure(self) -> None:
+        """Report to the application that the client has ended the connection's input, and end a response that has made
+        no progress since the last tick.
+        """
+        self.disconnect()
+        request = self.request
+        if request is not None and request.is_stalled():
+            if self._stalled_last_tick:
+                request.lose()
+                self._connection.owner.on_left(request)
+            self._stalled_last_tick = True
+
+    # Private
+
+    def _take_credit(self, buffered: int) -> None:
+        """Return the credit for the content received, except for `buffered` bytes that nobody has taken."""
+        taken = self._unreturned - buffered
+        if taken <= 0:
+            return
+        self._unreturned = buffered
+        self._connection.return_credit(taken)
+        if self.state != OPEN or (self.request is None and self.session is None):
+            return
+        self._owed += taken
+        if self._owed * 2 < self._window_size:
+            return
+        if not buffered and self._window_size < MOST_WINDOW:
+            growth = min(self._window_size, MOST_WINDOW - self._window_size)
+            self._window_size += growth
+            self._owed += growth
+        increment = self._owed
+        self._owed = 0
+        self.receive_window += increment
+        self._connection.put(word_frame(WINDOW_UPDATE, self.number, increment))
+
+    def _take_content(self, size: int) -> bytes:
+        """Remove `size` bytes from the queued content."""
+        out = self.out
+        offset = self._offset
+        first = out[0]
+        left = len(first) - offset
+        if left > size:
+            self._offset = offset + size
+            return cut(first, offset, offset + size)
+        self._offset = 0
+        if offset:
+            first = cut(first, offset, len(first))
+        if left == size:
+            del out[0]
+            return first
+        count = 1
+        pieces = [first]
+        missing = size - left
+        while missing:
+            piece = out[count]
+            if len(piece) > missing:
+                self._offset = missing
+                pieces.append(cut(piece, 0, missing))
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+            count += 1
+        del out[:count]
+        return b"".join(pieces)
+
+    def _may_continue(self) -> bool:
+        """Return whether a waiting application may continue: half of what it may queue is framed."""
+        if self._connection.queued_content > MOST_QUEUED_TOGETHER:
+            return self._queued == 0
+        return self._queued * 2 <= MOST_QUEUED
+
+    def _send_trailers(self) -> None:
+        self._connection.put_head(self.number, b"", b"", self._trailers, b"", True)
+        self._trailers = None
+        self._end()
+
+    def _end(self) -> None:
+        """Note that our side of the stream has ended: END_STREAM is framed."""
+        self._ending = MORE
+        self._write_by = 0
+        if self.state == OPEN:
+            self.state = HALF_CLOSED_LOCAL
+            self._connection.on_ended(self)
+        elif self.state == HALF_CLOSED_REMOTE:
+            self._close(False)
+
+    def _drop(self) -> None:
+        """End the exchange, whose client has left or must leave."""
+        exchange = self.exchange()
+        if exchange is not None and self._connection.owner is not None:
+            self._connection.owner.on_left(exchange)
+        self._close(True)
+        self.lose()
+
+    def _close(self, was_reset: bool) -> None:
+        self.state = CLOSED
+        self._take_credit(0)
+        self._connection.on_closed(self, was_reset)
+
+    def _forget_content(self) -> None:
+        self._connection.queued_content -= self._queued
+        self._queued = 0
+        self._offset = 0
+        self._ending = MORE
+        self._write_by = 0
+        self._body_by = 0
+        self.out.clear()
+
+    def _log(self, request: Request, status: int) -> None:
+        lines = self._shared.access_log
+        if lines is not None:
+            log_response(lines, request, status, self._connection.owner)
+
+
+def new_stream(connection: Multiplexer, shared: Shared, number: int, send_window: int, head: Head) -> Stream:
+    """The stream that `head` opens. Its client takes `send_window` bytes."""
+    stream = Stream.__new__(Stream)  # a call of the class costs more
+    stream.out = []
+    stream._shared = shared
+    stream._write_waiters = None
+    stream._connection = connection
+    stream.number = number
+    stream.state = HALF_CLOSED_REMOTE if head.framing == NO_BODY else OPEN
+    stream.request = None
+    stream.session = None
+    stream.receive_window = DEFAULT_WINDOW
+    stream._window_size = DEFAULT_WINDOW
+    # Bytes of content that wait for the application; those that it has taken, but for which the client has no credit.
+    stream._unreturned = 0
+    stream._owed = 0
+    stream._declared = head.length if head.framing == LENGTH else -1
+    stream._received = 0
+    stream._early = b""
+    stream._body_by = 0
+    stream._is_patient = head.accepts_trailers
+    stream._continue_due = head.expects_continue
+    stream.send_window = send_window
+    stream.in_turn = False
+    stream._has_head = False
+    stream._queued = 0
+    stream._offset = 0
+    stream._ending = MORE
+    stream._trailers = None
+    stream._write_by = 0
+    stream._stalled_last_tick = False
+    return stream

@@ -1,0 +1,641 @@
+"""The connection: its greeting, its frames, the errors of clients, their limits, and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pronghorn.http2_constants import (
+    ACK,
+    CANCEL,
+    COMPRESSION_ERROR,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
+    MAX_FRAME_SIZE,
+    NO_ERROR,
+    PADDED,
+    PING,
+    PREFACE,
+    PROTOCOL_ERROR,
+    PUSH_PROMISE,
+    REFUSED_STREAM,
+    RST_STREAM,
+    SETTINGS,
+    SETTINGS_TIMEOUT,
+    STREAM_CLOSED,
+    WINDOW_UPDATE,
+)
+from tests.support.http2 import (
+    GET,
+    POST,
+    Peer,
+    block,
+    data,
+    frame,
+    get,
+    goaway,
+    headers,
+    kinds,
+    only,
+    ping,
+    post,
+    priority,
+    rst_stream,
+    settings,
+    split_frames,
+    window_update,
+)
+from tests.support.rig import WAITING, Rig, body, drive, echo, ok, start
+
+
+def greeting() -> bytes:
+    return PREFACE + settings()
+
+
+def connection(wire: Any, application: Any = None, **options: Any) -> Rig:
+    """A connection that has received nothing."""
+    return Rig(wire, application, kind=wire.http2.connection.HTTP2Connection, **options)
+
+
+def is_closed(peer: Peer, code: int) -> bool:
+    """Return whether the connection ends with GOAWAY and `code`."""
+    frames = peer.take()
+    return only(frames, GOAWAY).code == code and "finish_writing" in peer.rig.calls
+
+
+# The greeting
+
+
+def test_settings_and_the_window_come_first(wire: Any) -> None:
+    peer = Peer(wire)
+    assert kinds(peer.greeting) == [SETTINGS, WINDOW_UPDATE, SETTINGS]
+    sent = peer.greeting[0].payload
+    pairs = {int.from_bytes(sent[at : at + 2], "big"): int.from_bytes(sent[at + 2 : at + 6], "big")
+             for at in range(0, len(sent), 6)}  # fmt: skip
+    assert pairs == {MAX_CONCURRENT_STREAMS: 128, 6: 65536, 8: 1, 9: 1}
+    assert (peer.greeting[1].stream, peer.greeting[1].number) == (0, 1048576 - 65535)
+    assert peer.greeting[2][1:] == (ACK, 0, b"")
+
+
+def test_extended_connect_is_not_offered_without_websockets(wire: Any) -> None:
+    assert 8 not in Peer(wire, websockets=False).greeting[0].payload[1::6]
+
+
+def test_greeting_and_request_may_come_in_any_pieces(wire: Any) -> None:
+    whole = greeting() + get(1, b"/a") + post(3) + data(3, b"abc", True)
+    for size in (1, 2, 7, 24, 25, 33, len(whole)):
+        rig = connection(wire, ok)
+        for at in range(0, len(whole), size):
+            rig.receive(whole[at : at + size])
+        assert [request.scope["path"] for request in rig.requests] == ["/a", "/"]
+        assert kinds(split_frames(rig.take()))[3:] == [HEADERS, DATA, HEADERS, DATA]
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", PREFACE[:-1] + b"x", PREFACE[:10] + b"1"])
+def test_anything_but_the_preface_ends_the_connection(wire: Any, sent: bytes) -> None:
+    rig = connection(wire)
+    rig.receive(sent)
+    assert only(split_frames(rig.take()), GOAWAY).code == PROTOCOL_ERROR
+    assert "finish_writing" in rig.calls
+
+
+@pytest.mark.parametrize("first", [get(), ping(), frame(SETTINGS, ACK), window_update(0, 1)])
+def test_settings_have_to_follow_the_preface(wire: Any, first: bytes) -> None:
+    rig = connection(wire)
+    rig.receive(PREFACE + first)
+    assert only(split_frames(rig.take()), GOAWAY).code == PROTOCOL_ERROR
+
+
+# Errors of the connection (RFC 9113 sections 4 to 6)
+
+ERRORS = {
+    "frame above 16,384 bytes": (frame(DATA, 0, 1, b"x" * 16385), FRAME_SIZE_ERROR),
+    "DATA without a stream": (data(0, b"x"), PROTOCOL_ERROR),
+    "DATA on an idle stream": (data(1, b"x"), PROTOCOL_ERROR),
+    "padding as long as the frame": (post(1) + frame(DATA, PADDED, 1, b"\5xxxxx"), None),
+    "padding longer than the frame": (post(1) + frame(DATA, PADDED, 1, b"\6xxxxx"), PROTOCOL_ERROR),
+    "padded DATA without a length": (post(1) + frame(DATA, PADDED, 1), FRAME_SIZE_ERROR),
+    "HEADERS without a stream": (headers(0, *GET), PROTOCOL_ERROR),
+    "HEADERS on an even stream": (headers(2, *GET), PROTOCOL_ERROR),
+    "padded HEADERS without a length": (frame(HEADERS, PADDED | END_HEADERS, 1), FRAME_SIZE_ERROR),
+    "HEADERS with too much padding": (frame(HEADERS, PADDED | END_HEADERS, 1, b"\x02x"), PROTOCOL_ERROR),
+    "HEADERS with half a priority": (frame(HEADERS, 0x20 | END_HEADERS, 1, b"\0\0\0"), PROTOCOL_ERROR),
+    "PRIORITY without a stream": (priority(0), PROTOCOL_ERROR),
+    "RST_STREAM without a stream": (rst_stream(0, 8), PROTOCOL_ERROR),
+    "RST_STREAM on an idle stream": (rst_stream(1, 8), PROTOCOL_ERROR),
+    "short RST_STREAM": (get(1) + frame(RST_STREAM, 0, 1, b"\0\0\0"), FRAME_SIZE_ERROR),
+    "SETTINGS on a stream": (frame(SETTINGS, 0, 1), PROTOCOL_ERROR),
+    "SETTINGS of 5 bytes": (frame(SETTINGS, 0, 0, b"\0\3\0\0\0"), FRAME_SIZE_ERROR),
+    "acknowledgement with content": (frame(SETTINGS, ACK, 0, b"\0\3\0\0\0\1"), FRAME_SIZE_ERROR),
+    "window above 2^31 - 1": (settings((INITIAL_WINDOW_SIZE, 0x80000000)), FLOW_CONTROL_ERROR),
+    "frame size below 16,384": (settings((MAX_FRAME_SIZE, 16383)), PROTOCOL_ERROR),
+    "frame size above 2^24 - 1": (settings((MAX_FRAME_SIZE, 16777216)), PROTOCOL_ERROR),
+    "push neither on nor off": (settings((2, 2)), PROTOCOL_ERROR),
+    "33 settings": (settings(*[(99, 1)] * 33), ENHANCE_YOUR_CALM),
+    "PUSH_PROMISE": (frame(PUSH_PROMISE, END_HEADERS, 1, b"\0\0\0\2"), PROTOCOL_ERROR),
+    "PING on a stream": (frame(PING, 0, 1, b"12345678"), PROTOCOL_ERROR),
+    "PING of 7 bytes": (ping(b"1234567"), FRAME_SIZE_ERROR),
+    "GOAWAY on a stream": (frame(GOAWAY, 0, 1, bytes(8)), PROTOCOL_ERROR),
+    "short GOAWAY": (frame(GOAWAY, 0, 0, bytes(7)), FRAME_SIZE_ERROR),
+    "WINDOW_UPDATE of 3 bytes": (frame(WINDOW_UPDATE, 0, 0, bytes(3)), FRAME_SIZE_ERROR),
+    "WINDOW_UPDATE by nothing": (window_update(0, 0), PROTOCOL_ERROR),
+    "WINDOW_UPDATE on an idle stream": (window_update(1, 1), PROTOCOL_ERROR),
+    "window of the connection above 2^31 - 1": (window_update(0, 0x7FFFFFFF), FLOW_CONTROL_ERROR),
+    "CONTINUATION alone": (frame(CONTINUATION, END_HEADERS, 1), PROTOCOL_ERROR),
+    "DATA within a field block": (frame(HEADERS, 0, 1, block(*GET)) + data(1), PROTOCOL_ERROR),
+    "another stream's CONTINUATION": (
+        frame(HEADERS, 0, 1, block(*GET)) + frame(CONTINUATION, END_HEADERS, 3),
+        PROTOCOL_ERROR,
+    ),
+    "unknown frame within a field block": (frame(HEADERS, 0, 1, block(*GET)) + frame(99), PROTOCOL_ERROR),
+    "malformed compression": (frame(HEADERS, END_HEADERS, 1, b"\xbe"), COMPRESSION_ERROR),
+    "HEADERS on a closed stream": (get(1) + get(1), STREAM_CLOSED),
+    "DATA on a closed stream": (get(1) + data(1, b"x"), STREAM_CLOSED),
+}
+
+
+@pytest.mark.parametrize(("sent", "code"), ERRORS.values(), ids=ERRORS)
+def test_error_of_the_client_ends_the_connection(wire: Any, sent: bytes, code: int | None) -> None:
+    peer = Peer(wire, lambda request: ok(request) if request.scope["method"] == "GET" else None)
+    peer.send(sent)
+    frames = peer.take()
+    if code is None:
+        assert GOAWAY not in kinds(frames)
+        return
+    assert only(frames, GOAWAY).code == code
+    assert "finish_writing" in peer.rig.calls
+    assert len(peer.rig.refused) == 1
+    peer.send(get(9))
+    assert len(peer.rig.requests) <= 1
+
+
+# Errors of a stream (section 5.4.2)
+
+STREAM_ERRORS = {
+    "malformed head": (get(1, b"x"), PROTOCOL_ERROR),
+    "upper-case name": (get(1, b"/", (b"X", b"y")), PROTOCOL_ERROR),
+    "line break in a value": (get(1, b"/", (b"x", b"a\r\nb: c")), PROTOCOL_ERROR),
+    "zero in a value": (get(1, b"/", (b"x", b"\0")), PROTOCOL_ERROR),
+    "DATA after END_STREAM": (headers(1, *POST) + data(1, b"x"), STREAM_CLOSED),
+    "HEADERS after END_STREAM": (headers(1, *POST) + headers(1, (b"x", b"y")), STREAM_CLOSED),
+    "trailers without END_STREAM": (post(1) + headers(1, (b"x", b"y"), ends=False), PROTOCOL_ERROR),
+    "pseudo-header field in trailers": (post(1) + headers(1, (b":path", b"/")), PROTOCOL_ERROR),
+    "malformed trailers": (post(1) + headers(1, (b"X", b"y")), PROTOCOL_ERROR),
+    "body longer than declared": (post(1, (b"content-length", b"1")) + data(1, b"xx"), PROTOCOL_ERROR),
+    "body shorter than declared": (post(1, (b"content-length", b"2")) + data(1, b"x", True), PROTOCOL_ERROR),
+    "trailers after a short body": (post(1, (b"content-length", b"2")) + headers(1, (b"x", b"y")), PROTOCOL_ERROR),
+    "WINDOW_UPDATE by nothing": (post(1) + window_update(1, 0), PROTOCOL_ERROR),
+    "window above 2^31 - 1": (post(1) + window_update(1, 0x7FFFFFFF), FLOW_CONTROL_ERROR),
+    "PRIORITY of 4 bytes": (post(1) + priority(1, bytes(4)), FRAME_SIZE_ERROR),
+}
+
+
+@pytest.mark.parametrize(("sent", "code"), STREAM_ERRORS.values(), ids=STREAM_ERRORS)
+def test_error_on_a_stream_leaves_the_others_alone(wire: Any, sent: bytes, code: int) -> None:
+    peer = Peer(wire, lambda request: ok(request) if request.scope["path"] == "/other" else None)
+    frames = peer.exchange(sent, get(3, b"/other"))
+    assert (only(frames, RST_STREAM).stream, only(frames, RST_STREAM).code) == (1, code)
+    assert peer.answers(frames)[3].status == 200
+    assert GOAWAY not in kinds(frames)
+    for request in peer.rig.requests[:-1]:
+        assert request.is_lost()
+
+
+def test_late_frames_of_a_reset_stream_are_ignored(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    peer.exchange(post(1), data(1, b"x"))
+    frames = peer.exchange(
+        data(1, b"x" * 100), headers(1, (b"x", b"y")), window_update(1, 5), rst_stream(1, CANCEL), get(3)
+    )
+    assert GOAWAY not in kinds(frames)
+    assert peer.answers(frames)[3].content == b"ok"
+
+
+def test_priority_of_any_stream_and_unknown_frames_are_ignored(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    frames = peer.exchange(priority(7), priority(1), frame(99, 255, 5, b"any"), get(1))
+    assert peer.answers(frames)[1].status == 200
+    sent = frame(HEADERS, 0x20 | PADDED | END_HEADERS | END_STREAM, 3, b"\2\x80\0\0\3\xff" + block(*GET) + b"\0\0")
+    assert peer.answers(peer.exchange(sent))[3].status == 200
+
+
+def test_settings_may_change_at_any_time(wire: Any) -> None:
+    peer = Peer(wire)
+    frames = peer.exchange(settings((MAX_FRAME_SIZE, 16777215), (99, 1), (8, 1), (9, 1), (2, 0)))
+    assert frames == [(SETTINGS, ACK, 0, b"")]
+
+
+def test_ping_is_answered(wire: Any) -> None:
+    assert Peer(wire).exchange(ping(b"abcdefgh")) == [(PING, ACK, 0, b"abcdefgh")]
+
+
+# Field blocks
+
+
+def test_field_block_may_take_several_frames(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    whole = block(*GET, (b"x", b"y" * 300))
+    sent = frame(HEADERS, END_STREAM, 1, whole[:5]) + frame(CONTINUATION, 0, 1) + frame(CONTINUATION, 0, 1, whole[5:99])
+    peer.send(sent)
+    assert not peer.rig.requests
+    peer.send(frame(CONTINUATION, END_HEADERS, 1, whole[99:]))
+    assert peer.rig.request.head.headers == [(b"host", b"a"), (b"x", b"y" * 300)]
+
+
+@pytest.mark.parametrize("parts", [[b""] * 18, [b"\0" * 16384] * 5], ids=["too many frames", "too many bytes"])
+def test_endless_field_block_ends_the_connection(wire: Any, parts: list[bytes]) -> None:
+    peer = Peer(wire)
+    peer.send(frame(HEADERS, END_STREAM, 1, parts[0]), *[frame(CONTINUATION, 0, 1, part) for part in parts[1:]])
+    assert is_closed(peer, ENHANCE_YOUR_CALM)
+
+
+def test_head_above_its_limit_is_answered_and_the_table_stays_right(wire: Any) -> None:
+    peer = Peer(wire, ok, head_size=1000)
+    kept = b"\x40\x01x\x01y"
+    sent = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(*GET, (b"long", b"v" * 1000)) + kept)
+    frames = peer.exchange(sent, frame(HEADERS, END_HEADERS | END_STREAM, 3, block(*GET) + b"\xbe"))
+    answers = peer.answers(frames)
+    assert (answers[1].status, answers[3].status) == (431, 200)
+    assert peer.rig.request.head.headers == [(b"host", b"a"), (b"x", b"y")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (get(1, b"/" * 20000), 414),
+        (headers(1, GET[0], GET[1], GET[3]), 400),
+        (headers(1, (b":method", b"CONNECT"), GET[2]), 501),
+        (get(1, b"/", *[(b"x", b"y")] * 101), 431),
+    ],
+    ids=["long target", "no Host", "CONNECT", "many fields"],
+)
+def test_refused_request_is_answered(wire: Any, sent: bytes, status: int) -> None:
+    peer = Peer(wire)
+    if len(sent) > 16384:
+        payload = sent[9:]
+        sent = frame(HEADERS, END_STREAM, 1, payload[:16384]) + frame(CONTINUATION, END_HEADERS, 1, payload[16384:])
+    frames = peer.exchange(sent)
+    answer = peer.answers(frames)[1]
+    assert (answer.status, answer.is_complete) == (status, True)
+    assert RST_STREAM not in kinds(frames)
+    assert [error.status for error in peer.rig.refused] == [status]
+
+
+def test_refused_request_with_a_body_is_reset_after_the_answer(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    frames = peer.exchange(headers(1, POST[0], POST[1], POST[3], ends=False))
+    assert kinds(frames) == [HEADERS, DATA, RST_STREAM]
+    assert frames[-1].code == NO_ERROR
+    assert peer.answers(peer.exchange(data(1, b"x", True), get(3)))[3].status == 200
+
+
+# Limits
+
+
+def test_all_streams_that_are_allowed_may_be_open(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(*[get(number) for number in range(1, 257, 2)])
+    frames = peer.take()
+    assert len(peer.rig.requests) == 128
+    assert RST_STREAM not in kinds(frames)
+    frames = peer.exchange(get(257))
+    assert (only(frames, RST_STREAM).stream, only(frames, RST_STREAM).code) == (257, REFUSED_STREAM)
+    ok(peer.rig.requests[5])
+    assert RST_STREAM not in kinds(peer.exchange(get(259)))
+    assert len(peer.rig.requests) == 129
+
+
+def test_stream_gives_its_place_back_with_its_last_frame(wire: Any) -> None:
+    """Its application may run on: the client opens the next stream at once."""
+    peer = Peer(wire, lambda request: run_on(request))
+    number = 1
+    for _ in range(10):
+        frames = peer.exchange(*[get(number + 2 * index) for index in range(128)])
+        assert len(peer.answers(frames)) == 128
+        number += 256
+    assert peer.rig.running == 1280
+
+
+async def run_on(request: Any) -> None:
+    await request.send({"type": "http.response.start", "status": 200, "headers": []})
+    await request.send({"type": "http.response.body", "body": b"ok"})
+    future = peer_future(request)
+    await future
+
+
+def peer_future(request: Any) -> Any:
+    from tests.support.rig import Future
+
+    return Future()
+
+
+def test_requests_beyond_a_turn_wait_for_the_next(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    peer.send(*[get(number) for number in range(1, 101, 2)])
+    assert len(peer.rig.requests) == 32
+    peer.rig.one_turn()
+    assert len(peer.rig.requests) == 50
+    assert len(peer.answers(peer.take())) == 50
+
+
+def test_resets_beyond_the_budget_end_the_connection(wire: Any) -> None:
+    peer = Peer(wire)
+    for number in range(1, 402, 2):
+        peer.send(get(number), rst_stream(number, CANCEL))
+        peer.rig.turn()
+    assert only(peer.take(), GOAWAY).code == ENHANCE_YOUR_CALM
+
+
+def test_answers_earn_resets(wire: Any) -> None:
+    peer = Peer(wire, lambda request: ok(request) if request.scope["path"] == "/ok" else None)
+    number = 1
+    for _ in range(1000):
+        peer.send(get(number, b"/ok"), get(number + 2), rst_stream(number + 2, CANCEL))
+        peer.rig.turn()
+        number += 4
+    assert GOAWAY not in kinds(peer.take())
+
+
+def test_applications_of_reset_streams_count(wire: Any) -> None:
+    class Task:
+        def __init__(self) -> None:
+            self.is_done = False
+
+        def done(self) -> bool:
+            return self.is_done
+
+    def run(request: Any) -> None:
+        request.task = Task()
+
+    peer = Peer(wire, run)
+    for number in range(1, 257, 2):
+        peer.send(get(number), rst_stream(number, CANCEL))
+        peer.rig.turn()
+    peer.take()
+    assert only(peer.exchange(get(257)), RST_STREAM).code == REFUSED_STREAM
+    peer.rig.requests[0].task.is_done = True
+    assert RST_STREAM not in kinds(peer.exchange(get(259)))
+
+
+FLOODS = {
+    "PING": ping(),
+    "SETTINGS": settings(),
+    "acknowledgements": frame(SETTINGS, ACK),
+    "PRIORITY": priority(3),
+    "empty DATA": data(1),
+    "WINDOW_UPDATE": window_update(0, 1),
+    "WINDOW_UPDATE on a stream": window_update(1, 1),
+    "unknown frames": frame(99),
+    "GOAWAY": goaway(),
+}
+
+
+@pytest.mark.parametrize("sent", FLOODS.values(), ids=FLOODS)
+def test_flood_without_a_purpose_ends_the_connection(wire: Any, sent: bytes) -> None:
+    peer = Peer(wire)
+    peer.send(post(1))
+    for _ in range(950):
+        peer.exchange(sent)
+    assert "finish_writing" not in peer.rig.calls
+    for _ in range(60):
+        peer.send(sent)
+    assert only(peer.take(), GOAWAY).code == ENHANCE_YOUR_CALM
+
+
+def test_tokens_return_with_time(wire: Any) -> None:
+    peer = Peer(wire)
+    for now in range(1, 4):
+        for _ in range(90):
+            peer.exchange(ping())
+        peer.rig.tick(now)
+    assert "finish_writing" not in peer.rig.calls
+
+
+def test_client_that_does_not_read_our_answers_is_not_read_either(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.rig.connection.pause_writing()
+    for _ in range(100):
+        peer.send(ping())
+    assert not peer.rig.is_paused()
+    peer.send(*[post(number) for number in range(1, 65, 2)])
+    for request in peer.rig.requests:
+        start(request, (b"x", b"y" * 3000))
+        body(request, b"", True)
+    peer.rig.turn()
+    assert peer.rig.is_paused()
+    peer.rig.connection.resume_writing()
+    assert not peer.rig.is_paused()
+
+
+# Deadlines
+
+
+def test_client_has_to_speak_in_time(wire: Any) -> None:
+    rig = connection(wire, first_byte_timeout=3)
+    rig.take()
+    rig.tick(3)
+    assert not rig.is_over()
+    rig.tick(4)
+    assert rig.is_over()
+
+
+def test_client_has_to_acknowledge_our_settings(wire: Any) -> None:
+    rig = connection(wire, first_byte_timeout=3)
+    rig.receive(greeting() + get(1))
+    rig.take()
+    rig.tick(4)
+    assert only(split_frames(rig.take()), GOAWAY).code == SETTINGS_TIMEOUT
+
+
+def test_incomplete_head_times_out(wire: Any) -> None:
+    peer = Peer(wire, head_timeout=3)
+    peer.send(get(1)[:20])
+    peer.rig.tick(3)
+    assert not peer.rig.is_over()
+    peer.rig.tick(4)
+    assert peer.rig.is_over()
+
+
+def test_incomplete_field_block_times_out(wire: Any) -> None:
+    peer = Peer(wire, head_timeout=3)
+    peer.send(frame(HEADERS, END_STREAM, 1, block(*GET)))
+    peer.rig.tick(2)
+    peer.send(frame(CONTINUATION, 0, 1))
+    peer.rig.tick(4)
+    assert peer.rig.is_over()
+
+
+def test_idle_connection_ends_with_goaway(wire: Any) -> None:
+    peer = Peer(wire, ok, keep_alive_timeout=5)
+    peer.exchange(get(1))
+    peer.rig.tick(5)
+    assert not peer.rig.is_over()
+    peer.rig.tick(6)
+    sent = only(peer.take(), GOAWAY)
+    assert (sent.last, sent.code) == (1, NO_ERROR)
+    assert peer.rig.is_over()
+
+
+def test_connection_with_a_stream_is_not_idle(wire: Any) -> None:
+    peer = Peer(wire, keep_alive_timeout=5)
+    peer.send(get(1))
+    peer.rig.tick(60)
+    assert not peer.rig.is_over()
+
+
+def test_pings_do_not_keep_an_idle_connection_open(wire: Any) -> None:
+    peer = Peer(wire, ok, keep_alive_timeout=5)
+    peer.exchange(get(1))
+    for now in range(1, 7):
+        peer.exchange(ping())
+        peer.rig.tick(now)
+    assert peer.rig.is_over()
+
+
+def test_deadline_waits_for_input_that_is_not_read(wire: Any) -> None:
+    peer = Peer(wire, ok, keep_alive_timeout=5)
+    peer.rig.input = True
+    peer.rig.tick(40)
+    assert not peer.rig.is_over()
+
+
+# The end
+
+
+def test_drain_serves_what_is_on_its_way(wire: Any) -> None:
+    peer = Peer(wire, lambda request: ok(request) if request.scope["path"] == "/ok" else None)
+    peer.send(get(1))
+    peer.rig.connection.drain()
+    frames = peer.take()
+    assert (only(frames, GOAWAY).last, only(frames, GOAWAY).code) == (0x7FFFFFFF, NO_ERROR)
+    assert peer.answers(peer.exchange(get(3, b"/ok")))[3].content == b"ok"
+    frames = peer.exchange(ping(only(frames, PING).payload, ACK))
+    assert (only(frames, GOAWAY).last, only(frames, GOAWAY).code) == (3, NO_ERROR)
+    assert peer.exchange(get(5, b"/ok"), data(5, b"x")) == []
+    assert not peer.rig.is_over()
+    ok(peer.rig.requests[0])
+    assert peer.answers(peer.take())[1].content == b"ok"
+    assert peer.rig.is_over()
+
+
+def test_drain_does_not_wait_for_a_client_that_never_answers(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.rig.connection.drain()
+    peer.rig.tick(1)
+    assert not peer.rig.is_over()
+    peer.rig.tick(2)
+    assert peer.rig.is_over()
+
+
+def test_drain_before_the_preface_closes_at_once(wire: Any) -> None:
+    rig = connection(wire)
+    rig.connection.drain()
+    rig.take()
+    assert rig.is_over()
+
+
+def test_drain_ends_streaming_responses(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(get(1))
+    request = peer.rig.request
+    start(request)
+    body(request, b"a", True)
+    peer.rig.connection.drain()
+    assert drive(request.receive())["type"] == "http.request"
+    assert drive(request.receive())["type"] == "http.disconnect"
+
+
+def test_requests_ended_by_an_error_are_lost(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(get(1), get(3))
+    peer.send(ping(b"short"))
+    assert [request.is_lost() for request in peer.rig.requests] == [True, True]
+    assert peer.rig.calls.count("left") == 2
+    assert peer.rig.connection.is_idle()
+
+
+def test_lost_connection_loses_its_requests(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(get(1), post(3))
+    assert len(peer.rig.connection.exchanges()) == 2
+    peer.rig.connection.lose()
+    assert [request.is_lost() for request in peer.rig.requests] == [True, True]
+    assert peer.rig.connection.exchanges() == []
+    peer.rig.connection.lose()
+
+
+def test_end_of_input_leaves_time_for_the_responses(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(get(1), get(3))
+    peer.rig.connection.end_input()
+    first, second = peer.rig.requests
+    assert drive(first.receive())["type"] == "http.request"
+    assert drive(first.receive())["type"] == "http.disconnect"
+    ok(first)
+    assert peer.answers(peer.take())[1].content == b"ok"
+    assert "close" not in peer.rig.calls
+    ok(second)
+    peer.take()
+    assert "close" in peer.rig.calls
+
+
+def test_refused_client_may_read_before_the_connection_closes(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.exchange(ping(b"short"))
+    assert peer.rig.calls[-1] == "finish_writing"
+    peer.send(b"anything" * 100)
+    peer.rig.tick(2)
+    assert "close" not in peer.rig.calls
+    peer.rig.connection.end_input()
+    assert peer.rig.calls[-1] == "close"
+
+
+def test_lingering_ends(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.exchange(ping(b"short"))
+    peer.rig.tick(3)
+    assert peer.rig.calls[-1] == "close"
+
+
+def test_client_that_reads_nothing_is_aborted(wire: Any) -> None:
+    peer = Peer(wire, write_timeout=3)
+    peer.send(get(1))
+    peer.rig.connection.pause_writing()
+    peer.rig.waiting_bytes = 100
+    peer.rig.tick(4)
+    assert peer.rig.calls[-1] == "abort"
+    assert peer.rig.cuts == ["it has read nothing for 3 s"]
+
+
+def test_many_requests_on_one_connection(wire: Any) -> None:
+    peer = Peer(wire, echo)
+    number = 1
+    for _ in range(300):
+        frames = peer.exchange(*[post(number + 2 * each) + data(number + 2 * each, b"x", True) for each in range(20)])
+        assert len(peer.answers(frames)) == 20
+        number += 40
+    assert peer.rig.connection.streams == {}
+
+
+def test_keep_alive_of_zero_ends_the_connection_after_a_request(wire: Any) -> None:
+    peer = Peer(wire, ok, keep_alive_timeout=0)
+    frames = peer.exchange(get(1))
+    assert peer.answers(frames)[1].content == b"ok"
+    assert only(frames, GOAWAY).code == NO_ERROR
+    assert peer.rig.is_over()
+
+
+def test_application_waits_for_a_body(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(post(1))
+    assert drive(peer.rig.request.receive()) is WAITING
