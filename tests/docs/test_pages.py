@@ -54,6 +54,7 @@ def test_the_states_of_a_connection():
     page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
     tables = [re.findall(r"^\| `([A-Z_]+)` \|", block, re.MULTILINE) for block in page.split("\n\n")]
     modules = ("http1/connection", "writer", "request", "websocket/session")
+    modules += ("http2/connection", "http2/output", "http2/stream")
     states = [each for name in modules for each in enumerations((WIRE / f"{name}.py").read_text(encoding="utf-8"))]
     assert sorted(filter(None, tables)) == sorted(states)
     drawn = set(re.findall(r"[A-Z_]{4,}", "".join(re.findall(r"^    .*\n", page, re.MULTILINE))))

@@ -55,6 +55,8 @@ def declared_types(module: str) -> dict[str, str]:
     """The types the `.pxd` declares for attributes (`Class.name`), parameters (`function.name`) and results."""
     text = re.sub(r" *#.*", "", declarations_of(module))
     text = re.sub(r"\(\n\s+(.*)\n\)", r"(\1)", text)
+    # Kernels declare functions in C for each other, which the source does not have.
+    define = "cpdef" if (DECLARATIONS / f"{module.replace('.', '/')}.pyx").exists() else "cp?def"
     types: dict[str, str] = {}
     scope = ""
     for line in text.splitlines():
@@ -62,7 +64,7 @@ def declared_types(module: str) -> dict[str, str]:
             scope = ""
         if found := re.match(r"cdef class (\w+)", line):
             scope = f"{found[1]}."
-        elif found := re.match(rf" *cp?def (?:({TYPE}) )?(\w+)\((.*)\)", line):
+        elif found := re.match(rf" *{define} (?:({TYPE}) )?(\w+)\((.*)\)", line):
             types[f"{scope}{found[2]}()"] = found[1] or "object"
             for parameter in filter(None, found[3].split(", ")):
                 kind, _, name = parameter.rpartition(" ")

@@ -1,12 +1,15 @@
 from .kernels cimport decimal, encode_fields
 
 cdef tuple BYTES
+cdef int LENGTH, NO_BODY, UNTIL_CLOSE
 
 
 cdef class Encoder:
     cdef public bint has_trailers
     cdef public int status
     cdef public Py_ssize_t body_size
+    cdef int _framing
+    cdef Py_ssize_t _remaining
 
     cpdef begin(self)
     cpdef start(self, status, headers, bint has_trailers)
@@ -19,6 +22,8 @@ cdef class Encoder:
     cpdef file_sent(self, Py_ssize_t size)
     cpdef file_end(self, list out)
     cpdef bytes field(self, bytes name)
+    cdef _decide_framing(self, bint has_body, Py_ssize_t length, int without_length)
+    cdef bint _count_content(self, Py_ssize_t count, bint more) except -1
 
 
 cpdef list checked_fields(headers)

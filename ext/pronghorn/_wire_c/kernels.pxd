@@ -1,3 +1,12 @@
+from cpython.object cimport PyObject
+
+ctypedef const unsigned char* Bytes
+
+# For the kernels of HTTP/2: token characters in lower case, 0 for any other (RFC 9110 section 5.6.2); checks of a field.
+cdef unsigned char[256] LOWER
+cdef bint is_field_value(Bytes text, Py_ssize_t size) noexcept
+cdef bint take_pair(object pair, PyObject** name, PyObject** value) noexcept
+
 cpdef Py_ssize_t find_byte(bytes data, bytes byte, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef Py_ssize_t find_head_end(bytes data, Py_ssize_t start, Py_ssize_t resume) noexcept
 cpdef Py_ssize_t find_bare_cr(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept

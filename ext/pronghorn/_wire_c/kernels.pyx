@@ -8,7 +8,6 @@ which no table accepts.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.object cimport PyObject
 from cpython.time cimport monotonic as read_monotonic
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
@@ -36,10 +35,6 @@ cdef extern from "Python.h":
         PYGEN_NEXT
     PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
 
-ctypedef const unsigned char* Bytes
-
-# A token character in lower case, or 0 for any other character (RFC 9110 section 5.6.2).
-cdef unsigned char[256] LOWER
 # The value of a hexadecimal digit, or 255 for any other character.
 cdef unsigned char[256] HEX
 
@@ -141,7 +136,7 @@ cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexc
     return start
 
 
-cdef inline bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
+cdef bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
     # Without a branch in the loop, the C compiler checks sixteen characters at a time.
     cdef Py_ssize_t index
     cdef unsigned char bad = 0
@@ -206,7 +201,7 @@ cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
     return fields
 
 
-cdef inline bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
+cdef bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
     """Borrow the two bytes objects of a pair. Return false if it is not a pair of bytes objects."""
     if type(pair) is tuple:
         if PyTuple_GET_SIZE(pair) != 2:

@@ -34,4 +34,4 @@ cdef class Writer:
     cpdef end(self)
     cpdef lose(self)
     cpdef expect_reading(self)
-    cpdef bint is_overdue(self, long now) except -1
+    cpdef bint is_given_up(self, long now, bint is_open) except -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import PHRASES
+from pronghorn.constants import LENGTH, NO_BODY, PHRASES, UNTIL_CLOSE
 
 from .kernels import decimal, encode_fields
 
@@ -26,17 +26,22 @@ class Encoder:
     if a trailer section follows the body.
     """
 
-    __slots__ = ("body_size", "has_trailers", "status")
+    __slots__ = ("_framing", "_remaining", "body_size", "has_trailers", "status")
 
     status: int
     body_size: int
     has_trailers: bool
+    _framing: int
+    _remaining: int
 
     def begin(self) -> None:
         """Initialise the fields of this class."""
         self.body_size = 0
         self.has_trailers = False
         self.status = 0
+        self._framing = UNTIL_CLOSE
+        # The bytes missing from a declared length.
+        self._remaining = 0
 
     def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
         """Check the head, and keep it for framing."""
@@ -60,7 +65,7 @@ class Encoder:
 
     def left(self) -> int:
         """The number of bytes missing from the declared length; -1 without one."""
-        raise NotImplementedError
+        return self._remaining if self._framing == LENGTH else -1
 
     def file(self, size: int, out: list[bytes]) -> bool:
         """Begin a part of the body, `size` bytes, that is sent by other means. Return false if it must not be sent."""
@@ -77,6 +82,29 @@ class Encoder:
     def field(self, name: bytes) -> bytes | None:
         """The value of the application's first field `name` (lower-case), or None."""
         raise NotImplementedError
+
+    def _decide_framing(self, has_body: bool, length: int, without_length: int) -> None:
+        """Set the framing of a body with the declared `length`, or -1. `has_body` is false for the answer to HEAD."""
+        if not has_body or self.status == 204 or self.status == 304:
+            self._framing = NO_BODY
+        elif length >= 0:
+            self._framing = LENGTH
+            self._remaining = length
+        else:
+            self._framing = without_length
+
+    def _count_content(self, count: int, more: bool) -> bool:
+        """Count a part of the body. Return false if the response has none. Raises ValueError for a wrong length."""
+        if self._framing == NO_BODY:
+            return False
+        if self._framing == LENGTH:
+            if count > self._remaining:
+                raise ValueError("body longer than its content-length")
+            if not more and count < self._remaining:
+                raise ValueError("body shorter than its content-length")
+            self._remaining -= count
+        self.body_size += count
+        return True
 
 
 def checked_fields(headers: Iterable[Any]) -> Headers:

@@ -177,11 +177,22 @@ class Writer:
         self._acknowledged = self._owner.delivered(self._handed)
         self.deadline = self._shared.deadline(self._shared.limits.write_timeout)
 
-    def is_overdue(self, now: int) -> bool:
-        """Return whether the deadline has passed. If the client has read something, extend the deadline instead."""
+    def is_given_up(self, now: int, is_open: bool) -> bool:
+        """Return whether to abort the connection: its client has read nothing in time, which is reported.
+
+        A client that has read something gets more time, and so does one that has received all output while the
+        connection `is_open`.
+        """
         if not self.deadline or now < self.deadline:
             return False
         if self._owner.delivered(self._handed) > self._acknowledged:
             self.expect_reading()
             return False
+        unread = self._owner.unread()
+        if not unread and is_open:
+            self.expect_reading()
+            return False
+        self.deadline = 0
+        if unread:
+            self._owner.on_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
         return True

@@ -221,6 +221,13 @@ def test_late_frames_of_a_reset_stream_are_ignored(wire: Any) -> None:
     assert peer.answers(frames)[3].content == b"ok"
 
 
+@pytest.mark.parametrize("late", [data(1, b"x"), headers(1, (b"x", b"y"))], ids=["DATA", "HEADERS"])
+def test_frame_after_a_reset_by_the_client_is_an_error(wire: Any, late: bytes) -> None:
+    peer = Peer(wire)
+    peer.send(post(1), rst_stream(1, CANCEL), late)
+    assert is_closed(peer, STREAM_CLOSED)
+
+
 def test_priority_of_any_stream_and_unknown_frames_are_ignored(wire: Any) -> None:
     peer = Peer(wire, ok)
     frames = peer.exchange(priority(7), priority(1), frame(99, 255, 5, b"any"), get(1))

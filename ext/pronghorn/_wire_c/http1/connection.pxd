@@ -90,7 +90,6 @@ cdef class Connection(Channel):
     cdef _arm(self, int timer, long seconds)
     cdef _disarm(self)
     cdef _expire(self)
-    cdef _on_write_timeout(self)
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)

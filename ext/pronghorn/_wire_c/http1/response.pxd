@@ -21,15 +21,12 @@ cdef class HTTP1Encoder(Encoder):
     cdef list _connection_fields
     cdef bint _own_date, _own_server, _own_transfer_encoding
     # The progress of the response.
-    cdef int _framing
-    cdef Py_ssize_t _remaining
     cdef bint _head_pending
 
     @cython.locals(name=bytes, value=bytes)
     cpdef start(self, status, headers, bint has_trailers)
     cpdef bint ends_with_connection(self)
     cdef bytes _frame_head(self, bytes body)
-    cdef _decide_framing(self, Py_ssize_t length)
 
 
 @cython.locals(encoder=HTTP1Encoder)

@@ -54,7 +54,7 @@ cdef class HTTP2Connection(Output):
     # The greatest number of a stream, how many this iteration has started, and the window of each in the settings.
     cdef unsigned int _last
     cdef Py_ssize_t _started, _initial_window
-    # Streams that were reset, and their applications that still run.
+    # Streams that we have reset; applications of reset streams that still run.
     cdef dict _remembered
     cdef list _abandoned
     # Limits.
@@ -106,7 +106,6 @@ cdef class HTTP2Connection(Output):
     cdef _fail_stream(self, unsigned int number, error)
     cdef _check_not_idle(self, unsigned int number, kind)
     cdef _check_closed(self, unsigned int number, kind)
-    cdef _remember(self, unsigned int number)
     cdef _forget_finished(self)
     cdef _send_settings(self)
     cdef _expect_request(self)

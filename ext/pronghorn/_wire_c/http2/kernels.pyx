@@ -1,17 +1,16 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The compiled form of `pronghorn._wire.http2.kernels`, which documents the contracts."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
+from ..kernels cimport LOWER, Bytes, is_field_value, take_pair
+
 from pronghorn.hpack_tables import SENSITIVE_FIELDS, STATIC_NAMES, huffman_ends, huffman_transitions
 from pronghorn.http2_constants import PSEUDO_FIELDS
-
-ctypedef const unsigned char* Bytes
 
 cdef enum:
     END_STREAM = 1
@@ -21,9 +20,6 @@ cdef enum:
     # An integer takes six bytes at most here: its first one, and five with seven bits each.
     LONGEST_INTEGER = 6
     NAME_SLOTS = 256
-
-# A token character in lower case, or 0 for any other character (RFC 9110 section 5.6.2).
-cdef unsigned char[256] LOWER
 
 # The transitions of the Huffman decoder, by state and four bits.
 cdef short[4096] NEXT_STATE
@@ -43,12 +39,6 @@ cdef inline int name_slot(Bytes name, Py_ssize_t size) noexcept:
 cdef void fill_tables():
     cdef int code, slot
     cdef bytes name
-    for code in range(256):
-        LOWER[code] = 0
-    for code in b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz":
-        LOWER[code] = <unsigned char>code
-    for code in range(b"A"[0], b"Z"[0] + 1):
-        LOWER[code] = <unsigned char>(code + 32)
     for code, (state, symbol) in enumerate(huffman_transitions()):
         NEXT_STATE[code] = state
         SYMBOL[code] = symbol
@@ -126,32 +116,6 @@ cpdef bint is_field(bytes name, bytes value) noexcept:
         if LOWER[text[index]] != text[index] or text[index] == 0:
             return False
     return True
-
-
-cdef inline bint is_field_value(Bytes text, Py_ssize_t size) noexcept:
-    # Without a branch in the loop, the C compiler checks sixteen characters at a time.
-    cdef Py_ssize_t index
-    cdef unsigned char bad = 0
-    for index in range(size):
-        bad |= ((text[index] < 32) & (text[index] != 9)) | (text[index] == 127)
-    return bad == 0
-
-
-cdef inline bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
-    """Borrow the two bytes objects of a pair. Return false if it is not a pair of bytes objects."""
-    if type(pair) is tuple:
-        if PyTuple_GET_SIZE(pair) != 2:
-            return False
-        name[0] = <PyObject*>PyTuple_GET_ITEM(pair, 0)
-        value[0] = <PyObject*>PyTuple_GET_ITEM(pair, 1)
-    elif type(pair) is list:
-        if PyList_GET_SIZE(pair) != 2:
-            return False
-        name[0] = <PyObject*>PyList_GET_ITEM(pair, 0)
-        value[0] = <PyObject*>PyList_GET_ITEM(pair, 1)
-    else:
-        return False
-    return PyBytes_CheckExact(<object>name[0]) and PyBytes_CheckExact(<object>value[0])
 
 
 cdef inline unsigned char* put_integer(unsigned char* target, Py_ssize_t value, int most, int flags) noexcept:

@@ -6,7 +6,7 @@ from ..shared cimport Shared
 from .kernels cimport encode_literals
 from .stream cimport Stream
 
-cdef int LENGTH, NO_BODY, UNTIL_END
+cdef int UNTIL_END
 cdef dict STATUS_FIELDS, STATUS_LINES
 
 
@@ -20,8 +20,6 @@ cdef class HTTP2Encoder(Encoder):
     cdef bytes _block
     cdef bint _own_date, _own_server
     # The progress of the response.
-    cdef int _framing
-    cdef Py_ssize_t _remaining
     cdef bint _head_pending
 
     @cython.locals(name=bytes, value=bytes, length=Py_ssize_t, size=Py_ssize_t, unwanted=bint)

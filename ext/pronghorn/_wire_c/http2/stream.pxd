@@ -14,10 +14,10 @@ from .kernels cimport encode_literals, frame_header, word_frame
 
 cdef int LENGTH, NO_BODY
 cdef dict STATUS_FIELDS
-cdef int CANCEL, DATA, END_STREAM, FLOW_CONTROL_ERROR, INTERNAL_ERROR, PROTOCOL_ERROR, RST_STREAM, WINDOW_UPDATE
+cdef int CANCEL, DATA, END_STREAM, FLOW_CONTROL_ERROR, INTERNAL_ERROR, PROTOCOL_ERROR, WINDOW_UPDATE
 cdef Py_ssize_t DEFAULT_WINDOW, MOST_QUEUED, MOST_QUEUED_TOGETHER, MOST_WINDOW, JOINED
 cdef int OPEN, HALF_CLOSED_REMOTE, HALF_CLOSED_LOCAL, CLOSED
-cdef int MORE, END, TRAILERS
+cdef int UNENDED, ENDS, ENDS_WITH_TRAILERS
 
 
 cdef class Stream
@@ -30,6 +30,7 @@ cdef class Multiplexer(Endpoint):
 
     cpdef put(self, bytes frames)
     cpdef put_head(self, unsigned int number, bytes status, bytes defaults, bytes block, bytes data, bint ends)
+    cpdef put_reset(self, unsigned int number, unsigned int code)
     cpdef bint can_send_at_once(self)
     cpdef expect_head(self, Stream stream)
     cpdef join_turns(self, Stream stream)
@@ -91,7 +92,6 @@ cdef class Stream(Channel):
     cdef bint _may_continue(self)
     cdef _send_trailers(self)
     cdef _end(self)
-    cdef _drop(self)
     cdef _close(self, bint was_reset)
     cdef _forget_content(self)
     cdef _log(self, Request request, int status)

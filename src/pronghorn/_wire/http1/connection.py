@@ -385,8 +385,8 @@ class Connection(Channel):
     def on_tick(self, now: int) -> None:
         if self.deadline and now >= self.deadline:
             self._expire()
-        if self.writer.is_overdue(now):
-            self._on_write_timeout()
+        if self.writer.is_given_up(now, self._end != CLOSED):
+            self._abort()
         if self._session is not None:
             self._session.on_tick(now)
         # A paused transport does not report the end of the stream.
@@ -799,19 +799,6 @@ class Connection(Channel):
             self._refuse(ProtocolError(408, _TIMEOUTS[timer]))
         elif self.reading == IDLE or self.writer.is_ready():  # otherwise a request waits until the client reads
             self._close()
-
-    def _on_write_timeout(self) -> None:
-        """Abort: the client has not read anything in time. A client that has received all output gets more time while
-        the connection is open.
-        """
-        unread = self._owner.unread()
-        if not unread and self._end != CLOSED:
-            self.writer.expect_reading()
-            return
-        self.writer.deadline = 0
-        if unread:
-            self.report_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
-        self._abort()
 
     def _notice_departure(self) -> None:
         """Report to waiting applications that the client has ended its stream, and end a response that has made no

@@ -45,7 +45,6 @@ class HTTP1Encoder(Encoder):
     __slots__ = (
         "_block",
         "_connection_fields",
-        "_framing",
         "_has_body",
         "_head_pending",
         "_http11",
@@ -53,7 +52,6 @@ class HTTP1Encoder(Encoder):
         "_own_date",
         "_own_server",
         "_own_transfer_encoding",
-        "_remaining",
         "_shared",
         "keep_alive",
     )
@@ -70,8 +68,6 @@ class HTTP1Encoder(Encoder):
     _own_server: bool
     _own_transfer_encoding: bool
 
-    _framing: int
-    _remaining: int
     _head_pending: bool
 
     def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
@@ -119,7 +115,8 @@ class HTTP1Encoder(Encoder):
         self._own_server = own_server
         self.has_trailers = has_trailers
         # A content-length beside a transfer-encoding is ignored, and must not be sent (RFC 9112 section 6.2).
-        self._decide_framing(-1 if own_transfer_encoding else length)
+        without_length = CHUNKED if self._http11 else UNTIL_CLOSE
+        self._decide_framing(self._has_body, -1 if own_transfer_encoding else length, without_length)
         if closes:
             self.keep_alive = False
         self._own_transfer_encoding = own_transfer_encoding and self._framing == CHUNKED
@@ -145,17 +142,9 @@ class HTTP1Encoder(Encoder):
 
     def body(self, data: bytes, more: bool, out: list[bytes]) -> int:
         count = len(data)
-        framing = self._framing
-        if framing == LENGTH:
-            if count > self._remaining:
-                raise ValueError("body longer than its content-length")
-            if not more and count < self._remaining:
-                raise ValueError("body shorter than its content-length")
-            self._remaining -= count
-        elif framing == NO_BODY:
+        if not self._count_content(count, more):
             return self.head(out)
-        self.body_size += count
-        if framing != CHUNKED:
+        if self._framing != CHUNKED:
             if self._head_pending and count <= COPIED:
                 data = self._frame_head(data)
                 out.append(data)
@@ -194,9 +183,6 @@ class HTTP1Encoder(Encoder):
         block = EARLY_HINTS + encode_fields(checked_fields([(b"link", link) for link in links])) + CRLF
         out.append(block)
         return len(block)
-
-    def left(self) -> int:
-        return self._remaining if self._framing == LENGTH else -1
 
     def file(self, size: int, out: list[bytes]) -> bool:
         if self._framing == LENGTH:
@@ -248,18 +234,6 @@ class HTTP1Encoder(Encoder):
             end = CONNECTION_KEEP_ALIVE + end
         return glue(self._line, fields, self._block, end, body)
 
-    def _decide_framing(self, length: int) -> None:
-        status = self.status
-        if not self._has_body or status == 204 or status == 304:
-            self._framing = NO_BODY
-        elif length >= 0:
-            self._framing = LENGTH
-            self._remaining = length
-        elif self._http11:
-            self._framing = CHUNKED
-        else:
-            self._framing = UNTIL_CLOSE
-
 
 def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> HTTP1Encoder:
     """The encoder of a response to `method`."""
@@ -272,8 +246,6 @@ def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> 
     encoder._line = b""
     encoder._block = b""
     encoder._connection_fields = None
-    encoder._framing = UNTIL_CLOSE
-    encoder._remaining = 0
     encoder._own_date = False
     encoder._own_server = False
     encoder._own_transfer_encoding = False

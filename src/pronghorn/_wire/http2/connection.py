@@ -92,7 +92,7 @@ MOST_CONTINUATIONS = 16
 # Settings in one frame: each costs work, and a client needs eight.
 MOST_SETTINGS = 32
 
-# Streams that were reset, of which late frames are ignored.
+# Streams that we have reset, of which late frames are ignored.
 MOST_REMEMBERED = 256
 
 
@@ -261,8 +261,8 @@ class HTTP2Connection(Output):
         self._budget.refill()
         if self._abandoned:
             self._forget_finished()
-        if self.writer.is_overdue(now):
-            self._on_write_timeout()
+        if self.writer.is_given_up(now, not self.is_gone()):
+            self._abort()
         if self._end_by and now >= self._end_by:
             self._end_in_time()
         if self.is_ending():
@@ -284,10 +284,15 @@ class HTTP2Connection(Output):
             self._window += increment
             self.put(word_frame(WINDOW_UPDATE, 0, increment))
 
+    def put_reset(self, number: int, code: int) -> None:
+        self.put(word_frame(RST_STREAM, number, code))
+        self._remembered[number] = None
+        if len(self._remembered) > MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+
     def on_closed(self, stream: Stream, was_reset: bool) -> None:
         self.streams.pop(stream.number, None)
         if was_reset:
-            self._remember(stream.number)
             exchange = stream.exchange()
             if exchange is not None and exchange.task is not None:
                 self._abandoned.append(exchange)
@@ -728,8 +733,7 @@ class HTTP2Connection(Output):
         if stream is not None:
             stream.reset(error.code)
         else:
-            self.put(word_frame(RST_STREAM, number, error.code))
-            self._remember(number)
+            self.put_reset(number, error.code)
 
     def _check_not_idle(self, number: int, kind: str) -> None:
         if number > self._last or not number & 1:
@@ -740,12 +744,6 @@ class HTTP2Connection(Output):
         self._check_not_idle(number, kind)
         if number not in self._remembered and not self.is_leaving():
             raise HTTP2Error(STREAM_CLOSED, f"{kind} on a closed stream")
-
-    def _remember(self, number: int) -> None:
-        """Ignore late frames of a stream that was reset."""
-        self._remembered[number] = None
-        if len(self._remembered) > MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
 
     def _forget_finished(self) -> None:
         """Forget the applications of reset streams that have ended."""

@@ -39,27 +39,21 @@ def read_head(fields: Headers, ends: bool, limits: Limits) -> Head:
             break
         count += 1
         if name == b":method":
-            if method is not None:
-                raise _malformed("repeated pseudo-header field")
             method = value
         elif name == b":path":
-            if path is not None:
-                raise _malformed("repeated pseudo-header field")
             path = value
         elif name == b":scheme":
-            if scheme is not None:
-                raise _malformed("repeated pseudo-header field")
             scheme = value
         elif name == b":authority":
-            if authority is not None:
-                raise _malformed("repeated pseudo-header field")
             authority = value
         elif name == b":protocol":
-            if protocol is not None:
-                raise _malformed("repeated pseudo-header field")
             protocol = value
         else:
             raise _malformed("pseudo-header field of a response")
+    distinct = (method is not None) + (path is not None) + (scheme is not None)
+    distinct += (authority is not None) + (protocol is not None)
+    if count > distinct:
+        raise _malformed("repeated pseudo-header field")
     if method is None:
         raise _malformed("no :method")
     if method_end(method, 0, len(method)) < len(method) or not method:

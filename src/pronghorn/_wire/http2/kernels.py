@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pronghorn.hpack_tables import SENSITIVE_FIELDS, STATIC_NAMES, huffman_ends, huffman_transitions
 from pronghorn.http2_constants import DATA, END_HEADERS, END_STREAM, HEADERS, PSEUDO_FIELDS
 
+from ..kernels import encode_fields
+
 if TYPE_CHECKING:
     from typing import Any
 
     from _typeshed import MaybeNone
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_ANY_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 _STRIPPED_VALUE = re.compile(rb"(?:[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?")
 
 _TRANSITIONS = huffman_transitions()
@@ -51,15 +51,10 @@ def encode_literals(fields: list[Any]) -> bytes | MaybeNone:
 
     None if a member is anything else, a name is not a token or a value is not a field value.
     """
+    if encode_fields(fields) is None:
+        return None
     parts = []
-    for pair in fields:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            return None
-        name, value = pair
-        if type(name) is not bytes or type(value) is not bytes:
-            return None
-        if not _ANY_NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            return None
+    for name, value in fields:
         name = name.lower()
         value = value.strip(b" \t")
         index = STATIC_NAMES.get(name, 0)

@@ -211,6 +211,10 @@ class Output(Multiplexer):
         """Return whether the connection will close as soon as possible: nothing is read any more."""
         return self._end >= FLUSHING
 
+    def is_gone(self) -> bool:
+        """Return whether the transport is closing or gone."""
+        return self._end == GONE
+
     def is_leaving(self) -> bool:
         """Return whether the client has been told that streams above `_last_served` are not served."""
         return self._end == LEAVING
@@ -399,19 +403,6 @@ class Output(Multiplexer):
         self._end = GONE
         self.writer.end()
         self.owner.abort()
-
-    def _on_write_timeout(self) -> None:
-        """Abort: the client has not read anything in time. A client that has received all output gets more time while
-        the connection is open.
-        """
-        unread = self.owner.unread()
-        if not unread and self._end != GONE:
-            self.writer.expect_reading()
-            return
-        self.writer.deadline = 0
-        if unread:
-            self.owner.on_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
-        self._abort()
 
     def _pause(self) -> None:
         if not self._paused and not self._input_ended and self.owner is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import FORBIDDEN_TRAILERS, LENGTH, NO_BODY, STATUS_LINES, UNTIL_END
+from pronghorn.constants import FORBIDDEN_TRAILERS, STATUS_LINES, UNTIL_END
 from pronghorn.hpack_tables import STATUS_FIELDS
 from pronghorn.http2_constants import CONNECTION_FIELDS
 
@@ -33,12 +33,10 @@ class HTTP2Encoder(Encoder):
         "_accepts_trailers",
         "_block",
         "_fields",
-        "_framing",
         "_has_body",
         "_head_pending",
         "_own_date",
         "_own_server",
-        "_remaining",
         "_shared",
         "_stream",
     )
@@ -53,8 +51,6 @@ class HTTP2Encoder(Encoder):
     _own_date: bool
     _own_server: bool
 
-    _framing: int
-    _remaining: int
     _head_pending: bool
 
     def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
@@ -95,13 +91,7 @@ class HTTP2Encoder(Encoder):
         self._own_date = own_date
         self._own_server = own_server
         self._head_pending = True
-        if not self._has_body or status == 204 or status == 304:
-            self._framing = NO_BODY
-        elif length >= 0:
-            self._framing = LENGTH
-            self._remaining = length
-        else:
-            self._framing = UNTIL_END
+        self._decide_framing(self._has_body, length, UNTIL_END)
 
     def head(self, out: list[bytes]) -> int:
         if self._head_pending:
@@ -110,17 +100,9 @@ class HTTP2Encoder(Encoder):
 
     def body(self, data: bytes, more: bool, out: list[bytes]) -> int:
         count = len(data)
-        framing = self._framing
-        if framing == LENGTH:
-            if count > self._remaining:
-                raise ValueError("body longer than its content-length")
-            if not more and count < self._remaining:
-                raise ValueError("body shorter than its content-length")
-            self._remaining -= count
-        elif framing == NO_BODY:
+        if not self._count_content(count, more):
             data = b""
             count = 0
-        self.body_size += count
         ends = not more and not self.has_trailers
         if self._head_pending:
             if count <= self._stream.room():
@@ -152,9 +134,6 @@ class HTTP2Encoder(Encoder):
             self._stream.send_interim(STATUS_FIELDS[103], encode_literals(fields))
         return 0
 
-    def left(self) -> int:
-        return self._remaining if self._framing == LENGTH else -1
-
     def field(self, name: bytes) -> bytes | None:
         for each, value in self._fields:
             if same_name(each, name):
@@ -182,8 +161,6 @@ def new_encoder(shared: Shared, stream: Stream, method: str, accepts_trailers: b
     encoder._block = b""
     encoder._own_date = False
     encoder._own_server = False
-    encoder._framing = UNTIL_END
-    encoder._remaining = 0
     encoder._head_pending = False
     return encoder
 

@@ -18,7 +18,6 @@ from pronghorn.http2_constants import (
     FLOW_CONTROL_ERROR,
     INTERNAL_ERROR,
     PROTOCOL_ERROR,
-    RST_STREAM,
     WINDOW_UPDATE,
 )
 
@@ -51,9 +50,9 @@ HALF_CLOSED_LOCAL = 2  # we have ended ours
 CLOSED = 3
 
 # What follows the queued content.
-MORE = 0
-END = 1
-TRAILERS = 2
+UNENDED = 0
+ENDS = 1
+ENDS_WITH_TRAILERS = 2
 
 # The application waits while more content than this is queued: on its stream; on all streams of the connection, from
 # where on each stream may queue only one message.
@@ -91,6 +90,10 @@ class Multiplexer(Endpoint):
         """Queue the field block of stream `number`, in three parts, and a first part of its content, which fits into a
         frame and the windows. `ends` ends the stream.
         """
+        raise NotImplementedError
+
+    def put_reset(self, number: int, code: int) -> None:
+        """Queue RST_STREAM, and ignore later frames of stream `number`, which may be on their way."""
         raise NotImplementedError
 
     def can_send_at_once(self) -> bool:
@@ -248,8 +251,12 @@ class Stream(Channel):
                 self.exchange_ended()
 
     def lose_client(self) -> None:
-        """End the stream, which the client has reset."""
-        self._drop()
+        """End the stream, which either side has reset."""
+        exchange = self.exchange()
+        if exchange is not None and self._connection.owner is not None:
+            self._connection.owner.on_left(exchange)
+        self._close(True)
+        self.lose()
 
     def disconnect(self) -> None:
         """Report the end of the connection's input to the application."""
@@ -313,7 +320,7 @@ class Stream(Channel):
         if self.state == CLOSED or self.state == HALF_CLOSED_LOCAL:
             return
         if self._queued:
-            self._ending = END
+            self._ending = ENDS
         else:
             self._connection.put(frame_header(0, DATA, END_STREAM, self.number))
             self._end()
@@ -322,7 +329,7 @@ class Stream(Channel):
         """End our side of the stream with a trailer section, after the queued content."""
         self._trailers = block
         if self._queued:
-            self._ending = TRAILERS
+            self._ending = ENDS_WITH_TRAILERS
         else:
             self._send_trailers()
 
@@ -343,7 +350,7 @@ class Stream(Channel):
         connection.send_window -= size
         connection.queued_content -= size
         is_last = not self._queued
-        ends = is_last and self._ending == END
+        ends = is_last and self._ending == ENDS
         header = frame_header(size, DATA, END_STREAM if ends else 0, self.number)
         if size <= JOINED:
             connection.put(header + data)
@@ -354,7 +361,7 @@ class Stream(Channel):
         self._write_by = 0 if is_last else self._shared.deadline(self._shared.limits.write_timeout)
         if ends:
             self._end()
-        elif is_last and self._ending == TRAILERS:
+        elif is_last and self._ending == ENDS_WITH_TRAILERS:
             self._send_trailers()
         elif self._write_waiters is not None and self._may_continue():
             self.wake_writers(None)
@@ -367,8 +374,8 @@ class Stream(Channel):
     def reset(self, code: int) -> None:
         """Break the stream off with the error `code`."""
         if self.state != CLOSED:
-            self._connection.put(word_frame(RST_STREAM, self.number, code))
-            self._drop()
+            self._connection.put_reset(self.number, code)
+            self.lose_client()
 
     # Channel
 
@@ -563,21 +570,13 @@ class Stream(Channel):
 
     def _end(self) -> None:
         """Note that our side of the stream has ended: END_STREAM is framed."""
-        self._ending = MORE
+        self._ending = UNENDED
         self._write_by = 0
         if self.state == OPEN:
             self.state = HALF_CLOSED_LOCAL
             self._connection.on_ended(self)
         elif self.state == HALF_CLOSED_REMOTE:
             self._close(False)
-
-    def _drop(self) -> None:
-        """End the exchange, whose client has left or must leave."""
-        exchange = self.exchange()
-        if exchange is not None and self._connection.owner is not None:
-            self._connection.owner.on_left(exchange)
-        self._close(True)
-        self.lose()
 
     def _close(self, was_reset: bool) -> None:
         self.state = CLOSED
@@ -588,7 +587,7 @@ class Stream(Channel):
         self._connection.queued_content -= self._queued
         self._queued = 0
         self._offset = 0
-        self._ending = MORE
+        self._ending = UNENDED
         self._write_by = 0
         self._body_by = 0
         self.out.clear()
@@ -626,7 +625,7 @@ def new_stream(connection: Multiplexer, shared: Shared, number: int, send_window
     stream._has_head = False
     stream._queued = 0
     stream._offset = 0
-    stream._ending = MORE
+    stream._ending = UNENDED
     stream._trailers = None
     stream._write_by = 0
     stream._stalled_last_tick = False
