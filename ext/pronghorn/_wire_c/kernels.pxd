@@ -2,7 +2,7 @@ from cpython.object cimport PyObject
 
 ctypedef const unsigned char* Bytes
 
-# For the kernels of HTTP/2: token characters in lower case, 0 for any other (RFC 9110 section 5.6.2); checks of a field.
+# For the kernels of HTTP/2: token characters in lower case, 0 for any other (RFC 9110 section 5.6.2); checks of fields.
 cdef unsigned char[256] LOWER
 cdef bint is_field_value(Bytes text, Py_ssize_t size) noexcept
 cdef bint take_pair(object pair, PyObject** name, PyObject** value) noexcept

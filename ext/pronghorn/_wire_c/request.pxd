@@ -31,6 +31,7 @@ cdef class Request(Exchange):
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
+    cpdef forget_body(self)
     cpdef disconnect(self)
     cpdef lose(self)
     cpdef bint is_started(self)

@@ -112,6 +112,13 @@ class Request(Exchange):
         self._client = LOST
         self.wake()
 
+    def forget_body(self) -> None:
+        """Drop a body that will never be complete."""
+        if self._body == ARRIVING:
+            self._body = TAKEN
+            self._parts = None
+            self.buffered = 0
+
     def is_started(self) -> bool:
         """Return whether the application has started the response."""
         return self._phase != WAITING

@@ -160,6 +160,7 @@ ERRORS = {
     "unknown frame within a field block": (frame(HEADERS, 0, 1, block(*GET)) + frame(99), PROTOCOL_ERROR),
     "malformed compression": (frame(HEADERS, END_HEADERS, 1, b"\xbe"), COMPRESSION_ERROR),
     "HEADERS on a closed stream": (get(1) + get(1), STREAM_CLOSED),
+    "HEADERS on a stream that was left out": (get(1) + get(5) + get(3), PROTOCOL_ERROR),
     "DATA on a closed stream": (get(1) + data(1, b"x"), STREAM_CLOSED),
 }
 
@@ -176,7 +177,7 @@ def test_error_of_the_client_ends_the_connection(wire: Any, sent: bytes, code: i
     assert "finish_writing" in peer.rig.calls
     assert len(peer.rig.refused) == 1
     peer.send(get(9))
-    assert len(peer.rig.requests) <= 1
+    assert len(peer.rig.requests) <= 2
 
 
 # Errors of a stream (section 5.4.2)
@@ -355,12 +356,20 @@ def test_requests_beyond_a_turn_wait_for_the_next(wire: Any) -> None:
     assert len(peer.answers(peer.take())) == 50
 
 
-def test_resets_beyond_the_budget_end_the_connection(wire: Any) -> None:
+def test_resets_beyond_the_budget_have_to_wait(wire: Any) -> None:
     peer = Peer(wire)
-    for number in range(1, 402, 2):
+    for number in range(1, 500, 2):
         peer.send(get(number), rst_stream(number, CANCEL))
         peer.rig.turn()
-    assert only(peer.take(), GOAWAY).code == ENHANCE_YOUR_CALM
+    assert len(peer.rig.requests) == 200
+    assert peer.rig.is_paused()
+    peer.rig.tick(1)
+    assert len(peer.rig.requests) == 220
+    for now in range(2, 4):
+        peer.rig.tick(now)
+    assert len(peer.rig.requests) == 250
+    assert not peer.rig.is_paused()
+    assert GOAWAY not in kinds(peer.take())
 
 
 def test_answers_earn_resets(wire: Any) -> None:
@@ -408,15 +417,29 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("sent", FLOODS.values(), ids=FLOODS)
-def test_flood_without_a_purpose_ends_the_connection(wire: Any, sent: bytes) -> None:
+def test_flood_without_a_purpose_is_slowed_down_and_ends(wire: Any, sent: bytes) -> None:
     peer = Peer(wire)
     peer.send(post(1))
-    for _ in range(950):
+    for _ in range(990):
         peer.exchange(sent)
-    assert "finish_writing" not in peer.rig.calls
-    for _ in range(60):
+    assert not peer.rig.is_paused()
+    for _ in range(20):
         peer.send(sent)
-    assert only(peer.take(), GOAWAY).code == ENHANCE_YOUR_CALM
+    assert peer.rig.is_paused()
+    for now in range(1, 11):
+        peer.rig.tick(now)
+        peer.send(sent * 200)
+        peer.rig.turn()
+        assert GOAWAY not in kinds(peer.take())
+    peer.rig.tick(12)
+    assert is_closed(peer, ENHANCE_YOUR_CALM)
+
+
+def test_frames_beyond_a_turn_wait_for_the_next(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(ping() * 600)
+    assert peer.rig.calls == ["defer"]
+    assert kinds(peer.take()) == [PING] * 600
 
 
 def test_tokens_return_with_time(wire: Any) -> None:

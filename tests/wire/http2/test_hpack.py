@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pronghorn.errors import HTTP2Error
-from pronghorn.http2_constants import COMPRESSION_ERROR
+from pronghorn.http2_constants import COMPRESSION_ERROR, ENHANCE_YOUR_CALM
 from tests.support.forms import FORMS, load_form
 from tests.support.http2 import literal
 
@@ -143,10 +143,16 @@ def test_malformed_field_is_left_out_and_kept_in_the_table(wire: Any, name: byte
 
 def test_list_above_its_limit_is_cut_off_but_followed(wire: Any) -> None:
     each = decoder(wire)
-    fields = each.decode(insert(b"a", b"b" * 67) + b"\xbe" * 999 + insert(b"c", b"d"), 1000)
+    fields = each.decode(insert(b"a", b"b" * 67) + b"\xbe" * 38 + insert(b"c", b"d"), 1000)
     assert fields == [(b"a", b"b" * 67)] * 10
-    assert each.size == 100 * 1000 + 34
+    assert each.size == 39 * 100 + 34
     assert each.decode(b"\xbe\xbf", LIMIT) == [(b"c", b"d"), (b"a", b"b" * 67)]
+
+
+def test_list_far_above_its_limit_is_not_decoded(wire: Any) -> None:
+    with pytest.raises(HTTP2Error) as caught:
+        decoder(wire).decode(insert(b"a", b"b" * 67) + b"\xbe" * 40, 1000)
+    assert caught.value.code == ENHANCE_YOUR_CALM
 
 
 NAMES = st.sampled_from([b":path", b":method", b"cookie", b"accept", b"x-own", b"x" * 100])

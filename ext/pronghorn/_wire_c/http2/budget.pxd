@@ -1,14 +1,14 @@
 cimport cython
 
-cdef int ENHANCE_YOUR_CALM
-cdef Py_ssize_t MOST_FRAMES, FRAMES_A_SECOND, MOST_RESETS, RESETS_A_SECOND
+cdef Py_ssize_t MOST_FRAMES, FRAMES_A_SECOND, MOST_RESETS, RESETS_A_SECOND, MOST_STRIKES
 
 
 @cython.final
 cdef class Budget:
-    cdef Py_ssize_t _frames, _resets
+    cdef Py_ssize_t _frames, _resets, _strikes
 
     cpdef spend_frame(self)
     cpdef spend_reset(self)
     cpdef earn_reset(self)
-    cpdef refill(self)
+    cpdef bint is_spent(self)
+    cpdef bint refill(self)

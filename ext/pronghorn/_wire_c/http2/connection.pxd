@@ -28,6 +28,7 @@ cdef int ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, NO_ERROR, PROT
 cdef int SETTINGS_TIMEOUT, STREAM_CLOSED
 cdef Py_ssize_t DEFAULT_WINDOW, GREATEST_FRAME_SIZE, GREATEST_WINDOW, LEAST_FRAME_SIZE
 cdef bytes PREFACE
+cdef Py_ssize_t MOST_FRAMES_A_TURN
 cdef int PREFACE_DUE, SETTINGS_DUE, FRAMES
 cdef Py_ssize_t MOST_STREAMS, CONNECTION_WINDOW, MOST_BLOCK_SIZE, MOST_CONTINUATIONS, MOST_SETTINGS, MOST_REMEMBERED
 
@@ -51,8 +52,10 @@ cdef class HTTP2Connection(Output):
     cdef bint _data_ends
     # The window that the client has left, and credit that it does not have yet.
     cdef Py_ssize_t _window, _owed
-    # The greatest number of a stream, how many this iteration has started, and the window of each in the settings.
+    # The greatest number of a stream, and whether the client leaves some out; how many this iteration has started; the
+    # window that each begins with.
     cdef unsigned int _last
+    cdef bint _skips
     cdef Py_ssize_t _started, _initial_window
     # Streams that we have reset; applications of reset streams that still run.
     cdef dict _remembered
@@ -60,10 +63,11 @@ cdef class HTTP2Connection(Output):
     # Limits.
     cdef Budget _budget
     cdef long _idle_by, _acknowledged_by, _head_by
-    # `_advance` is on the stack; `process_deferred` will be called in the next iteration.
-    cdef bint _advancing, _deferred
+    # `_advance` is on the stack; `process_deferred` will be called in the next iteration; the budget is spent.
+    cdef bint _advancing, _deferred, _throttled
 
     cpdef receive(self, bytes data)
+    @cython.locals(frames=Py_ssize_t)
     cdef _advance(self)
     @cython.locals(
         buffer=bytes, start=Py_ssize_t, available=Py_ssize_t, size=Py_ssize_t, number="unsigned int", kind=int,

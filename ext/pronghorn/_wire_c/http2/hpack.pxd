@@ -3,8 +3,8 @@ cimport cython
 from ..kernels cimport cut
 from .kernels cimport is_field, unhuffman
 
-cdef int COMPRESSION_ERROR
-cdef Py_ssize_t TABLE_SIZE, ENTRY_OVERHEAD, LONGEST_INTEGER, MOST_SIZE_UPDATES
+cdef int COMPRESSION_ERROR, ENHANCE_YOUR_CALM
+cdef Py_ssize_t TABLE_SIZE, ENTRY_OVERHEAD, LONGEST_INTEGER, MOST_EXCESS, MOST_SIZE_UPDATES
 cdef list _STATIC
 cdef Py_ssize_t _STATIC_COUNT
 

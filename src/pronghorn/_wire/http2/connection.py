@@ -79,6 +79,9 @@ PREFACE_DUE = 0  # the client's preface
 SETTINGS_DUE = 1  # the SETTINGS frame that follows it
 FRAMES = 2
 
+# Frames that are processed in one event-loop iteration, before other connections have their turn.
+MOST_FRAMES_A_TURN = 256
+
 # Streams that a client may have open at once, including those that it has reset and whose applications still run.
 MOST_STREAMS = 128
 
@@ -124,7 +127,9 @@ class HTTP2Connection(Output):
         "_proxies",
         "_remembered",
         "_scope",
+        "_skips",
         "_started",
+        "_throttled",
         "_trailers_scope",
         "_window",
         "peer_text",
@@ -152,6 +157,7 @@ class HTTP2Connection(Output):
     _owed: int
 
     _last: int
+    _skips: bool
     _started: int
     _initial_window: int
     _remembered: dict[int, None]
@@ -164,6 +170,7 @@ class HTTP2Connection(Output):
 
     _advancing: bool
     _deferred: bool
+    _throttled: bool
 
     def __init__(
         self,
@@ -198,6 +205,7 @@ class HTTP2Connection(Output):
         self._window = CONNECTION_WINDOW
         self._owed = 0
         self._last = 0
+        self._skips = False
         self._started = 0
         self._initial_window = DEFAULT_WINDOW
         self._remembered = {}
@@ -208,6 +216,7 @@ class HTTP2Connection(Output):
         self._head_by = 0
         self._advancing = False
         self._deferred = False
+        self._throttled = False
         self._send_settings()
 
     # Input
@@ -223,7 +232,7 @@ class HTTP2Connection(Output):
             data = self._buffer[self._position :] + data
         self._buffer = data
         self._position = 0
-        if not self._advancing and not self._deferred:
+        if not self._advancing and not self._deferred and not self._throttled:
             self._started = 0
             self._advance()
         elif len(self._buffer) - self._position > self._shared.limits.body_buffer_size:
@@ -232,7 +241,7 @@ class HTTP2Connection(Output):
     def process_deferred(self) -> None:
         """Continue with deferred input, in the next event-loop iteration."""
         self._deferred = False
-        if not self._advancing and not self.is_ending():
+        if not self._advancing and not self.is_ending() and not self._throttled:
             self._started = 0
             self._advance()
             self._maybe_resume()
@@ -244,7 +253,8 @@ class HTTP2Connection(Output):
             Output.drain(self)
 
     def has_input_waiting(self) -> bool:
-        return self._deferred and len(self._buffer) - self._position > self._shared.limits.body_buffer_size
+        waiting = len(self._buffer) - self._position
+        return self._throttled or (self._deferred and waiting > self._shared.limits.body_buffer_size)
 
     def forget_input(self) -> None:
         self._buffer = b""
@@ -258,7 +268,11 @@ class HTTP2Connection(Output):
         self._abandoned.clear()
 
     def on_tick(self, now: int) -> None:
-        self._budget.refill()
+        if not self._budget.refill():
+            self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
+        elif self._throttled and not self._budget.is_spent():
+            self._throttled = False
+            self._defer()
         if self._abandoned:
             self._forget_finished()
         if self.writer.is_given_up(now, not self.is_gone()):
@@ -317,15 +331,23 @@ class HTTP2Connection(Output):
         """Process the buffer as far as whole frames go, or parts of DATA."""
         self._advancing = True
         try:
+            frames = 0
             while not self.is_ending() and self._read_one():
-                pass
+                frames += 1
+                if self._budget.is_spent():
+                    self._throttled = True
+                    self._pause()
+                    break
+                if frames == MOST_FRAMES_A_TURN:
+                    self._defer()
+                    break
         except HTTP2Error as error:
             self._fail(error)
         self._advancing = False
         if self._position >= len(self._buffer):
             self._buffer = b""
             self._position = 0
-        elif not self.is_ending() and not self._head_by and not self._deferred:
+        elif not self.is_ending() and not self._head_by and not self._deferred and not self._throttled:
             self._head_by = self._shared.deadline(self._shared.limits.head_timeout)
 
     def _read_one(self) -> bool:
@@ -551,6 +573,8 @@ class HTTP2Connection(Output):
         if number <= self._last:
             self._check_closed(number, "HEADERS")
             return
+        if number > self._last + 2:
+            self._skips = True
         self._last = number
         if self.is_leaving():
             return  # the client has been told that it is not served
@@ -718,6 +742,7 @@ class HTTP2Connection(Output):
     def _refuse(self, number: int, error: ProtocolError) -> None:
         """Answer an invalid request, which has no exchange, with the status of `error`."""
         self.owner.on_refused(error)
+        self._budget.spend_reset()
         head = new_head("GET", HTTP_2, [])
         if not self._block_ends:
             head.framing = UNTIL_END
@@ -743,7 +768,9 @@ class HTTP2Connection(Output):
         """Check a frame on a stream that is not open: it may be late if we have reset the stream."""
         self._check_not_idle(number, kind)
         if number not in self._remembered and not self.is_leaving():
-            raise HTTP2Error(STREAM_CLOSED, f"{kind} on a closed stream")
+            # If the client has left numbers out, this may be one of them (section 5.1.1).
+            code = PROTOCOL_ERROR if self._skips and kind == "HEADERS" else STREAM_CLOSED
+            raise HTTP2Error(code, f"{kind} on a closed stream")
 
     def _forget_finished(self) -> None:
         """Forget the applications of reset streams that have ended."""

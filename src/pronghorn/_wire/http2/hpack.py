@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pronghorn.errors import HTTP2Error
 from pronghorn.hpack_tables import STATIC_TABLE
-from pronghorn.http2_constants import COMPRESSION_ERROR
+from pronghorn.http2_constants import COMPRESSION_ERROR, ENHANCE_YOUR_CALM
 
 from ..kernels import cut
 from .kernels import is_field, unhuffman
@@ -28,6 +28,10 @@ ENTRY_OVERHEAD = 32
 MOST_SIZE_UPDATES = 2
 # No integer is longer than this many bytes after its first one: 28 bits, which hold every size of a block.
 LONGEST_INTEGER = 4
+
+# A block of some kilobytes may stand for a list of megabytes (CVE-2016-6581). Up to this multiple of the limit the request
+# is answered, beyond it the connection ends.
+MOST_EXCESS = 4
 
 # The static table, beginning with index 1.
 _STATIC = [(b"", b""), *STATIC_TABLE]
@@ -63,7 +67,8 @@ class Decoder:
     def decode(self, block: bytes, limit: int) -> Headers:
         """The fields of a whole block. Those beyond `limit` bytes are left out; the table follows them all the same.
 
-        Raises HTTP2Error for a block that cannot be decoded: the table would no longer be the client's.
+        Raises HTTP2Error for a block that cannot be decoded, or is far above the limit: the table would no longer be
+        the client's.
         """
         fields: Headers = []
         self.malformed = None
@@ -86,6 +91,8 @@ class Decoder:
             else:
                 entry = self._literal(block, 0x0F)
             size += _size(entry)
+            if size > MOST_EXCESS * limit:
+                raise HTTP2Error(ENHANCE_YOUR_CALM, "field block far above the limit")
             if len(entry) > 2:
                 self.malformed = entry
             elif size <= limit:

