@@ -22,7 +22,7 @@ from pronghorn.bench.command import Options, amount, names_of
 from pronghorn.bench.result import now, typed
 from pronghorn.bench.session import Session, measuring, print_progress
 
-from . import drawings, nginx
+from . import drawings, h2load, nginx
 from .measurements import MEASUREMENTS
 from .outcome import Outcome
 from .report import METHOD, Report
@@ -82,7 +82,7 @@ def main(
         date=f"{now():%Y-%m-%d}",
         command=typed("python", "-m", "bench"),
         machine=machine.describe(),
-        versions=interpreter.versions | {"wrk": wrk} | nginx.version(),
+        versions=interpreter.versions | {"wrk": wrk} | h2load.version() | nginx.version(),
         text=METHOD,
         method={
             **of_session(session),

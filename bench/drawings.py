@@ -20,6 +20,10 @@ SPEEDS = {
         "Requests per second, by what is asked",
         ("browser", "default", "tls", "sleep", "django", "post-1k", "post-1m", "stream"),
     ),
+    "http2": (
+        "Requests per second over HTTP/2",
+        ("h2", "h2-m100", "h2-c64", "h2-browser", "h2-tls", "h2-fastapi", "h2-post-1m", "h2-stream"),
+    ),
     "websocket": ("WebSocket messages per second", ("ws-64", "ws-64k", "ws-broadcast")),
 }
 PERCENTILES = dict(zip(LATENCIES, ("p50", "p99", "p99.9"), strict=True))

@@ -9,8 +9,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx
+
 from pronghorn.bench.answers import ask
-from pronghorn.bench.process import Process
+from pronghorn.bench.process import START_TIMEOUT, Process, tls_context
 from pronghorn.bench.request import Request
 
 KEY = base64.b64encode(bytes(range(16)))
@@ -34,8 +36,30 @@ class Exchange:
         """Wait for the server to listen, and ask it. Raises ServerFailed if the answer is wrong."""
         request = Request("POST" if self.sent else "GET", (self.target,), body=self.sent)
         answer = ask(process, self.target, request.messages()[self.target])
-        if (answer.status, answer.body) != (200, self.body):
-            raise process.failure(f"gave a wrong answer to {self.target}: {answer.status} {answer.body[:200]!r}")
+        self._compare(process, answer.status, answer.body)
+
+    def _compare(self, process: Process, status: int, body: bytes) -> None:
+        if (status, body) != (200, self.body):
+            raise process.failure(f"gave a wrong answer to {self.target}: {status} {body[:200]!r}")
+
+
+@dataclass(frozen=True)
+class HTTP2Exchange(Exchange):
+    """An exchange over HTTP/2, by prior knowledge or, if the server speaks TLS, by ALPN."""
+
+    def check(self, process: Process) -> None:
+        """Wait for the server to listen, and ask it. Raises ServerFailed if the answer is wrong."""
+        process.connect().close()
+        url = f"{'https' if process.server.secure else 'http'}://127.0.0.1:{process.port}{self.target}"
+        timeout = httpx.Timeout(START_TIMEOUT)
+        try:
+            with httpx.Client(
+                http1=False, http2=True, verify=tls_context(), timeout=timeout, trust_env=False
+            ) as client:
+                answer = client.request("POST" if self.sent else "GET", url, content=self.sent)
+        except httpx.HTTPError as error:
+            raise process.failure(f"did not answer {self.target} over HTTP/2: {error!r}") from error
+        self._compare(process, answer.status_code, answer.content)
 
 
 @dataclass(frozen=True)

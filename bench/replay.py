@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,24 +21,13 @@ from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import ServerState
 
 from . import apps
+from .browser import FIELDS, HTTP2_FIELDS
+from .frames import Requests
 
 WARM_UP, REQUESTS = 200, 1000
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n"
-BROWSER = rb"""Connection: keep-alive
-sec-ch-ua-platform: "Linux"
-User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36
-sec-ch-ua: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"
-sec-ch-ua-mobile: ?0
-Accept: application/json, text/plain, */*
-Sec-Fetch-Site: same-origin
-Sec-Fetch-Mode: cors
-Sec-Fetch-Dest: empty
-Referer: https://app.example.com/dashboard/orders?page=2
-Accept-Encoding: gzip, deflate, br, zstd
-Accept-Language: en-GB,en;q=0.9,de;q=0.8
-Cookie: session=7f3c1e9ab2d84c5fa06d1b7e3c9f8a42; theme=dark; consent=analytics%3Dfalse; _ga=GA1.1.1234567890.1700000000
-"""
+BROWSER = "".join(f"{name}: {value}\r\n" for name, value in (("Connection", "keep-alive"), *FIELDS)).encode()
 POST = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\nContent-Length: 64\r\n\r\n"
 UPGRADE = (
     GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -46,6 +35,7 @@ UPGRADE = (
 )
 KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 CONTENT = bytes(range(32, 96))
+H2LOAD_FIELDS = (("user-agent", "h2load nghttp2/1.52.0"),)
 
 
 class Loop:
@@ -121,12 +111,24 @@ class Reference(asyncio.Protocol):
 
 @dataclass(frozen=True)
 class Scenario:
-    """`request` is sent again and again, `opening` once before; each answer ends with `answer`."""
+    """`request` is sent again and again, `opening` once before; each answer ends with `answer`.
+
+    Over HTTP/2, the requests of a connection differ.
+    """
 
     app: Any
-    request: bytes
+    request: bytes | Requests
     answer: bytes
     opening: bytes = b""
+
+    def requests(self, count: int) -> list[bytes]:
+        """The requests after the opening."""
+        return [self.request] * count if isinstance(self.request, bytes) else self.request.following(count)
+
+
+def over_http2(app: Any, requests: Requests, answer: bytes) -> Scenario:
+    """A scenario over HTTP/2, by prior knowledge."""
+    return Scenario(app, requests, answer, requests.opening())
 
 
 def masked(payload: bytes) -> bytes:
@@ -138,25 +140,29 @@ REFERENCE = "reference"
 SCENARIOS = {
     REFERENCE: Scenario(None, GET + b"\r\n", CONTENT),
     "plain": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!"),
-    "browser": Scenario(apps.plain, GET + BROWSER.replace(b"\n", b"\r\n") + b"\r\n", b"Hello, world!"),
+    "browser": Scenario(apps.plain, GET + BROWSER + b"\r\n", b"Hello, world!"),
     "post": Scenario(apps.echo, POST + CONTENT, CONTENT),
     "websocket": Scenario(apps.websocket_echo, masked(CONTENT), CONTENT, UPGRADE),
+    "h2": over_http2(apps.plain, Requests(H2LOAD_FIELDS), b"Hello, world!"),
+    "h2-browser": over_http2(apps.plain, Requests(HTTP2_FIELDS), b"Hello, world!"),
+    "h2-post": over_http2(apps.echo, Requests(H2LOAD_FIELDS, CONTENT), CONTENT),
 }
 
 
 def replay(scenario: Scenario, warm_up: int = WARM_UP, requests: int = REQUESTS) -> None:
     """Send `requests` between two marks, `warm_up` more before. Exits where the answer is wrong."""
     loop, transport = Loop(), Transport()
+    sent = scenario.requests(warm_up + requests)
     # A task that is started eagerly looks for it.
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, loop))
     try:
-        protocol = Reference(loop) if scenario.app is None else HTTPProtocol(_state(scenario.app, loop))
+        protocol = Reference(loop) if scenario.app is None else HTTPProtocol(_state(scenario, loop))
         protocol.connection_made(transport)
         if scenario.opening:
-            _send(protocol, loop, scenario.opening, 1)
-        _send(protocol, loop, scenario.request, warm_up)
+            _send(protocol, loop, [scenario.opening])
+        _send(protocol, loop, sent[:warm_up])
         mark()
-        _send(protocol, loop, scenario.request, requests)
+        _send(protocol, loop, sent[warm_up:])
         mark()
         answer = transport.written
         protocol.connection_lost(None)
@@ -172,16 +178,17 @@ def mark() -> None:
     os.getpgid(0)
 
 
-def _state(app: Any, loop: Loop) -> ServerState:
-    config = Config(app, access_log=False, log_config=None)
+def _state(scenario: Scenario, loop: Loop) -> ServerState:
+    http2 = isinstance(scenario.request, Requests)
+    config = Config(scenario.app, access_log=False, log_config=None, http2=http2)
     config.load()
     state = ServerState()
     state.prepare(config, backend.load(), cast(asyncio.AbstractEventLoop, loop), {})
     return state
 
 
-def _send(protocol: asyncio.Protocol, loop: Loop, data: bytes, times: int) -> None:
-    for _ in range(times):
+def _send(protocol: asyncio.Protocol, loop: Loop, requests: Sequence[bytes]) -> None:
+    for data in requests:
         protocol.data_received(data)
         loop.run()
 

@@ -16,8 +16,8 @@ from .summary import ahead, summary_table
 
 METHOD = """\
 One run of {minutes} minutes, servers side by side. Each server has one worker, pinned to core {server_core}; the load
-(wrk, bench/websocket.c or bench/paced.c; one thread) is pinned to core {load_core}. All servers of a table are up at
-once, and each has first answered correctly. Rounds: {rounds} of {seconds} s, {warm_up}; sweeps and latencies
+(wrk, h2load, bench/websocket.c or bench/paced.c; one thread) is pinned to core {load_core}. All servers of a table are
+up at once, and each has first answered correctly. Rounds: {rounds} of {seconds} s, {warm_up}; sweeps and latencies
 have three at the most, those of latencies twice as long. A round with an error (socket error, timeout, status of 400 or
 more, wrong message) is void and counts in no median. [bench/README.md](../README.md) has the details."""
 SUMMARY = """\

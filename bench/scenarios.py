@@ -9,10 +9,13 @@ from pathlib import Path
 from pronghorn.bench.load import Wrk
 from pronghorn.bench.scenario import BEST, Scenario
 
+from . import h2load
+from .browser import HTTP2_FIELDS
 from .clients import WebSockets
-from .exchange import Echo, Exchange
+from .exchange import Echo, Exchange, HTTP2Exchange
+from .h2load import H2Load
 from .latency import Pace
-from .servers import DEFAULT, SECURE
+from .servers import DEFAULT, HTTP2, SECURE
 from .sweep import Sweep
 
 LUA = Path(__file__).resolve().parent / "lua"
@@ -24,7 +27,7 @@ WEBSOCKET_COMPETITORS = (
     *("uvicorn", "peregrine", "weft", "granian-ws", "h2corn", "saltare", "m0serve"),
     *("gunicorn", "daphne", "hypercorn"),
 )
-# 1 MiB bodies on more connections, and 4 MiB ones on more than four, measure the processor's caches, not the server.
+# More bodies of 1 MiB at a time, and of 4 MiB, measure the processor's caches, not the server.
 UPLOADS, DOWNLOADS = 16, 4
 SOCKETS, AUDIENCE = 32, 1000
 # So many that the server, not the time that the application sleeps, is the limit.
@@ -33,12 +36,38 @@ CONNECTIONS = (1, 8, 64, 256, 1024)
 
 GET = Wrk(LUA / "get.lua")
 PLAIN = Exchange(body=b"Hello, world!")
+PLAIN_HTTP2 = HTTP2Exchange(body=b"Hello, world!")
 SHORT = Echo("x" * 64)
 
 
 def without(*left_out: str, names: Sequence[str] = COMPETITORS) -> Iterator[str]:
     """The servers of a scenario that some cannot do."""
     return (name for name in names if name not in left_out)
+
+
+def over_http2(
+    name: str,
+    title: str,
+    app: str,
+    load: H2Load,
+    exchange: HTTP2Exchange,
+    target: float = 0.0,
+    *,
+    variant: str = "h2",
+    left_out: str = "",
+) -> Scenario:
+    """A scenario on a variant of the servers that speak HTTP/2, with a `target` for the best peer if it is not 0."""
+    return Scenario(
+        name,
+        f"HTTP/2, {title}",
+        app,
+        load,
+        exchange,
+        tuple(f"{each}-{variant}" for each in without(left_out, names=tuple(HTTP2))),
+        {BEST: target} if target else {},
+        subject=f"pronghorn-{variant}",
+        read=h2load.read,
+    )
 
 
 SCENARIOS = (
@@ -208,6 +237,59 @@ SCENARIOS = (
         ("pronghorn", *WEBSOCKET_COMPETITORS),
         {},
         unit="message",
+    ),
+    over_http2("h2", "plain GET, 8 connections with 32 streams", "bench.apps:plain", H2Load(), PLAIN_HTTP2, 2.5),
+    over_http2(
+        "h2-m100",
+        "plain GET, 8 connections with 100 streams",
+        "bench.apps:plain",
+        H2Load(streams=100),
+        PLAIN_HTTP2,
+        2.5,
+        # peregrine 1.2 resets a third of so many streams, though it allows 128.
+        left_out="peregrine",
+    ),
+    over_http2(
+        "h2-c64",
+        "plain GET, 64 connections with 8 streams",
+        "bench.apps:plain",
+        H2Load(64, streams=8),
+        PLAIN_HTTP2,
+        2.5,
+    ),
+    over_http2(
+        "h2-browser",
+        "plain GET with the 14 headers of a browser",
+        "bench.apps:plain",
+        H2Load(fields=HTTP2_FIELDS),
+        PLAIN_HTTP2,
+        2.5,
+    ),
+    over_http2(
+        "h2-tls", "plain GET over TLS 1.3", "bench.apps:plain", H2Load(secure=True), PLAIN_HTTP2, 2.0, variant="h2-tls"
+    ),
+    over_http2(
+        "h2-fastapi",
+        "FastAPI, JSON, a path and a query parameter",
+        "bench.app_fastapi:app",
+        H2Load(),
+        HTTP2Exchange("/items/42?q=abc", body=b'{"item_id":42,"q":"abc"}'),
+    ),
+    over_http2(
+        "h2-post-1m",
+        "POST 1 MiB, its length answered",
+        "bench.apps:length",
+        H2Load(4, streams=UPLOADS // 4, upload=1048576),
+        HTTP2Exchange(sent=b"x" * 1048576, body=b"1048576"),
+    ),
+    over_http2(
+        "h2-stream",
+        "response of 4 MiB streamed in chunks of 64 KiB",
+        "bench.apps:stream",
+        H2Load(2, streams=DOWNLOADS // 2),
+        HTTP2Exchange(body=b"x" * 4194304),
+        # weft 0.1 answers nothing more once a client has left in the middle of such a response.
+        left_out="weft",
     ),
 )
 

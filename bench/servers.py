@@ -31,6 +31,14 @@ DEFAULT = {
     "daphne": "-m daphne {app} --port {port}",
     "hypercorn": "-m hypercorn {app} --bind 127.0.0.1:{port} --access-logfile -",
 }
+# Over HTTP/2, which weft, peregrine and h2corn speak without an option.
+GRANIAN_HTTP1 = "--http 1 --http1-pipeline-flush"
+HTTP2 = {
+    "pronghorn": f"{KNOWN['pronghorn'].arguments} --http2",
+    "granian": KNOWN["granian"].arguments.replace(GRANIAN_HTTP1, "--http 2"),
+    # uvicorn's `--http zttp --http2` ends a connection after 4,096 streams, hypercorn after 1,000 requests.
+    **{name: KNOWN[name].arguments for name in ("weft", "peregrine", "h2corn")},
+}
 ONE, TWO = "--workers 1", "--workers 2"
 
 
@@ -39,6 +47,9 @@ def every() -> Iterator[Server]:
     yield from KNOWN.values()
     for name, more in SECURE.items():
         yield replace(KNOWN[name], name=f"{name}-tls", arguments=f"{KNOWN[name].arguments} {more}")
+    for name, arguments in HTTP2.items():
+        yield replace(KNOWN[name], name=f"{name}-h2", arguments=arguments)
+        yield replace(KNOWN[name], name=f"{name}-h2-tls", arguments=f"{arguments} {SECURE[name]}")
     for name, arguments in DEFAULT.items():
         yield replace(KNOWN[name], name=f"{name}-default", arguments=arguments)
     for name, server in KNOWN.items():
@@ -69,4 +80,5 @@ def every() -> Iterator[Server]:
 
 
 SERVERS = {server.name: server for server in every()}
-SERVERS["pronghorn-tls"] = replace(SERVERS["pronghorn-tls"], needs=(*SERVERS["pronghorn"].needs, "aiofastnet"))
+for secure in ("pronghorn-tls", "pronghorn-h2-tls"):
+    SERVERS[secure] = replace(SERVERS[secure], needs=(*SERVERS["pronghorn"].needs, "aiofastnet"))

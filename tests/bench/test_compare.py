@@ -130,7 +130,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The port and seconds of each load, in order; the server at port 2 is half as fast and the one at 3 fails."""
     seen: list[tuple[int, int]] = []
 
-    def run(program: str, arguments: list[str], seconds: int, core: int | None) -> Load:
+    def run(program: str, arguments: list[str], seconds: int, core: int | None, read: Any) -> Load:
+        assert read is load.parse
         port = int(arguments[3])
         seen.append((port, seconds))
         if port == 3:

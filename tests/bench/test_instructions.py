@@ -161,7 +161,7 @@ def test_counts_within_budgets_pass(valgrind: Valgrind, capsys: pytest.CaptureFi
 
 
 def test_count_above_budget_fails(valgrind: Valgrind) -> None:
-    valgrind.values = [1000, 1000, 1051, 1000, 1000]
+    valgrind.values[2] = 1051
     with pytest.raises(SystemExit, match="Above the budget"):
         instructions.main()
 
@@ -211,11 +211,11 @@ def test_another_interpreter_is_reported_and_passes(valgrind: Valgrind, capsys: 
 def test_update_writes_budgets_of_this_interpreter(valgrind: Valgrind, monkeypatch: pytest.MonkeyPatch) -> None:
     other = counts("3.13.0", "GCC 14")
     valgrind.budgets.write_text(budgets.written({"3.11": BUDGETS, "3.13": other}))
-    valgrind.values = [1, 2, 3, 4, 5]
+    valgrind.values = list(range(1, len(SCENARIOS) + 1))
     monkeypatch.setattr(sys, "argv", ["bench.instructions", "--update"])
     instructions.main()
     written = budgets.read(valgrind.budgets.read_text())
-    assert list(written["3.11"].replayed.values()) == [1, 2, 3, 4, 5]
+    assert list(written["3.11"].replayed.values()) == valgrind.values
     assert (written["3.11"].served, written["3.11"].libraries) == (valgrind.served, LIBRARIES)
     assert written["3.13"] == other
 

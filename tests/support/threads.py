@@ -13,7 +13,9 @@ from typing import Any, cast
 
 import pytest
 
+from bench.servers import SERVERS
 from pronghorn.bench.process import Process, ServerFailed
+from pronghorn.bench.servers import Server
 from tests.support.server import thread
 
 
@@ -22,6 +24,7 @@ class Listening:
     """The attributes of a process that `Exchange.check` uses."""
 
     port: int
+    server: Server = SERVERS["pronghorn"]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -31,10 +34,10 @@ class Listening:
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[Process]:
-    """Serve `app` in a thread of this process."""
-    with thread(app) as server:
-        yield cast(Process, Listening(server.port))
+def serving(app: Any, name: str = "pronghorn", **options: Any) -> Iterator[Process]:
+    """Serve `app` in a thread of this process, as the server `name`."""
+    with thread(app, **options) as server:
+        yield cast(Process, Listening(server.port, SERVERS[name]))
 
 
 @contextlib.contextmanager

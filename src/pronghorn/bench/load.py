@@ -1,11 +1,11 @@
-"""The programs that load a server: each runs on its own core, and prints a report in one line."""
+"""The programs that load a server: each runs on its own core, and prints a report."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +22,8 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """The report of a program. `errors` counts the kinds of errors that occurred, under the program's names. The
-    p99.9 is 0 if the program does not report it.
+    """The report of a program. `errors` counts the kinds of errors that occurred, under the program's names. A
+    percentile is 0 if the program does not report it.
     """
 
     requests: int
@@ -91,8 +91,27 @@ class Client:
         return ["-P", "-m", "pronghorn.bench.client", *numbers, *map(str, self.requests)]
 
 
-def run(program: str, arguments: list[str], seconds: int, core: int | None) -> Load:
-    """Run for whole `seconds`, on `core` if there is one. Raises LoadFailed."""
+def parse(output: str) -> Load:
+    """Read a report in one line. Raises LoadFailed when the line is missing."""
+    line = re.search(r"^bench (.+)$", output, re.MULTILINE)
+    if not line:
+        raise LoadFailed(f"no report in the output:\n{output.strip()}")
+    numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line[1])}
+    return Load(
+        requests=numbers.pop("requests"),
+        seconds=numbers.pop("microseconds") / 1e6,
+        bytes=numbers.pop("bytes"),
+        p50_us=numbers.pop("p50"),
+        p99_us=numbers.pop("p99"),
+        p999_us=numbers.pop("p999", 0),
+        errors={kind: count for kind, count in numbers.items() if count},
+    )
+
+
+def run(
+    program: str, arguments: list[str], seconds: int, core: int | None, read: Callable[[str], Load] = parse
+) -> Load:
+    """Run for whole `seconds`, on `core` if there is one, and `read` the output. Raises LoadFailed."""
     name = Path(program).name
     try:
         done = subprocess.run(
@@ -107,21 +126,4 @@ def run(program: str, arguments: list[str], seconds: int, core: int | None) -> L
         raise LoadFailed(f"{name} did not end within {seconds + 30} s") from None
     if done.returncode:
         raise LoadFailed(f"{name} exited with status {done.returncode}: {done.stderr.strip()}")
-    return parse(done.stdout)
-
-
-def parse(output: str) -> Load:
-    """Read a program's output. Raises LoadFailed when the line is missing."""
-    line = re.search(r"^bench (.+)$", output, re.MULTILINE)
-    if not line:
-        raise LoadFailed(f"no report in the output:\n{output.strip()}")
-    numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line[1])}
-    return Load(
-        requests=numbers.pop("requests"),
-        seconds=numbers.pop("microseconds") / 1e6,
-        bytes=numbers.pop("bytes"),
-        p50_us=numbers.pop("p50"),
-        p99_us=numbers.pop("p99"),
-        p999_us=numbers.pop("p999", 0),
-        errors={kind: count for kind, count in numbers.items() if count},
-    )
+    return read(done.stdout)

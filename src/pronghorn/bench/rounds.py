@@ -63,7 +63,7 @@ def one_round(process: Process, scenario: Scenario, program: str, seconds: int, 
     server, client, busy, start = process.cpu(), children(), busy_seconds(cores), time.perf_counter()
     seen, errors = None, ""
     try:
-        seen = load.run(program, arguments, seconds, session.cores.load)
+        seen = load.run(program, arguments, seconds, session.cores.load, scenario.read)
         errors = ", ".join(f"{kind} {count}" for kind, count in seen.errors.items())
     except LoadFailed as error:
         errors = str(error)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pronghorn.bench.load import Loader
+from pronghorn.bench.load import Load, Loader, parse
 from pronghorn.bench.outcome import family
 from pronghorn.bench.process import Process
 
@@ -31,7 +32,7 @@ class Scenario:
     """A table.
 
     `targets` has, by server or for BEST, the lowest ratio of the subject's responses per second to that server's;
-    `cpu_targets` that of the server's CPU per response to the subject's.
+    `cpu_targets` that of the server's CPU per response to the subject's. `read` reads the output of the load.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Scenario:
     other_loads: dict[str, Loader] = field(default_factory=dict)
     unit: str = "request"
     cpu_targets: dict[str, float] = field(default_factory=dict)
+    read: Callable[[str], Load] = parse
 
     @property
     def essential(self) -> set[str]:
