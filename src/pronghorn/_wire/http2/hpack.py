@@ -29,8 +29,8 @@ MOST_SIZE_UPDATES = 2
 # No integer is longer than this many bytes after its first one: 28 bits, which hold every size of a block.
 LONGEST_INTEGER = 4
 
-# A block of some kilobytes may stand for a list of megabytes (CVE-2016-6581). Up to this multiple of the limit the request
-# is answered, beyond it the connection ends.
+# A block of some kilobytes may stand for a list of megabytes (CVE-2016-6581). Up to this multiple of the limit the
+# request is answered, beyond it the connection ends.
 MOST_EXCESS = 4
 
 # The static table, beginning with index 1.
