@@ -412,6 +412,25 @@ def test_flood_without_a_purpose_ends_the_connection(wire: Any, sent: bytes) -> 
     assert only(peer.take(), GOAWAY).code == ENHANCE_YOUR_CALM
 
 
+def test_each_request_allows_frames_without_a_purpose(wire: Any) -> None:
+    """Clients of gRPC send some for each call."""
+    peer = Peer(wire, ok)
+    for number in range(1, 1001, 2):
+        peer.exchange(get(number), window_update(number, 5))
+        peer.exchange(window_update(number, 5), window_update(0, 2), ping())
+    assert "finish_writing" not in peer.rig.calls
+
+
+def test_content_sent_allows_frames_without_a_purpose(wire: Any) -> None:
+    peer = Peer(wire, start)
+    peer.send(post(1))
+    for _ in range(500):
+        body(peer.rig.request, b"ok", more=True)
+        assert only(peer.take(), DATA).payload == b"ok"
+        peer.exchange(window_update(1, 2), window_update(0, 2), ping())
+    assert "finish_writing" not in peer.rig.calls
+
+
 def test_tokens_return_with_time(wire: Any) -> None:
     peer = Peer(wire)
     for now in range(1, 4):

@@ -105,6 +105,7 @@ class Output(Multiplexer):
         self.send_window = DEFAULT_WINDOW
         self.frame_size = LEAST_FRAME_SIZE
         self.queued_content = 0
+        self.steps = 0
         self.streams = {}
         self._shared = shared
         self._outbox = outbox

@@ -73,15 +73,18 @@ class Multiplexer(Endpoint):
 
     `send_window` is the number of bytes of content that the client takes from all streams together, `frame_size` the
     greatest payload of a frame that it accepts, `queued_content` the number of bytes that all streams have queued.
+    `steps` counts the requests, and the heads and frames of content sent, since the client's last frame without a
+    purpose.
     """
 
-    __slots__ = ("frame_size", "owner", "queued_content", "send_window", "writer")
+    __slots__ = ("frame_size", "owner", "queued_content", "send_window", "steps", "writer")
 
     owner: ConnectionOwner | MaybeNone
     writer: Writer
     send_window: int
     frame_size: int
     queued_content: int
+    steps: int
 
     def put(self, frames: bytes) -> None:
         """Queue whole frames. They leave in the order in which they are put."""
@@ -300,6 +303,7 @@ class Stream(Channel):
         self._has_head = True
         self.send_window -= len(data)
         self._connection.send_window -= len(data)
+        self._connection.steps += 1
         self._connection.put_head(self.number, status, defaults, block, data, ends)
         if ends:
             self._end()
@@ -342,6 +346,7 @@ class Stream(Channel):
         self.send_window -= size
         connection.send_window -= size
         connection.queued_content -= size
+        connection.steps += 1
         is_last = not self._queued
         ends = is_last and self._ending == END
         header = frame_header(size, DATA, END_STREAM if ends else 0, self.number)
