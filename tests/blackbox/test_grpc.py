@@ -15,8 +15,7 @@ from tests.support.server import APPS, PATIENCE, Process, process, thread
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 pytest.importorskip("connectrpc", reason="connectrpc is not installed")
-
-from protobuf.wkt import StringValue
+StringValue = pytest.importorskip("protobuf.wkt", reason="protobuf-py is not installed").StringValue
 
 # Each channel has a connection of its own, and uses no proxy that the environment names.
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
