@@ -5,6 +5,7 @@ import queue
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 
@@ -27,12 +28,25 @@ class Words:
     """A client of tests/apps/grpc_app.py. Each method takes and returns strings, or iterators of them."""
 
     def __init__(self, channel):
+        self._channel = channel
         self.upper, self.wait, self.ending, self.process, self.missing = (
             self._method(channel.unary_unary, name) for name in ("Upper", "Wait", "Ending", "Process", "Missing")
         )
         self.join = self._method(channel.stream_unary, "Join")
         self.split, self.endless = (self._method(channel.unary_stream, name) for name in ("Split", "Endless"))
         self.echo = self._method(channel.stream_stream, "Echo")
+
+    def wait_until_idle(self):
+        """Wait until the server has sent GOAWAY, or closed the connection."""
+        idle = threading.Event()
+
+        def on_change(state):
+            if state is grpc.ChannelConnectivity.IDLE:
+                idle.set()
+
+        self._channel.subscribe(on_change)
+        assert idle.wait(PATIENCE)
+        self._channel.unsubscribe(on_change)
 
     @staticmethod
     def _method(kind, name):
@@ -234,13 +248,22 @@ def test_stop_lets_calls_end(variant):
             send("hello")
             assert next(call) == "hello"
             server.signal(signal.SIGTERM)
-            server.log.wait_for("Shutting down")
+            words.wait_until_idle()
             send("goodbye")
             assert next(call) == "goodbye"
             send(None)
             assert list(call) == []
             assert call.code() is grpc.StatusCode.OK
         assert server.wait() == -signal.SIGTERM
+
+
+def test_call_after_the_keep_alive_timeout_connects_anew(variant):
+    form, loop = variant
+    flags = ("--http2", "--loop", loop, "--timeout-keep-alive", "1")
+    with process("grpc_app:app", *flags, form=form) as server, client(server.port) as words:
+        assert words.upper("hello", timeout=PATIENCE) == "HELLO"
+        words.wait_until_idle()
+        assert words.upper("again", timeout=PATIENCE) == "AGAIN"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs inherited file descriptors")

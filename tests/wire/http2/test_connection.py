@@ -574,6 +574,18 @@ def test_drain_ends_streaming_responses(wire: Any) -> None:
     assert drive(request.receive())["type"] == "http.disconnect"
 
 
+def test_drain_leaves_calls_of_grpc_alone(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(post(1, (b"te", b"trailers")))
+    request = peer.rig.request
+    start(request)
+    body(request, b"a", True)
+    peer.rig.connection.drain()
+    peer.send(data(1, b"b"))
+    assert drive(request.receive())["body"] == b"b"
+    assert drive(request.receive()) is WAITING
+
+
 def test_requests_ended_by_an_error_are_lost(wire: Any) -> None:
     peer = Peer(wire)
     peer.send(get(1), get(3))

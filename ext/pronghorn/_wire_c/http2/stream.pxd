@@ -70,6 +70,7 @@ cdef class Stream(Channel):
     cpdef finish_input(self)
     cpdef lose_client(self)
     cpdef disconnect(self)
+    cpdef drain(self)
     cpdef lose(self)
     cpdef refuse(self, error)
     cpdef Py_ssize_t room(self)

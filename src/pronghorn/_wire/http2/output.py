@@ -224,10 +224,7 @@ class Output(Multiplexer):
             self._put_goaway(GREATEST_WINDOW, NO_ERROR, b"")
             self.put(frame_header(8, PING, 0, 0) + NOTICE_PING)
         for stream in list(self.streams.values()):
-            if stream.session is not None:
-                stream.session.restart()
-            elif stream.request is not None and stream.request.is_streaming():
-                stream.request.disconnect()
+            stream.drain()
 
     def exchanges(self) -> list[Exchange]:
         """The current requests and WebSockets."""

@@ -261,6 +261,13 @@ class Stream(Channel):
         elif self.request is not None:
             self.request.disconnect()
 
+    def drain(self) -> None:
+        """Ask the application to end what could go on for ever: the server stops."""
+        if self.session is not None:
+            self.session.restart()
+        elif self.request is not None and self.request.is_streaming() and not self._is_patient:
+            self.request.disconnect()
+
     def lose(self) -> None:
         """Release everything: the stream was reset, or the connection is lost."""
         self.state = CLOSED
@@ -405,7 +412,6 @@ class Stream(Channel):
             self._continue_due = False
             self.send_interim(STATUS_FIELDS[100], b"")
         self._take_credit(request.buffered)
-        # A client that accepts trailers may stream in both directions, for ever.
         if self.state == OPEN and not request.buffered and not self._is_patient:
             self._body_by = self._shared.deadline(self._shared.limits.body_timeout)
 
@@ -624,6 +630,7 @@ def new_stream(connection: Multiplexer, shared: Shared, number: int, send_window
     stream._received = 0
     stream._early = b""
     stream._body_by = 0
+    # A client that accepts trailers may stream in both directions, for ever. Its calls of gRPC fail if they are ended.
     stream._is_patient = head.accepts_trailers
     stream._continue_due = head.expects_continue
     stream.send_window = send_window
