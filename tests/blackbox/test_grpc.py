@@ -2,17 +2,22 @@
 
 import contextlib
 import queue
+import re
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
 from tests.support.engines import choose
-from tests.support.server import APPS, PATIENCE, Process, process, thread
+from tests.support.server import APPS, PATIENCE, Process, process, thread, wait_until
+from tools.web_servers import nginx_configuration, program
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 pytest.importorskip("connectrpc", reason="connectrpc is not installed")
@@ -21,6 +26,7 @@ StringValue = pytest.importorskip("protobuf.wkt", reason="protobuf-py is not ins
 # Each channel has a connection of its own, and uses no proxy that the environment names.
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 LONG = "long " * 600_000  # 3 MB; more than 4 MiB is refused by either side
+PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
 ENGINES = ("aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio")
 
 
@@ -58,12 +64,14 @@ class Words:
 
 
 @contextlib.contextmanager
-def client(port, credentials=None):
-    address = f"127.0.0.1:{port}"
+def client(address, credentials=None):
+    """Open a channel to a port or another address."""
+    if isinstance(address, int):
+        address = f"127.0.0.1:{address}"
     if credentials is None:
         opened = grpc.insecure_channel(address, OPTIONS)
     else:
-        opened = grpc.secure_channel(address, credentials, OPTIONS)
+        opened = grpc.secure_channel(address, credentials, (*OPTIONS, ("grpc.ssl_target_name_override", "localhost")))
     with opened as channel:
         yield Words(channel)
 
@@ -295,3 +303,38 @@ def test_deploy_loses_no_call(variant):
                 old.signal(signal.SIGTERM)
             answered = {call.result() for call in calls}
         assert old.wait() == -signal.SIGTERM
+
+
+@pytest.mark.skipif(program("nginx") is None, reason="nginx is not installed")
+def test_documented_nginx_passes_calls_on(start, certificates, name):
+    server = start("grpc_app:app", "--http2")
+    recipe = re.search(r"```nginx\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    with tempfile.TemporaryDirectory() as folder:  # its path is short enough for a Unix socket
+        for documented, ours in (
+            ("443", f"unix:{folder}/front"),
+            ("/etc/ssl/example.pem", str(certificates.certificate)),
+            ("/etc/ssl/example.key", str(certificates.key)),
+            ("example.Greeter", "test.Words"),
+            ("127.0.0.1:8000", f"127.0.0.1:{server.port}"),
+        ):
+            assert documented in recipe
+            recipe = recipe.replace(documented, ours)
+        file = Path(folder, "nginx.conf")
+        file.write_text(nginx_configuration(recipe))
+        command = [program("nginx"), "-p", folder, "-c", str(file), "-e", "stderr"]
+        credentials = grpc.ssl_channel_credentials(certificates.authority.read_bytes())
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as nginx:
+            try:
+                wait_until(Path(folder, "front").exists)
+                with client(f"unix:{folder}/front", credentials) as words, conversation(words, name) as (send, call):
+                    assert words.upper("hello", timeout=PATIENCE, wait_for_ready=True) == "HELLO"
+                    with pytest.raises(grpc.RpcError) as caught:
+                        words.upper("missing", timeout=PATIENCE)
+                    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+                    for text in ("in turns", LONG):
+                        send(text)
+                        assert next(call) == text
+                    call.cancel()
+                    assert words.ending(name, timeout=PATIENCE) == "ConnectError"
+            finally:
+                nginx.kill()
