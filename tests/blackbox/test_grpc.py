@@ -25,6 +25,7 @@ StringValue = pytest.importorskip("protobuf.wkt", reason="protobuf-py is not ins
 
 # Each channel has a connection of its own, and uses no proxy that the environment names.
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
+LATE = 2 * PATIENCE  # a deadline that the service notices too late for the test
 LONG = "long " * 600_000  # 3 MB; more than 4 MiB is refused by either side
 PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
 ENGINES = ("aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio")
@@ -80,7 +81,7 @@ def client(address, credentials=None):
 def conversation(words, name=""):
     """Open a call that streams in both directions; yield a function that sends, and the call."""
     sent = queue.SimpleQueue()
-    call = words.echo(iter(sent.get, None), timeout=PATIENCE, metadata=[("x-name", name)])
+    call = words.echo(iter(sent.get, None), timeout=LATE, metadata=[("x-name", name)])
     try:
         yield sent.put, call
     finally:
@@ -120,7 +121,7 @@ def test_server_streams(words):
 
 def test_both_stream_in_turns(words):
     with conversation(words) as (send, call):
-        for number in range(100):
+        for number in range(1000):
             send(str(number))
             assert next(call) == str(number)
         send(None)
@@ -137,8 +138,8 @@ def test_long_messages_pass_in_both_directions(words):
 
 def test_more_calls_than_streams_all_return(words):
     """A connection carries 128 streams at most; the client queues the other calls."""
-    calls = [words.upper.future(f"call {number}", timeout=PATIENCE) for number in range(500)]
-    assert [call.result() for call in calls] == [f"CALL {number}" for number in range(500)]
+    calls = [words.upper.future(f"call {number}", timeout=PATIENCE) for number in range(2000)]
+    assert [call.result() for call in calls] == [f"CALL {number}" for number in range(2000)]
 
 
 def test_metadata_arrives_in_headers_and_trailers(words):
@@ -171,7 +172,7 @@ def test_unknown_method_is_unimplemented(words):
 
 
 def test_cancelled_call_cancels_the_method(words, name):
-    call = words.wait.future(name, timeout=PATIENCE)
+    call = words.wait.future(name, timeout=LATE)
     with pytest.raises(grpc.FutureTimeoutError):
         call.result(0.1)
     call.cancel()
@@ -187,7 +188,7 @@ def test_cancelled_call_ends_the_stream_of_requests(words, name):
 
 
 def test_cancelled_call_ends_an_endless_response(words, name):
-    call = words.endless(name, timeout=PATIENCE)
+    call = words.endless(name, timeout=LATE)
     next(call)
     call.cancel()
     assert words.ending(name, timeout=PATIENCE) in ("CancelledError", "GeneratorExit")
