@@ -1,29 +1,15 @@
 """The WebSocket of browsers and of Node, where Chromium and Node are installed."""
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 
 import pytest
 
+from tests.support.browser import browsing
 from tests.support.raw_websocket import Noted
 from tests.support.server import PATIENCE
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ALONE = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 DEFLATE = [(), ("--ws-per-message-deflate", "false")]
 
 
@@ -64,12 +50,9 @@ def test_node_passes_checks(servers, connect):
 
 
 def test_chromium_passes_checks(servers, connect, tmp_path):
-    command = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if command is None:
-        pytest.skip("needs Chromium")
     noted = Noted(connect, servers[0])
     url = f"{servers[0].url}/page?name={noted.name}&ports=" + ",".join(str(server.port) for server in servers)
-    with running(command, *ALONE, f"--user-data-dir={tmp_path}", url):
+    with browsing(url, tmp_path):
         told = noted.at_end()
     deflated, plain = (told[str(server.port)] for server in servers)
     assert check(deflated).startswith("permessage-deflate")
@@ -79,16 +62,3 @@ def test_chromium_passes_checks(servers, connect, tmp_path):
 def has_websocket(node):
     command = [node, "--experimental-websocket", "--eval", "new WebSocket('ws://127.0.0.1:1').onerror = () => {}"]
     return subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
-
-
-@contextlib.contextmanager
-def running(*command):
-    """Run a program in its own process group, and kill the group at the end."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ssl
 from pathlib import Path
 
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 PASSWORD = "open sesame"
@@ -53,6 +56,13 @@ class Certificates:
     def flags(self) -> tuple[str, ...]:
         """The command-line options for the server's certificate."""
         return ("--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key))
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the server's public key, by which Chromium can be told to trust it."""
+        key = x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_key()
+        encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
     def trust(self) -> ssl.SSLContext:
         """A client context that trusts the authority."""

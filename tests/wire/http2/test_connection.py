@@ -442,6 +442,25 @@ def test_frames_beyond_a_turn_wait_for_the_next(wire: Any) -> None:
     assert kinds(peer.take()) == [PING] * 600
 
 
+def test_each_request_allows_frames_without_a_purpose(wire: Any) -> None:
+    """Clients of gRPC send some for each call."""
+    peer = Peer(wire, ok)
+    for number in range(1, 1001, 2):
+        peer.exchange(get(number), window_update(number, 5))
+        peer.exchange(window_update(number, 5), window_update(0, 2), ping())
+    assert "finish_writing" not in peer.rig.calls
+
+
+def test_content_sent_allows_frames_without_a_purpose(wire: Any) -> None:
+    peer = Peer(wire, start)
+    peer.send(post(1))
+    for _ in range(500):
+        body(peer.rig.request, b"ok", more=True)
+        assert only(peer.take(), DATA).payload == b"ok"
+        peer.exchange(window_update(1, 2), window_update(0, 2), ping())
+    assert "finish_writing" not in peer.rig.calls
+
+
 def test_tokens_return_with_time(wire: Any) -> None:
     peer = Peer(wire)
     for now in range(1, 4):
@@ -583,6 +602,18 @@ def test_drain_ends_streaming_responses(wire: Any) -> None:
     peer.rig.connection.drain()
     assert drive(request.receive())["type"] == "http.request"
     assert drive(request.receive())["type"] == "http.disconnect"
+
+
+def test_drain_leaves_calls_of_grpc_alone(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(post(1, (b"te", b"trailers")))
+    request = peer.rig.request
+    start(request)
+    body(request, b"a", True)
+    peer.rig.connection.drain()
+    peer.send(data(1, b"b"))
+    assert drive(request.receive())["body"] == b"b"
+    assert drive(request.receive()) is WAITING
 
 
 def test_requests_ended_by_an_error_are_lost(wire: Any) -> None:

@@ -75,6 +75,7 @@ cdef class HTTP2Connection(Output):
     )
     cdef bint _read_one(self) except -1
     cdef _read_frame(self, int kind, int flags, unsigned int number, Py_ssize_t start, Py_ssize_t end)
+    cdef _spend_frame(self)
     cdef bint _read_preface(self, Py_ssize_t start, Py_ssize_t available) except -1
     @cython.locals(stream=Stream, padding=Py_ssize_t, prefix=Py_ssize_t)
     cdef _begin_data(self, Py_ssize_t start, Py_ssize_t size, int flags, unsigned int number)

@@ -26,7 +26,7 @@ cdef class Stream
 cdef class Multiplexer(Endpoint):
     cdef readonly object owner
     cdef readonly Writer writer
-    cdef public Py_ssize_t send_window, frame_size, queued_content
+    cdef public Py_ssize_t send_window, frame_size, queued_content, steps
 
     cpdef put(self, bytes frames)
     cpdef put_head(self, unsigned int number, bytes status, bytes defaults, bytes block, bytes data, bint ends)
@@ -71,6 +71,7 @@ cdef class Stream(Channel):
     cpdef finish_input(self)
     cpdef lose_client(self)
     cpdef disconnect(self)
+    cpdef drain(self)
     cpdef lose(self)
     cpdef refuse(self, error)
     cpdef Py_ssize_t room(self)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-# Frames that make no progress, such as PING or an empty DATA, and how many more each second allows.
+# Frames that make no progress, such as PING or an empty DATA, and how many more each second and each step of progress
+# allow. Clients of gRPC send up to three WINDOW_UPDATE for a message of a few bytes.
 MOST_FRAMES = 1000
 FRAMES_A_SECOND = 100
+FRAMES_A_STEP = 4
 
 # Streams that the client resets, makes us reset, or makes us refuse. Each response allows one more, too: a browser
 # cancels a lot, but it reads as well (CVE-2023-44487, CVE-2025-8671).
@@ -31,9 +33,9 @@ class Budget:
         self._resets = MOST_RESETS
         self._strikes = 0
 
-    def spend_frame(self) -> None:
-        """Count a frame that makes no progress."""
-        self._frames -= 1
+    def spend_frame(self, steps: int) -> None:
+        """Count a frame that makes no progress, after `steps` that have made some."""
+        self._frames = min(MOST_FRAMES, self._frames + steps * FRAMES_A_STEP) - 1
 
     def spend_reset(self) -> None:
         """Count a stream that was reset or refused."""

@@ -409,17 +409,22 @@ class HTTP2Connection(Output):
                 raise HTTP2Error(PROTOCOL_ERROR, "GOAWAY on a stream")
             if end - start < 8:
                 raise HTTP2Error(FRAME_SIZE_ERROR, "malformed GOAWAY")
-            self._budget.spend_frame()
+            self._spend_frame()
         elif kind == PRIORITY:
             if not number:
                 raise HTTP2Error(PROTOCOL_ERROR, "PRIORITY without a stream")
             if end - start != 5:
                 raise StreamError(FRAME_SIZE_ERROR, "malformed PRIORITY")
-            self._budget.spend_frame()
+            self._spend_frame()
         elif kind == PUSH_PROMISE:
             raise HTTP2Error(PROTOCOL_ERROR, "PUSH_PROMISE from a client")
         else:
-            self._budget.spend_frame()  # a frame of an extension is ignored (section 5.5)
+            self._spend_frame()  # a frame of an extension is ignored (section 5.5)
+
+    def _spend_frame(self) -> None:
+        steps = self.steps
+        self.steps = 0
+        self._budget.spend_frame(steps)
 
     def _read_preface(self, start: int, available: int) -> bool:
         size = min(available, len(PREFACE))
@@ -455,7 +460,7 @@ class HTTP2Connection(Output):
         self._padding_left = padding
         stream = self.streams.get(number)
         if not self._data_left and not self._data_ends:
-            self._budget.spend_frame()
+            self._spend_frame()
         if stream is None:
             self._check_closed(number, "DATA")
             if prefix:
@@ -589,6 +594,7 @@ class HTTP2Connection(Output):
             raise StreamError(PROTOCOL_ERROR, "malformed field")
         self._idle_by = 0
         self._started += 1
+        self.steps += 1
         self._shared.total_requests += 1
         try:
             if decoder.size > limits.head_size:
@@ -609,7 +615,7 @@ class HTTP2Connection(Output):
             if self.send_window + increment > GREATEST_WINDOW:
                 raise HTTP2Error(FLOW_CONTROL_ERROR, "window above its maximum")
             if not self._turns:
-                self._budget.spend_frame()
+                self._spend_frame()
             else:
                 self._schedule()
             self.send_window += increment
@@ -617,7 +623,7 @@ class HTTP2Connection(Output):
         stream = self.streams.get(number)
         if stream is None:
             self._check_not_idle(number, "WINDOW_UPDATE")
-            self._budget.spend_frame()
+            self._spend_frame()
             return
         if not increment:
             raise StreamError(PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
@@ -627,7 +633,7 @@ class HTTP2Connection(Output):
         if stream.can_frame_content():
             self.join_turns(stream)
         else:
-            self._budget.spend_frame()
+            self._spend_frame()
 
     def _read_rst_stream(self, number: int, start: int, end: int) -> None:
         if end - start != 4:
@@ -646,7 +652,7 @@ class HTTP2Connection(Output):
             if size:
                 raise HTTP2Error(FRAME_SIZE_ERROR, "acknowledgement of SETTINGS with content")
             self._acknowledged_by = 0
-            self._budget.spend_frame()
+            self._spend_frame()
             return
         if size % 6:
             raise HTTP2Error(FRAME_SIZE_ERROR, "malformed SETTINGS")
@@ -677,7 +683,7 @@ class HTTP2Connection(Output):
             self._acknowledged_by = self._shared.deadline(self._shared.limits.first_byte_timeout)
             self._idle_by = self._acknowledged_by
         else:
-            self._budget.spend_frame()
+            self._spend_frame()
 
     def _change_window(self, change: int) -> None:
         """Change the windows of all streams, which may become negative (section 6.9.2)."""
@@ -693,7 +699,7 @@ class HTTP2Connection(Output):
             raise HTTP2Error(PROTOCOL_ERROR, "PING on a stream")
         if end - start != 8:
             raise HTTP2Error(FRAME_SIZE_ERROR, "malformed PING")
-        self._budget.spend_frame()
+        self._spend_frame()
         payload = cut(self._buffer, start, end)
         if not flags & ACK:
             self.put(frame_header(8, PING, ACK, 0) + payload)

@@ -105,6 +105,7 @@ class Output(Multiplexer):
         self.send_window = DEFAULT_WINDOW
         self.frame_size = LEAST_FRAME_SIZE
         self.queued_content = 0
+        self.steps = 0
         self.streams = {}
         self._shared = shared
         self._outbox = outbox
@@ -227,10 +228,7 @@ class Output(Multiplexer):
             self._put_goaway(GREATEST_WINDOW, NO_ERROR, b"")
             self.put(frame_header(8, PING, 0, 0) + NOTICE_PING)
         for stream in list(self.streams.values()):
-            if stream.session is not None:
-                stream.session.restart()
-            elif stream.request is not None and stream.request.is_streaming():
-                stream.request.disconnect()
+            stream.drain()
 
     def exchanges(self) -> list[Exchange]:
         """The current requests and WebSockets."""

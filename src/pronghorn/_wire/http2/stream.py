@@ -72,15 +72,18 @@ class Multiplexer(Endpoint):
 
     `send_window` is the number of bytes of content that the client takes from all streams together, `frame_size` the
     greatest payload of a frame that it accepts, `queued_content` the number of bytes that all streams have queued.
+    `steps` counts the requests, and the heads and frames of content sent, since the client's last frame without a
+    purpose.
     """
 
-    __slots__ = ("frame_size", "owner", "queued_content", "send_window", "writer")
+    __slots__ = ("frame_size", "owner", "queued_content", "send_window", "steps", "writer")
 
     owner: ConnectionOwner | MaybeNone
     writer: Writer
     send_window: int
     frame_size: int
     queued_content: int
+    steps: int
 
     def put(self, frames: bytes) -> None:
         """Queue whole frames. They leave in the order in which they are put."""
@@ -265,6 +268,13 @@ class Stream(Channel):
         elif self.request is not None:
             self.request.disconnect()
 
+    def drain(self) -> None:
+        """Ask the application to end what could go on for ever: the server stops."""
+        if self.session is not None:
+            self.session.restart()
+        elif self.request is not None and self.request.is_streaming() and not self._is_patient:
+            self.request.disconnect()
+
     def lose(self) -> None:
         """Release everything: the stream was reset, or the connection is lost."""
         self.state = CLOSED
@@ -308,6 +318,7 @@ class Stream(Channel):
         self._has_head = True
         self.send_window -= len(data)
         self._connection.send_window -= len(data)
+        self._connection.steps += 1
         self._connection.put_head(self.number, status, defaults, block, data, ends)
         if ends:
             self._end()
@@ -350,6 +361,7 @@ class Stream(Channel):
         self.send_window -= size
         connection.send_window -= size
         connection.queued_content -= size
+        connection.steps += 1
         is_last = not self._queued
         ends = is_last and self._ending == ENDS
         header = frame_header(size, DATA, END_STREAM if ends else 0, self.number)
@@ -408,7 +420,6 @@ class Stream(Channel):
             self._continue_due = False
             self.send_interim(STATUS_FIELDS[100], b"")
         self._take_credit(request.buffered)
-        # A client that accepts trailers may stream in both directions, for ever.
         if self.state == OPEN and not request.buffered and not self._is_patient:
             self._body_by = self._shared.deadline(self._shared.limits.body_timeout)
 
@@ -619,6 +630,7 @@ def new_stream(connection: Multiplexer, shared: Shared, number: int, send_window
     stream._received = 0
     stream._early = b""
     stream._body_by = 0
+    # A client that accepts trailers may stream in both directions, for ever. Its calls of gRPC fail if they are ended.
     stream._is_patient = head.accepts_trailers
     stream._continue_due = head.expects_continue
     stream.send_window = send_window
