@@ -157,6 +157,17 @@ def test_stop_sends_two_goaways(asgi2):
         assert client.read() is None
 
 
+def test_limit_of_requests_loses_none():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    with thread(app, http2=True, lifespan="off", limit_max_requests=10) as server, raw(server) as raw_client:
+        raw_client.send(*[get(number) for number in range(1, 41, 2)])
+        assert {raw_client.read_until(0).stream for _ in range(20)} == set(range(1, 41, 2))
+        assert raw_client.read_until(7).last == 0x7FFFFFFF
+
+
 def test_off_by_default(client):
     with process("asgi:app") as server:
         with raw(server) as client:

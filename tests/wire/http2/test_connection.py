@@ -116,6 +116,33 @@ def test_settings_have_to_follow_the_preface(wire: Any, first: bytes) -> None:
     assert only(split_frames(rig.take()), GOAWAY).code == PROTOCOL_ERROR
 
 
+def test_preface_hands_a_connection_of_http_1_over(wire: Any) -> None:
+    for size in (1, 7, 16, 18, 40):
+        rig = Rig(wire, http2=True)
+        sent = greeting()
+        for at in range(0, len(sent), size):
+            rig.receive(sent[at : at + size])
+            if rig.prefaces:
+                break
+        assert rig.prefaces == [sent[: at + size]]
+        assert rig.take() == b""
+        assert not rig.refused
+
+
+def test_preface_behind_a_request_of_http_1_is_refused(wire: Any) -> None:
+    rig = Rig(wire, ok, http2=True)
+    rig.receive(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" + greeting())
+    assert b"HTTP/1.1 505 " in rig.take()
+    assert rig.prefaces == []
+
+
+@pytest.mark.parametrize(("http2", "calls"), [(True, []), (False, ["upgrade"])])
+def test_wish_for_http_2_is_no_mistake(wire: Any, http2: bool, calls: list[str]) -> None:
+    rig = Rig(wire, http2=http2)
+    rig.receive(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n")
+    assert rig.calls == calls
+
+
 # Errors of the connection (RFC 9113 sections 4 to 6)
 
 ERRORS = {
@@ -686,6 +713,13 @@ def test_many_requests_on_one_connection(wire: Any) -> None:
         assert len(peer.answers(frames)) == 20
         number += 40
     assert peer.rig.connection.streams == {}
+
+
+def test_greatest_stream_is_served(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    assert peer.answers(peer.exchange(get(0x7FFFFFFF)))[0x7FFFFFFF].content == b"ok"
+    peer.send(get(1))
+    assert is_closed(peer, PROTOCOL_ERROR)
 
 
 def test_keep_alive_of_zero_ends_the_connection_after_a_request(wire: Any) -> None:

@@ -569,7 +569,8 @@ class Connection(Channel):
                 self._arm(BODY_TIMER, shared.limits.body_timeout)
         if self._input_ended:
             request.disconnect()
-        if head.upgrade is not None:
+        # The field of a client that would take HTTP/2 is no mistake (RFC 9113 section 3.1).
+        if head.upgrade is not None and not (shared.http2 and head.upgrade == b"h2c"):
             self._owner.on_upgrade(request)
         self._owner.on_request(request)
 

@@ -268,19 +268,20 @@ class HTTP2Connection(Output):
         self._abandoned.clear()
 
     def on_tick(self, now: int) -> None:
-        if not self._budget.refill():
-            self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
-        elif self._throttled and not self._budget.is_spent():
-            self._throttled = False
-            self._defer()
-        if self._abandoned:
-            self._forget_finished()
         if self.writer.is_given_up(now, not self.is_gone()):
             self._abort()
         if self._end_by and now >= self._end_by:
             self._end_in_time()
         if self.is_ending():
             return
+        if self._abandoned:
+            self._forget_finished()
+        if not self._budget.refill():
+            self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
+            return
+        if self._throttled and not self._budget.is_spent():
+            self._throttled = False
+            self._defer()
         self._expire(now)
         departed = self._input_ended or (self._paused and self.owner.has_left())
         for stream in list(self.streams.values()):
