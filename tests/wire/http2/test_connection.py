@@ -186,9 +186,7 @@ ERRORS = {
     ),
     "unknown frame within a field block": (frame(HEADERS, 0, 1, block(*GET)) + frame(99), PROTOCOL_ERROR),
     "malformed compression": (frame(HEADERS, END_HEADERS, 1, b"\xbe"), COMPRESSION_ERROR),
-    "HEADERS on a closed stream": (get(1) + get(1), STREAM_CLOSED),
     "HEADERS on a stream that was left out": (get(1) + get(5) + get(3), PROTOCOL_ERROR),
-    "DATA on a closed stream": (get(1) + data(1, b"x"), STREAM_CLOSED),
 }
 
 
@@ -205,6 +203,14 @@ def test_error_of_the_client_ends_the_connection(wire: Any, sent: bytes, code: i
     assert len(peer.rig.refused) == 1
     peer.send(get(9))
     assert len(peer.rig.requests) <= 2
+
+
+@pytest.mark.parametrize("late", [get(1), data(1, b"x")], ids=["HEADERS", "DATA"])
+def test_frame_on_a_closed_stream_ends_the_connection(wire: Any, late: bytes) -> None:
+    peer = Peer(wire, ok)
+    peer.exchange(get(1))
+    peer.send(late)
+    assert is_closed(peer, STREAM_CLOSED)
 
 
 # Errors of a stream (section 5.4.2)
@@ -386,17 +392,23 @@ def test_requests_beyond_a_turn_wait_for_the_next(wire: Any) -> None:
 def test_resets_beyond_the_budget_have_to_wait(wire: Any) -> None:
     peer = Peer(wire)
     for number in range(1, 500, 2):
-        peer.send(get(number), rst_stream(number, CANCEL))
+        peer.send(get(number))
+        peer.send(rst_stream(number, CANCEL))
         peer.rig.turn()
     assert len(peer.rig.requests) == 200
     assert peer.rig.is_paused()
-    peer.rig.tick(1)
-    assert len(peer.rig.requests) == 220
-    for now in range(2, 4):
+    for now in range(1, 4):
         peer.rig.tick(now)
-    assert len(peer.rig.requests) == 250
     assert not peer.rig.is_paused()
     assert GOAWAY not in kinds(peer.take())
+    peer.send(get(501))
+    assert len(peer.rig.requests) == 201
+
+
+def test_stream_that_is_reset_at_once_starts_no_application(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    assert peer.exchange(get(1), rst_stream(1, CANCEL), get(3))[0].stream == 3
+    assert len(peer.rig.requests) == 1
 
 
 def test_answers_earn_resets(wire: Any) -> None:
@@ -422,7 +434,8 @@ def test_applications_of_reset_streams_count(wire: Any) -> None:
 
     peer = Peer(wire, run)
     for number in range(1, 257, 2):
-        peer.send(get(number), rst_stream(number, CANCEL))
+        peer.send(get(number))
+        peer.send(rst_stream(number, CANCEL))
         peer.rig.turn()
     peer.take()
     assert only(peer.exchange(get(257)), RST_STREAM).code == REFUSED_STREAM

@@ -60,6 +60,8 @@ cdef class HTTP2Connection(Output):
     # Streams that we have reset; applications of reset streams that still run.
     cdef dict _remembered
     cdef list _abandoned
+    # Streams whose applications are to be started.
+    cdef list _opened
     # Limits.
     cdef Budget _budget
     cdef long _idle_by, _acknowledged_by, _head_by
@@ -103,6 +105,8 @@ cdef class HTTP2Connection(Output):
     cdef _read_ping(self, int flags, unsigned int number, Py_ssize_t start, Py_ssize_t end)
     @cython.locals(shared=Shared, origin=Origin, stream=Stream, encoder=HTTP2Encoder, request=Request, has_body=bint)
     cdef _open(self, unsigned int number, Head head)
+    @cython.locals(stream=Stream, opened=list)
+    cdef _start_opened(self)
     @cython.locals(shared=Shared, handshake=Handshake)
     cdef _open_websocket(self, Stream stream, Request request)
     @cython.locals(head=Head, stream=Stream)

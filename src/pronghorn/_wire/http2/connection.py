@@ -121,6 +121,7 @@ class HTTP2Connection(Output):
         "_idle_by",
         "_initial_window",
         "_last",
+        "_opened",
         "_owed",
         "_padding_left",
         "_position",
@@ -162,6 +163,7 @@ class HTTP2Connection(Output):
     _initial_window: int
     _remembered: dict[int, None]
     _abandoned: list[Exchange]
+    _opened: list[Stream]
 
     _budget: Budget
     _idle_by: int
@@ -210,6 +212,7 @@ class HTTP2Connection(Output):
         self._initial_window = DEFAULT_WINDOW
         self._remembered = {}
         self._abandoned = []
+        self._opened = []
         self._budget = Budget()
         self._idle_by = shared.deadline(shared.limits.first_byte_timeout)
         self._acknowledged_by = 0
@@ -266,6 +269,7 @@ class HTTP2Connection(Output):
         self._head_by = 0
         self._acknowledged_by = 0
         self._abandoned.clear()
+        self._opened = []
 
     def on_tick(self, now: int) -> None:
         if self.writer.is_given_up(now, not self.is_gone()):
@@ -343,7 +347,10 @@ class HTTP2Connection(Output):
                     self._defer()
                     break
         except HTTP2Error as error:
+            self._start_opened()
             self._fail(error)
+        else:
+            self._start_opened()
         self._advancing = False
         if self._position >= len(self._buffer):
             self._buffer = b""
@@ -728,10 +735,9 @@ class HTTP2Connection(Output):
         self.streams[number] = stream
         if self._input_ended:
             request.disconnect()
-        if head.upgrade is None:
-            self.owner.on_request(request)
-        else:
+        if head.upgrade is not None:
             self._open_websocket(stream, request)
+        self._opened.append(stream)
 
     def _open_websocket(self, stream: Stream, request: Request) -> None:
         """Start a session with an extended CONNECT (RFC 8441)."""
@@ -744,7 +750,21 @@ class HTTP2Connection(Output):
             stream.refuse(error)
             return
         stream.session = WebSocket(handshake, request, stream, shared)
-        self.owner.on_websocket(stream.session)
+
+    def _start_opened(self) -> None:
+        """Start the applications of the streams that were opened.
+
+        Not before: some of their bodies have arrived as well, and streams that the client has reset meanwhile cost no
+        more than a head.
+        """
+        opened = self._opened
+        if opened:
+            self._opened = []
+            for stream in opened:
+                if stream.session is not None:
+                    self.owner.on_websocket(stream.session)
+                elif stream.request is not None:
+                    self.owner.on_request(stream.request)
 
     def _refuse(self, number: int, error: ProtocolError) -> None:
         """Answer an invalid request, which has no exchange, with the status of `error`."""
