@@ -252,6 +252,19 @@ def test_file_is_sent_in_parts(name, tmp_path, client):
         assert client.get(f"{server.url}/").content == (LARGE if name == "pathsend" else LARGE[100:])
 
 
+def test_head_of_a_file_reads_nothing_of_it(tmp_path, client):
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % (1 << 40))]})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+
+    with thread(app, http2=True, lifespan="off", sendfile=True) as server:
+        assert client.head(f"{server.url}/").headers["content-length"] == str(1 << 40)
+
+
 def test_reset_cancels_a_stream_only():
     cancelled = []
 

@@ -41,8 +41,10 @@ cdef class Shared:
     cpdef dict http10_scope(self, dict scope)
     cpdef dict http2_scope(self, dict scope, bint trailers)
     cpdef bytes block_beside(self, bint own_date, bint own_server)
-    cpdef list fields_beside(self, bint own_date, bint own_server)
+    cpdef bytes http2_block_beside(self, bint own_date, bint own_server)
+    cdef list _fields_beside(self, bint own_date, bint own_server)
     cpdef long deadline(self, long seconds) except -1
 
 
 cdef bytes _frame(list fields)
+cdef bytes _encode(list fields)

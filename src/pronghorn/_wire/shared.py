@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pronghorn.constants import HTTP_1_0, HTTP_1_1, HTTP_2
+from pronghorn.http2_constants import CONNECTION_FIELDS
 
 from .http2.kernels import encode_literals
 
@@ -288,9 +289,13 @@ class Shared:
 
     def block_beside(self, own_date: bool, own_server: bool) -> bytes:
         """The default fields, framed for HTTP/1.1, beside an application's own Date or Server."""
-        return _frame(self.fields_beside(own_date, own_server))
+        return _frame(self._fields_beside(own_date, own_server))
 
-    def fields_beside(self, own_date: bool, own_server: bool) -> Headers:
+    def http2_block_beside(self, own_date: bool, own_server: bool) -> bytes:
+        """The same for HTTP/2."""
+        return _encode(self._fields_beside(own_date, own_server))
+
+    def _fields_beside(self, own_date: bool, own_server: bool) -> Headers:
         """The default fields for a response whose application sets Date or Server itself."""
         fields = [] if own_date else self._date
         if not own_server:
@@ -304,9 +309,17 @@ class Shared:
             self._date = [(b"date", formatdate(usegmt=True).encode("ascii"))]
         self.default_fields = self._date + self._server + self._fields
         self.default_block = _frame(self.default_fields)
-        self.http2_block = encode_literals(self.default_fields)
+        self.http2_block = _encode(self.default_fields)
 
 
 def _frame(fields: Headers) -> bytes:
     """Frame fields as HTTP/1.1 does."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def _encode(fields: Headers) -> bytes:
+    """Encode fields for HTTP/2, without those of a connection. Raises ValueError for fields that must not be sent."""
+    block: bytes | None = encode_literals([field for field in fields if field[0] not in CONNECTION_FIELDS])
+    if block is None:
+        raise ValueError(f"malformed default headers: {fields!r}")
+    return block

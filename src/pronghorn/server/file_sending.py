@@ -62,8 +62,10 @@ async def _send_parts(
     loop: asyncio.AbstractEventLoop, request: Request, file: Any, offset: int | None, count: int | None, more: bool
 ) -> None:
     start, size = _part(file, offset, count, request.encoder.left())
+    if request.head.method == "HEAD" or request.encoder.status in (204, 304):
+        size = 0  # nothing of it would be sent
     end = start + size
-    while start < end:
+    while start < end and not request.is_lost():
         data = await loop.run_in_executor(None, _read, file, start, min(end - start, _SLICE))
         if not data:
             raise OSError("the file became shorter while it was sent")

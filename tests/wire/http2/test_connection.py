@@ -158,6 +158,7 @@ ERRORS = {
     "HEADERS with too much padding": (frame(HEADERS, PADDED | END_HEADERS, 1, b"\x02x"), PROTOCOL_ERROR),
     "HEADERS with half a priority": (frame(HEADERS, 0x20 | END_HEADERS, 1, b"\0\0\0"), PROTOCOL_ERROR),
     "PRIORITY without a stream": (priority(0), PROTOCOL_ERROR),
+    "PRIORITY of 4 bytes on an idle stream": (priority(5, bytes(4)), FRAME_SIZE_ERROR),
     "RST_STREAM without a stream": (rst_stream(0, 8), PROTOCOL_ERROR),
     "RST_STREAM on an idle stream": (rst_stream(1, 8), PROTOCOL_ERROR),
     "short RST_STREAM": (get(1) + frame(RST_STREAM, 0, 1, b"\0\0\0"), FRAME_SIZE_ERROR),
@@ -573,6 +574,50 @@ def test_idle_connection_ends_with_goaway(wire: Any) -> None:
     sent = only(peer.take(), GOAWAY)
     assert (sent.last, sent.code) == (1, NO_ERROR)
     assert peer.rig.is_over()
+
+
+def test_malformed_request_does_not_keep_a_connection_open(wire: Any) -> None:
+    peer = Peer(wire, ok, keep_alive_timeout=5)
+    peer.exchange(get(1), headers(3, GET[0]))
+    peer.rig.tick(6)
+    assert peer.rig.is_over()
+
+
+def test_deferred_requests_are_served_after_the_end_of_input(wire: Any) -> None:
+    peer = Peer(wire, ok)
+    peer.send(*[get(number) for number in range(1, 81, 2)])
+    peer.rig.connection.end_input()
+    assert len(peer.answers(peer.take())) == 40
+    assert "close" in peer.rig.calls
+
+
+def test_client_that_waits_for_us_does_not_time_out(wire: Any) -> None:
+    peer = Peer(wire, body_timeout=2)
+    peer.send(post(1))
+    drive(peer.rig.request.receive())
+    peer.send(ping() * 250)
+    for _ in range(4):
+        peer.rig.turn()
+        peer.send(ping() * 250)
+    peer.send(data(1, b"x", True))
+    assert peer.rig.is_paused()
+    for now in range(3, 7):
+        peer.rig.tick(now)
+    assert drive(peer.rig.request.receive())["body"] == b"x"
+
+
+def test_refused_client_is_read_while_it_leaves(wire: Any) -> None:
+    peer = Peer(wire)
+    for _ in range(5):
+        peer.send(ping() * 250)
+        peer.rig.turn()
+    assert peer.rig.is_paused()
+    for now in range(1, 13):
+        peer.rig.tick(now)
+        peer.send(ping() * 250)
+        peer.rig.turn()
+    assert "finish_writing" in peer.rig.calls
+    assert not peer.rig.is_paused()
 
 
 def test_connection_with_a_stream_is_not_idle(wire: Any) -> None:

@@ -143,6 +143,11 @@ def test_own_date_and_server_replace_the_defaults(wire: Any) -> None:
     assert answer.fields == [(b"x", b"y"), (b"date", b"today"), (b"server", b"own")]
 
 
+def test_default_fields_of_a_connection_are_left_out(wire: Any) -> None:
+    fields = [(b"connection", b"close"), (b"x", b"y")]
+    assert answered(wire, ok, fields=fields).fields == [(b"x", b"y"), (b"content-length", b"2")]
+
+
 @pytest.mark.parametrize(
     ("message", "error"),
     [
@@ -669,6 +674,83 @@ def test_stream_that_is_not_read_times_out(wire: Any) -> None:
     assert only(peer.take(), RST_STREAM).code == CANCEL
     assert len(peer.rig.cuts) == 1
     assert not peer.rig.is_over()
+
+
+def test_reset_streams_leave_their_turns(wire: Any) -> None:
+    def application(request: Any) -> None:
+        start(request)
+        body(request, b"x" * 66000)
+
+    peer = Peer(wire, application, settings=settings((INITIAL_WINDOW_SIZE, 1000000)))
+    number = 1
+    for _ in range(50):
+        peer.exchange(get(number))
+        peer.exchange(rst_stream(number, CANCEL))
+        number += 2
+    if wire.form == "interpreted":
+        assert peer.rig.connection._turns == []
+    assert peer.rig.connection.queued_content == 0
+    frames = peer.exchange(window_update(0, 1000000), get(number))
+    assert {each.stream for each in frames if each.kind == DATA} == {number}
+
+
+def test_stream_that_waits_for_others_does_not_time_out(wire: Any) -> None:
+    def application(request: Any) -> None:
+        start(request)
+        body(request, b"x" * 40000)
+
+    peer = Peer(wire, application, settings=settings((INITIAL_WINDOW_SIZE, 1000000)), write_timeout=3)
+    peer.exchange(get(1), get(3), get(5))
+    for now in range(1, 30):
+        peer.rig.tick(now)
+        assert RST_STREAM not in kinds(peer.exchange(window_update(0, 100)))
+    assert not peer.rig.cuts
+
+
+def test_closed_window_of_the_connection_times_out(wire: Any) -> None:
+    def application(request: Any) -> None:
+        start(request)
+        body(request, b"x" * 100000)
+
+    peer = Peer(wire, application, settings=settings((INITIAL_WINDOW_SIZE, 1000000)), write_timeout=3)
+    peer.exchange(get(1))
+    for now in range(1, 5):
+        peer.rig.tick(now)
+    assert GOAWAY not in kinds(peer.take())
+    peer.rig.tick(5)
+    assert GOAWAY in kinds(peer.take())
+    assert peer.rig.cuts
+
+
+def test_body_beyond_its_length_gives_its_credit_back(wire: Any) -> None:
+    peer = Peer(wire)
+    credit = 0
+    for number in range(1, 129, 2):
+        frames = peer.exchange(post(number, (b"content-length", b"1")), data(number, b"x" * 16384))
+        credit += sum(each.number for each in frames if each.kind == WINDOW_UPDATE and not each.stream)
+    assert credit >= 524288
+
+
+def test_padding_alone_gets_its_credit_back(wire: Any) -> None:
+    peer = Peer(wire)
+    peer.send(post(1))
+    credit = 0
+    for _ in range(300):
+        frames = peer.exchange(frame(DATA, PADDED, 1, b"\xff" + bytes(255)))
+        credit += sum(each.number for each in frames if each.kind == WINDOW_UPDATE and each.stream == 1)
+    assert credit >= 32768
+
+
+def test_last_part_wakes_another_waiting_send(wire: Any) -> None:
+    peer = Peer(wire, start, settings=SMALL)
+    peer.exchange(get())
+    request = peer.rig.request
+    body(request, b"x" * 65536, True)
+    waiting = request.send({"type": "http.response.body", "body": b"y", "more_body": True})
+    assert drive(waiting) is WAITING
+    body(request, b"z")
+    peer.exchange(window_update(1, 1000000), window_update(0, 1000000))
+    assert drive(waiting) is None
 
 
 # The access log

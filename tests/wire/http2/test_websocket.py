@@ -129,6 +129,35 @@ def test_stream_that_ends_without_a_close_frame_is_lost(wire: Any, end: bytes) -
     assert peer.rig.closed == [session]
 
 
+def test_end_of_the_connection_ends_a_session(wire: Any) -> None:
+    peer, session = accepted(wire)
+    peer.rig.connection.end_input()
+    peer.rig.turn()
+    assert drive(session.receive())["type"] == "websocket.disconnect"
+    assert peer.rig.connection.streams == {}
+    assert peer.rig.closed == [session]
+    assert "close" in peer.rig.calls
+
+
+@pytest.mark.parametrize("end", [data(1, b"", True), rst_stream(1, CANCEL)], ids=["END_STREAM", "reset"])
+def test_client_that_leaves_before_the_acceptance_is_lost(wire: Any, end: bytes) -> None:
+    peer = Peer(wire)
+    peer.send(CONNECT)
+    session = peer.rig.sessions[0]
+    drive(session.receive())
+    peer.exchange(end)
+    assert drive(session.receive()) == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+    assert peer.rig.connection.streams == {}
+
+
+def test_ping_is_answered_once_the_client_reads(wire: Any) -> None:
+    peer, session = accepted(wire, settings=settings((INITIAL_WINDOW_SIZE, 10)))
+    drive(session.send({"type": "websocket.send", "bytes": b"x" * 70000}))
+    peer.exchange(data(1, masked_frame(9, b"hi")))
+    frames = peer.exchange(window_update(1, 100000), window_update(0, 100000))
+    assert b"".join(each.payload for each in frames).endswith(b"\x8a\x02hi")
+
+
 def test_violation_of_the_protocol_closes(wire: Any) -> None:
     peer, session = accepted(wire)
     drive(session.receive())

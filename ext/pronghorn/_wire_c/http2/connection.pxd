@@ -64,7 +64,7 @@ cdef class HTTP2Connection(Output):
     cdef list _opened
     # Limits.
     cdef Budget _budget
-    cdef long _idle_by, _acknowledged_by, _head_by
+    cdef long _idle_by, _acknowledged_by, _head_by, _window_by
     # `_advance` is on the stack; `process_deferred` will be called in the next iteration; the budget is spent.
     cdef bint _advancing, _deferred, _throttled
 
@@ -117,9 +117,11 @@ cdef class HTTP2Connection(Output):
     cdef _check_closed(self, unsigned int number, kind)
     cdef _forget_finished(self)
     cdef _send_settings(self)
+    cdef _close_if_done(self)
     cdef _expect_request(self)
     cdef _fail(self, error)
     cdef _expire(self, long now)
+    cdef _check_window(self, long now)
     cdef _defer(self)
 
 

@@ -133,6 +133,7 @@ class HTTP2Connection(Output):
         "_throttled",
         "_trailers_scope",
         "_window",
+        "_window_by",
         "peer_text",
         "reading",
     )
@@ -169,6 +170,7 @@ class HTTP2Connection(Output):
     _idle_by: int
     _acknowledged_by: int
     _head_by: int
+    _window_by: int
 
     _advancing: bool
     _deferred: bool
@@ -217,6 +219,7 @@ class HTTP2Connection(Output):
         self._idle_by = shared.deadline(shared.limits.first_byte_timeout)
         self._acknowledged_by = 0
         self._head_by = 0
+        self._window_by = 0
         self._advancing = False
         self._deferred = False
         self._throttled = False
@@ -248,6 +251,7 @@ class HTTP2Connection(Output):
             self._started = 0
             self._advance()
             self._maybe_resume()
+            self._close_if_done()
 
     def drain(self) -> None:
         if self.reading == PREFACE_DUE:
@@ -268,6 +272,9 @@ class HTTP2Connection(Output):
         self._idle_by = 0
         self._head_by = 0
         self._acknowledged_by = 0
+        self._window_by = 0
+        self._deferred = False
+        self._throttled = False
         self._abandoned.clear()
         self._opened = []
 
@@ -283,10 +290,13 @@ class HTTP2Connection(Output):
         if not self._budget.refill():
             self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
             return
-        if self._throttled and not self._budget.is_spent():
-            self._throttled = False
-            self._defer()
+        if self._throttled:
+            if not self._budget.is_spent():
+                self._throttled = False
+                self._defer()
+            return  # what the client owes may be in our buffer
         self._expire(now)
+        self._check_window(now)
         departed = self._input_ended or (self._paused and self.owner.has_left())
         for stream in list(self.streams.values()):
             stream.on_tick(now)
@@ -311,6 +321,9 @@ class HTTP2Connection(Output):
 
     def on_closed(self, stream: Stream, was_reset: bool) -> None:
         self.streams.pop(stream.number, None)
+        if stream.in_turn:
+            stream.in_turn = False
+            self._turns.remove(stream)
         if was_reset:
             exchange = stream.exchange()
             if exchange is not None and exchange.task is not None:
@@ -422,7 +435,8 @@ class HTTP2Connection(Output):
             if not number:
                 raise HTTP2Error(PROTOCOL_ERROR, "PRIORITY without a stream")
             if end - start != 5:
-                raise StreamError(FRAME_SIZE_ERROR, "malformed PRIORITY")
+                kind_of_error = HTTP2Error if number > self._last else StreamError  # an idle stream cannot be reset
+                raise kind_of_error(FRAME_SIZE_ERROR, "malformed PRIORITY")
             self._spend_frame()
         elif kind == PUSH_PROMISE:
             raise HTTP2Error(PROTOCOL_ERROR, "PUSH_PROMISE from a client")
@@ -474,11 +488,13 @@ class HTTP2Connection(Output):
             if prefix:
                 self.return_credit(prefix)
         elif not stream.may_receive():
+            self.return_credit(prefix)
             self._fail_stream(number, StreamError(STREAM_CLOSED, "DATA after the end of its stream"))
         else:
             try:
                 stream.reserve(size)
             except StreamError as error:
+                self.return_credit(prefix)
                 self._fail_stream(number, error)
             else:
                 if prefix:
@@ -600,7 +616,6 @@ class HTTP2Connection(Output):
                 raise StreamError(REFUSED_STREAM, "more applications than streams are running")
         if decoder.malformed is not None:
             raise StreamError(PROTOCOL_ERROR, "malformed field")
-        self._idle_by = 0
         self._started += 1
         self.steps += 1
         self._shared.total_requests += 1
@@ -627,6 +642,7 @@ class HTTP2Connection(Output):
             else:
                 self._schedule()
             self.send_window += increment
+            self._window_by = 0
             return
         stream = self.streams.get(number)
         if stream is None:
@@ -733,6 +749,7 @@ class HTTP2Connection(Output):
         request = new_request(head, has_body, encoder, stream, shared, scope, client_text)
         stream.request = request
         self.streams[number] = stream
+        self._idle_by = 0
         if self._input_ended:
             request.disconnect()
         if head.upgrade is not None:
@@ -819,6 +836,10 @@ class HTTP2Connection(Output):
         self.put(frame_header(len(payload), SETTINGS, 0, 0) + payload)
         self.put(word_frame(WINDOW_UPDATE, 0, increment))
 
+    def _close_if_done(self) -> None:
+        if not self._input_ended or not (self._deferred or self._throttled):
+            Output._close_if_done(self)
+
     def _expect_request(self) -> None:
         """Start the deadline for the next request, or close if there is none to come."""
         timeout = self._shared.limits.keep_alive_timeout
@@ -846,6 +867,16 @@ class HTTP2Connection(Output):
                 self._idle_by = self._shared.deadline(1)
             else:
                 self._close(NO_ERROR, "")
+
+    def _check_window(self, now: int) -> None:
+        """Close if the client has not opened the window of the connection in time, although content waits for it."""
+        if self.send_window > 0 or not self.queued_content:
+            self._window_by = 0
+        elif not self._window_by:
+            self._window_by = self._shared.deadline(self._shared.limits.write_timeout)
+        elif now >= self._window_by:
+            self.owner.on_slow_client("it has read nothing of its streams for %d s" % self._shared.limits.write_timeout)
+            self._close(ENHANCE_YOUR_CALM, "the window of the connection is closed")
 
     def _defer(self) -> None:
         if not self._deferred:

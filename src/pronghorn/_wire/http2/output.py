@@ -290,7 +290,7 @@ class Output(Multiplexer):
         while turns and self.send_window > 0 and writer.is_ready():
             stream = turns.pop(0)
             stream.in_turn = False
-            if stream.frame_content(TURN):
+            if stream.frame_content(TURN) and not stream.in_turn:
                 stream.in_turn = True
                 turns.append(stream)
 

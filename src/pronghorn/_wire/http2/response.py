@@ -145,7 +145,7 @@ class HTTP2Encoder(Encoder):
         shared = self._shared
         defaults = shared.http2_block
         if self._own_date or self._own_server:
-            defaults = encode_literals(shared.fields_beside(self._own_date, self._own_server))
+            defaults = shared.http2_block_beside(self._own_date, self._own_server)
         self._stream.send_head(STATUS_FIELDS[self.status], defaults, self._block, data, ends)
 
 

@@ -210,6 +210,7 @@ class Stream(Channel):
         request = self.request
         self._received += size
         if self._declared >= 0 and self._received > self._declared:
+            self._connection.return_credit(size)
             raise StreamError(PROTOCOL_ERROR, "body longer than its Content-Length")
         session = self.session
         limit = self._shared.limits.body_size
@@ -236,6 +237,7 @@ class Stream(Channel):
         """Return the credit for padding."""
         self._owed += size
         self._connection.return_credit(size)
+        self._grant(False)
 
     def finish_input(self) -> None:
         """End the client's side of the stream. Raises StreamError for a body shorter than declared."""
@@ -246,12 +248,10 @@ class Stream(Channel):
             self._close(False)
             return
         self.state = HALF_CLOSED_REMOTE
-        if self.request is not None:
+        if self.session is not None:
+            self._end_session()
+        elif self.request is not None:
             self.request.finish_body()
-        elif self.session is not None:
-            self.session.end_input()
-            if self.session is not None:
-                self.exchange_ended()
 
     def lose_client(self) -> None:
         """End the stream, which either side has reset."""
@@ -264,7 +264,7 @@ class Stream(Channel):
     def disconnect(self) -> None:
         """Report the end of the connection's input to the application."""
         if self.session is not None:
-            self.session.end_input()
+            self._end_session()
         elif self.request is not None:
             self.request.disconnect()
 
@@ -372,12 +372,15 @@ class Stream(Channel):
             connection.put(data)
         self._stalled_last_tick = False
         self._write_by = 0 if is_last else self._shared.deadline(self._shared.limits.write_timeout)
+        if self._may_continue():
+            if self._write_waiters is not None:
+                self.wake_writers(None)
+            if self.session is not None:
+                self.session.on_writable()
         if ends:
             self._end()
         elif is_last and self._ending == ENDS_WITH_TRAILERS:
             self._send_trailers()
-        elif self._write_waiters is not None and self._may_continue():
-            self.wake_writers(None)
         return not is_last and self.send_window > 0
 
     def can_frame_content(self) -> bool:
@@ -394,7 +397,9 @@ class Stream(Channel):
 
     def queued(self, size: int) -> None:
         self._stalled_last_tick = False
-        if size:
+        if self.state == CLOSED:
+            self.out.clear()
+        elif size:
             if not self._queued:
                 self._write_by = self._shared.deadline(self._shared.limits.write_timeout)
             self._queued += size
@@ -454,7 +459,7 @@ class Stream(Channel):
         names = [name.lower() for name, _ in fields]
         defaults = shared.http2_block
         if b"date" in names or b"server" in names:
-            defaults = encode_literals(shared.fields_beside(b"date" in names, b"server" in names))
+            defaults = shared.http2_block_beside(b"date" in names, b"server" in names)
         self.request = None
         self._continue_due = False
         self.send_head(STATUS_FIELDS[200], defaults, encode_literals(fields), b"", False)
@@ -497,6 +502,9 @@ class Stream(Channel):
         if self._body_by and now >= self._body_by:
             self._body_by = 0
             self.refuse(ProtocolError(408, "timed out waiting for the body"))
+        elif self._write_by and now >= self._write_by and self.send_window > 0:
+            # Not this stream's window stops it, but the other streams or the connection.
+            self._write_by = self._shared.deadline(self._shared.limits.write_timeout)
         elif self._write_by and now >= self._write_by:
             self._write_by = 0
             self.report_slow_client("it has read nothing of a stream for %d s" % self._shared.limits.write_timeout)
@@ -518,6 +526,15 @@ class Stream(Channel):
 
     # Private
 
+    def _end_session(self) -> None:
+        """End the WebSocket, whose client sends no more."""
+        if self.request is not None:
+            self.reset(CANCEL)  # the application has not accepted
+            return
+        self.session.end_input()
+        if self.session is not None:
+            self.exchange_ended()
+
     def _take_credit(self, buffered: int) -> None:
         """Return the credit for the content received, except for `buffered` bytes that nobody has taken."""
         taken = self._unreturned - buffered
@@ -525,12 +542,16 @@ class Stream(Channel):
             return
         self._unreturned = buffered
         self._connection.return_credit(taken)
+        self._owed += taken
+        self._grant(not buffered)
+
+    def _grant(self, grows: bool) -> None:
+        """Let the client send what is owed, once that is half of the window, which then grows."""
         if self.state != OPEN or (self.request is None and self.session is None):
             return
-        self._owed += taken
         if self._owed * 2 < self._window_size:
             return
-        if not buffered and self._window_size < MOST_WINDOW:
+        if grows and self._window_size < MOST_WINDOW:
             growth = min(self._window_size, MOST_WINDOW - self._window_size)
             self._window_size += growth
             self._owed += growth
