@@ -1,4 +1,4 @@
-"""What hostile clients ask for: a short answer, a long one, and one that never comes."""
+"""Answers for hostile clients: a short one, a long one, and one that never comes."""
 
 import asyncio
 

@@ -295,13 +295,6 @@ class Shared:
         """The same for HTTP/2."""
         return _encode(self._fields_beside(own_date, own_server))
 
-    def _fields_beside(self, own_date: bool, own_server: bool) -> Headers:
-        """The default fields for a response whose application sets Date or Server itself."""
-        fields = [] if own_date else self._date
-        if not own_server:
-            fields = fields + self._server
-        return fields + self._fields
-
     def tick(self, now: int) -> None:
         """Set the clock to `now`, in whole seconds of any origin, and renew the Date field (RFC 9110 section 6.6.1)."""
         self.now = now
@@ -310,6 +303,13 @@ class Shared:
         self.default_fields = self._date + self._server + self._fields
         self.default_block = _frame(self.default_fields)
         self.http2_block = _encode(self.default_fields)
+
+    def _fields_beside(self, own_date: bool, own_server: bool) -> Headers:
+        """The default fields for a response whose application sets Date or Server itself."""
+        fields = [] if own_date else self._date
+        if not own_server:
+            fields = fields + self._server
+        return fields + self._fields
 
 
 def _frame(fields: Headers) -> bytes:

@@ -1,4 +1,4 @@
-"""What a client of HTTP/2 may cost beyond its requests: frames without a purpose, and streams that are reset."""
+"""The limits on a client of HTTP/2 beyond its requests: frames without a purpose, and streams that are reset."""
 
 from __future__ import annotations
 
