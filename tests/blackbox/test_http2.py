@@ -26,14 +26,15 @@ from tests.support.http2 import (
     rst_stream,
     settings,
 )
-from tests.support.server import FORMS, PATIENCE, lacks, process, thread
+from tests.support.server import PATIENCE, lacks, process, thread
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 pytest.importorskip("h2", reason="h2 is not installed")
 
 PIECE = bytes(range(256)) * 256
 LARGE = PIECE * 80  # 5 MiB
-SERVERS = [f"{form}-{loop}" for form in FORMS for loop in ("uvloop", "asyncio")]
+# Each form and each loop, without all of their combinations.
+SERVERS = ["compiled-uvloop", "compiled-asyncio", "interpreted-asyncio", "httptools-uvloop"]
 
 
 @pytest.fixture(params=SERVERS)
@@ -342,7 +343,7 @@ def test_nghttp(asgi2):
     assert run("nghttp", f"{asgi2.url}/") == b"hello"
 
 
-@pytest.mark.parametrize("streams", ["1", "32", "100", "128"])
+@pytest.mark.parametrize("streams", ["1", "128"])
 def test_h2load_fails_no_request(asgi2, streams):
     printed = run("h2load", "-n", "6000", "-c", "2", "-m", streams, f"{asgi2.url}/").decode()
     assert "6000 succeeded, 0 failed, 0 errored, 0 timeout" in printed
