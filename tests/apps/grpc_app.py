@@ -11,7 +11,7 @@ from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from protobuf.wkt import StringValue
 
-# How named calls have ended.
+# The ends of named calls.
 endings = {}
 ended = defaultdict(asyncio.Event)
 

@@ -292,7 +292,9 @@ class Shared:
         return _frame(self._fields_beside(own_date, own_server))
 
     def http2_block_beside(self, own_date: bool, own_server: bool) -> bytes:
-        """The same for HTTP/2."""
+        """The same for HTTP/2, where most applications set neither."""
+        if not own_date and not own_server:
+            return self.http2_block
         return _encode(self._fields_beside(own_date, own_server))
 
     def tick(self, now: int) -> None:

@@ -49,34 +49,10 @@ async def send_file(
 
 async def send_as_body(loop: asyncio.AbstractEventLoop, request: Request, message: dict[str, Any]) -> None:
     """Send the file that `message` names through messages of the body. Raises as `send_file` does."""
-    if message["type"] == "http.response.pathsend":
-        with _open(message["path"]) as file:
-            await _send_parts(loop, request, file, 0, None, False)
-    else:
-        file = _file(message["file"])
-        more = bool(message.get("more_body", False))
-        await _send_parts(loop, request, file, message.get("offset"), message.get("count"), more)
+    await _send_file(_BodySender(loop, request), message)
 
 
-async def _send_parts(
-    loop: asyncio.AbstractEventLoop, request: Request, file: Any, offset: int | None, count: int | None, more: bool
-) -> None:
-    start, size = _part(file, offset, count, request.encoder.left())
-    if request.head.method == "HEAD" or request.encoder.status in (204, 304):
-        size = 0  # nothing of it would be sent
-    end = start + size
-    while start < end and not request.is_lost():
-        data = await loop.run_in_executor(None, _read, file, start, min(end - start, _SLICE))
-        if not data:
-            raise OSError("the file became shorter while it was sent")
-        start += len(data)
-        await request.send({"type": "http.response.body", "body": data, "more_body": more or start < end})
-    file.seek(end)
-    if not size:
-        await request.send({"type": "http.response.body", "body": b"", "more_body": more})
-
-
-async def _send_file(sender: _Sender, message: dict[str, Any]) -> None:
+async def _send_file(sender: _Sender | _BodySender, message: dict[str, Any]) -> None:
     # No await before the head is framed: no other message may come in between.
     if message["type"] == "http.response.pathsend":
         with _open(message["path"]) as file:
@@ -196,6 +172,30 @@ class _Sender:
             await self._connection.wait_writable()
         if self._request.is_lost():
             raise ClientDisconnected("the client has left")
+
+
+class _BodySender:
+    """Sends parts of files as parts of a body, read in a thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, request: Request) -> None:
+        self._loop = loop
+        self._request = request
+
+    async def send(self, file: Any, offset: int | None, count: int | None, more: bool) -> None:
+        request = self._request
+        start, size = _part(file, offset, count, request.encoder.left())
+        if request.head.method == "HEAD" or request.encoder.status in (204, 304):
+            size = 0  # nothing of it would be sent
+        end = start + size
+        while start < end and not request.is_lost():
+            data = await self._loop.run_in_executor(None, _read, file, start, min(end - start, _SLICE))
+            if not data:
+                raise OSError("the file became shorter while it was sent")
+            start += len(data)
+            await request.send({"type": "http.response.body", "body": data, "more_body": more or start < end})
+        file.seek(end)
+        if not size:
+            await request.send({"type": "http.response.body", "body": b"", "more_body": more})
 
 
 def _read(file: Any, start: int, size: int) -> bytes:

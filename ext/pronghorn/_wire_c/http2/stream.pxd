@@ -92,7 +92,7 @@ cdef class Stream(Channel):
     cdef _grant(self, bint grows)
     @cython.locals(first=bytes, piece=bytes, offset=Py_ssize_t, left=Py_ssize_t, missing=Py_ssize_t, count=Py_ssize_t)
     cdef bytes _take_content(self, Py_ssize_t size)
-    cdef bint _may_continue(self)
+    cdef bint _has_queued_at_most(self, Py_ssize_t most)
     cdef _send_trailers(self)
     cdef _end(self)
     cdef _close(self, bint was_reset)

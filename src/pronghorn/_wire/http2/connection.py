@@ -85,7 +85,7 @@ MOST_FRAMES_A_TURN = 256
 # Streams that a client may have open at once, including those that it has reset and whose applications still run.
 MOST_STREAMS = 128
 
-# What the client may send before the applications take some: half of it is left for others if one takes nothing.
+# Bytes that the client may send before the applications take some: half are left for others if one takes nothing.
 CONNECTION_WINDOW = 1048576
 
 # The compressed block of one head, in bytes and frames: more would be held for a client that never ends it.

@@ -143,9 +143,7 @@ class HTTP2Encoder(Encoder):
     def _send_head(self, data: bytes, ends: bool) -> None:
         self._head_pending = False
         shared = self._shared
-        defaults = shared.http2_block
-        if self._own_date or self._own_server:
-            defaults = shared.http2_block_beside(self._own_date, self._own_server)
+        defaults = shared.http2_block_beside(self._own_date, self._own_server)
         self._stream.send_head(STATUS_FIELDS[self.status], defaults, self._block, data, ends)
 
 

@@ -49,7 +49,7 @@ HALF_CLOSED_REMOTE = 1  # the client has ended its side
 HALF_CLOSED_LOCAL = 2  # we have ended ours
 CLOSED = 3
 
-# What follows the queued content.
+# The end of the content, which follows the part that is queued.
 UNENDED = 0
 ENDS = 1
 ENDS_WITH_TRAILERS = 2
@@ -355,7 +355,7 @@ class Stream(Channel):
         connection = self._connection
         size = min(self._queued, most, connection.frame_size, self.send_window, connection.send_window)
         if size <= 0:
-            return self._queued > 0 and self.send_window > 0
+            return self.can_frame_content()
         data = self._take_content(size)
         self._queued -= size
         self.send_window -= size
@@ -372,7 +372,8 @@ class Stream(Channel):
             connection.put(data)
         self._stalled_last_tick = False
         self._write_by = 0 if is_last else self._shared.deadline(self._shared.limits.write_timeout)
-        if self._may_continue():
+        # A waiting application continues when half of what it may queue is framed.
+        if self._has_queued_at_most(MOST_QUEUED // 2):
             if self._write_waiters is not None:
                 self.wake_writers(None)
             if self.session is not None:
@@ -381,7 +382,7 @@ class Stream(Channel):
             self._end()
         elif is_last and self._ending == ENDS_WITH_TRAILERS:
             self._send_trailers()
-        return not is_last and self.send_window > 0
+        return self.can_frame_content()
 
     def can_frame_content(self) -> bool:
         """Return whether content is queued that the stream's window admits."""
@@ -409,9 +410,7 @@ class Stream(Channel):
             self._connection.expect_head(self)
 
     def is_writable(self) -> bool:
-        if self._connection.queued_content > MOST_QUEUED_TOGETHER:
-            return self._queued == 0
-        return self._queued <= MOST_QUEUED
+        return self._has_queued_at_most(MOST_QUEUED)
 
     def send_file(self, request: Request, message: dict[str, Any]) -> Awaitable[Any]:
         return self._connection.owner.send_file(request, message)
@@ -457,9 +456,7 @@ class Stream(Channel):
     def accept(self, session: WebSocket, fields: Headers) -> None:
         shared = self._shared
         names = [name.lower() for name, _ in fields]
-        defaults = shared.http2_block
-        if b"date" in names or b"server" in names:
-            defaults = shared.http2_block_beside(b"date" in names, b"server" in names)
+        defaults = shared.http2_block_beside(b"date" in names, b"server" in names)
         self.request = None
         self._continue_due = False
         self.send_head(STATUS_FIELDS[200], defaults, encode_literals(fields), b"", False)
@@ -590,11 +587,11 @@ class Stream(Channel):
         del out[:count]
         return b"".join(pieces)
 
-    def _may_continue(self) -> bool:
-        """Return whether a waiting application may continue: half of what it may queue is framed."""
+    def _has_queued_at_most(self, most: int) -> bool:
+        """Return whether no more than `most` bytes are queued here, or none if all streams have queued too much."""
         if self._connection.queued_content > MOST_QUEUED_TOGETHER:
             return self._queued == 0
-        return self._queued * 2 <= MOST_QUEUED
+        return self._queued <= most
 
     def _send_trailers(self) -> None:
         self._connection.put_head(self.number, b"", b"", self._trailers, b"", True)
