@@ -551,6 +551,44 @@ def test_send_now_reports_a_closed_peer(wire: Any) -> None:
         assert wire.kernels.send_now(near.fileno(), b"x") == -1
 
 
+# send_buffers_now
+
+
+@sends
+def test_send_buffers_now_sends(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        assert wire.kernels.send_buffers_now(near.fileno(), [b"con", b"", memoryview(b"patent")[2:]]) == 7
+        assert far.recv(100) == b"content"
+
+
+@sends
+def test_send_buffers_now_sends_64_at_most(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        assert wire.kernels.send_buffers_now(near.fileno(), [b"x"] * 64) == 64
+
+
+@sends
+def test_send_buffers_now_does_not_wait(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        content = bytes(5_000_000)
+        assert 0 < wire.kernels.send_buffers_now(near.fileno(), [content, content]) < 2 * len(content)
+        while wire.kernels.send_buffers_now(near.fileno(), [content]) > 0:
+            pass
+        assert wire.kernels.send_buffers_now(near.fileno(), [b"x", b"y"]) == -1
+
+
+@sends
+def test_send_buffers_now_reports_a_closed_peer(wire: Any) -> None:
+    near, far = socket.socketpair()
+    with near:
+        far.close()
+        assert wire.kernels.send_buffers_now(near.fileno(), [b"x", b"y"]) == -1
+
+
 # receive_now
 
 

@@ -29,6 +29,7 @@ cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, unsigned int
 cpdef bytes whole_frame(int first, bytes payload)
 cpdef bytes ascii_frame(str text)
 cpdef Py_ssize_t send_now(int fd, bytes data) noexcept
+cpdef Py_ssize_t send_buffers_now(int fd, list buffers)
 cpdef bytes receive_now(int fd, Py_ssize_t size)
 cpdef list readable(poll, int limit)
 cpdef double monotonic() noexcept

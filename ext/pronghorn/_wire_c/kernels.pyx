@@ -5,6 +5,7 @@ Every loop is bounded by `end` or by the CRLF that the caller found before it, o
 which no table accepts.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
@@ -432,16 +433,26 @@ cdef extern from *:
     """
     #ifdef _WIN32
     static Py_ssize_t send_at_once(int fd, const char *data, Py_ssize_t size) { return -1; }
+    struct iovec { void *iov_base; size_t iov_len; };
+    static Py_ssize_t send_all_at_once(int fd, struct iovec *buffers, int count) { return -1; }
     static Py_ssize_t receive_at_once(int fd, char *data, Py_ssize_t size) { return 0; }
     #else
     #include <errno.h>
     #include <sys/socket.h>
+    #include <sys/uio.h>
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
     static Py_ssize_t send_at_once(int fd, const char *data, Py_ssize_t size)
     {
         return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    static Py_ssize_t send_all_at_once(int fd, struct iovec *buffers, int count)
+    {
+        struct msghdr message = {0};
+        message.msg_iov = buffers;
+        message.msg_iovlen = count;
+        return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     /* -1 if there is nothing to read, -2 after an error. */
     static Py_ssize_t receive_at_once(int fd, char *data, Py_ssize_t size)
@@ -454,12 +465,41 @@ cdef extern from *:
     }
     #endif
     """
+    struct iovec:
+        void* iov_base
+        size_t iov_len
     Py_ssize_t send_at_once(int fd, const char* data, Py_ssize_t size) noexcept
+    Py_ssize_t send_all_at_once(int fd, iovec* buffers, int count) noexcept
     Py_ssize_t receive_at_once(int fd, char* data, Py_ssize_t size) noexcept
 
 
 cpdef Py_ssize_t send_now(int fd, bytes data) noexcept:
     return send_at_once(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+cpdef Py_ssize_t send_buffers_now(int fd, list buffers):
+    cdef iovec vector[64]
+    cdef int count = <int>PyList_GET_SIZE(buffers)
+    cdef int index
+    if count > 64:
+        count = 64
+    for index in range(count):
+        # The list keeps what is pointed at alive and unchanged: `bytes`, or views of them.
+        pointed_at(<object>PyList_GET_ITEM(buffers, index), &vector[index])
+    return send_all_at_once(fd, vector, count)
+
+
+cdef int pointed_at(object buffer, iovec* place) except -1:
+    cdef Py_buffer view
+    if PyBytes_CheckExact(buffer):
+        place.iov_base = PyBytes_AS_STRING(buffer)
+        place.iov_len = PyBytes_GET_SIZE(buffer)
+        return 0
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    place.iov_base = view.buf
+    place.iov_len = view.len
+    PyBuffer_Release(&view)
+    return 0
 
 
 cdef char RECEIVED[262144]

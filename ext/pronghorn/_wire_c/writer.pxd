@@ -1,9 +1,9 @@
 cimport cython
 
-from .kernels cimport send_now
+from .kernels cimport send_buffers_now, send_now
 from .shared cimport Shared
 
-cdef Py_ssize_t FLUSH_AT, MAX_PER_ITERATION, JOIN_UP_TO
+cdef Py_ssize_t FLUSH_AT, MAX_PER_ITERATION, JOIN_UP_TO, MOST_BUFFERS
 cdef int READY, YIELDING, FULL, ENDED
 
 
@@ -29,9 +29,14 @@ cdef class Writer:
     cpdef bint end_iteration(self)
     cpdef flush(self)
     cpdef put(self, bytes data)
+    cdef _put_buffers(self, list buffers, Py_ssize_t size)
+    cdef bint _may_write_directly(self) except -1
     cpdef pause(self)
     cpdef bint resume(self)
     cpdef end(self)
     cpdef lose(self)
     cpdef expect_reading(self)
     cpdef bint is_given_up(self, long now, bint is_open) except -1
+
+
+cdef list _rest(list buffers, Py_ssize_t start)

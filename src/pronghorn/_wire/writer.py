@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .kernels import send_now
+from .kernels import send_buffers_now, send_now
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from _typeshed import MaybeNone
 
     from ._interfaces import ConnectionOwner, Transport
@@ -21,6 +23,8 @@ FLUSH_AT = 65536
 MAX_PER_ITERATION = 262144
 # Buffers are joined up to this total size. Above it, copying costs more than a system call with several buffers.
 JOIN_UP_TO = 32768
+# More buffers than these are joined as well: the system is passed no more at once.
+MOST_BUFFERS = 64
 
 # Backpressure on further output.
 READY = 0
@@ -32,10 +36,10 @@ ENDED = 3  # for ever: the stream has ended, or the connection is lost
 class Writer:
     """Writes for the connection that owns it.
 
-    `out` is the list of framed bytes to write, which the writer empties and never replaces. `fd` is the transport's
-    socket, which stays open as long as the transport, or -1 if only the transport may write to it; `joins` joins all
-    buffers, for a transport whose `writelines` applies no backpressure. `deadline` is the second of `Shared.now` by
-    which the client must have read something, 0 for none.
+    `out` is the list of framed bytes to write, or views of them, which the writer empties and never replaces. `fd` is
+    the transport's socket, which stays open as long as the transport, or -1 if only the transport may write to it;
+    `joins` joins all buffers, for a transport whose `writelines` applies no backpressure. `deadline` is the second of
+    `Shared.now` by which the client must have read something, 0 for none.
 
     Transitions: READY -> YIELDING by `queued`, back by `end_iteration`; READY or YIELDING -> FULL by `pause`, back by
     `resume`; any -> ENDED by `end`.
@@ -120,22 +124,19 @@ class Writer:
             out.clear()
         elif len(out) == 1:
             self.put(out.pop())
-        elif size <= JOIN_UP_TO or self._joins:
+        elif size <= JOIN_UP_TO or len(out) > MOST_BUFFERS:
             data = b"".join(out)
             out.clear()
             self.put(data)
         else:
             buffers = out.copy()
             out.clear()
-            if not self._transport.is_closing():
-                self._transport_has_data = True
-                self._handed += size
-                self._transport.writelines(buffers)
+            self._put_buffers(buffers, size)
 
     def put(self, data: bytes) -> None:
         """Write `data` now: directly to the socket, at half the cost, unless the transport still has older data."""
         self._handed += len(data)
-        if self._fd >= 0 and not (self._transport_has_data and self._owner.unsent()):
+        if self._may_write_directly():
             sent = send_now(self._fd, data)
             self._transport_has_data = sent < len(data)
             if not self._transport_has_data:
@@ -145,6 +146,29 @@ class Writer:
         # A transport that has lost its client, but has not reported it yet, would log each further write.
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def _put_buffers(self, buffers: list[Any], size: int) -> None:
+        """Write `buffers`, `size` bytes, as `put` does."""
+        self._handed += size
+        if self._may_write_directly():
+            sent = send_buffers_now(self._fd, buffers)
+            self._transport_has_data = sent < size
+            if not self._transport_has_data:
+                return
+            if sent > 0:
+                buffers = _rest(buffers, sent)
+        else:
+            self._transport_has_data = True
+        if self._transport.is_closing():
+            return
+        if self._joins:
+            self._transport.write(b"".join(buffers))
+        else:
+            self._transport.writelines(buffers)
+
+    def _may_write_directly(self) -> bool:
+        """Return whether the socket may be written to: the transport has no older data."""
+        return self._fd >= 0 and not (self._transport_has_data and self._owner.unsent())
 
     def pause(self) -> None:
         """Stop output: the transport is above its high-water mark."""
@@ -196,3 +220,15 @@ class Writer:
         if unread:
             self._owner.on_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
         return True
+
+
+def _rest(buffers: list[Any], start: int) -> list[Any]:
+    """The buffers without their first `start` bytes."""
+    index = 0
+    while start >= len(buffers[index]):
+        start -= len(buffers[index])
+        index += 1
+    rest = buffers[index:]
+    if start:
+        rest[0] = memoryview(rest[0])[start:]
+    return rest

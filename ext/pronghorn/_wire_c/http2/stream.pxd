@@ -5,7 +5,6 @@ from ..channel cimport Channel
 from ..endpoint cimport Endpoint
 from ..exchange cimport Exchange
 from ..head cimport Head
-from ..kernels cimport cut
 from ..request cimport Request
 from ..shared cimport Shared
 from ..websocket.session cimport WebSocket
@@ -29,6 +28,7 @@ cdef class Multiplexer(Endpoint):
     cdef public Py_ssize_t send_window, frame_size, queued_content, steps
 
     cpdef put(self, bytes frames)
+    cpdef put_content(self, bytes header, object content, Py_ssize_t size)
     cpdef put_head(self, unsigned int number, bytes status, bytes defaults, bytes block, bytes data, bint ends)
     cpdef put_reset(self, unsigned int number, unsigned int code)
     cpdef bint can_send_at_once(self)
@@ -80,7 +80,7 @@ cdef class Stream(Channel):
     cpdef end_content(self)
     cpdef send_trailers(self, bytes block)
     cpdef frame_head(self)
-    @cython.locals(size=Py_ssize_t, is_last=bint, ends=bint, data=bytes)
+    @cython.locals(size=Py_ssize_t, is_last=bint, ends=bint)
     cpdef bint frame_content(self, Py_ssize_t most) except -1
     cpdef bint can_frame_content(self)
     cpdef reset(self, unsigned int code)
@@ -91,7 +91,7 @@ cdef class Stream(Channel):
     cdef _take_credit(self, Py_ssize_t buffered)
     cdef _grant(self, bint grows)
     @cython.locals(first=bytes, piece=bytes, offset=Py_ssize_t, left=Py_ssize_t, missing=Py_ssize_t, count=Py_ssize_t)
-    cdef bytes _take_content(self, Py_ssize_t size)
+    cdef object _take_content(self, Py_ssize_t size)
     cdef bint _has_queued_at_most(self, Py_ssize_t most)
     cdef _send_trailers(self)
     cdef _end(self)

@@ -50,7 +50,7 @@ from pronghorn.http2_constants import (
 
 from ..encoder import own_answer
 from ..head import new_head
-from ..kernels import cut
+from ..kernels import cut, receive_now
 from ..request import new_request
 from ..websocket.handshake import read_extended
 from ..websocket.session import WebSocket
@@ -81,6 +81,9 @@ FRAMES = 2
 
 # Frames that are processed in one event-loop iteration, before other connections have their turn.
 MOST_FRAMES_A_TURN = 256
+
+# Bytes read at a time: several streams share them, and their applications are called less often for larger parts.
+READ_SIZE = 262144
 
 # Streams that a client may have open at once, including those that it has reset and whose applications still run.
 MOST_STREAMS = 128
@@ -226,6 +229,9 @@ class HTTP2Connection(Output):
         self._send_settings()
 
     # Input
+
+    def read(self, fd: int) -> bytes | None:
+        return receive_now(fd, READ_SIZE)
 
     def leave_inbox(self, failed: bool) -> None:
         self.owner.leave_inbox(failed)

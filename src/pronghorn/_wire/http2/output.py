@@ -26,6 +26,8 @@ from .kernels import frame_header, frame_response
 from .stream import Multiplexer
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._interfaces import ConnectionOwner, Transport
     from ..exchange import Exchange
     from ..outbox import Outbox
@@ -129,6 +131,12 @@ class Output(Multiplexer):
     def put(self, frames: bytes) -> None:
         self.writer.out.append(frames)
         self._count(len(frames))
+
+    def put_content(self, header: bytes, content: Any, size: int) -> None:
+        out = self.writer.out
+        out.append(header)
+        out.append(content)
+        self._count(len(header) + size)
 
     def put_head(self, number: int, status: bytes, defaults: bytes, block: bytes, data: bytes, ends: bool) -> None:
         size = len(status) + len(defaults) + len(block)

@@ -24,7 +24,6 @@ from pronghorn.http2_constants import (
 from ..access_log import log_response
 from ..channel import Channel
 from ..endpoint import Endpoint
-from ..kernels import cut
 from .kernels import encode_literals, frame_header, word_frame
 
 if TYPE_CHECKING:
@@ -87,6 +86,10 @@ class Multiplexer(Endpoint):
 
     def put(self, frames: bytes) -> None:
         """Queue whole frames. They leave in the order in which they are put."""
+        raise NotImplementedError
+
+    def put_content(self, header: bytes, content: Any, size: int) -> None:
+        """Queue a DATA frame with `size` bytes of content, or a view of them."""
         raise NotImplementedError
 
     def put_head(self, number: int, status: bytes, defaults: bytes, block: bytes, data: bytes, ends: bool) -> None:
@@ -366,10 +369,9 @@ class Stream(Channel):
         ends = is_last and self._ending == ENDS
         header = frame_header(size, DATA, END_STREAM if ends else 0, self.number)
         if size <= JOINED:
-            connection.put(header + data)
+            connection.put(b"".join((header, data)))
         else:
-            connection.put(header)
-            connection.put(data)
+            connection.put_content(header, data, size)
         self._stalled_last_tick = False
         self._write_by = 0 if is_last else self._shared.deadline(self._shared.limits.write_timeout)
         # A waiting application continues when half of what it may queue is framed.
@@ -557,29 +559,28 @@ class Stream(Channel):
         self.receive_window += increment
         self._connection.put(word_frame(WINDOW_UPDATE, self.number, increment))
 
-    def _take_content(self, size: int) -> bytes:
-        """Remove `size` bytes from the queued content."""
+    def _take_content(self, size: int) -> Any:
+        """Remove `size` bytes from the queued content. A part of a message is a view of it, not a copy."""
         out = self.out
         offset = self._offset
         first = out[0]
         left = len(first) - offset
         if left > size:
             self._offset = offset + size
-            return cut(first, offset, offset + size)
+            return memoryview(first)[offset : offset + size]
         self._offset = 0
-        if offset:
-            first = cut(first, offset, len(first))
+        content = memoryview(first)[offset:] if offset else first
         if left == size:
             del out[0]
-            return first
+            return content
         count = 1
-        pieces = [first]
+        pieces = [content]
         missing = size - left
         while missing:
             piece = out[count]
             if len(piece) > missing:
                 self._offset = missing
-                pieces.append(cut(piece, 0, missing))
+                pieces.append(memoryview(piece)[:missing])
                 break
             pieces.append(piece)
             missing -= len(piece)
