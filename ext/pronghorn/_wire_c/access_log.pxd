@@ -14,9 +14,11 @@ cdef class AccessLines:
     cdef object _log, _call_soon
     cdef list _lines
     cdef str _prefix, _before, _after
+    cdef dict _ends
     cdef readonly bint at_end
 
     cpdef log(self, Request request, status)
+    @cython.locals(lines=list, target=str, end=str)
     cpdef add(self, str client, dict scope, status, Request request)
 
 

@@ -61,7 +61,7 @@ class AccessLines:
     complete rather than when it starts.
     """
 
-    __slots__ = ("_after", "_before", "_call_soon", "_lines", "_log", "_prefix", "at_end")
+    __slots__ = ("_after", "_before", "_call_soon", "_ends", "_lines", "_log", "_prefix", "at_end")
 
     at_end: bool
     _log: AccessLog
@@ -70,6 +70,7 @@ class AccessLines:
     _prefix: str
     _before: str
     _after: str
+    _ends: dict[int, str]
 
     def __init__(self, log: AccessLog, call_soon: CallSoon) -> None:
         self._log = log
@@ -78,6 +79,8 @@ class AccessLines:
         self._prefix = log.level_prefix
         self._before = log.before_request
         self._after = log.after_request
+        # The ends of lines, by status.
+        self._ends = {}
         self.at_end = False
 
     def log(self, request: Request, status: int) -> None:
@@ -91,16 +94,20 @@ class AccessLines:
 
     def add(self, client: str, scope: dict[str, Any], status: int, request: Request) -> None:
         """Add a line about `request` from `client` (`host:port` or empty). Raises if `scope` is broken."""
+        method = scope["method"]
         target = _target(scope)
-        if not self._lines:
+        version = scope["http_version"]
+        lines = self._lines
+        if not lines:
             if not self._log.batchable():
-                self._log.record(client, scope["method"], target, scope["http_version"], status, None)
+                self._log.record(client, method, target, version, status, None)
                 return
             self._call_soon(self.flush)
-        request_line = f"{scope['method']} {target} HTTP/{scope['http_version']}"
-        status_text = self._log.status_text(status)
-        self._lines.append(f"{self._prefix}{client}{self._before}{request_line}{self._after}{status_text}")
-        if len(self._lines) >= LINES_AT_ONCE:
+        end = self._ends.get(status)
+        if end is None:
+            end = self._ends[status] = self._after + self._log.status_text(status)
+        lines.append(f"{self._prefix}{client}{self._before}{method} {target} HTTP/{version}{end}")
+        if len(lines) >= LINES_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
