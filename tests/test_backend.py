@@ -11,6 +11,7 @@ import pytest
 
 from pronghorn import backend
 from pronghorn.errors import StartupError
+from tests.support.forms import FORMS, load_form
 
 PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "Proxies", "FormattedLines", "sweep")
 
@@ -127,6 +128,17 @@ def test_interpreted_form_loads_no_compiled_module():
 def test_compiled_form_loads_no_interpreted_module(compiled):
     loaded = "backend.load('auto') and [name for name in sys.modules if '_wire.' in name]"
     assert printed_by_process(loaded) == "[]\n"
+
+
+def test_http2_is_loaded_only_where_it_is_spoken():
+    loaded = "backend.load('auto') and [name for name in sys.modules if name.endswith('http2.connection')]"
+    assert printed_by_process(loaded) == "[]\n"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_http2_is_of_the_same_form(form):
+    wire = backend.form(load_form(form) and FORMS[form], form)
+    assert wire.load_http2().__module__ == f"{FORMS[form]}.http2.connection"
 
 
 def test_isal_is_used_if_installed():

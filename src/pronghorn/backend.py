@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from pronghorn._wire import access_log, call, endpoint, inbox, outbox, proxies, shared
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
-    from pronghorn._wire.http2 import connection as http2_connection
+    from pronghorn._wire.http2.connection import HTTP2Connection
 
 
 class Wire(NamedTuple):
-    """One form of the hot path: its display name, and its classes, which have the same interface in every form."""
+    """One form of the hot path: its display name, its package, and its classes, which have the same interface in every
+    form.
+    """
 
     name: str
+    package: str
     Limits: type[shared.Limits]
     Shared: type[shared.Shared]
     Connection: type[connection.Connection]
-    HTTP2Connection: type[http2_connection.HTTP2Connection]
     Outbox: type[outbox.Outbox]
     Inbox: type[inbox.Inbox]
     Reader: type[inbox.Reader]
@@ -38,6 +40,11 @@ class Wire(NamedTuple):
     Endpoint: type[endpoint.Endpoint]
     Application: type[call.Application]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
+
+    def load_http2(self) -> type[HTTP2Connection]:
+        """Load the class for HTTP/2. Its modules take 0.8 MiB, which a server without HTTP/2 does not need."""
+        loaded: type[HTTP2Connection] = importlib.import_module(f"{self.package}.http2.connection").HTTP2Connection
+        return loaded
 
 
 class Compression(NamedTuple):
@@ -84,14 +91,13 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, call, endpoint, http1, http2, inbox, outbox, proxies, shared = (
+    access_log, call, endpoint, http1, inbox, outbox, proxies, shared = (
         importlib.import_module(f"{package}.{module}")
         for module in (
             "access_log",
             "call",
             "endpoint",
             "http1.connection",
-            "http2.connection",
             "inbox",
             "outbox",
             "proxies",
@@ -100,10 +106,10 @@ def form(package: str, name: str) -> Wire:
     )
     return Wire(
         name=name,
+        package=package,
         Limits=shared.Limits,
         Shared=shared.Shared,
         Connection=http1.Connection,
-        HTTP2Connection=http2.HTTP2Connection,
         Outbox=outbox.Outbox,
         Inbox=inbox.Inbox,
         Reader=inbox.Reader,
