@@ -34,17 +34,18 @@ class Compiled:
 
 @dataclass(frozen=True)
 class WebSockets(Compiled):
-    """WebSocket: websocket.c in one of its modes, with messages of `size` bytes."""
+    """WebSocket: websocket.c in one of its modes, with messages of `size` bytes, over `http`."""
 
     source = "websocket.c"
     mode: Literal["echo", "broadcast"]
     kind: Literal["text", "binary"]
     size: int
     connections: int
+    http: Literal["http1", "http2"] = "http1"
 
     def arguments(self, port: int, target: str, seconds: int) -> list[str]:
         """The arguments to load `target` at `port` for whole `seconds`."""
-        return [self.mode, self.kind, *map(str, (self.size, self.connections, seconds, port)), target]
+        return [self.mode, self.kind, *map(str, (self.size, self.connections, seconds, port)), target, self.http]
 
 
 @dataclass(frozen=True)

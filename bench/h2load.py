@@ -1,4 +1,4 @@
-"""HTTP/2 from h2load, which is part of nghttp2."""
+"""HTTP/2 from h2load, which is part of nghttp2, and HTTP/1.1 from it to compare with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,13 +16,15 @@ from pronghorn.bench.load import Load, LoadFailed
 PROGRAM = "h2load"
 # Its names with TLS and without.
 HTTP2 = ("h2", "h2c")
+HTTP1 = ("http/1.1",)
 
 
 @dataclass(frozen=True)
 class H2Load:
     """HTTP/2, over TLS if `secure`: each of the `connections` has `streams` requests under way.
 
-    The requests have `fields`, and are POSTs with `upload` bytes if that is not 0.
+    The requests have `fields`, and are POSTs with `upload` bytes if that is not 0. With `http1` it is HTTP/1.1, each
+    connection has one request under way.
     """
 
     connections: int = 8
@@ -29,6 +32,7 @@ class H2Load:
     fields: tuple[tuple[str, str], ...] = ()
     upload: int = 0
     secure: bool = False
+    http1: bool = False
 
     def program(self, directory: Path) -> str:
         """The program to execute. Raises LoadFailed."""
@@ -42,14 +46,15 @@ class H2Load:
         fields = [part for name, value in self.fields for part in ("-H", f"{name}: {value}")]
         body = ["-d", file_of(self.upload).name] if self.upload else []
         url = f"{'https' if self.secure else 'http'}://127.0.0.1:{port}{target}"
-        settings = ["-t1", f"-c{self.connections}", f"-m{self.streams}", f"-D{seconds}s", "--npn-list=h2"]
+        protocol = "--h1" if self.http1 else "--npn-list=h2"
+        settings = ["-t1", f"-c{self.connections}", f"-m{self.streams}", f"-D{seconds}s", protocol]
         return [*settings, *fields, *body, url]
 
 
-def read(output: str) -> Load:
-    """Read the output of h2load, which has no percentiles. Raises LoadFailed."""
+def read(output: str, protocols: Sequence[str] = HTTP2) -> Load:
+    """Read the output of h2load, which has no percentiles. Raises LoadFailed, also if it spoke none of `protocols`."""
     protocol = re.search(r"^Application protocol: (\S+)$", output, re.MULTILINE)
-    if protocol and protocol[1] not in HTTP2:
+    if protocol and protocol[1] not in protocols:
         raise LoadFailed(f"h2load spoke {protocol[1]}")
     rate = re.search(r"^finished in [^,]+, ([\d.]+) req/s", output, re.MULTILINE)
     counts = re.search(r"^requests: (.+)$", output, re.MULTILINE)

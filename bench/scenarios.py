@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pronghorn.bench.load import Wrk
@@ -68,6 +69,12 @@ def over_http2(
         subject=f"pronghorn-{variant}",
         read=h2load.read,
     )
+
+
+def over_http1(name: str, title: str, app: str, load: H2Load, exchange: Exchange) -> Scenario:
+    """The scenario of HTTP/2 over HTTP/1.1, by the same client."""
+    read = partial(h2load.read, protocols=h2load.HTTP1)
+    return Scenario(name, f"HTTP/1.1 by h2load, {title}", app, load, exchange, ("pronghorn", "uvicorn"), {}, read=read)
 
 
 SCENARIOS = (
@@ -290,6 +297,31 @@ SCENARIOS = (
         HTTP2Exchange(body=b"x" * 4194304),
         # weft 0.1 answers nothing more once a client has left in the middle of such a response.
         left_out="weft",
+    ),
+    over_http1(
+        "h1-post-1m",
+        "POST 1 MiB, its length answered",
+        "bench.apps:length",
+        H2Load(UPLOADS, streams=1, upload=1048576, http1=True),
+        Exchange(sent=b"x" * 1048576, body=b"1048576"),
+    ),
+    over_http1(
+        "h1-stream",
+        "response of 4 MiB streamed in chunks of 64 KiB",
+        "bench.apps:stream",
+        H2Load(DOWNLOADS, streams=1, http1=True),
+        Exchange(body=b"x" * 4194304),
+    ),
+    Scenario(
+        "h2-ws-64",
+        "HTTP/2, WebSocket, text of 64 B echoed",
+        "bench.apps:websocket_echo",
+        WebSockets("echo", "text", 64, SOCKETS, "http2"),
+        SHORT,
+        ("pronghorn-h2",),
+        {},
+        subject="pronghorn-h2",
+        unit="message",
     ),
 )
 

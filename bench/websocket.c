@@ -1,9 +1,11 @@
 /* A closed-loop WebSocket client (RFC 6455): it loads a server from one thread, and prints the line that load.py reads.
  *
- *     websocket echo|broadcast text|binary SIZE CONNECTIONS SECONDS PORT TARGET
+ *     websocket echo|broadcast text|binary SIZE CONNECTIONS SECONDS PORT TARGET http1|http2
  *
  * echo: each connection sends a message, waits until the whole of it has come back, and sends it again.
  * broadcast: the first connection sends a message, waits until every connection has got it, and sends it again.
+ *
+ * Over HTTP/2, each WebSocket is the only stream of its connection (RFC 8441), and its windows are the widest.
  *
  * All send the same message, masked once, so that the client's own work stays small. A connection compares the first
  * message that it gets byte by byte, and of the later ones the header; each has to be one frame. What arrives when the
@@ -28,6 +30,9 @@
 #include <unistd.h>
 
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, FIN = 0x80, MASKED = 0x80 };
+/* Of HTTP/2 (RFC 9113): the size of a header, types of frames, settings, and the greatest payload by default. */
+enum { FRAME_HEADER = 9, DATA = 0, HEADERS = 1, SETTINGS = 4, RST_STREAM = 3, GOAWAY = 7, WINDOW_UPDATE = 8 };
+enum { ACK = 1, END_HEADERS = 4, INITIAL_WINDOW_SIZE = 4, FRAME_MAX = 16384, STATUS_200 = 0x88 };
 enum { HEADER_MAX = 10, MASK = 4, CONTROL_MAX = 125, EVENTS = 256, LATENCIES = 1 << 20, GREETED_AT_ONCE = 64 };
 enum { SECOND = 1000000, GOODBYE = SECOND / 2, ANSWER_SECONDS = 10 };
 
@@ -36,6 +41,9 @@ struct connection {
     bool leaving;
     struct trip *trip;
     uint64_t received;
+    /* The frame of HTTP/2 being read: its header as far as it has come, then what is left of its payload. */
+    uint8_t outer[FRAME_HEADER];
+    size_t outer_size, outer_left;
     /* The frame being read: its header as far as it has come, then what is left of its payload. */
     uint8_t header[HEADER_MAX], control[CONTROL_MAX];
     size_t header_size;
@@ -45,7 +53,7 @@ struct connection {
     struct piece { const uint8_t *data; size_t size; } queue[3];
     int queued;
     bool pong_queued;
-    uint8_t pong[2 + MASK + CONTROL_MAX];
+    uint8_t pong[FRAME_HEADER + 2 + MASK + CONTROL_MAX];
 };
 
 /* One message on its way from the first of some connections to all of them, again and again. */
@@ -60,8 +68,9 @@ static struct trip *trips;
 static unsigned connection_count, trip_count, open_count;
 static int poller;
 
-static uint8_t opcode, *payload, *frame, close_frame[2 + MASK + 2], read_buffer[1 << 18];
-static size_t payload_size, frame_size;
+static uint8_t opcode, *payload, *frame, close_frame[FRAME_HEADER + 2 + MASK + 2], read_buffer[1 << 18];
+static size_t payload_size, frame_size, close_size;
+static bool http2;
 
 static bool stopping;
 static uint64_t now, messages, completed;
@@ -85,8 +94,15 @@ static uint8_t random_byte(void)
     return state >> 24;
 }
 
-/* Write a masked final frame; return its size (section 5.2). */
-static size_t write_frame(uint8_t *out, uint8_t code, const uint8_t *data, size_t size)
+/* Write the header of a frame of HTTP/2; return its size. */
+static size_t write_outer(uint8_t *out, size_t size, uint8_t kind, uint8_t flags, uint8_t stream)
+{
+    memcpy(out, (uint8_t[]){size >> 16, size >> 8, size, kind, flags, 0, 0, 0, stream}, FRAME_HEADER);
+    return FRAME_HEADER;
+}
+
+/* Write a masked final frame; return its size (RFC 6455 section 5.2). */
+static size_t write_inner(uint8_t *out, uint8_t code, const uint8_t *data, size_t size)
 {
     int extended = size <= 125 ? 0 : size <= 0xffff ? 2 : 8;
     uint8_t *at = out, mask[MASK];
@@ -99,6 +115,22 @@ static size_t write_frame(uint8_t *out, uint8_t code, const uint8_t *data, size_
     for (size_t index = 0; index < size; index++)
         *at++ = data[index] ^ mask[index % MASK];
     return at - out;
+}
+
+/* The same, over HTTP/2 in frames of DATA. */
+static size_t write_frame(uint8_t *out, uint8_t code, const uint8_t *data, size_t size)
+{
+    if (!http2)
+        return write_inner(out, code, data, size);
+    size_t count = (HEADER_MAX + MASK + size) / FRAME_MAX + 1, written = 0;
+    uint8_t *inner = out + count * FRAME_HEADER;
+    for (size_t left = write_inner(inner, code, data, size), part; left; left -= part, inner += part) {
+        part = left < FRAME_MAX ? left : FRAME_MAX;
+        written += write_outer(out + written, part, DATA, 0, 1);
+        memmove(out + written, inner, part);
+        written += part;
+    }
+    return written;
 }
 
 static void leave(struct connection *connection)
@@ -182,7 +214,7 @@ static void message_received(struct connection *connection)
     }
     for (unsigned index = 0; index < trip->receivers; index++) {
         trip->first[index].leaving = true;
-        enqueue(&trip->first[index], close_frame, sizeof close_frame);
+        enqueue(&trip->first[index], close_frame, close_size);
     }
 }
 
@@ -234,14 +266,9 @@ static void take_payload(struct connection *connection, const uint8_t *data, siz
         frame_received(connection);
 }
 
-static void read_some(struct connection *connection)
+static void take(struct connection *connection, const uint8_t *at, const uint8_t *stop)
 {
-    ssize_t count = recv(connection->fd, read_buffer, sizeof read_buffer, MSG_DONTWAIT);
-    if (count < 0 && errno == EAGAIN)
-        return;
-    if (count <= 0)
-        return ended(connection);
-    for (const uint8_t *at = read_buffer, *stop = at + count; at < stop && connection->fd >= 0;) {
+    while (at < stop && connection->fd >= 0) {
         if (connection->in_payload) {
             size_t size = (uint64_t)(stop - at) < connection->left ? (uint64_t)(stop - at) : connection->left;
             take_payload(connection, at, size);
@@ -250,6 +277,39 @@ static void read_some(struct connection *connection)
             take_header(connection, *at++);
         }
     }
+}
+
+/* Take what the frames of DATA contain, and ignore the others but for an end. */
+static void take_outer(struct connection *connection, const uint8_t *at, const uint8_t *stop)
+{
+    while (at < stop && connection->fd >= 0) {
+        uint8_t *outer = connection->outer;
+        if (connection->outer_size < FRAME_HEADER) {
+            outer[connection->outer_size++] = *at++;
+            if (connection->outer_size < FRAME_HEADER)
+                continue;
+            connection->outer_left = outer[0] << 16 | outer[1] << 8 | outer[2];
+            if (outer[3] == RST_STREAM || outer[3] == GOAWAY)
+                return ended(connection);
+        }
+        size_t size = (size_t)(stop - at) < connection->outer_left ? (size_t)(stop - at) : connection->outer_left;
+        if (outer[3] == DATA)
+            take(connection, at, at + size);
+        at += size;
+        connection->outer_left -= size;
+        if (!connection->outer_left)
+            connection->outer_size = 0;
+    }
+}
+
+static void read_some(struct connection *connection)
+{
+    ssize_t count = recv(connection->fd, read_buffer, sizeof read_buffer, MSG_DONTWAIT);
+    if (count < 0 && errno == EAGAIN)
+        return;
+    if (count <= 0)
+        return ended(connection);
+    (http2 ? take_outer : take)(connection, read_buffer, read_buffer + count);
 }
 
 /* Handle what happens until the time `end`, or until no connection is left. */
@@ -270,6 +330,53 @@ static void run_until(uint64_t end)
     }
 }
 
+static size_t write_string(uint8_t *out, const char *text)
+{
+    *out = strlen(text); /* up to 126 */
+    memcpy(out + 1, text, *out);
+    return 1 + *out;
+}
+
+/* Begin a connection of HTTP/2, and ask for a WebSocket on its first stream. */
+static void greet_http2(int fd, const char *target)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    static const uint8_t widest[] = {0x7f, 0xff, 0xff, 0xff}, rest[] = {0x7f, 0xff, 0, 0};
+    uint8_t out[512], block[400], *at = block;
+    *at++ = 0x02; /* :method */
+    at += write_string(at, "CONNECT");
+    *at++ = 0;
+    at += write_string(at, ":protocol");
+    at += write_string(at, "websocket");
+    *at++ = 0x86; /* :scheme http */
+    *at++ = 0x04; /* :path */
+    at += write_string(at, target);
+    *at++ = 0x01; /* :authority */
+    at += write_string(at, "127.0.0.1");
+    *at++ = 0;
+    at += write_string(at, "sec-websocket-version");
+    at += write_string(at, "13");
+    size_t size = at - block;
+
+    at = out;
+    memcpy(at, preface, sizeof preface - 1);
+    at += sizeof preface - 1;
+    at += write_outer(at, 6, SETTINGS, 0, 0);
+    *at++ = 0;
+    *at++ = INITIAL_WINDOW_SIZE;
+    memcpy(at, widest, sizeof widest);
+    at += sizeof widest;
+    at += write_outer(at, sizeof rest, WINDOW_UPDATE, 0, 0);
+    memcpy(at, rest, sizeof rest);
+    at += sizeof rest;
+    at += write_outer(at, 0, SETTINGS, ACK, 0);
+    at += write_outer(at, size, HEADERS, END_HEADERS, 1);
+    memcpy(at, block, size);
+    at += size;
+    if (send(fd, out, at - out, MSG_NOSIGNAL) != at - out)
+        err(1, "the start of HTTP/2");
+}
+
 /* Connect, and ask for the upgrade. */
 static void greet(struct connection *connection, uint16_t port, const char *target)
 {
@@ -280,14 +387,33 @@ static void greet(struct connection *connection, uint16_t port, const char *targ
         err(1, "connection %td", connection - connections + 1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = ANSWER_SECONDS}, sizeof(struct timeval));
+    if (http2)
+        return greet_http2(fd, target);
     dprintf(fd,
             "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
             target, port);
 }
 
+/* Read frames of HTTP/2 up to the answer. */
+static void be_greeted_http2(struct connection *connection)
+{
+    uint8_t header[FRAME_HEADER], content[FRAME_MAX];
+    do {
+        size_t size = 0;
+        if (recv(connection->fd, header, FRAME_HEADER, MSG_WAITALL) == FRAME_HEADER)
+            size = header[0] << 16 | header[1] << 8 | header[2];
+        else
+            errx(1, "connection %td: no answer", connection - connections + 1);
+        if (size > FRAME_MAX || (size && recv(connection->fd, content, size, MSG_WAITALL) != (ssize_t)size))
+            errx(1, "connection %td: no whole answer", connection - connections + 1);
+    } while (header[3] != HEADERS);
+    if (content[0] != STATUS_200)
+        errx(1, "connection %td: wrong answer: %#x", connection - connections + 1, content[0]);
+}
+
 /* Read the answer to the upgrade, after which the server is silent. */
-static void be_greeted(struct connection *connection)
+static void be_greeted_http1(struct connection *connection)
 {
     char answer[8192], *end;
     size_t size = 0;
@@ -300,6 +426,11 @@ static void be_greeted(struct connection *connection)
     } while (!(end = strstr(answer, "\r\n\r\n")));
     if (strncmp(answer, "HTTP/1.1 101 ", 13) || end + 4 != answer + size)
         errx(1, "connection %td: wrong answer to the upgrade: %.40s", connection - connections + 1, answer);
+}
+
+static void be_greeted(struct connection *connection)
+{
+    (http2 ? be_greeted_http2 : be_greeted_http1)(connection);
     watch(connection, EPOLL_CTL_ADD, EPOLLIN);
 }
 
@@ -313,8 +444,9 @@ static uint64_t percentile(double share)
 
 int main(int count, char **arguments)
 {
-    if (count != 8)
-        errx(1, "usage: echo|broadcast text|binary SIZE CONNECTIONS SECONDS PORT TARGET");
+    if (count != 9)
+        errx(1, "usage: echo|broadcast text|binary SIZE CONNECTIONS SECONDS PORT TARGET http1|http2");
+    http2 = !strcmp(arguments[8], "http2");
     bool broadcast = !strcmp(arguments[1], "broadcast");
     opcode = strcmp(arguments[2], "text") ? BINARY : TEXT;
     payload_size = strtoul(arguments[3], NULL, 10);
@@ -323,7 +455,7 @@ int main(int count, char **arguments)
     uint64_t duration = strtoull(arguments[5], NULL, 10) * SECOND;
 
     payload = malloc(payload_size);
-    frame = malloc(HEADER_MAX + MASK + payload_size);
+    frame = malloc((FRAME_HEADER + HEADER_MAX + MASK + payload_size) * 2);
     connections = calloc(connection_count, sizeof *connections);
     trips = calloc(trip_count, sizeof *trips);
     poller = epoll_create1(0);
@@ -332,7 +464,7 @@ int main(int count, char **arguments)
     for (size_t index = 0; index < payload_size; index++)
         payload[index] = opcode == TEXT ? 'a' + random_byte() % 26 : random_byte();
     frame_size = write_frame(frame, opcode, payload, payload_size);
-    write_frame(close_frame, CLOSE, (const uint8_t *)"\x03\xe8", 2);
+    close_size = write_frame(close_frame, CLOSE, (const uint8_t *)"\x03\xe8", 2);
 
     while (open_count < connection_count) {
         unsigned first = open_count;

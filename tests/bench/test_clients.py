@@ -81,6 +81,20 @@ def test_echoes_are_counted(seen_by: Asking, asked: WebSockets) -> None:
     assert 1 <= seen.seconds < 1.5
 
 
+@pytest.mark.parametrize("size", [64, 65536])
+def test_echoes_over_http2_are_counted(seen_by: Asking, size: int) -> None:
+    with serving(apps.websocket_echo, http2=True) as process:
+        seen = seen_by(WebSockets("echo", "binary", size, 2, "http2"), process.port)
+    assert not seen.errors
+    assert seen.requests >= 2
+    assert seen.bytes == seen.requests * size
+
+
+def test_refusal_over_http2_is_reported(seen_by: Asking) -> None:
+    with serving(apps.plain, http2=True) as process, pytest.raises(LoadFailed, match="connection 1: wrong answer"):
+        seen_by(WebSockets("echo", "text", 64, 2, "http2"), process.port)
+
+
 def test_next_broadcast_waits_for_all_sockets(seen_by: Asking) -> None:
     connections: list[Any] = []
     complete = threading.Barrier(8, timeout=30)

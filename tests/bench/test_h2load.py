@@ -56,6 +56,11 @@ def test_another_protocol_is_reported() -> None:
         h2load.read(OUTPUT.replace("protocol: h2c", "protocol: http/1.1"))
 
 
+def test_http1_is_read_where_it_is_asked_for() -> None:
+    output = OUTPUT.replace("protocol: h2c", "protocol: http/1.1")
+    assert h2load.read(output, h2load.HTTP1).requests == 500
+
+
 @pytest.mark.parametrize("line", ["Application protocol", "finished in", "requests:", "traffic:"])
 def test_missing_line_is_reported(line: str) -> None:
     output = "".join(each for each in OUTPUT.splitlines(keepends=True) if not each.startswith(line))
