@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -220,6 +222,22 @@ def test_scope_is_that_of_http_2(wire: Any) -> None:
 
 
 # Trailers and interim responses
+
+
+def test_waiting_stream_costs_little(wire: Any) -> None:
+    """The limit is for our objects and the scope, without the application's task."""
+    peer = Peer(wire)
+    peer.exchange(get(1))
+    tracemalloc.start()
+    try:
+        for number in range(3, 123, 2):
+            peer.exchange(get(number))
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(peer.rig.connection.streams) == 61
+    assert size / 60 < 2048
 
 
 def test_trailers_end_the_stream(wire: Any) -> None:
