@@ -292,6 +292,69 @@ def test_reset_cancels_a_stream_only():
         support.wait_until(lambda: cancelled)
 
 
+@pytest.mark.parametrize(
+    ("mode", "waits_for", "ended"),
+    [
+        ("always", "receive", "cancelled"),
+        ("streaming", "receive", "told"),
+        ("streaming", "sleep", "cancelled"),
+        ("never", "receive", "told"),
+    ],
+)
+def test_reset_ends_a_response_as_it_is_configured(mode, waits_for, ended):
+    seen = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await receive()  # the empty body
+        seen.append("began")
+        try:
+            message = await (receive() if waits_for == "receive" else asyncio.sleep(PATIENCE))
+            assert message["type"] == "http.disconnect"
+            seen.append("told")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    with thread(app, http2=True, lifespan="off", cancel_on_disconnect=mode) as server, raw(server) as client:
+        client.send(get(1))
+        support.wait_until(lambda: seen == ["began"])
+        client.send(rst_stream(1, 8))
+        support.wait_until(lambda: seen == ["began", ended])
+
+
+def test_wsgi_application_is_served(client):
+    pytest.importorskip("a2wsgi")
+    with process("wsgi_app:app", "--http2", "--interface", "wsgi") as server:
+        answers = [client.get(f"{server.url}/fields", headers={"x-number": str(number)}) for number in range(20)]
+        assert {answer.http_version for answer in answers} == {"HTTP/2"}
+        assert [answer.json()["HTTP_X_NUMBER"] for answer in answers] == [str(number) for number in range(20)]
+        assert client.post(f"{server.url}/upload", content=LARGE).status_code == 200
+
+
+def test_wsgi_response_ends_with_its_stream():
+    pytest.importorskip("a2wsgi")
+    with process("wsgi_app:app", "--http2", "--interface", "wsgi") as server, raw(server) as client:
+        client.send(get(1, b"/endless"))
+        assert client.read_until(0, 1).payload
+        client.send(rst_stream(1, 8))
+        support.wait_until(lambda: httpx.get(server.url).json()["closed"].get("endless") == 1)
+
+
+def test_proxy_fields_are_those_of_each_request(client):
+    with process("behind_proxy:app", "--http2", "--forwarded-allow-ips", "127.0.0.1") as server:
+
+        def seen(**fields):
+            return client.get(server.url, headers={name.replace("_", "-"): fields[name] for name in fields}).json()
+
+        assert seen(x_forwarded_for="192.0.2.1", x_forwarded_proto="https")[:2] == [["192.0.2.1", 0], "https"]
+        assert seen(x_forwarded_for="192.0.2.2")[:2] == [["192.0.2.2", 0], "http"]
+        host = f"127.0.0.1:{server.port}"
+        assert seen()[0][0] == "127.0.0.1"
+        assert seen()[1:] == ["http", host, "", "/"]
+
+
 def test_limit_of_concurrency_refuses_a_request_only():
     async def app(scope, receive, send):
         await (event.wait() if scope["path"] == "/wait" else asyncio.sleep(0))
