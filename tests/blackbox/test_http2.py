@@ -317,7 +317,8 @@ def test_reset_ends_a_response_as_it_is_configured(mode, waits_for, ended):
             seen.append("cancelled")
             raise
 
-    with thread(app, http2=True, lifespan="off", cancel_on_disconnect=mode) as server, raw(server) as client:
+    options = {"cancel_on_disconnect": mode, "timeout_write": 1}
+    with thread(app, http2=True, lifespan="off", **options) as server, raw(server) as client:
         client.send(get(1))
         support.wait_until(lambda: seen == ["began"])
         client.send(rst_stream(1, 8))
