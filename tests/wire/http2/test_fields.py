@@ -33,13 +33,14 @@ def test_pseudo_header_fields_become_the_head(wire: Any) -> None:
     [
         ((METHOD, SCHEME, PATH, (b"x", b"y"), HOST), [HOST, (b"x", b"y")]),
         ((*PSEUDO, (b"x", b"y"), HOST), [HOST, (b"x", b"y")]),
+        ((METHOD, SCHEME, (b":authority", b"Example.org"), PATH, (b"host", b"example.ORG")), [(b"host", b"Example.org")]),
         (
             (*PSEUDO, (b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2"), (b"cookie", b"c=3"), (b"z", b"")),
             [HOST, (b"cookie", b"a=1; b=2; c=3"), (b"x", b"y"), (b"z", b"")],
         ),
         ((*PSEUDO, (b"te", b"trailers")), [HOST, (b"te", b"trailers")]),
     ],
-    ids=["Host without :authority", "Host equal to :authority", "cookie crumbs", "TE"],
+    ids=["Host without :authority", "Host equal to :authority", "Host in other letters", "cookie crumbs", "TE"],
 )
 def test_headers_begin_with_host(wire: Any, fields: Any, headers: Any) -> None:
     assert read(wire, *fields).headers == headers

@@ -64,7 +64,7 @@ def read_head(fields: Headers, ends: bool, limits: Limits) -> Head:
     if authority is not None:
         if not authority or not is_host(authority) or authority.startswith(b":"):
             raise _malformed("malformed :authority")
-        if host is not None and host != authority:
+        if host is not None and host.lower() != authority.lower():
             raise _malformed("Host that differs from :authority")
     else:
         authority = host
