@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import LENGTH, NO_BODY, PHRASES, UNTIL_CLOSE
+from pronghorn.constants import LENGTH, NO_BODY, PHRASES, UNTIL_CLOSE, UPGRADE_REQUIRED
 
 from .kernels import decimal, encode_fields
 
@@ -135,4 +135,5 @@ def declared_length(value: bytes, before: int) -> int:
 def own_answer(status: int) -> tuple[Headers, bytes]:
     """The fields and the body of a response that the server gives for the application."""
     text = b"Invalid HTTP request received." if status == 400 else PHRASES[status].encode("ascii")
-    return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))], text
+    fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+    return fields + UPGRADE_REQUIRED if status == 426 else fields, text

@@ -208,6 +208,14 @@ def test_invalid_handshake_is_answered(wire: Any, fields: Any, ends: bool, optio
     assert not peer.rig.sessions
 
 
+def test_answer_to_another_version_names_ours(wire: Any) -> None:
+    peer = Peer(wire)
+    answers = peer.answers(peer.exchange(headers(1, *EXTENDED[:5], ends=False)))
+    names = [name for name, _ in answers[1].fields]
+    assert (b"sec-websocket-version", b"13") in answers[1].fields
+    assert b"upgrade" not in names
+
+
 def test_pings_keep_a_session_and_silence_ends_it(wire: Any) -> None:
     peer, _ = accepted(wire, ping_interval=2, ping_timeout=2)
     peer.rig.tick(3)

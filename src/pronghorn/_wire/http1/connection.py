@@ -18,7 +18,7 @@ from ..channel import Channel
 from ..encoder import own_answer
 from ..kernels import cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
 from ..request import new_request
-from ..websocket.handshake import UPGRADE_REQUIRED, is_websocket_upgrade, switch
+from ..websocket.handshake import is_websocket_upgrade, switch
 from ..websocket.handshake import read as read_handshake
 from ..websocket.session import WebSocket
 from ..writer import Writer
@@ -698,8 +698,6 @@ class Connection(Channel):
     def _answer(self, status: int) -> None:
         """Answer for the application, and close."""
         fields, text = own_answer(status)
-        if status == 426:
-            fields += UPGRADE_REQUIRED
         request = self.request
         method = "GET" if request is None else request.head.method
         encoder = new_encoder(self._shared, method, True, False)

@@ -562,6 +562,8 @@ class HTTP2Connection(Output):
             padding = self._buffer[start]
             start += 1
         if flags & HAS_PRIORITY:
+            if end - start < 5:
+                raise HTTP2Error(FRAME_SIZE_ERROR, "HEADERS without its priority")
             start += 5
         if start + padding > end:
             raise HTTP2Error(PROTOCOL_ERROR, "padding longer than its frame")

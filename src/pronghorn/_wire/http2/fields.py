@@ -66,16 +66,18 @@ def read_head(fields: Headers, ends: bool, limits: Limits) -> Head:
             raise _malformed("malformed :authority")
         if host is not None and host.lower() != authority.lower():
             raise _malformed("Host that differs from :authority")
-    else:
-        authority = host
     if method == b"CONNECT" and protocol is None:
         if scheme is not None or path is not None or authority is None:
             raise _malformed("malformed CONNECT")
         raise ProtocolError(501, "CONNECT, which is not supported")
+    if authority is None:
+        authority = host
     if protocol is not None and method != b"CONNECT":
         raise _malformed(":protocol without CONNECT")
-    if scheme != b"http" and scheme != b"https":
-        raise _malformed("no :scheme" if scheme is None else "malformed :scheme")
+    if scheme is None:
+        raise _malformed("no :scheme")
+    if scheme != b"http" and scheme != b"https" and scheme.lower() not in (b"http", b"https"):
+        raise _malformed("malformed :scheme")
     _read_path(head, path, limits)
     if authority is None:
         raise ProtocolError(400, "no Host")

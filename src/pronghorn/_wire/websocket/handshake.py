@@ -7,7 +7,7 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import LENGTH, NO_BODY
+from pronghorn.constants import LENGTH, NO_BODY, WEBSOCKET_VERSION
 from pronghorn.errors import ProtocolError
 
 from ..encoder import checked_fields
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from ..head import Head
     from ..shared import Shared
     from .deflate import Deflate
-
-VERSION = b"13"
-# Fields of a 426 response (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
-UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", VERSION)]
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -138,7 +134,7 @@ def switch(shared: Shared, key: bytes, fields: Headers) -> bytes:
 
 
 def _check_version(head: Head) -> None:
-    if _values(head, b"sec-websocket-version") != [VERSION]:
+    if _values(head, b"sec-websocket-version") != [WEBSOCKET_VERSION]:
         raise ProtocolError(426, "WebSocket version not supported")
 
 
