@@ -288,6 +288,8 @@ SCENARIOS = (
         "bench.apps:length",
         H2Load(4, streams=UPLOADS // 4, upload=1048576),
         HTTP2Exchange(sent=b"x" * 1048576, body=b"1048576"),
+        # peregrine 1.2 takes a core for ever once a client has left in the middle of such a request.
+        left_out="peregrine",
     ),
     over_http2(
         "h2-stream",

@@ -49,20 +49,22 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return _MARK.sub(lambda mark: _PARTS[mark[1]](mark[2]), markdown)
 
 
-def newest() -> Path:
-    """Return the newest full result as JSON; file names begin with the date."""
+def newest(kind: str = "") -> Path:
+    """Return the newest full result, or the newest of a `kind`, as JSON; file names begin with the date."""
+    if kind:
+        return max(_FOLDER.glob(f"*-{kind}.json"))
     found = sorted(_FOLDER.glob("*-complete.json")) or sorted(_FOLDER.glob("*-core.json"))
     return found[-1]
 
 
 @cache
-def result() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(newest().read_text(encoding="utf-8"))
+def result(kind: str = "") -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(newest(kind).read_text(encoding="utf-8"))
     return loaded
 
 
-def facts(_: str) -> str:
-    measured = result()
+def facts(kind: str) -> str:
+    measured = result(kind)
     machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
     versions = ", ".join(f"{name} {value}" for name, value in measured["versions"].items())
     return f"{measured['date']}, `{measured['command']}`; {machine}; {versions}."
@@ -73,9 +75,9 @@ def chart(name: str) -> str:
     return f"![{name}]({_CHARTS}/{file})" if (_FOLDER / file).exists() else ""
 
 
-def speeds(_: str) -> str:
+def speeds(kind: str) -> str:
     """Return a table of responses per second, with a row per scenario and a column per server."""
-    lines = {each["title"]: _by_family(each["servers"], "per_second") for each in _loads()}
+    lines = {each["title"]: _by_family(each["servers"], "per_second") for each in _loads(kind)}
     servers = [*_FIRST, *dict.fromkeys(name for line in lines.values() for name in line if name not in _FIRST)]
     corner = '<span style="display:inline-block;min-width:11rem">per second</span>'
     head = [f"| {corner} | {' | '.join(servers)} |", f"| --- |{' ---: |' * len(servers)}"]
@@ -132,9 +134,9 @@ def started(_: str) -> str:
     return _tables()["How the servers were started"]
 
 
-def _loads() -> list[dict[str, Any]]:
+def _loads(kind: str = "") -> list[dict[str, Any]]:
     """Return the scenarios that measure responses under load."""
-    return [each for each in result()["scenarios"] if any("cpu_us" in row for row in each["servers"].values())]
+    return [each for each in result(kind)["scenarios"] if any("cpu_us" in row for row in each["servers"].values())]
 
 
 def _by_family(rows: dict[str, dict[str, Any]], key: str) -> dict[str, float]:

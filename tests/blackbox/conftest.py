@@ -1,6 +1,7 @@
 """Servers for the black-box tests: a shared process per application and variant, or one of the test's own."""
 
 import contextlib
+import os
 
 import pytest
 
@@ -14,11 +15,12 @@ VARIANTS = {
     "interpreted-uvloop": ("interpreted", "uvloop"),
     "httptools-asyncio": ("httptools", "asyncio"),
 }
+FEW = ["compiled-uvloop", "httptools-asyncio"]
 
 
-@pytest.fixture(scope="session", params=list(VARIANTS))
+@pytest.fixture(scope="session", params=FEW if os.environ.get("VARIANTS") == "few" else list(VARIANTS))
 def variant(request):
-    """A pair of form and loop."""
+    """A pair of form and loop; with VARIANTS=few, one of two."""
     form, loop = VARIANTS[request.param]
     if reason := lacks(form, loop):
         pytest.skip(reason)

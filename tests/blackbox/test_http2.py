@@ -200,6 +200,32 @@ def test_tls_negotiates_the_version(engine, certificates, monkeypatch):
             assert client.get(url).content == b"1.1 https"
 
 
+@pytest.mark.parametrize("engine", ["aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio"])
+def test_tls_carries_large_bodies_side_by_side(engine, certificates, monkeypatch):
+    engine, loop = engine.split("-")
+    choose(loop, engine, monkeypatch)
+
+    async def app(scope, receive, send):
+        body = b""
+        while True:
+            message = await receive()
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body[:1000], "more_body": True})
+        await send({"type": "http.response.body", "body": body[1000:]})
+
+    async def exchange(url):
+        async with httpx.AsyncClient(http1=False, http2=True, verify=certificates.trust(), timeout=PATIENCE) as client:
+            answers = [client.post(url, content=LARGE[number:]) for number in range(4)]
+            return [answer.content for answer in await asyncio.gather(*answers)]
+
+    with thread(app, loop=loop, http2=True, lifespan="off", **certificates.parameters) as server:
+        received = asyncio.run(exchange(f"https://localhost:{server.port}/"))
+    assert received == [LARGE[number:] for number in range(4)]
+
+
 def test_http_1_after_choosing_http_2_is_refused(certificates):
     async def app(scope, receive, send): ...
 
