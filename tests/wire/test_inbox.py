@@ -55,6 +55,7 @@ class Rig:
         class Member(wire.endpoint.Endpoint):  # type: ignore[misc]
             def __init__(self, number: int) -> None:
                 self.number = number
+                self._reads_much = False
                 self.on_receive: Callable[[], None] = lambda: None
 
             def read(self, fd: int) -> bytes | None:

@@ -589,45 +589,66 @@ def test_send_buffers_now_reports_a_closed_peer(wire: Any) -> None:
         assert wire.kernels.send_buffers_now(near.fileno(), [b"x", b"y"]) == -1
 
 
-# receive_now
+# receive_now and receive_large
+
+receives = pytest.mark.parametrize("receive", ["receive_now", "receive_large"])
 
 
 @sends
-def test_receive_now_receives(wire: Any) -> None:
+@receives
+def test_receive_receives(wire: Any, receive: str) -> None:
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)
         far.send(b"content")
-        assert wire.kernels.receive_now(near.fileno(), 4) == b"cont"
-        assert wire.kernels.receive_now(near.fileno(), 4) == b"ent"
+        assert getattr(wire.kernels, receive)(near.fileno(), 4) == b"cont"
+        assert getattr(wire.kernels, receive)(near.fileno(), 4) == b"ent"
 
 
 @sends
-def test_receive_now_does_not_wait(wire: Any) -> None:
+@receives
+def test_receive_does_not_wait(wire: Any, receive: str) -> None:
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)
-        assert wire.kernels.receive_now(near.fileno(), 10) is None
+        assert getattr(wire.kernels, receive)(near.fileno(), 10) is None
 
 
 @sends
-def test_receive_now_reports_the_end(wire: Any) -> None:
+@receives
+def test_receive_reports_the_end(wire: Any, receive: str) -> None:
     near, far = socket.socketpair()
     with near:
         near.setblocking(False)
         far.close()
-        assert wire.kernels.receive_now(near.fileno(), 10) == b""
+        assert getattr(wire.kernels, receive)(near.fileno(), 10) == b""
 
 
 @sends
-def test_receive_now_raises_an_error(wire: Any) -> None:
+@receives
+def test_receive_raises_an_error(wire: Any, receive: str) -> None:
     near, far = socket.socketpair()
     with near:
         near.setblocking(False)
         near.send(b"never read")
         far.close()
         with pytest.raises(ConnectionResetError):
-            wire.kernels.receive_now(near.fileno(), 10)
+            getattr(wire.kernels, receive)(near.fileno(), 10)
+
+
+@sends
+@receives
+@pytest.mark.parametrize("size", [0, 1, 600, 100_000])
+def test_receive_returns_exactly_what_has_arrived(wire: Any, receive: str, size: int) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        content = bytes(range(256)) * 400
+        far.send(content[:size])
+        far.shutdown(socket.SHUT_WR)
+        received = getattr(wire.kernels, receive)(near.fileno(), 262144)
+        assert received == content[:size]
+        assert sys.getsizeof(received) == sys.getsizeof(content[:size])
 
 
 # readable

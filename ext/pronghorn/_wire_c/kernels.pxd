@@ -31,6 +31,7 @@ cpdef bytes ascii_frame(str text)
 cpdef Py_ssize_t send_now(int fd, bytes data) noexcept
 cpdef Py_ssize_t send_buffers_now(int fd, list buffers)
 cpdef bytes receive_now(int fd, Py_ssize_t size)
+cpdef bytes receive_large(int fd, Py_ssize_t size)
 cpdef list readable(poll, int limit)
 cpdef double monotonic() noexcept
 cpdef object advance(object coroutine)

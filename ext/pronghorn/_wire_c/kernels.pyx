@@ -25,6 +25,8 @@ cdef extern from "Python.h":
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
     ctypedef struct PyStopIterationObject:
         PyObject* value
+    PyObject* new_bytes "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
+    int resize_bytes "_PyBytes_Resize"(PyObject** each, Py_ssize_t size) except -1
     void PyErr_Restore(PyObject* kind, PyObject* value, PyObject* traceback)
     Py_ssize_t Py_REFCNT(object each)
     void Py_INCREF(object each)
@@ -510,6 +512,20 @@ cpdef bytes receive_now(int fd, Py_ssize_t size):
     if count == -2:
         PyErr_SetFromErrno(OSError)
     return None if count < 0 else PyBytes_FromStringAndSize(RECEIVED, count)
+
+
+cpdef bytes receive_large(int fd, Py_ssize_t size):
+    cdef PyObject* data = new_bytes(NULL, size)
+    cdef Py_ssize_t count = receive_at_once(fd, PyBytes_AS_STRING(<object>data), size)
+    if count < 0:
+        Py_XDECREF(data)
+        if count == -2:
+            PyErr_SetFromErrno(OSError)
+        return None
+    resize_bytes(&data, count)
+    received = <bytes>data
+    Py_DECREF(received)
+    return received
 
 
 cdef extern from *:

@@ -6,20 +6,33 @@ from typing import TYPE_CHECKING
 
 from pronghorn.constants import PIECE_SIZE
 
-from .kernels import receive_now
+from .kernels import receive_large, receive_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# Bytes from which on a read is large: the next one will probably be large as well, as parts of a body are.
+LARGE_READ = 8192
+
+
 class Endpoint:
     """One end of a connection, called from code that also serves other connections."""
 
-    __slots__ = ()
+    __slots__ = ("_reads_much",)
+
+    _reads_much: bool
 
     def read(self, fd: int) -> bytes | None:
         """Read from the socket: b"" at its end, None if there is nothing to read. Raises OSError."""
-        return receive_now(fd, PIECE_SIZE)
+        size = self.read_size()
+        data = receive_large(fd, size) if self._reads_much else receive_now(fd, size)
+        self._reads_much = data is not None and len(data) >= LARGE_READ
+        return data
+
+    def read_size(self) -> int:
+        """The number of bytes to read at a time."""
+        return PIECE_SIZE
 
     def receive(self, data: bytes) -> None:
         """Process bytes from the client."""

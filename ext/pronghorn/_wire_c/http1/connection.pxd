@@ -5,7 +5,7 @@ from ..channel cimport Channel
 from ..encoder cimport own_answer
 from ..forwarded cimport Origin
 from ..head cimport Head
-from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
+from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
 from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request

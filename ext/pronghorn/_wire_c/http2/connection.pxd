@@ -3,7 +3,7 @@ cimport cython
 from ..encoder cimport own_answer
 from ..forwarded cimport Origin
 from ..head cimport Head, new_head
-from ..kernels cimport cut, receive_now
+from ..kernels cimport cut
 from ..outbox cimport Outbox
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request

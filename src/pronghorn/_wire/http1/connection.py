@@ -16,7 +16,7 @@ from pronghorn.errors import ProtocolError
 from ..access_log import log_response
 from ..channel import Channel
 from ..encoder import own_answer
-from ..kernels import cut, find_bare_cr, find_head_end, method_end, receive_now, visible_end
+from ..kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
 from ..request import new_request
 from ..websocket.handshake import is_websocket_upgrade, switch
 from ..websocket.handshake import read as read_handshake
@@ -190,14 +190,15 @@ class Connection(Channel):
         self._deferred = False
         self._input_ended = False
         self._paused = False
+        self._reads_much = False
         self._skipped_crlf = False
         self._stalled_last_tick = False
         self._arm(FIRST_BYTE_TIMER, shared.limits.first_byte_timeout)
 
     # Input
 
-    def read(self, fd: int) -> bytes | None:
-        return receive_now(fd, MESSAGE_SIZE if self.reading == FRAMES else PIECE_SIZE)
+    def read_size(self) -> int:
+        return MESSAGE_SIZE if self.reading == FRAMES else PIECE_SIZE
 
     def leave_inbox(self, failed: bool) -> None:
         self._owner.leave_inbox(failed)

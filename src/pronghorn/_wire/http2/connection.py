@@ -50,7 +50,7 @@ from pronghorn.http2_constants import (
 
 from ..encoder import own_answer
 from ..head import new_head
-from ..kernels import cut, receive_now
+from ..kernels import cut
 from ..request import new_request
 from ..websocket.handshake import read_extended
 from ..websocket.session import WebSocket
@@ -230,8 +230,8 @@ class HTTP2Connection(Output):
 
     # Input
 
-    def read(self, fd: int) -> bytes | None:
-        return receive_now(fd, READ_SIZE)
+    def read_size(self) -> int:
+        return READ_SIZE
 
     def leave_inbox(self, failed: bool) -> None:
         self.owner.leave_inbox(failed)

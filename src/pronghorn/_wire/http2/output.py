@@ -123,6 +123,7 @@ class Output(Multiplexer):
         self._end_by = 0
         self._linger_by = 0
         self._discarded = 0
+        self._reads_much = False
         self._input_ended = False
         self._paused = False
 
