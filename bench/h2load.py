@@ -1,4 +1,4 @@
-"""HTTP/2 from h2load, which is part of nghttp2, and HTTP/1.1 from it to compare with."""
+"""HTTP/2 from h2load, which is part of nghttp2. It also speaks HTTP/1.1, to compare with."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HTTP1 = ("http/1.1",)
 class H2Load:
     """HTTP/2, over TLS if `secure`: each of the `connections` has `streams` requests under way.
 
-    The requests have `fields`, and are POSTs with `upload` bytes if that is not 0. With `http1` it is HTTP/1.1, each
-    connection has one request under way.
+    The requests have `fields`, and are POSTs with `upload` bytes if that is not 0. With `http1` it is HTTP/1.1:
+    each connection then has one request under way.
     """
 
     connections: int = 8
@@ -52,7 +52,7 @@ class H2Load:
 
 
 def read(output: str, protocols: Sequence[str] = HTTP2) -> Load:
-    """Read the output of h2load, which has no percentiles. Raises LoadFailed, also if it spoke none of `protocols`."""
+    """Read the output of h2load, which has no percentiles. Raises LoadFailed, also for none of `protocols`."""
     protocol = re.search(r"^Application protocol: (\S+)$", output, re.MULTILINE)
     if protocol and protocol[1] not in protocols:
         raise LoadFailed(f"h2load spoke {protocol[1]}")

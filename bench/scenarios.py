@@ -72,7 +72,7 @@ def over_http2(
 
 
 def over_http1(name: str, title: str, app: str, load: H2Load, exchange: Exchange) -> Scenario:
-    """The scenario of HTTP/2 over HTTP/1.1, by the same client."""
+    """The counterpart in HTTP/1.1 of a scenario of HTTP/2, by the same client."""
     read = partial(h2load.read, protocols=h2load.HTTP1)
     return Scenario(name, f"HTTP/1.1 by h2load, {title}", app, load, exchange, ("pronghorn", "uvicorn"), {}, read=read)
 
@@ -288,7 +288,7 @@ SCENARIOS = (
         "bench.apps:length",
         H2Load(4, streams=UPLOADS // 4, upload=1048576),
         HTTP2Exchange(sent=b"x" * 1048576, body=b"1048576"),
-        # peregrine 1.2 takes a core for ever once a client has left in the middle of such a request.
+        # peregrine 1.2 keeps a core busy for ever once a client has left in the middle of such a request.
         left_out="peregrine",
     ),
     over_http2(

@@ -5,7 +5,7 @@
  * echo: each connection sends a message, waits until the whole of it has come back, and sends it again.
  * broadcast: the first connection sends a message, waits until every connection has got it, and sends it again.
  *
- * Over HTTP/2, each WebSocket is the only stream of its connection (RFC 8441), and its windows are the widest.
+ * Over HTTP/2, each WebSocket is the only stream of its connection (RFC 8441), with the widest windows.
  *
  * All send the same message, masked once, so that the client's own work stays small. A connection compares the first
  * message that it gets byte by byte, and of the later ones the header; each has to be one frame. What arrives when the
@@ -279,7 +279,7 @@ static void take(struct connection *connection, const uint8_t *at, const uint8_t
     }
 }
 
-/* Take what the frames of DATA contain, and ignore the others but for an end. */
+/* Take what the frames of DATA contain, and ignore the others, except those that end the stream or the connection. */
 static void take_outer(struct connection *connection, const uint8_t *at, const uint8_t *stop)
 {
     while (at < stop && connection->fd >= 0) {

@@ -36,8 +36,8 @@ CRLF = b"\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 LAST_CHUNK_BEFORE_TRAILERS = b"0\r\n"
 
-# The only version of WebSocket, and the fields of a 426 response to another (RFC 6455 section 4.4, RFC 9110 section
-# 15.5.22).
+# The only version of WebSocket, and the fields of the 426 response to a request for another (RFC 6455 section 4.4, RFC
+# 9110 section 15.5.22).
 WEBSOCKET_VERSION = b"13"
 UPGRADE_REQUIRED = [(b"upgrade", b"websocket"), (b"sec-websocket-version", WEBSOCKET_VERSION)]
 

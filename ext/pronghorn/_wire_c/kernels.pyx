@@ -486,7 +486,7 @@ cpdef Py_ssize_t send_buffers_now(int fd, list buffers):
     if count > 64:
         count = 64
     for index in range(count):
-        # The list keeps what is pointed at alive and unchanged: `bytes`, or views of them.
+        # The list keeps the memory alive. It does not change: it is that of `bytes`, or of views of them.
         pointed_at(<object>PyList_GET_ITEM(buffers, index), &vector[index])
     return send_all_at_once(fd, vector, count)
 
@@ -515,12 +515,18 @@ cpdef bytes receive_now(int fd, Py_ssize_t size):
 
 
 cpdef bytes receive_large(int fd, Py_ssize_t size):
-    cdef PyObject* data = new_bytes(NULL, size)
-    cdef Py_ssize_t count = receive_at_once(fd, PyBytes_AS_STRING(<object>data), size)
+    cdef PyObject* data
+    cdef Py_ssize_t count
+    if size > 262144:
+        size = 262144
+    data = new_bytes(NULL, size)
+    count = receive_at_once(fd, PyBytes_AS_STRING(<object>data), size)
     if count < 0:
-        Py_XDECREF(data)
-        if count == -2:
-            PyErr_SetFromErrno(OSError)
+        try:
+            if count == -2:
+                PyErr_SetFromErrno(OSError)
+        finally:
+            Py_XDECREF(data)  # after errno is read, which it may change
         return None
     resize_bytes(&data, count)
     received = <bytes>data

@@ -28,7 +28,7 @@ class Transport(Protocol):
     def write(self, data: bytes, /) -> None:
         """Write `data` now, or once the client can take it."""
 
-    def writelines(self, pieces: Iterable[bytes], /) -> None:
+    def writelines(self, pieces: Iterable[bytes | memoryview], /) -> None:
         """Write several buffers, as `write` does one."""
 
     def is_closing(self) -> bool:

@@ -79,7 +79,7 @@ class AccessLines:
         self._prefix = log.level_prefix
         self._before = log.before_request
         self._after = log.after_request
-        # The ends of lines, by status.
+        # The end of a line for each status.
         self._ends = {}
         self.at_end = False
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-# Bytes from which on a read is large: the next one will probably be large as well, as parts of a body are.
+# A read of this many bytes or more is large. The next one is probably large too: it is another part of a body.
 LARGE_READ = 8192
 
 

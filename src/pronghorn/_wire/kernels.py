@@ -222,7 +222,7 @@ def receive_now(fd: int, size: int) -> bytes | None:
 
 
 def receive_large(fd: int, size: int) -> bytes | None:
-    """Like `receive_now`, for input that is probably large. Compiled, this saves a copy of it."""
+    """Like `receive_now`, for input that is probably large: the compiled form reads into the object that it returns."""
     return receive_now(fd, size)
 
 

@@ -23,7 +23,7 @@ FLUSH_AT = 65536
 MAX_PER_ITERATION = 262144
 # Buffers are joined up to this total size. Above it, copying costs more than a system call with several buffers.
 JOIN_UP_TO = 32768
-# More buffers than these are joined as well: the system is passed no more at once.
+# More buffers than this are joined too: one system call gets no more.
 MOST_BUFFERS = 64
 
 # Backpressure on further output.
@@ -36,10 +36,10 @@ ENDED = 3  # for ever: the stream has ended, or the connection is lost
 class Writer:
     """Writes for the connection that owns it.
 
-    `out` is the list of framed bytes to write, or views of them, which the writer empties and never replaces. `fd` is
-    the transport's socket, which stays open as long as the transport, or -1 if only the transport may write to it;
-    `joins` joins all buffers, for a transport whose `writelines` applies no backpressure. `deadline` is the second of
-    `Shared.now` by which the client must have read something, 0 for none.
+    `out` is the list of what is to be written: framed bytes, or views of bytes. The writer empties it, and never
+    replaces it. `fd` is the transport's socket, which stays open as long as the transport, or -1 if only the transport
+    may write to it; `joins` joins what the transport gets, whose `writelines` applies no backpressure. `deadline` is
+    the second of `Shared.now` by which the client must have read something, 0 for none.
 
     Transitions: READY -> YIELDING by `queued`, back by `end_iteration`; READY or YIELDING -> FULL by `pause`, back by
     `resume`; any -> ENDED by `end`.
@@ -148,7 +148,7 @@ class Writer:
             self._transport.write(data)
 
     def _put_buffers(self, buffers: list[Any], size: int) -> None:
-        """Write `buffers`, `size` bytes, as `put` does."""
+        """Write `buffers`, `size` bytes in all, in the way of `put`."""
         self._handed += size
         if self._may_write_directly():
             sent = send_buffers_now(self._fd, buffers)

@@ -111,7 +111,7 @@ class ServerState:
         self._last_closed = asyncio.Event()
         self.context = contextvars.Context() if config.reset_contextvars else contextvars.copy_context()
         if config.http2:
-            wire.load_http2()  # not while the first client waits
+            wire.load_http2()  # now, so that the first client does not wait for it
         self.limit_concurrency = config.limit_concurrency
         self.cancel_on_disconnect = config.cancel_on_disconnect
         # The WSGI adapter needs the error, and passes it on to the application.

@@ -82,7 +82,7 @@ FRAMES = 2
 # Frames that are processed in one event-loop iteration, before other connections have their turn.
 MOST_FRAMES_A_TURN = 256
 
-# Bytes read at a time: several streams share them, and their applications are called less often for larger parts.
+# Bytes read at a time. Several streams share them, and the larger the parts, the less often applications are called.
 READ_SIZE = 262144
 
 # Streams that a client may have open at once, including those that it has reset and whose applications still run.

@@ -89,7 +89,7 @@ class Multiplexer(Endpoint):
         raise NotImplementedError
 
     def put_content(self, header: bytes, content: Any, size: int) -> None:
-        """Queue a DATA frame with `size` bytes of content, or a view of them."""
+        """Queue a DATA frame: its `header`, and `content`, which is `size` bytes or a view of them."""
         raise NotImplementedError
 
     def put_head(self, number: int, status: bytes, defaults: bytes, block: bytes, data: bytes, ends: bool) -> None:
@@ -560,7 +560,7 @@ class Stream(Channel):
         self._connection.put(word_frame(WINDOW_UPDATE, self.number, increment))
 
     def _take_content(self, size: int) -> Any:
-        """Remove `size` bytes from the queued content. A part of a message is a view of it, not a copy."""
+        """Remove `size` bytes from the queued content. A part of one message is a view of it, not a copy."""
         out = self.out
         offset = self._offset
         first = out[0]
