@@ -277,6 +277,7 @@ def test_file_is_sent_in_parts(name, tmp_path, client):
 
     with thread(app, http2=True, lifespan="off", sendfile=True) as server:
         assert client.get(f"{server.url}/").content == (LARGE if name == "pathsend" else LARGE[100:])
+        client.close()
 
 
 def test_head_of_a_file_reads_nothing_of_it(tmp_path, client):
@@ -290,6 +291,7 @@ def test_head_of_a_file_reads_nothing_of_it(tmp_path, client):
 
     with thread(app, http2=True, lifespan="off", sendfile=True) as server:
         assert client.head(f"{server.url}/").headers["content-length"] == str(1 << 40)
+        client.close()
 
 
 def test_reset_cancels_a_stream_only():
