@@ -9,9 +9,10 @@ cdef class Encoder:
     cdef public int status
     cdef public Py_ssize_t body_size
     cdef int _framing
+    cdef bint _has_body
     cdef Py_ssize_t _remaining
 
-    cpdef begin(self)
+    cpdef begin(self, str method)
     cpdef start(self, status, headers, bint has_trailers)
     cpdef Py_ssize_t head(self, list out) except -1
     cpdef Py_ssize_t body(self, bytes data, bint more, list out) except -1
@@ -22,7 +23,7 @@ cdef class Encoder:
     cpdef file_sent(self, Py_ssize_t size)
     cpdef file_end(self, list out)
     cpdef bytes field(self, bytes name)
-    cdef _decide_framing(self, bint has_body, Py_ssize_t length, int without_length)
+    cdef _decide_framing(self, Py_ssize_t length, int without_length)
     cdef bint _count_content(self, Py_ssize_t count, bint more) except -1
 
 

@@ -20,14 +20,11 @@ cdef class Request(Exchange):
     cdef dict _scope_template
     cdef public double began
     # The request's body, as far as the application has not received it.
-    cdef int _body
     cdef list _parts
     cdef readonly Py_ssize_t buffered
-    # The response.
-    cdef int _phase
     cdef list _trailers
-    # The client.
-    cdef int _client, _reported_by
+    # The states of the body, the response and the client: side by side, they need no padding.
+    cdef int _body, _phase, _client, _reported_by
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)

@@ -26,20 +26,22 @@ class Encoder:
     if a trailer section follows the body.
     """
 
-    __slots__ = ("_framing", "_remaining", "body_size", "has_trailers", "status")
+    __slots__ = ("_framing", "_has_body", "_remaining", "body_size", "has_trailers", "status")
 
     status: int
     body_size: int
     has_trailers: bool
     _framing: int
+    _has_body: bool
     _remaining: int
 
-    def begin(self) -> None:
-        """Initialise the fields of this class."""
+    def begin(self, method: str) -> None:
+        """Initialise the fields of this class for the response to `method`."""
         self.body_size = 0
         self.has_trailers = False
         self.status = 0
         self._framing = UNTIL_CLOSE
+        self._has_body = method != "HEAD"
         # The bytes missing from a declared length.
         self._remaining = 0
 
@@ -83,9 +85,9 @@ class Encoder:
         """The value of the application's first field `name` (lower-case), or None."""
         raise NotImplementedError
 
-    def _decide_framing(self, has_body: bool, length: int, without_length: int) -> None:
-        """Set the framing of a body with the declared `length`, or -1. `has_body` is false for the answer to HEAD."""
-        if not has_body or self.status == 204 or self.status == 304:
+    def _decide_framing(self, length: int, without_length: int) -> None:
+        """Set the framing of a body with the declared `length`, or -1. The answer to HEAD has no body."""
+        if not self._has_body or self.status == 204 or self.status == 304:
             self._framing = NO_BODY
         elif length >= 0:
             self._framing = LENGTH

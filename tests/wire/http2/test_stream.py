@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import tracemalloc
 from typing import Any
 
@@ -226,8 +227,16 @@ def test_scope_is_that_of_http_2(wire: Any) -> None:
 
 def test_waiting_stream_costs_little(wire: Any) -> None:
     """The limit is for our objects and the scope, without the application's task."""
+    # The least of some measurements: anything in the process may allocate meanwhile.
+    size = min(size_of_waiting_streams(wire) for _ in range(5)) / 60
+    assert size < 2048 + (8 if sys.version_info < (3, 12) else 0)  # the path takes 8 bytes more there
+
+
+def size_of_waiting_streams(wire: Any) -> int:
+    """The memory that 60 streams take."""
     peer = Peer(wire)
     peer.exchange(get(1))
+    gc.collect()
     tracemalloc.start()
     try:
         for number in range(3, 123, 2):
@@ -237,7 +246,7 @@ def test_waiting_stream_costs_little(wire: Any) -> None:
     finally:
         tracemalloc.stop()
     assert len(peer.rig.connection.streams) == 61
-    assert size / 60 < 2048
+    return size
 
 
 def test_trailers_end_the_stream(wire: Any) -> None:

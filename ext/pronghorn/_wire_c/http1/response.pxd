@@ -13,8 +13,8 @@ cdef bytes EARLY_HINTS, LAST_CHUNK, LAST_CHUNK_BEFORE_TRAILERS
 
 cdef class HTTP1Encoder(Encoder):
     cdef Shared _shared
-    # Properties of the request.
-    cdef bint _http11, _has_body
+    # A property of the request.
+    cdef bint _http11
     cdef public bint keep_alive
     # The head from the application.
     cdef bytes _line, _block

@@ -13,14 +13,12 @@ cdef dict STATUS_FIELDS, STATUS_LINES
 cdef class HTTP2Encoder(Encoder):
     cdef Shared _shared
     cdef Stream _stream
-    # Properties of the request.
-    cdef bint _has_body, _accepts_trailers
     # The head from the application.
     cdef list _fields
     cdef bytes _block
     cdef bint _own_date, _own_server
-    # The progress of the response.
-    cdef bint _head_pending
+    # A property of the request, and the progress of the response.
+    cdef bint _accepts_trailers, _head_pending
 
     @cython.locals(name=bytes, value=bytes, length=Py_ssize_t, size=Py_ssize_t, unwanted=bint)
     cpdef start(self, status, headers, bint has_trailers)

@@ -47,21 +47,21 @@ cdef class Stream(Channel):
     # The exchange; of a WebSocket, the request is its handshake's.
     cdef public Request request
     cdef public WebSocket session
-    # Input: the window and its size; credit; the length of the body; the deadline for more of it.
+    # Input: the window and its size; credit; the length of the body.
     cdef readonly Py_ssize_t receive_window
     cdef Py_ssize_t _window_size, _unreturned, _owed, _declared, _received
     cdef bytes _early
-    cdef long _body_by
     cdef bint _is_patient, _continue_due
-    # Output: the window; the content in `out` and where it begins; what follows it; the deadline for progress.
+    # Output: the window; the content in `out` and where it begins; what follows it.
     cdef public Py_ssize_t send_window
     cdef public bint in_turn
     cdef bint _has_head
     cdef Py_ssize_t _queued, _offset
-    cdef int _ending
     cdef bytes _trailers
-    cdef long _write_by
+    cdef int _ending
     cdef bint _stalled_last_tick
+    # The deadlines for more of the body, and for progress of the response.
+    cdef long _body_by, _write_by
 
     cpdef bint is_closed(self)
     cpdef bint may_receive(self)

@@ -45,7 +45,6 @@ class HTTP1Encoder(Encoder):
     __slots__ = (
         "_block",
         "_connection_fields",
-        "_has_body",
         "_head_pending",
         "_http11",
         "_line",
@@ -59,7 +58,6 @@ class HTTP1Encoder(Encoder):
     keep_alive: bool
     _shared: Shared
     _http11: bool
-    _has_body: bool
 
     _line: bytes
     _block: bytes
@@ -116,7 +114,7 @@ class HTTP1Encoder(Encoder):
         self.has_trailers = has_trailers
         # A content-length beside a transfer-encoding is ignored, and must not be sent (RFC 9112 section 6.2).
         without_length = CHUNKED if self._http11 else UNTIL_CLOSE
-        self._decide_framing(self._has_body, -1 if own_transfer_encoding else length, without_length)
+        self._decide_framing(-1 if own_transfer_encoding else length, without_length)
         if closes:
             self.keep_alive = False
         self._own_transfer_encoding = own_transfer_encoding and self._framing == CHUNKED
@@ -238,10 +236,9 @@ class HTTP1Encoder(Encoder):
 def new_encoder(shared: Shared, method: str, http11: bool, keep_alive: bool) -> HTTP1Encoder:
     """The encoder of a response to `method`."""
     encoder = HTTP1Encoder.__new__(HTTP1Encoder)  # a call of the class costs more
-    encoder.begin()
+    encoder.begin(method)
     encoder._shared = shared
     encoder._http11 = http11
-    encoder._has_body = method != "HEAD"
     encoder._head_pending = False
     encoder._line = b""
     encoder._block = b""

@@ -33,7 +33,6 @@ class HTTP2Encoder(Encoder):
         "_accepts_trailers",
         "_block",
         "_fields",
-        "_has_body",
         "_head_pending",
         "_own_date",
         "_own_server",
@@ -43,7 +42,6 @@ class HTTP2Encoder(Encoder):
 
     _shared: Shared
     _stream: Stream
-    _has_body: bool
     _accepts_trailers: bool
 
     _fields: Headers
@@ -91,7 +89,7 @@ class HTTP2Encoder(Encoder):
         self._own_date = own_date
         self._own_server = own_server
         self._head_pending = True
-        self._decide_framing(self._has_body, length, UNTIL_END)
+        self._decide_framing(length, UNTIL_END)
 
     def head(self, out: list[bytes]) -> int:
         if self._head_pending:
@@ -150,10 +148,9 @@ class HTTP2Encoder(Encoder):
 def new_encoder(shared: Shared, stream: Stream, method: str, accepts_trailers: bool) -> HTTP2Encoder:
     """The encoder of a response to `method` on `stream`."""
     encoder = HTTP2Encoder.__new__(HTTP2Encoder)  # a call of the class costs more
-    encoder.begin()
+    encoder.begin(method)
     encoder._shared = shared
     encoder._stream = stream
-    encoder._has_body = method != "HEAD"
     encoder._accepts_trailers = accepts_trailers
     encoder._fields = []
     encoder._block = b""
