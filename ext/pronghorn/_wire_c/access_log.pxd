@@ -13,7 +13,7 @@ cdef int REQUEST_FIELD, RESPONSE_FIELD, REQUEST_ID
 cdef class AccessLines:
     cdef object _log, _call_soon
     cdef list _lines
-    cdef str _prefix, _before, _after
+    cdef str _prefix, _before
     cdef dict _ends
     cdef readonly bint at_end
 

@@ -61,7 +61,7 @@ class AccessLines:
     complete rather than when it starts.
     """
 
-    __slots__ = ("_after", "_before", "_call_soon", "_ends", "_lines", "_log", "_prefix", "at_end")
+    __slots__ = ("_before", "_call_soon", "_ends", "_lines", "_log", "_prefix", "at_end")
 
     at_end: bool
     _log: AccessLog
@@ -69,7 +69,6 @@ class AccessLines:
     _lines: list[str]
     _prefix: str
     _before: str
-    _after: str
     _ends: dict[int, str]
 
     def __init__(self, log: AccessLog, call_soon: CallSoon) -> None:
@@ -78,7 +77,6 @@ class AccessLines:
         self._lines = []
         self._prefix = log.level_prefix
         self._before = log.before_request
-        self._after = log.after_request
         # The end of a line for each status.
         self._ends = {}
         self.at_end = False
@@ -105,7 +103,7 @@ class AccessLines:
             self._call_soon(self.flush)
         end = self._ends.get(status)
         if end is None:
-            end = self._ends[status] = self._after + self._log.status_text(status)
+            end = self._ends[status] = self._log.after_request + self._log.status_text(status)
         lines.append(f"{self._prefix}{client}{self._before}{method} {target} HTTP/{version}{end}")
         if len(lines) >= LINES_AT_ONCE:
             self.flush()

@@ -157,8 +157,6 @@ class Writer:
                 return
             if sent > 0:
                 buffers = _rest(buffers, sent)
-        else:
-            self._transport_has_data = True
         if self._transport.is_closing():
             return
         if self._joins:

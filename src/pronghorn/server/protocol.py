@@ -43,7 +43,6 @@ class HTTPProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_fd",
-        "_is_http2",
         "_is_secure",
         "_reader",
         "_socket",
@@ -225,7 +224,7 @@ class HTTPProtocol(asyncio.Protocol):
     def send_file(self, request: Request, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
         from pronghorn.server import file_sending  # few servers send files
 
-        if self._is_http2:
+        if not isinstance(self.connection, self._state.wire.Connection):
             return file_sending.send_as_body(self._state.loop, request, message)
         owner = cast("file_sending.Owner", self)
         return file_sending.send_file(self._state.loop, self._transport, owner, request, message)
@@ -234,7 +233,6 @@ class HTTPProtocol(asyncio.Protocol):
         """A connection of HTTP/2 or 1.1 on the transport."""
         state = self._state
         transport = self._transport
-        self._is_http2 = is_http2
         kind = state.wire.load_http2() if is_http2 else state.wire.Connection
         client, server = get_remote_addr(transport), get_local_addr(transport)
         joins = transports.needs_joining(transport)
