@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from tests.support.forms import FEW
 from tests.support.raw_client import Client
 from tests.support.server import lacks, process
 
@@ -15,7 +16,6 @@ VARIANTS = {
     "interpreted-uvloop": ("interpreted", "uvloop"),
     "httptools-asyncio": ("httptools", "asyncio"),
 }
-FEW = ["compiled-uvloop", "httptools-asyncio"]
 
 
 @pytest.fixture(scope="session", params=FEW if os.environ.get("VARIANTS") == "few" else list(VARIANTS))

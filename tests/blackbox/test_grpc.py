@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engines import choose
+from tests.support.engines import TLS_ENGINES, choose
 from tests.support.server import APPS, PATIENCE, Process, process, thread, wait_until
 from tools.web_servers import nginx_configuration, program
 
@@ -28,7 +28,6 @@ OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 LATE = 2 * PATIENCE  # a deadline that the service notices too late for the test
 LONG = "long " * 600_000  # 3 MB; more than 4 MiB is refused by either side
 PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
-ENGINES = ("aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio")
 
 
 class Words:
@@ -234,7 +233,7 @@ def test_status_in_the_headers_is_enough():
         assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.PERMISSION_DENIED, "not you")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TLS_ENGINES)
 def test_tls_carries_calls(engine, certificates, monkeypatch):
     engine, loop = engine.split("-")
     choose(loop, engine, monkeypatch)

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from tests.support import server as support
-from tests.support.engines import choose
+from tests.support.engines import TLS_ENGINES, choose
 from tests.support.frames import frame as masked_frame
 from tests.support.http2 import (
     EXTENDED,
@@ -181,7 +181,7 @@ def test_start_up_says_so():
         server.log.wait_for("Serving HTTP/1.1 and HTTP/2")
 
 
-@pytest.mark.parametrize("engine", ["aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio"])
+@pytest.mark.parametrize("engine", TLS_ENGINES)
 def test_tls_negotiates_the_version(engine, certificates, monkeypatch):
     engine, loop = engine.split("-")
     choose(loop, engine, monkeypatch)
@@ -200,7 +200,7 @@ def test_tls_negotiates_the_version(engine, certificates, monkeypatch):
             assert client.get(url).content == b"1.1 https"
 
 
-@pytest.mark.parametrize("engine", ["aiofastnet-uvloop", "ssl-uvloop", "aiofastnet-asyncio", "ssl-asyncio"])
+@pytest.mark.parametrize("engine", TLS_ENGINES)
 def test_tls_carries_large_bodies_side_by_side(engine, certificates, monkeypatch):
     engine, loop = engine.split("-")
     choose(loop, engine, monkeypatch)

@@ -14,17 +14,15 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
 
 from tests.support import raw_websocket
-from tests.support.engines import choose
+from tests.support.engines import TLS_ENGINES, choose
 from tests.support.raw_client import Client
 from tests.support.server import PATIENCE, thread, wait_until
 
 PIECE = bytes(range(256)) * 256
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
-ENGINES = [f"{engine}-{loop}" for engine in ("aiofastnet", "ssl") for loop in ("uvloop", "asyncio")]
 
-
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=TLS_ENGINES)
 def serve(request, certificates, monkeypatch):
     """A function that starts a TLS server in a thread, on one engine and loop."""
     engine, loop = request.param.split("-")

@@ -14,6 +14,9 @@ from tests.support.raw_client import Client
 # Pairs of loop and engine: no TLS, the `ssl` module, aiofastnet.
 ENGINES = [f"{loop}-{engine}" for loop in ("asyncio", "uvloop") for engine in ("plain", "ssl", "aiofastnet")]
 
+# Those with TLS, the engine first.
+TLS_ENGINES = [f"{engine}-{loop}" for engine in ("aiofastnet", "ssl") for loop in ("uvloop", "asyncio")]
+
 
 def choose(loop, engine, monkeypatch):
     """Make servers use `engine`. Skip the test if the engine or the loop is not installed."""

@@ -12,6 +12,8 @@ import pronghorn._wire
 
 SOURCES = Path(pronghorn._wire.__file__).parent
 MODULES = sorted(".".join(path.relative_to(SOURCES).with_suffix("").parts) for path in SOURCES.rglob("[!_]*.py"))
+# Variants of the black-box tests, with each loop once.
+FEW = ["compiled-uvloop", "httptools-asyncio"]
 FORMS = {"compiled": "pronghorn._wire_c", "interpreted": "pronghorn._wire"}
 
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.forms import FEW
+
 # Each form and each loop once, for tests that do not depend on the pair.
-EACH_ONCE = pytest.mark.parametrize("variant", ["compiled-uvloop", "httptools-asyncio"], indirect=True)
+EACH_ONCE = pytest.mark.parametrize("variant", FEW, indirect=True)
 
 _numbers = itertools.count()
 

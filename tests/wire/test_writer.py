@@ -48,6 +48,9 @@ class Line:
         self.near, self.far = socket.socketpair()
         self.near.setblocking(False)
         self.far.settimeout(10)
+        # Some systems have buffers of a few KiB.
+        self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 262144)
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262144)
         self.transport = Transport()
         self.owner = Owner(wire)
         self.writer = wire.writer.Writer(self.owner, self.transport, self.owner.shared, self.near.fileno(), joins)

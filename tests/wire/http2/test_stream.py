@@ -222,9 +222,6 @@ def test_scope_is_that_of_http_2(wire: Any) -> None:
     assert "http.response.trailers" in with_trailers["extensions"]
 
 
-# Trailers and interim responses
-
-
 def test_waiting_stream_costs_little(wire: Any) -> None:
     """The limit is for our objects and the scope, without the application's task."""
     # The least of some measurements: anything in the process may allocate meanwhile.
@@ -247,6 +244,9 @@ def size_of_waiting_streams(wire: Any) -> int:
         tracemalloc.stop()
     assert len(peer.rig.connection.streams) == 61
     return size
+
+
+# Trailers and interim responses
 
 
 def test_trailers_end_the_stream(wire: Any) -> None:
