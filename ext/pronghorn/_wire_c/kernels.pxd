@@ -1,3 +1,5 @@
+cimport cython
+from cpython.buffer cimport Py_buffer
 from cpython.object cimport PyObject
 
 ctypedef const unsigned char* Bytes
@@ -33,6 +35,14 @@ cpdef Py_ssize_t send_buffers_now(int fd, list buffers)
 cpdef bytes receive_now(int fd, Py_ssize_t size)
 cpdef bytes receive_large(int fd, Py_ssize_t size)
 cpdef list readable(poll, int limit)
+@cython.final
+cdef class Cells:
+    cdef Py_buffer _buffer
+    cdef long long* _cells
+
+    cpdef void add(self, int index, long long amount) noexcept
+
+
 cpdef double monotonic() noexcept
 cpdef object advance(object coroutine)
 cpdef void stop_with(object value) noexcept

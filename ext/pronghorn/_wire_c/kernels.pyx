@@ -5,7 +5,7 @@ Every loop is bounded by `end` or by the CRLF that the caller found before it, o
 which no table accepts.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
@@ -561,6 +561,18 @@ cpdef list readable(poll, int limit):
         return [fd for fd, _ in poll.poll(0, limit)]
     count = epoll_wait(poll.fileno(), events, min(limit, 256), 0)
     return [events[index].data.fd for index in range(count)]
+
+
+cdef class Cells:
+    def __cinit__(self, memory):
+        PyObject_GetBuffer(memory, &self._buffer, PyBUF_WRITABLE)
+        self._cells = <long long*>self._buffer.buf
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self._buffer)
+
+    cpdef void add(self, int index, long long amount) noexcept:
+        self._cells[index] += amount
 
 
 cpdef double monotonic() noexcept:

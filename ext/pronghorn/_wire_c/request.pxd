@@ -19,12 +19,13 @@ cdef class Request(Exchange):
     cdef readonly Encoder encoder
     cdef dict _scope_template
     cdef public double began
+    cdef readonly double answered
     # The request's body, as far as the application has not received it.
     cdef list _parts
     cdef readonly Py_ssize_t buffered
     cdef list _trailers
-    # The states of the body, the response and the client: side by side, they need no padding.
-    cdef int _body, _phase, _client, _reported_by
+    # The states of the body, the response and the client: side by side, they take one word.
+    cdef signed char _body, _phase, _client, _reported_by
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
@@ -40,13 +41,15 @@ cdef class Request(Exchange):
     cpdef bint is_refusable(self)
     cpdef replace(self, Encoder encoder)
     cpdef abandon(self)
+    cpdef count_end(self, int status, bint is_cancelled)
     cpdef Py_ssize_t frame_head(self) except -1
     cpdef bint begin_file(self, Py_ssize_t size) except -1
+    cpdef file_sent(self, Py_ssize_t size)
     cpdef end_file(self, bint present, bint more)
     cpdef dict make_scope(self)
     cdef dict _take_body(self)
     cdef _count_queued(self, Py_ssize_t start)
-    cdef _to_streaming(self)
+    cdef _to_streaming(self, bint more)
     cdef _send_body(self, bytes data, bint more)
     cdef _deliver_to_nobody(self, kind, dict message)
     cdef _complete(self, Py_ssize_t size)

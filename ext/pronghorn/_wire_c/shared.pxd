@@ -1,6 +1,7 @@
 cimport cython
 
 from .http2.kernels cimport encode_literals
+from .metrics cimport Metrics
 
 cdef str HTTP_1_0, HTTP_1_1, HTTP_2
 
@@ -18,7 +19,8 @@ cdef class Shared:
     cdef readonly Limits limits
     cdef readonly object create_future, proxies
     cdef public object access_log
-    cdef readonly bint logs_at_end, ignores_lost
+    cdef readonly Metrics metrics
+    cdef readonly bint logs_at_end, times_requests, ignores_lost
     # Parts of a scope.
     cdef public dict scope, asgi, extensions, state
     cdef readonly str root_path
@@ -38,6 +40,7 @@ cdef class Shared:
     cdef public Py_ssize_t total_requests
     cdef readonly long now
 
+    cpdef timed_out(self, int kind)
     cpdef dict http10_scope(self, dict scope)
     cpdef dict http2_scope(self, dict scope, bint trailers)
     cpdef bytes block_beside(self, bint own_date, bint own_server)

@@ -4,6 +4,7 @@ from .kernels cimport send_buffers_now, send_now
 from .shared cimport Shared
 
 cdef Py_ssize_t FLUSH_AT, MAX_PER_ITERATION, JOIN_UP_TO, MOST_BUFFERS
+cdef int WRITE
 cdef int READY, YIELDING, FULL, ENDED
 
 
@@ -30,6 +31,7 @@ cdef class Writer:
     cpdef flush(self)
     cpdef put(self, bytes data)
     cdef _put_buffers(self, list buffers, Py_ssize_t size)
+    cdef _count(self, Py_ssize_t size)
     cdef bint _may_write_directly(self) except -1
     cpdef pause(self)
     cpdef bint resume(self)

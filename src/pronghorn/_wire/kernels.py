@@ -231,6 +231,19 @@ def readable(poll: Poll, limit: int) -> list[int]:
     return [fd for fd, _ in poll.poll(0, limit)]
 
 
+class Cells:
+    """Integers of 64 bits in `memory`, a writable `memoryview` of format "q", which another process may read."""
+
+    __slots__ = ("_memory",)
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+
+    def add(self, index: int, amount: int) -> None:
+        """Add to one of them. The compiled form does not check the index."""
+        self._memory[index] += amount
+
+
 def monotonic() -> float:
     """`time.monotonic()`; compiled, it does not call Python."""
     return _monotonic()

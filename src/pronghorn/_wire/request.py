@@ -65,6 +65,7 @@ class Request(Exchange):
         "_reported_by",
         "_scope_template",
         "_trailers",
+        "answered",
         "began",
         "buffered",
         "encoder",
@@ -74,6 +75,7 @@ class Request(Exchange):
     head: Head
     encoder: Encoder
     began: float
+    answered: float
     _scope_template: dict[str, Any]
 
     buffered: int
@@ -172,12 +174,22 @@ class Request(Exchange):
         """End the exchange: the application returned without a complete response because the client has left."""
         self._channel.abandon(self)
 
+    def count_end(self, status: int, is_cancelled: bool) -> None:
+        """Count the end of this request, once. `status` is that of its response, or 0 if it had none; it `is_cancelled`
+        if the client left before the end of the response.
+        """
+        metrics = self._shared.metrics
+        if metrics is not None:
+            metrics.ended(self.head.method, status, self.began, self.answered)
+            if is_cancelled:
+                metrics.cancelled()
+
     def frame_head(self) -> int:
         """Frame a head that still waits for its body; return the number of bytes added to the channel's `out`."""
         if self._phase != STARTED:
             return 0
         size = self.encoder.head(self._channel.out)
-        self._to_streaming()
+        self._to_streaming(True)
         return size
 
     def take(self) -> dict[str, Any] | None:
@@ -251,10 +263,16 @@ class Request(Exchange):
         start = len(self._channel.out)
         present = self.encoder.file(size, self._channel.out)
         if self._phase == STARTED:
-            self._to_streaming()
+            self._to_streaming(True)
         self._count_queued(start)
         self._phase = SENDING_FILE
         return present
+
+    def file_sent(self, size: int) -> None:
+        """Count `size` bytes of the file as sent, by other means than the connection's writer."""
+        self.encoder.file_sent(size)
+        if self._shared.metrics is not None:
+            self._shared.metrics.sent(size)
 
     def end_file(self, present: bool, more: bool) -> None:
         """End the part of the body that `begin_file` began."""
@@ -268,8 +286,11 @@ class Request(Exchange):
     def _count_queued(self, start: int) -> None:
         self._channel.queued(sum([len(piece) for piece in self._channel.out[start:]]))
 
-    def _to_streaming(self) -> None:
+    def _to_streaming(self, more: bool) -> None:
+        """Note that the head is framed. Unless `more` follows, the response ends at the same time."""
         self._phase = STREAMING
+        if more and self._shared.times_requests:
+            self.answered = monotonic()
         self._channel.response_started(self, self.encoder.status)
 
     def _send_body(self, data: bytes, more: bool) -> Awaitable[Any] | None:
@@ -279,7 +300,7 @@ class Request(Exchange):
             channel.skip_body(self)
         size = encoder.body(data, more, channel.out)
         if self._phase == STARTED:
-            self._to_streaming()
+            self._to_streaming(more)
         if more:
             channel.queued(size)
             return None if channel.is_writable() else channel.wait_writable()
@@ -356,8 +377,13 @@ def new_request(
     request._reported_by = UNREPORTED
     request._scope_template = scope_template
     request._trailers = None
-    # The time when the head was read, if the access log needs it.
-    request.began = monotonic() if shared.logs_at_end else 0.0
+    # The times when the head was read, and when that of the response was framed, if somebody needs them.
+    request.answered = 0.0
+    request.began = 0.0
+    if shared.times_requests:
+        request.began = monotonic()
+        if shared.metrics is not None:
+            shared.metrics.began()
     request.buffered = 0
     request.encoder = encoder
     request.head = head

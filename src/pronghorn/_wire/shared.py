@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from _typeshed import MaybeNone
+
     from pronghorn.types import Headers
 
     from ._interfaces import Client, CompressionLibrary, Server
     from .access_log import AccessLines
+    from .metrics import Metrics
     from .proxies import Proxies
 
 
@@ -129,7 +132,7 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
     handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
-    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a
+    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files; `metrics` counts, unless it is None. With `ignores_lost`, a
     `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
     """
 
@@ -150,12 +153,14 @@ class Shared:
         "ignores_lost",
         "limits",
         "logs_at_end",
+        "metrics",
         "now",
         "proxies",
         "root_path",
         "root_path_bytes",
         "scope",
         "state",
+        "times_requests",
         "total_requests",
         "websockets",
         "zlib",
@@ -166,6 +171,8 @@ class Shared:
     proxies: Proxies | None
     access_log: AccessLines | None
     logs_at_end: bool
+    metrics: Metrics | MaybeNone
+    times_requests: bool
     ignores_lost: bool
 
     scope: dict[str, Any]
@@ -208,11 +215,15 @@ class Shared:
         sendfile: bool = False,
         ignores_lost: bool = False,
         http2: bool = False,
+        metrics: Metrics | None = None,
     ) -> None:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
         self.logs_at_end = access_log is not None and access_log.at_end
+        self.metrics = metrics
+        # True if the time at which a request began is needed.
+        self.times_requests = self.logs_at_end or metrics is not None
         self.websockets = websockets
         self.http2 = http2
         self.zlib = zlib
@@ -281,6 +292,11 @@ class Shared:
             scope["extensions"] = extensions = self.extensions.copy()
             del extensions["http.response.trailers"]
         return scope
+
+    def timed_out(self, kind: int) -> None:
+        """Count a client that was too slow, by the timeout's index in `pronghorn.metrics.layout`."""
+        if self.metrics is not None:
+            self.metrics.timed_out(kind)
 
     def deadline(self, seconds: int) -> int:
         """The value of `now` after `seconds` have passed; 0, for no deadline, if `seconds` is 0."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pronghorn.metrics.layout import WRITE
+
 from .kernels import send_buffers_now, send_now
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ class Writer:
 
     def put(self, data: bytes) -> None:
         """Write `data` now: directly to the socket, at half the cost, unless the transport still has older data."""
-        self._handed += len(data)
+        self._count(len(data))
         if self._may_write_directly():
             sent = send_now(self._fd, data)
             self._transport_has_data = sent < len(data)
@@ -149,7 +151,7 @@ class Writer:
 
     def _put_buffers(self, buffers: list[Any], size: int) -> None:
         """Write `buffers`, `size` bytes in all, in the way of `put`."""
-        self._handed += size
+        self._count(size)
         if self._may_write_directly():
             sent = send_buffers_now(self._fd, buffers)
             self._transport_has_data = sent < size
@@ -163,6 +165,11 @@ class Writer:
             self._transport.write(b"".join(buffers))
         else:
             self._transport.writelines(buffers)
+
+    def _count(self, size: int) -> None:
+        self._handed += size
+        if self._shared.metrics is not None:
+            self._shared.metrics.sent(size)
 
     def _may_write_directly(self) -> bool:
         """Return whether the socket may be written to: the transport has no older data."""
@@ -216,6 +223,7 @@ class Writer:
             return False
         self.deadline = 0
         if unread:
+            self._shared.timed_out(WRITE)
             self._owner.on_slow_client("it has read nothing for %d s" % self._shared.limits.write_timeout)
         return True
 

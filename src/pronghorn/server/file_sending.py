@@ -122,7 +122,7 @@ class _Sender:
                 continue
             if not sent:
                 raise OSError("the file became shorter while it was sent")
-            self._request.encoder.file_sent(sent)
+            self._request.file_sent(sent)
             start += sent
         await self._wait_writable()
         file.seek(end)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pronghorn.constants import CONTINUE, HTTP_1_1, NO_BODY, PIECE_SIZE
 from pronghorn.errors import ProtocolError
+from pronghorn.metrics import layout
 
 from ..access_log import log_response
 from ..channel import Channel
@@ -76,6 +77,13 @@ LINGER_TIMER = 5  # more input while lingering
 _TIMEOUTS = {
     HEAD_TIMER: "timed out waiting for the head",
     BODY_TIMER: "timed out waiting for the body",
+}
+
+_KINDS = {
+    FIRST_BYTE_TIMER: layout.FIRST_BYTE,
+    KEEP_ALIVE_TIMER: layout.KEEP_ALIVE,
+    HEAD_TIMER: layout.HEAD,
+    BODY_TIMER: layout.BODY,
 }
 
 
@@ -204,6 +212,8 @@ class Connection(Channel):
         self._owner.leave_inbox(failed)
 
     def receive(self, data: bytes) -> None:
+        if self._shared.metrics is not None:
+            self._shared.metrics.received(len(data))
         if self.reading == FRAMES:
             self._session.feed(data)
             return
@@ -258,6 +268,8 @@ class Connection(Channel):
         if request is not None:
             if request.is_cut_short():
                 self._finished(request, request.encoder.status)
+            elif not request.is_complete():
+                request.count_end(0, True)
             request.lose()
             self.request = None
         if self._session is not None:
@@ -353,6 +365,7 @@ class Connection(Channel):
         answer = switch(self._shared, session.handshake.key, fields)
         self.out.append(answer)
         self.queued(len(answer))
+        self.request.count_end(101, False)
         self.request = None
         self._scope = None
         self.reading = FRAMES
@@ -408,6 +421,7 @@ class Connection(Channel):
         if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
+            request.count_end(0, True)
             request.replace(new_encoder(self._shared, request.head.method, True, False))
             self._close()
         else:
@@ -652,6 +666,7 @@ class Connection(Channel):
 
     def _finished(self, request: Request, status: int) -> None:
         """End an exchange whose response had `status`: the only event for logs and counters."""
+        request.count_end(status, request.is_cut_short())
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
 
@@ -677,6 +692,8 @@ class Connection(Channel):
                 self._break_off()
                 return
         self._answer(error.status)
+        if request is not None:
+            request.count_end(error.status, False)
 
     def _to_http2(self) -> None:
         """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""
@@ -796,8 +813,10 @@ class Connection(Channel):
         if timer == LINGER_TIMER:
             self._stop_lingering()
         elif timer in _TIMEOUTS:
+            self._shared.timed_out(_KINDS[timer])
             self._refuse(ProtocolError(408, _TIMEOUTS[timer]))
         elif self.reading == IDLE or self.writer.is_ready():  # otherwise a request waits until the client reads
+            self._shared.timed_out(_KINDS[timer])
             self._close()
 
     def _notice_departure(self) -> None:

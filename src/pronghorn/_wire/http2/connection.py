@@ -47,6 +47,7 @@ from pronghorn.http2_constants import (
     STREAM_CLOSED,
     WINDOW_UPDATE,
 )
+from pronghorn.metrics import layout
 
 from ..encoder import own_answer
 from ..head import new_head
@@ -237,6 +238,8 @@ class HTTP2Connection(Output):
         self.owner.leave_inbox(failed)
 
     def receive(self, data: bytes) -> None:
+        if self._shared.metrics is not None:
+            self._shared.metrics.received(len(data))
         if self.is_ending():
             self._continue_lingering(len(data))
             return
@@ -864,16 +867,19 @@ class HTTP2Connection(Output):
     def _expire(self, now: int) -> None:
         """Act on the deadlines of the connection."""
         if self._acknowledged_by and now >= self._acknowledged_by:
+            self._shared.timed_out(layout.SETTINGS)
             self._fail(HTTP2Error(SETTINGS_TIMEOUT, "timed out waiting for the acknowledgement of SETTINGS"))
         elif self._head_by and now >= self._head_by:
             if self.owner.has_input() and not self._paused:
                 self._head_by = self._shared.deadline(1)  # the server is slow, not the client
             else:
+                self._shared.timed_out(layout.HEAD)
                 self._fail(HTTP2Error(PROTOCOL_ERROR, "timed out waiting for the rest of a frame"))
         elif self._idle_by and now >= self._idle_by:
             if self.owner.has_input() and not self._paused:
                 self._idle_by = self._shared.deadline(1)
             else:
+                self._shared.timed_out(layout.KEEP_ALIVE)
                 self._close(NO_ERROR, "")
 
     def _check_window(self, now: int) -> None:
@@ -883,6 +889,7 @@ class HTTP2Connection(Output):
         elif not self._window_by:
             self._window_by = self._shared.deadline(self._shared.limits.write_timeout)
         elif now >= self._window_by:
+            self._shared.timed_out(layout.WRITE)
             self.owner.on_slow_client("it has read nothing of its streams for %d s" % self._shared.limits.write_timeout)
             self._close(ENHANCE_YOUR_CALM, "the window of the connection is closed")
 

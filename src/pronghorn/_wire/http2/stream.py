@@ -20,6 +20,7 @@ from pronghorn.http2_constants import (
     PROTOCOL_ERROR,
     WINDOW_UPDATE,
 )
+from pronghorn.metrics import layout
 
 from ..access_log import log_response
 from ..channel import Channel
@@ -286,8 +287,10 @@ class Stream(Channel):
         self.request = None
         self.session = None
         if request is not None:
-            if session is None and request.is_cut_short() and self._shared.logs_at_end:
-                self._log(request, request.encoder.status)
+            status = request.encoder.status if request.is_cut_short() else 0
+            request.count_end(status, True)
+            if status and session is None and self._shared.logs_at_end:
+                self._log(request, status)
             request.forget_body()
             request.lose()
         if session is not None:
@@ -447,10 +450,11 @@ class Stream(Channel):
         self.request = None
         self.session = None
         self._body_by = 0
-        if session is None:
-            if request is not None and self._shared.logs_at_end:
+        if request is not None:
+            request.count_end(request.encoder.status, request.is_cut_short())
+            if session is None and self._shared.logs_at_end:
                 self._log(request, request.encoder.status)
-        elif request is None:
+        elif session is not None:
             self.end_content()
             self._connection.owner.on_closed(session)
         self._take_credit(0)
@@ -459,6 +463,7 @@ class Stream(Channel):
         shared = self._shared
         names = [name.lower() for name, _ in fields]
         defaults = shared.http2_block_beside(b"date" in names, b"server" in names)
+        self.request.count_end(200, False)
         self.request = None
         self._continue_due = False
         self.send_head(STATUS_FIELDS[200], defaults, encode_literals(fields), b"", False)
@@ -500,12 +505,14 @@ class Stream(Channel):
         """Act on deadlines that have passed."""
         if self._body_by and now >= self._body_by:
             self._body_by = 0
+            self._shared.timed_out(layout.BODY)
             self.refuse(ProtocolError(408, "timed out waiting for the body"))
         elif self._write_by and now >= self._write_by and self.send_window > 0:
             # Not this stream's window stops it, but the other streams or the connection.
             self._write_by = self._shared.deadline(self._shared.limits.write_timeout)
         elif self._write_by and now >= self._write_by:
             self._write_by = 0
+            self._shared.timed_out(layout.WRITE)
             self.report_slow_client("it has read nothing of a stream for %d s" % self._shared.limits.write_timeout)
             self.reset(CANCEL)
         elif self.session is not None:

@@ -22,6 +22,7 @@ from pronghorn.constants import (
     TEXT,
 )
 from pronghorn.errors import ClientDisconnected, FrameError
+from pronghorn.metrics import layout
 
 from ..encoder import checked_fields
 from ..exchange import Exchange, as_bytes
@@ -430,6 +431,7 @@ class WebSocket(Exchange):
             if self._heard or self.is_held:
                 self._lost_by = 0
             elif now >= self._lost_by:
+                self._shared.timed_out(layout.PING)
                 self._channel.report_slow_client(
                     "it has not answered a ping for %d s" % self._shared.limits.ping_timeout
                 )

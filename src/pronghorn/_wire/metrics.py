@@ -1,0 +1,82 @@
+"""Counts requests and bytes, in the cells that `pronghorn.metrics.layout` assigns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pronghorn.metrics.layout import (
+    ACTIVE_REQUESTS,
+    BOUNDS,
+    CANCELLED,
+    DURATION,
+    METHODS,
+    RECEIVED,
+    REQUESTS,
+    SENT,
+    STATUSES,
+    TIME_TO_FIRST_BYTE,
+    TIMED_OUT,
+)
+
+from .kernels import monotonic
+
+if TYPE_CHECKING:
+    from .kernels import Cells
+
+_ROWS = {method: REQUESTS + len(STATUSES) * index for index, method in enumerate(METHODS)}
+_OTHER_ROW = _ROWS[METHODS[-1]]
+_GREATEST_CLASS = len(STATUSES) - 1
+_BUCKETS = len(BOUNDS)
+
+
+class Metrics:
+    """The metrics of one worker, kept in `cells`."""
+
+    __slots__ = ("_cells",)
+
+    _cells: Cells
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
+
+    def received(self, size: int) -> None:
+        """Count bytes from a client."""
+        self._cells.add(RECEIVED, size)
+
+    def sent(self, size: int) -> None:
+        """Count bytes to a client."""
+        self._cells.add(SENT, size)
+
+    def timed_out(self, kind: int) -> None:
+        """Count a client that was too slow, by the index of the timeout."""
+        self._cells.add(TIMED_OUT + kind, 1)
+
+    def cancelled(self) -> None:
+        """Count a response whose client has left before its end."""
+        self._cells.add(CANCELLED, 1)
+
+    def began(self) -> None:
+        """Count a request whose head was read."""
+        self._cells.add(ACTIVE_REQUESTS, 1)
+
+    def ended(self, method: str, status: int, began: float, answered: float) -> None:
+        """Count the end of a request, whose head was read at `began` and whose response began at `answered`, or now if
+        that is 0. `status` is 0 if the client left before.
+        """
+        cells = self._cells
+        cells.add(ACTIVE_REQUESTS, -1)
+        cells.add(_ROWS.get(method, _OTHER_ROW) + min(status // 100, _GREATEST_CLASS), 1)
+        if status:
+            now = monotonic()
+            self._observe(DURATION, now - began)
+            self._observe(TIME_TO_FIRST_BYTE, (answered or now) - began)
+
+    def _observe(self, first: int, seconds: float) -> None:
+        """Add a value to the histogram whose first cell is `first`."""
+        cells = self._cells
+        nanoseconds = int(seconds * 1_000_000_000)
+        bucket = 0
+        while bucket < _BUCKETS and nanoseconds > BOUNDS[bucket]:
+            bucket += 1
+        cells.add(first + bucket, 1)
+        cells.add(first + _BUCKETS + 1, nanoseconds)
