@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
     from pronghorn._wire.http2.connection import HTTP2Connection
+    from pronghorn._wire.metrics import Metrics
+    from pronghorn.metrics.page import Page
 
 
 class Wire(NamedTuple):
@@ -40,6 +42,12 @@ class Wire(NamedTuple):
     Endpoint: type[endpoint.Endpoint]
     Application: type[call.Application]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
+
+    def make_metrics(self, page: Page) -> Metrics:
+        """What counts on `page`."""
+        kernels, metrics = (importlib.import_module(f"{self.package}.{name}") for name in ("kernels", "metrics"))
+        made: Metrics = metrics.Metrics(kernels.Cells(page))
+        return made
 
     def load_http2(self) -> type[HTTP2Connection]:
         """Load the class for HTTP/2. Its modules take 0.8 MiB, which a server without HTTP/2 does not need."""

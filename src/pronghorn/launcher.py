@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import sys
@@ -16,6 +17,7 @@ from pronghorn.logging import log, streams
 if TYPE_CHECKING:
     import socket
 
+    from pronghorn.server import Server
     from pronghorn.supervisor.reloader import Reloader
     from pronghorn.supervisor.supervisor import Supervisor
 
@@ -60,8 +62,18 @@ def _serve(config: Config) -> int:
     from pronghorn.server import Server  # here: --help and usage errors do not need it
 
     server = Server(config)
-    server.run()
+    with _showing_metrics(config, server):
+        server.run()
     return 0 if server.started or server.signalled else StartupError.code
+
+
+def _showing_metrics(config: Config, server: Server) -> contextlib.AbstractContextManager[None]:
+    if config.metrics_bind is None:
+        return contextlib.nullcontext()
+    from pronghorn.metrics.listener import listening  # only needed here
+    from pronghorn.metrics.process import ServerProcess
+
+    return listening(config.metrics_bind, ServerProcess(server))
 
 
 def _serve_in_processes(config: Config) -> int:

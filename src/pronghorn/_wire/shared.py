@@ -132,8 +132,9 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
     handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
-    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files; `metrics` counts, unless it is None. With `ignores_lost`, a
-    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
+    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files; `metrics` counts, None
+    for no metrics. With `ignores_lost`, a `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3)
+    instead of raising (2.5).
     """
 
     __slots__ = (

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from pronghorn.application import tasks
+from pronghorn.application import health, tasks
 from pronghorn.constants import PHRASES
 from pronghorn.errors import is_disconnect
 from pronghorn.logging.log import say
+from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn._wire.exchange import Exchange
@@ -40,18 +41,26 @@ class Server(Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
+    health_path: str | None
+    is_draining: bool
     cancel_on_disconnect: str
     shared: Shared
 
     def warn(self, message: str, *arguments: object) -> None: ...
 
+    def count(self, cell: int) -> None: ...
+
 
 def make_starts(server: Server) -> tuple[Start, Start]:
     """The functions that call the application of `server` for a request and for a WebSocket.
 
-    With as many connections or tasks as `limit_concurrency`, they answer 503 instead.
+    With as many connections or tasks as `limit_concurrency`, they answer 503 instead. Requests for `health_path` do not
+    reach the application.
     """
-    return _make_start(server, _end_request), _make_start(server, _end_websocket)
+    start_request = _make_start(server, _end_request)
+    if server.health_path is not None:
+        start_request = health.answering(server.health_path, server, start_request)
+    return start_request, _make_start(server, _end_websocket)
 
 
 def _make_start(server: Server, end: End) -> Start:
@@ -79,6 +88,7 @@ def _make_start(server: Server, end: End) -> Start:
 
     def start(exchange: Exchange) -> None:
         if len(server.connections) >= limit or len(server.tasks) >= limit:
+            server.count(layout.REFUSED + layout.REASONS.index("concurrency"))
             server.warn("Exceeded concurrency limit.")
             exchange.fail(503)
         else:

@@ -79,6 +79,7 @@ class Topic(enum.StrEnum):
     RESPONSES = "Response headers"
     PROXY = "Behind a proxy"
     LOGGING = "Logging"
+    MONITORING = "Monitoring"
     WEBSOCKET = "WebSocket"
     TLS = "TLS"
     RELOADING = "Reloading"
@@ -199,6 +200,16 @@ def _check_ping_interval(seconds: float | None) -> None:
 def _check_places(places: Iterable[str] | None) -> None:
     for place in places or ():
         parse_place(place)
+
+
+def _check_place(place: str | None) -> None:
+    if place is not None:
+        parse_place(place)
+
+
+def _check_health_path(path: str | None) -> None:
+    if path is not None and not path.startswith("/"):
+        raise ValueError(f"{path!r} does not begin with /")
 
 
 def option(default: T, topic: Topic, text: str, **facts: Any) -> T:
@@ -512,6 +523,27 @@ class Parameters:
         is_repeatable=True,
         metavar="PLACE",
         check=_check_places,
+    )
+
+    metrics_bind: str | None = option(
+        None,
+        Topic.MONITORING,
+        "Show metrics for Prometheus at this place, for example 127.0.0.1:9000 or unix:PATH; /health is JSON.",
+        metavar="PLACE",
+        check=_check_place,
+    )
+    health_path: str | None = option(
+        None,
+        Topic.MONITORING,
+        "Answer requests for this path without APP: 200, or 503 once the server is draining.",
+        metavar="PATH",
+        check=_check_health_path,
+    )
+    drain_delay: float = option(
+        0,
+        Topic.MONITORING,
+        "Seconds to serve on after SIGTERM, while --health-path says 503, before the shutdown begins.",
+        unit="seconds",
     )
 
     def _normalize(self) -> None:

@@ -94,7 +94,7 @@ REASONS = (
 TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings")
 FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS = range(len(TIMEOUTS))
 
-PROTOCOLS = ("http1", "http2", "websocket")
+PROTOCOLS = ("http1", "http2")
 ACTIVITIES = ("active", "idle")
 
 # Names of OpenTelemetry's semantic conventions for HTTP servers.
@@ -122,9 +122,7 @@ WEBSOCKETS = _counter("pronghorn_websockets", "WebSockets accepted.")
 OPEN_WEBSOCKETS = _gauge("pronghorn_open_websockets", "Open WebSockets.")
 
 LAG = _histogram("pronghorn_event_loop_lag_seconds", "Delay of a timer that is due once a second.")
-LATEST_LAG = _gauge(
-    "pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, is_of_worker=True
-)
+LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, is_of_worker=True)
 CPU = _counter("process_cpu_seconds", "Processor time, in user and system mode.", NANOSECONDS)
 MEMORY = _gauge("process_resident_memory_bytes", "Resident memory.", is_of_worker=True)
 DESCRIPTORS = _gauge("process_open_fds", "Open file descriptors.", is_of_worker=True)

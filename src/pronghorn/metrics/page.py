@@ -1,15 +1,78 @@
-"""The page of a process: the cells of `layout`, which its parent can read."""
+"""The page of a process, which holds the cells of `layout`, and the pages of all processes of a server."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pronghorn.metrics import layout
 
-Page: TypeAlias = "memoryview"
-"""A `memoryview` of format "q" with `layout.size()` items."""
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
+
+Page: TypeAlias = "memoryview[int]"
+"""A writable view of `layout.size()` integers of 64 bits."""
+
+# The cells that still count when their process has ended.
+_KEPT = [
+    cell
+    for family in layout.FAMILIES
+    if family.kind is not layout.Kind.GAUGE
+    for cell in range(family.first, family.first + family.size)
+]
 
 
 def allocate() -> Page:
-    """A page for this process alone."""
+    """A page of this process alone."""
     return memoryview(bytearray(8 * layout.size())).cast("q")
+
+
+def allocate_shared(context: SpawnContext) -> Any:
+    """Memory for a page, which an argument of a new process may refer to. `of_shared` is the page in it."""
+    return context.RawArray("q", layout.size())
+
+
+def of_shared(memory: Any) -> Page:
+    return memoryview(memory).cast("B").cast("q")
+
+
+class Reading(NamedTuple):
+    """The cells of all pages at one time: summed up, and by process ID."""
+
+    total: list[int]
+    workers: dict[int, list[int]]
+
+
+class Pages:
+    """The pages of a server's processes. Counters include those of processes that have ended: they never go back.
+
+    All methods may be called in any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: dict[int, Page] = {}
+        self._ended = [0] * layout.size()
+
+    def add(self, pid: int, page: Page) -> None:
+        with self._lock:
+            self._pages[pid] = page
+
+    def retire(self, pid: int) -> None:
+        """Keep the counters of a process that has ended."""
+        with self._lock:
+            page = self._pages.pop(pid, None)
+            if page is not None:
+                for cell in _KEPT:
+                    self._ended[cell] += page[cell]
+
+    def drain(self) -> None:
+        """Let the health paths of all processes report that they are to be taken out of rotation."""
+        with self._lock:
+            for page in self._pages.values():
+                page[layout.DRAINING] = 1
+
+    def read(self) -> Reading:
+        with self._lock:
+            workers = {pid: list(page) for pid, page in self._pages.items()}
+            return Reading([sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)], workers)

@@ -27,6 +27,8 @@ class Clock:
             self._timer.cancel()
 
     def _tick(self) -> None:
+        if self._timer is not None:
+            self._state.note_lag(self._state.loop.time() - self._timer.when())
         self._timer = self._state.loop.call_later(1, self._tick)
         self._now += 1
         self._state.tick(self._now)

@@ -14,6 +14,7 @@ from pronghorn.errors import HTTP2Error, ProtocolError
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
+from pronghorn.metrics import layout
 from pronghorn.server import transports
 from pronghorn.server.state import ServerState
 
@@ -80,6 +81,7 @@ class HTTPProtocol(asyncio.Protocol):
         if fd < 0 or state.inbox is None or type(self).data_received is not HTTPProtocol.data_received:
             self._reader = TRANSPORT
         state.connections.add(self)
+        state.count(layout.ACCEPTED)
         if state.traces:
             self._trace("made")
 
@@ -135,15 +137,20 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.warn("Unsupported upgrade request.")
 
     def on_accepted(self, session: WebSocket) -> None:
+        self._state.count(layout.WEBSOCKETS)
+        self._state.count(layout.OPEN_WEBSOCKETS)
         calls.log_accepted(session)
 
     def on_denied(self, session: WebSocket, status: int) -> None:
         calls.log_denied(session, status)
 
     def on_closed(self, session: WebSocket) -> None:
+        self._state.count(layout.OPEN_WEBSOCKETS, -1)
         calls.log_closed()
 
     def on_refused(self, error: ProtocolError | HTTP2Error) -> None:
+        if self._state.recorder is not None:
+            self._state.recorder.refused(error)
         self._state.warn("Invalid HTTP request received. %s: %s", self.connection.peer_text or "client", error)
 
     def on_slow_client(self, reason: str) -> None:

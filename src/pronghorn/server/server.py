@@ -23,6 +23,7 @@ from pronghorn.errors import StartupError, StartupExit
 from pronghorn.listen import listener
 from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.logging import log, outlet
+from pronghorn.metrics import layout
 from pronghorn.server.clock import Clock
 from pronghorn.server.drain import LINGER, POLL, Drain
 from pronghorn.server.protocol import HTTPProtocol
@@ -41,6 +42,7 @@ class Server:
     `started` is true once connections are accepted; `servers` then holds the asyncio servers. `signalled` is true once
     a signal has requested the stop. `linger` is the number of seconds at shutdown in which an idle connection may still
     send a request, whose response then announces the close; a server without idle connections does not wait.
+    `drain_delay` is the number of seconds between SIGTERM and the shutdown.
     `async with` serves inside its block, in the running event loop, and does not handle signals. A server that cannot
     start raises StartupError, which `serve` and `run` turn into an exit.
     """
@@ -49,6 +51,7 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.drain_delay = config.drain_delay
         self.server_state = ServerState()
         self.started = False
         self.should_exit = False
@@ -267,11 +270,26 @@ class Server:
             if not self.should_exit:
                 self._is_in_main_loop = True
                 await self.main_loop()
+            if self._captured_signals == [signal.SIGTERM]:
+                await self._serve_on()
         finally:
             self._is_in_main_loop = False
             await self.shutdown(sockets)
             if self.started:
                 log.announce("Finished server process")
+
+    async def _serve_on(self) -> None:
+        """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere, or until a signal."""
+        if not self.drain_delay:
+            return
+        self.server_state.page[layout.DRAINING] = 1
+        _log.info("Draining: the shutdown begins in %g seconds.", self.drain_delay)
+        end = time.monotonic() + self.drain_delay
+        counter = 0
+        while time.monotonic() < end and len(self._captured_signals) == 1:
+            await asyncio.sleep(POLL)
+            counter += 1
+            await self.on_tick(counter)
 
     def _load(self) -> None:
         if not self.config.loaded:

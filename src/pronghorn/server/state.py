@@ -13,6 +13,7 @@ from pronghorn.config import SERVER, trusted_proxies
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
+from pronghorn.metrics import layout, page
 from pronghorn.server import polls
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
     from pronghorn._wire.access_log import AccessLines
     from pronghorn._wire.inbox import Inbox
+    from pronghorn._wire.metrics import Metrics
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config
+    from pronghorn.metrics.page import Page
+    from pronghorn.metrics.recorder import Recorder
     from pronghorn.types import ASGI3App, Headers
 
 WARNINGS_A_SECOND = 10
@@ -53,7 +57,10 @@ class ServerState:
         self.tasks: set[asyncio.Task[None]] = set()
         self.shared: Shared | MaybeNone = None
         self.inbox: Inbox | MaybeNone = None
+        self.recorder: Recorder | MaybeNone = None
+        self.page: Page = page.allocate()
         self.limit_concurrency: int | None = None
+        self.health_path: str | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
         self.eager = False
@@ -71,6 +78,11 @@ class ServerState:
         self.shared.total_requests = number
 
     @property
+    def is_draining(self) -> bool:
+        """True once load balancers should choose another server."""
+        return bool(self.page[layout.DRAINING]) or self.shared.draining
+
+    @property
     def default_headers(self) -> Headers:
         """The fields that every response begins with; empty before startup. For programs that read uvicorn's."""
         return [] if self.shared is None else list(self.shared.default_fields)
@@ -84,6 +96,16 @@ class ServerState:
         """Wait until `remove_connection` removes the last one."""
         self._last_closed.clear()
         await self._last_closed.wait()
+
+    def count(self, cell: int, amount: int = 1) -> None:
+        """Add to a cell of `pronghorn.metrics.layout`, if metrics are wanted."""
+        if self.recorder is not None:
+            self.recorder.count(cell, amount)
+
+    def note_lag(self, seconds: float) -> None:
+        """Note that the clock's timer was `seconds` late."""
+        if self.recorder is not None:
+            self.recorder.lag(seconds)
 
     def warn(self, message: str, *arguments: object) -> None:
         """Log a client's error, WARNINGS_A_SECOND times a second at most: clients cannot flood the log."""
@@ -100,7 +122,20 @@ class ServerState:
         self.shared.tick(now)
         # A third-party protocol may have an attribute of that name for anything.
         endpoints = (getattr(each, "connection", None) for each in self.connections)
+        if self.recorder is not None:
+            self._record(self.recorder)
         self.wire.sweep([each for each in endpoints if isinstance(each, self.wire.Endpoint)], now)
+
+    def _record(self, recorder: Recorder) -> None:
+        http1, http2 = [], []
+        for each in self.connections:
+            connection = getattr(each, "connection", None)
+            if isinstance(connection, self.wire.Connection):
+                http1.append(connection)
+            elif isinstance(connection, self.wire.Endpoint):
+                http2.append(connection)
+        recorder.connections(http1, http2, sum(len(each.streams) for each in http2))
+        recorder.process()
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
@@ -113,6 +148,7 @@ class ServerState:
         if config.http2:
             wire.load_http2()  # now, so that the first client does not wait for it
         self.limit_concurrency = config.limit_concurrency
+        self.health_path = config.health_path
         self.cancel_on_disconnect = config.cancel_on_disconnect
         # The WSGI adapter needs the error, and passes it on to the application.
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
@@ -138,7 +174,17 @@ class ServerState:
             ignores_lost=self.ignores_lost,
             http2=config.http2,
             sendfile=config.sendfile,
+            metrics=self._metrics(config, wire),
         )
+
+    def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
+        """What the wire counts with, on the page of this process; None unless a listener shows it."""
+        if config.metrics_bind is None:
+            return None
+        from pronghorn.metrics.recorder import Recorder  # only needed here
+
+        self.recorder = Recorder(self.page)
+        return wire.make_metrics(self.page)
 
 
 def _limits(config: Config, wire: Wire) -> Limits:

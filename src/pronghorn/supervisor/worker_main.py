@@ -81,6 +81,7 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
+        self.drain_delay = 0.0  # the parent waits, before it stops its workers
         if config.reload:  # a developer waits for the next worker
             self.linger = 0.0
 

@@ -1,0 +1,147 @@
+"""`--metrics-bind`: a listener in a thread of its own, which answers even while the server's event loop is blocked.
+
+`/health` describes the server in JSON, any other path has its metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pronghorn import __version__
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.listen import sockets
+from pronghorn.server import Server
+from pronghorn.server.drain import Drain
+
+if TYPE_CHECKING:
+    import socket
+
+    from pronghorn.metrics import collector
+    from pronghorn.types import Receive, Scope, Send
+
+# Seconds for the thread to end.
+_PATIENCE = 5
+
+_log = logging.getLogger("pronghorn.error")
+
+
+@contextlib.contextmanager
+def listening(place: str, observed: collector.Server) -> Iterator[None]:
+    """Listen at `place` for requests about `observed`. Raises StartupError."""
+    config = _configure(place, _application(observed))
+    bound = sockets.bind(config)
+    try:
+        for message, _ in sockets.describe(bound, config):
+            _log.info(message.replace("Pronghorn running on", "Metrics are shown on").partition(" (")[0])
+        thread = _Thread(config, bound)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.stop()
+    finally:
+        for sock in bound:
+            sock.close()
+        sockets.unlink(config)
+
+
+class _Thread(threading.Thread):
+    """Serves until `stop`. An error in it, which is logged, ends nothing else."""
+
+    def __init__(self, config: Config, bound: list[socket.socket]) -> None:
+        super().__init__(name="pronghorn-metrics", daemon=True)
+        self._config = config
+        self._bound = bound
+        self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            _log.error("The metrics listener has failed: %r", error)
+
+    def stop(self) -> None:
+        self._stop.set()
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has closed
+                loop.call_soon_threadsafe(self._end.set)
+        self.join(_PATIENCE)
+
+    async def _serve(self) -> None:
+        self._end = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        server = _Server(self._config)
+        await server.startup(self._bound)
+        if not self._stop.is_set():
+            await self._end.wait()
+        await server.shutdown()
+
+
+class _Server(Server):
+    """Says nothing in the log, and does not wait for its clients."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in self.servers:
+            each.close()
+        Drain(self).abort_connections()
+        self._clock.stop()
+        await asyncio.sleep(0)
+
+
+def _configure(place: str, app: Any) -> Config:
+    """Every other parameter has its default. Not by the constructor, which sets up logging for the whole process."""
+    config = Config.__new__(Config)
+    config.app = app
+    config.bind = [place]
+    config.log_config = None
+    config.interface = "asgi3"
+    config.lifespan = "off"
+    config.loop = "asyncio"
+    config.ws = "none"
+    config.access_log = False
+    config.encoded_headers = []
+    return config
+
+
+def _application(observed: collector.Server) -> Any:
+    try:
+        from prometheus_client import CollectorRegistry, make_asgi_app
+
+        from pronghorn.metrics.collector import PageCollector
+    except ImportError:
+        raise StartupError("--metrics-bind needs prometheus_client: pip install 'pronghorn[metrics]'.") from None
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PageCollector(observed))
+    metrics = make_asgi_app(registry)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/health":
+            await _answer(send, *_health(observed))
+        else:
+            await metrics(scope, receive, send)
+
+    return app
+
+
+def _health(observed: collector.Server) -> tuple[int, dict[str, Any]]:
+    phase = observed.phase()
+    workers = [{"pid": pid, "state": state, "age": round(age, 1)} for pid, state, age in observed.workers()]
+    return 200 if phase == "ready" else 503, {"status": phase, "version": __version__, "workers": workers}
+
+
+async def _answer(send: Send, status: int, content: dict[str, Any]) -> None:
+    body = json.dumps(content).encode()
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,103 @@
+"""Records what one process does, as far as the wire does not count it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from pronghorn.errors import HTTP2Error, ProtocolError
+from pronghorn.http2_constants import ENHANCE_YOUR_CALM
+from pronghorn.metrics import layout
+from pronghorn.metrics.layout import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pronghorn.metrics.page import Page
+
+# The reason for each status of a refusal; any other is `malformed`.
+_REASONS = {
+    408: "timeout",
+    413: "body_too_large",
+    414: "target_too_long",
+    426: "unsupported",
+    431: "head_too_large",
+    501: "unsupported",
+    505: "version",
+}
+
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else 0
+
+
+class Connection(Protocol):
+    """The part of a connection that is counted."""
+
+    def is_idle(self) -> bool: ...
+
+
+class Recorder:
+    """Records on `page`. Raises nothing: a figure that the system does not give stays 0."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def count(self, cell: int, amount: int = 1) -> None:
+        self._page[cell] += amount
+
+    def refused(self, error: ProtocolError | HTTP2Error) -> None:
+        """Count a request or a connection of HTTP/2 that was refused."""
+        if isinstance(error, ProtocolError):
+            reason = _REASONS.get(error.status, "malformed")
+        else:
+            reason = "http2_flood" if error.code == ENHANCE_YOUR_CALM else "http2"
+        self.count(layout.REFUSED + REASONS.index(reason))
+
+    def lag(self, seconds: float) -> None:
+        """Record that a timer of the event loop was `seconds` late."""
+        nanoseconds = max(0, round(seconds * 1e9))
+        bucket = sum(nanoseconds > bound for bound in layout.BOUNDS)
+        self.count(layout.LAG + bucket)
+        self.count(layout.LAG + len(layout.BOUNDS) + 1, nanoseconds)
+        self._page[layout.LATEST_LAG] = nanoseconds
+
+    def connections(self, http1: Iterable[Connection], http2: Iterable[Connection], streams: int) -> None:
+        """Record the open connections and streams."""
+        page = self._page
+        for index, each in enumerate((http1, http2)):
+            idle = [connection.is_idle() for connection in each]
+            page[layout.CONNECTIONS + 2 * index] = idle.count(False)
+            page[layout.CONNECTIONS + 2 * index + 1] = idle.count(True)
+        page[layout.STREAMS] = streams
+
+    def process(self) -> None:
+        """Record what this process uses."""
+        page = self._page
+        page[layout.CPU] = time.process_time_ns()
+        page[layout.MEMORY] = resident_memory()
+        page[layout.DESCRIPTORS] = _open_descriptors()
+        for generation, stats in enumerate(gc.get_stats()[:3]):
+            page[layout.COLLECTIONS + generation] = stats["collections"]
+
+
+def resident_memory() -> int:
+    """The resident memory of this process in bytes; 0 if the system does not tell."""
+    memory = 0
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb") as file:
+            memory = int(file.read().split()[1]) * _PAGE_SIZE
+    return memory
+
+
+def _open_descriptors() -> int:
+    count = 0
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            # Since Linux 6.2 the size of the folder is the number; counting the entries takes longer.
+            folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+            count = os.stat(folder).st_size if sys.platform == "linux" else 0
+            count = count or len(os.listdir(folder))
+    return count
