@@ -120,6 +120,7 @@ class Scenario:
     request: bytes | Requests
     answer: bytes
     opening: bytes = b""
+    with_metrics: bool = False
 
     def requests(self, count: int) -> list[bytes]:
         """The requests after the opening."""
@@ -140,6 +141,7 @@ REFERENCE = "reference"
 SCENARIOS = {
     REFERENCE: Scenario(None, GET + b"\r\n", CONTENT),
     "plain": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!"),
+    "plain-metrics": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!", with_metrics=True),
     "browser": Scenario(apps.plain, GET + BROWSER + b"\r\n", b"Hello, world!"),
     "post": Scenario(apps.echo, POST + CONTENT, CONTENT),
     "websocket": Scenario(apps.websocket_echo, masked(CONTENT), CONTENT, UPGRADE),
@@ -180,7 +182,8 @@ def mark() -> None:
 
 def _state(scenario: Scenario, loop: Loop) -> ServerState:
     http2 = isinstance(scenario.request, Requests)
-    config = Config(scenario.app, access_log=False, log_config=None, http2=http2)
+    metrics = "127.0.0.1:0" if scenario.with_metrics else None
+    config = Config(scenario.app, access_log=False, log_config=None, http2=http2, metrics_bind=metrics)
     config.load()
     state = ServerState()
     state.prepare(config, backend.load(), cast(asyncio.AbstractEventLoop, loop), {})

@@ -64,6 +64,9 @@ FORBIDDEN_TRAILERS = frozenset(
     )
 )
 
+# In the order in which they are looked up.
+COMMON_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE")
+
 # Names in most requests: the compiled scanner returns one shared object for each instead of a new one.
 COMMON_FIELD_NAMES = (
     b"accept",

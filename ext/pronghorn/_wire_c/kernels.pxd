@@ -15,6 +15,8 @@ cpdef Py_ssize_t find_bare_cr(bytes data, Py_ssize_t start, Py_ssize_t end) noex
 cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef bytes glue(bytes line, bytes fields, bytes block, bytes end, bytes body)
 cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
+cpdef str method_text(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef int method_index(str method) except -1
 cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef bytes encode_fields(list fields)
@@ -41,6 +43,7 @@ cdef class Cells:
     cdef long long* _cells
 
     cpdef void add(self, int index, long long amount) noexcept
+    cpdef void observe(self, int first, double seconds) noexcept
 
 
 cpdef double monotonic() noexcept

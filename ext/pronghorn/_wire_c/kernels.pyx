@@ -16,7 +16,8 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from pronghorn.constants import COMMON_FIELD_NAMES, RETURNED
+from pronghorn.constants import COMMON_FIELD_NAMES, COMMON_METHODS, RETURNED
+from pronghorn.metrics.layout import BOUNDS
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
@@ -40,6 +41,10 @@ cdef extern from "Python.h":
 
 # The value of a hexadecimal digit, or 255 for any other character.
 cdef unsigned char[256] HEX
+
+# The object for each common method, of ASCII.
+cdef tuple METHODS = COMMON_METHODS
+cdef int METHOD_COUNT = len(COMMON_METHODS)
 
 # One object for each common name. Its slot depends on its length, first, middle and last character.
 cdef list NAMES = [None] * 512
@@ -130,6 +135,24 @@ cpdef Py_ssize_t method_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexce
     while start < end and LOWER[text[start]] and not 97 <= text[start] <= 122:
         start += 1
     return start
+
+
+cpdef str method_text(bytes data, Py_ssize_t start, Py_ssize_t end):
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(data) + start
+    cdef Py_ssize_t size = end - start
+    cdef str name
+    for name in METHODS:
+        if PyUnicode_GET_LENGTH(name) == size and memcmp(PyUnicode_1BYTE_DATA(name), text, size) == 0:
+            return name
+    return PyUnicode_DecodeASCII(<const char*>text, size, NULL)
+
+
+cpdef int method_index(str method) except -1:
+    cdef int index
+    for index in range(METHOD_COUNT):
+        if PyTuple_GET_ITEM(METHODS, index) == <PyObject*>method:  # from `method_text`
+            return index
+    return METHODS.index(method) if method in METHODS else METHOD_COUNT
 
 
 cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept:
@@ -574,8 +597,46 @@ cdef class Cells:
     cpdef void add(self, int index, long long amount) noexcept:
         self._cells[index] += amount
 
+    cpdef void observe(self, int first, double seconds) noexcept:
+        cdef long long nanoseconds = <long long>(seconds * 1e9)
+        cdef int bucket = 0
+        while bucket < BUCKETS and nanoseconds > BUCKET_BOUNDS[bucket]:
+            bucket += 1
+        self._cells[first + bucket] += 1
+        self._cells[first + BUCKETS + 1] += nanoseconds
+
+
+cdef enum:
+    BUCKETS = 13
+
+cdef long long[BUCKETS] BUCKET_BOUNDS
+BUCKET_BOUNDS[:] = BOUNDS
+
+
+cdef extern from *:
+    """
+    /* The clock of PyTime_Monotonic, without its conversions, where that is certain to be this one. */
+    #ifdef __linux__
+    #include <time.h>
+    #define HAS_CLOCK 1
+    #else
+    #define HAS_CLOCK 0
+    #define CLOCK_MONOTONIC 0
+    struct timespec { long tv_sec, tv_nsec; };
+    static int clock_gettime(int clock, struct timespec *time) { return -1; }
+    #endif
+    """
+    bint HAS_CLOCK
+    int CLOCK_MONOTONIC
+    struct timespec:
+        long tv_sec, tv_nsec
+    int clock_gettime(int clock, timespec* time) noexcept
+
 
 cpdef double monotonic() noexcept:
+    cdef timespec time
+    if HAS_CLOCK and clock_gettime(CLOCK_MONOTONIC, &time) == 0:
+        return time.tv_sec + time.tv_nsec * 1e-9
     return read_monotonic()
 
 

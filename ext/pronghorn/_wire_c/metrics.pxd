@@ -1,11 +1,9 @@
 cimport cython
 
-from .kernels cimport Cells, monotonic
+from .kernels cimport Cells, method_index, monotonic
 
 cdef int ACTIVE_REQUESTS, CANCELLED, DURATION, RECEIVED, REQUESTS, SENT, TIMED_OUT, TIME_TO_FIRST_BYTE
-cdef tuple BOUNDS
-cdef dict _ROWS
-cdef int _OTHER_ROW, _GREATEST_CLASS, _BUCKETS
+cdef int _CLASSES
 
 
 @cython.final
@@ -17,6 +15,5 @@ cdef class Metrics:
     cpdef timed_out(self, int kind)
     cpdef cancelled(self)
     cpdef began(self)
+    @cython.locals(now=double, status_class=int)
     cpdef ended(self, str method, int status, double began, double answered)
-    @cython.locals(nanoseconds=cython.longlong, bucket=int)
-    cdef _observe(self, int first, double seconds)

@@ -10,12 +10,14 @@ import contextlib
 import os
 import re
 import sys
+from bisect import bisect_left
 from os import read, write
 from time import monotonic as _monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from pronghorn.constants import RETURNED
+from pronghorn.constants import COMMON_METHODS, RETURNED
+from pronghorn.metrics.layout import BOUNDS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from pronghorn.types import Headers
 
     from ._interfaces import Poll
+
+_METHODS = {name.encode("ascii"): name for name in COMMON_METHODS}
+_INDEXES = {name: index for index, name in enumerate(COMMON_METHODS)}
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+")
@@ -82,6 +87,16 @@ def method_end(data: bytes, start: int, end: int) -> int:
     """The end of the method at `start`, a token without lower-case letters; `start` itself without one."""
     match = _METHOD.match(data, start, end)
     return match.end() if match else start
+
+
+def method_text(data: bytes, start: int, end: int) -> str:
+    """The method `data[start:end]`, which `method_end` has found: the same object for each that is common."""
+    return _METHODS.get(data[start:end]) or data[start:end].decode("ascii")
+
+
+def method_index(method: str) -> int:
+    """The index of a method in COMMON_METHODS, or their number for any other."""
+    return _INDEXES.get(method, len(COMMON_METHODS))
 
 
 def visible_end(data: bytes, start: int, end: int) -> int:
@@ -242,6 +257,12 @@ class Cells:
     def add(self, index: int, amount: int) -> None:
         """Add to one of them. The compiled form does not check the index."""
         self._memory[index] += amount
+
+    def observe(self, first: int, seconds: float) -> None:
+        """Add a value to a histogram: its buckets, from `first` on, and its sum."""
+        nanoseconds = int(seconds * 1e9)
+        self._memory[first + bisect_left(BOUNDS, nanoseconds)] += 1
+        self._memory[first + len(BOUNDS) + 1] += nanoseconds
 
 
 def monotonic() -> float:

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from pronghorn.metrics.layout import (
     ACTIVE_REQUESTS,
-    BOUNDS,
     CANCELLED,
     DURATION,
-    METHODS,
     RECEIVED,
     REQUESTS,
     SENT,
@@ -18,15 +16,12 @@ from pronghorn.metrics.layout import (
     TIMED_OUT,
 )
 
-from .kernels import monotonic
+from .kernels import method_index, monotonic
 
 if TYPE_CHECKING:
     from .kernels import Cells
 
-_ROWS = {method: REQUESTS + len(STATUSES) * index for index, method in enumerate(METHODS)}
-_OTHER_ROW = _ROWS[METHODS[-1]]
-_GREATEST_CLASS = len(STATUSES) - 1
-_BUCKETS = len(BOUNDS)
+_CLASSES = len(STATUSES)
 
 
 class Metrics:
@@ -64,19 +59,12 @@ class Metrics:
         that is 0. `status` is 0 if the client left before.
         """
         cells = self._cells
+        status_class = status // 100
+        if status_class >= _CLASSES:
+            status_class = 0
         cells.add(ACTIVE_REQUESTS, -1)
-        cells.add(_ROWS.get(method, _OTHER_ROW) + min(status // 100, _GREATEST_CLASS), 1)
+        cells.add(REQUESTS + method_index(method) * _CLASSES + status_class, 1)
         if status:
             now = monotonic()
-            self._observe(DURATION, now - began)
-            self._observe(TIME_TO_FIRST_BYTE, (answered or now) - began)
-
-    def _observe(self, first: int, seconds: float) -> None:
-        """Add a value to the histogram whose first cell is `first`."""
-        cells = self._cells
-        nanoseconds = int(seconds * 1_000_000_000)
-        bucket = 0
-        while bucket < _BUCKETS and nanoseconds > BOUNDS[bucket]:
-            bucket += 1
-        cells.add(first + bucket, 1)
-        cells.add(first + _BUCKETS + 1, nanoseconds)
+            cells.observe(DURATION, now - began)
+            cells.observe(TIME_TO_FIRST_BYTE, (now if answered == 0.0 else answered) - began)

@@ -9,8 +9,10 @@ import enum
 import math
 from dataclasses import dataclass, field
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER")
-"""Values of the label for a request's method, with the last for all others."""
+from pronghorn.constants import COMMON_METHODS
+
+METHODS = (*COMMON_METHODS, "_OTHER")
+"""Values of the label for a request's method."""
 
 STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Values of the label for a response's status, by its first digit: `none` if the client left before the response."""

@@ -1,7 +1,7 @@
 cimport cython
 
 from ..head cimport Head, is_host, members, new_head, put_host, set_asterisk, set_target
-from ..kernels cimport decimal, method_end, same_name, split_fields, visible_end
+from ..kernels cimport decimal, method_end, method_text, same_name, split_fields, visible_end
 from ..shared cimport Limits
 
 cdef int LENGTH, CHUNKED

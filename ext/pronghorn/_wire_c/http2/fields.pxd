@@ -1,7 +1,7 @@
 cimport cython
 
 from ..head cimport Head, is_host, new_head, set_asterisk, set_target
-from ..kernels cimport decimal, method_end, visible_end
+from ..kernels cimport decimal, method_end, method_text, visible_end
 from ..shared cimport Limits
 
 cdef int LENGTH, NO_BODY, UNTIL_END, PROTOCOL_ERROR

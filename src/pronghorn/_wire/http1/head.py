@@ -13,7 +13,7 @@ from pronghorn.constants import CHUNKED, HTTP_1_0, HTTP_1_1, LENGTH
 from pronghorn.errors import ProtocolError
 
 from ..head import is_host, members, new_head, put_host, set_asterisk, set_target
-from ..kernels import decimal, method_end, same_name, split_fields, visible_end
+from ..kernels import decimal, method_end, method_text, same_name, split_fields, visible_end
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
@@ -63,7 +63,7 @@ def parse(data: bytes, start: int, end: int, limits: Limits) -> Head:
     headers = split_fields(data, fields, end - 2)
     if headers is None:
         raise ProtocolError(400, _malformed_field(data[fields : end - 2]))
-    head = new_head(data[start:space].decode("ascii"), HTTP_1_1 if minor == 49 else HTTP_1_0, headers)
+    head = new_head(method_text(data, start, space), HTTP_1_1 if minor == 49 else HTTP_1_0, headers)
     accept(head, data, target, target_end, limits)
     return head
 

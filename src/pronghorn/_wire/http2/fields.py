@@ -9,7 +9,7 @@ from pronghorn.errors import ProtocolError, StreamError
 from pronghorn.http2_constants import CONNECTION_FIELDS, PROTOCOL_ERROR
 
 from ..head import is_host, new_head, set_asterisk, set_target
-from ..kernels import decimal, method_end, visible_end
+from ..kernels import decimal, method_end, method_text, visible_end
 
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
@@ -59,7 +59,7 @@ def read_head(fields: Headers, ends: bool, limits: Limits) -> Head:
     if method_end(method, 0, len(method)) < len(method) or not method:
         raise _malformed("malformed :method")
     del fields[:count]
-    head = new_head(method.decode("ascii"), HTTP_2, fields)
+    head = new_head(method_text(method, 0, len(method)), HTTP_2, fields)
     host = _read_fields(head, fields, limits)
     if authority is not None:
         if not authority or not is_host(authority) or authority.startswith(b":"):
