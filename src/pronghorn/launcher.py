@@ -77,6 +77,7 @@ def _showing_metrics(config: Config, server: Server) -> contextlib.AbstractConte
 
 
 def _serve_in_processes(config: Config) -> int:
+    from pronghorn.limits import ProcessLimits
     from pronghorn.listen import sockets
     from pronghorn.supervisor import worker_handle
 
@@ -86,6 +87,7 @@ def _serve_in_processes(config: Config) -> int:
     if config.reload and (config.workers or 1) > 1:
         _log.warning('"workers" flag is ignored when reloading is enabled.')
     worker_handle.ensure_picklable(config)
+    ProcessLimits(config)  # raises here, instead of in each worker
     bound = sockets.bind(config)
     try:
         parent = _parent(config, bound)

@@ -1,4 +1,4 @@
-"""Applications for several processes: each answers with its process id, and exits, blocks or fails on request."""
+"""Applications for several processes: each answers with its process id, and exits, grows or fails on request."""
 
 import asyncio
 import gc
@@ -8,6 +8,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import parse_qs
+
+grown = []
 
 
 def say(text):
@@ -23,6 +25,8 @@ async def serve(scope, receive, send):
             until = time.monotonic() + float(query["seconds"])
             while time.monotonic() < until:
                 pass
+        case "/grow":
+            grown.append(b"x" * (int(query["mib"]) << 20))
         case "/exit":
             os._exit(int(query["code"]))
         case "/fork":

@@ -329,3 +329,17 @@ def test_request_limit_stops_server(start, connect):
         assert client.read().body == b"ok"
     assert server.wait() == 0
     assert "INFO:     Maximum request limit of 2 exceeded. Terminating process." in server.log.text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--limit-max-rss", "1"), r"Resident memory of \d+\.\d MiB exceeds the limit of 1\.0 MiB"),
+        (("--limit-worker-lifetime", "0.5"), "Maximum lifetime of 0 seconds exceeded"),
+    ],
+)
+def test_limit_of_memory_or_age_stops_server(flags, line):
+    server = Process("lifespan:whole", "--port", "0", *flags)
+    assert server.wait() == 0
+    server.log.wait_for(rf"INFO:     {line}\. Terminating process\.")
+    server.log.wait_for("Finished server process")

@@ -373,3 +373,24 @@ def test_worker_that_does_not_stop_in_time_is_killed(start_two, connect):
     server.signal()
     assert server.wait() == 0
     server.log.wait_for(r"ERROR:    Child process \[\d+\] did not end in time, killing it.")
+
+
+def test_worker_at_its_memory_limit_is_replaced_before_it_stops(start_two):
+    server = start_two("--limit-max-rss", "200")
+    grown = int(visit(server, "/grow?mib=200"))
+    server.log.wait_for(r"INFO:     Resident memory of \d+\.\d MiB exceeds the limit of 200\.0 MiB\. Terminating")
+    server.log.wait_for(rf"Terminated child process \[{grown}\]")
+    server.log.wait_for(rf"Finished server process \[{grown}\]")
+    lines = [line for line in server.log if re.search("Started server|Terminated", line)]
+    assert "Started" in lines[2]
+    assert len(pids(server)) == 3
+    assert "died" not in server.log.text()
+
+
+def test_workers_at_their_age_limit_are_replaced_one_by_one(start_two):
+    server = start_two("--limit-worker-lifetime", "1.5", "--limit-worker-lifetime-jitter", "0.5")
+    server.log.wait_for("INFO:     Maximum lifetime of [12] seconds exceeded. Terminating process.", 2)
+    server.log.wait_for("Finished server process", 2)
+    lines = [line.split("[")[0] for line in server.log if re.search("Started server|Terminated child", line)]
+    assert lines[2:6] == ["INFO:     Started server process ", "INFO:     Terminated child process "] * 2
+    assert visit(server)

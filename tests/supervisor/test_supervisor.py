@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pronghorn.config import Config
+from pronghorn.limits import Limit
 from pronghorn.supervisor.supervisor import Supervisor
 from pronghorn.supervisor.worker_handle import State
 from pronghorn.supervisor.worker_messages import LimitReached, Serving
@@ -85,8 +86,9 @@ def test_restart_is_cancelled_if_the_new_worker_fails(two: Rig, caplog: pytest.L
     assert "failed to start (exit code 3); keeping worker" in caplog.text
 
 
-def test_worker_at_its_limit_is_replaced_by_a_second_attempt(two: Rig) -> None:
-    two.workers[1].send(LimitReached())
+@pytest.mark.parametrize("limit", Limit)
+def test_worker_at_its_limit_is_replaced_by_a_second_attempt(two: Rig, limit: Limit) -> None:
+    two.workers[1].send(LimitReached(limit))
     two.step()
     two.workers[2].end(3)
     two.step()
@@ -155,3 +157,16 @@ def test_failed_launch_is_retried_later(monkeypatch: pytest.MonkeyPatch, caplog:
     assert caplog.messages == ["Cannot launch a process: RuntimeError('no room')"]
     supervisor._balance()
     assert len(caplog.messages) == 1
+
+
+def test_worker_that_exceeds_its_memory_at_once_is_replaced_more_and_more_slowly(two: Rig) -> None:
+    two.workers[0].send(LimitReached(Limit.RSS))
+    two.step()
+    two.serve()
+    two.workers[0].end(0)
+    two.workers[2].send(LimitReached(Limit.RSS))
+    two.step()
+    assert two.states() == [State.STOPPED, State.SERVING, State.SERVING]
+    two.supervisor._not_before = 0.0
+    two.step()
+    assert two.states()[3] is State.STARTING

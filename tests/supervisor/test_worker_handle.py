@@ -13,9 +13,11 @@ import pytest
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.limits import Limit
 from pronghorn.supervisor import worker_handle
 from pronghorn.supervisor.signals import Signals
-from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, ensure_picklable, wait
+from pronghorn.supervisor.tally import Cause
+from pronghorn.supervisor.worker_handle import State, WorkerHandle, ensure_picklable, wait
 from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, Alive, LimitReached, Message, Serving
 from tests.support.fake_workers import FakeWorker
 
@@ -69,7 +71,7 @@ RUNNING = [State.STARTING, State.SERVING, State.SILENT, State.STOPPING, State.KI
         (State.STARTING, Serving(), State.SERVING),
         (State.SERVING, Alive(), State.SERVING),
         (State.SILENT, Alive(), State.SERVING),
-        (State.SILENT, LimitReached(), State.SERVING),
+        (State.SILENT, LimitReached(Limit.REQUESTS), State.SERVING),
         (State.STOPPING, Serving(), State.STOPPING),
         (State.KILLED, Serving(), State.KILLED),
     ],
@@ -185,15 +187,16 @@ def test_stopping_worker_has_the_given_time(worker: FakeWorker, clock: Clock) ->
     assert worker.handle.is_overdue()
 
 
-def test_restart_can_be_cancelled_but_not_a_reached_limit(worker: FakeWorker) -> None:
+@pytest.mark.parametrize("limit", Limit)
+def test_restart_can_be_cancelled_but_not_a_reached_limit(worker: FakeWorker, limit: Limit) -> None:
     worker.handle.request_restart()
-    assert worker.handle.replacement is Replacement.RESTART
+    assert worker.handle.replacement is Cause.RESTART
     worker.handle.cancel_restart()
-    assert worker.handle.replacement is Replacement.NONE
-    worker.send(LimitReached())
+    assert worker.handle.replacement is None
+    worker.send(LimitReached(limit))
     worker.handle.request_restart()
     worker.handle.cancel_restart()
-    assert worker.handle.replacement is Replacement.REQUEST_LIMIT
+    assert worker.handle.replacement == Cause(limit)
 
 
 class BrokenProcess:

@@ -12,6 +12,7 @@ from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import HTTP_PROTOCOLS, Config
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
+from pronghorn.limits import ProcessLimits
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
 from pronghorn.supervisor import worker_handle
@@ -25,6 +26,7 @@ def check(app: Any, **parameters: Any) -> None:
     checked = Config(app, **parameters)
     if checked.use_subprocess:
         worker_handle.ensure_picklable(checked)
+    ProcessLimits(checked)  # raises if the system lacks what they need
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))

@@ -197,6 +197,13 @@ def _check_ping_interval(seconds: float | None) -> None:
         raise ValueError(f"{seconds!r} is less than a second; 0 disables pings")
 
 
+def _check_rss(value: str | int | None) -> None:
+    if value is not None:
+        from pronghorn import memory  # only where it is limited
+
+        memory.parse(value)
+
+
 def _check_places(places: Iterable[str] | None) -> None:
     for place in places or ():
         parse_place(place)
@@ -514,6 +521,20 @@ class Parameters:
         "Access log format: json, or text with atoms, short as gunicorn's, %(h)s, or long, %(status)s.",
         metavar="FORMAT",
         check=_check_access_log_format,
+    )
+    limit_max_rss: str | int | None = limit(
+        None,
+        Topic.RUN,
+        "Stop the process once its resident memory exceeds this many MiB, or this share of the control group's limit,"
+        " such as 80%, divided by the number of workers.",
+        metavar="MIB|PERCENT%",
+        check=_check_rss,
+    )
+    limit_worker_lifetime: float | None = limit(
+        None, Topic.RUN, "Stop the process after this many seconds; 0 for no limit.", zero_is_none=True
+    )
+    limit_worker_lifetime_jitter: float = limit(
+        0, Topic.RUN, "Add a random number, from 0 to this one, to --limit-worker-lifetime."
     )
     bind: list[str] | str | None = option(
         None,

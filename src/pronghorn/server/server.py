@@ -20,6 +20,7 @@ from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
+from pronghorn.limits import Limit, ProcessLimits
 from pronghorn.listen import listener
 from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.logging import log, outlet
@@ -66,6 +67,7 @@ class Server:
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
         self._is_spent = False
+        self._limits: ProcessLimits | MaybeNone = None
         self._is_in_main_loop = False
 
     @functools.cached_property
@@ -124,6 +126,7 @@ class Server:
         self.signalled = bool(self._captured_signals)
         self.servers, self._sockets = [], []
         self.started = self.force_exit = self._is_spent = False
+        self._limits = ProcessLimits(self.config)
         if self.lifespan is None:
             self._load()
         was_to_exit = self.should_exit
@@ -164,15 +167,19 @@ class Server:
             if now - self.last_notified > self.config.timeout_notify:
                 self.last_notified = now
                 await self.config.callback_notify()
-        limit = self.limit_max_requests
-        if limit is not None and self.server_state.total_requests >= limit and not self._is_spent:
-            _log.info("Maximum request limit of %d exceeded. Terminating process.", limit)
-            self._is_spent = True
-            self.on_limit()
+        if not self._is_spent:
+            reached = self._limits.reached(self.server_state.total_requests, self.limit_max_requests)
+            if reached is None and counter % 10 == 0:
+                reached = self._limits.exceeded_memory()
+            if reached is not None:
+                limit, reason = reached
+                _log.info("%s Terminating process.", reason)
+                self._is_spent = True
+                self.on_limit(limit)
         return self.should_exit
 
-    def on_limit(self) -> None:
-        """Stop the server; called when `limit_max_requests` is reached."""
+    def on_limit(self, limit: Limit) -> None:
+        """Stop the server; called once, when it has reached `limit`."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -12,7 +12,7 @@ from pronghorn.config import Config
 from pronghorn.logging import log
 from pronghorn.supervisor.file_watcher import Files, Watcher
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
-from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, Target
 
 # Seconds for running requests, which may include an open stream, after a file has changed.
@@ -99,7 +99,7 @@ class Reloader:
                 self._on_death(worker)
         elif worker.is_overdue():
             worker.kill()
-        elif worker.is_active() and worker.replacement is Replacement.REQUEST_LIMIT:
+        elif worker.is_active() and worker.replacement is not None:
             self._restart()
 
     def _on_death(self, worker: WorkerHandle) -> None:

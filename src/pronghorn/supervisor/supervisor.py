@@ -14,7 +14,8 @@ from pronghorn.errors import StartupError
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
-from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
+from pronghorn.supervisor.tally import Cause, Tally
+from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
@@ -28,9 +29,13 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class Supervisor:
-    """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all."""
+    """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all.
+
+    `tally` counts them.
+    """
 
     def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+        self.tally = Tally()
         self._config = config
         self._sockets = sockets
         self._wanted = config.workers or 1
@@ -110,11 +115,11 @@ class Supervisor:
             return
         for worker in self._workers:
             if worker.is_serving() and worker.replaces is not None:
-                self._stop(worker.replaces)
+                self._stop(worker.replaces, worker.replaces.replacement)
                 worker.replaces = None
         settled = self._settled()
         for worker in settled[self._wanted :]:
-            self._stop(worker)
+            self._stop(worker, Cause.SURPLUS)
         if time.monotonic() < self._not_before:
             return
         self._not_before = 0.0
@@ -122,8 +127,10 @@ class Supervisor:
             self._launch()
         if all(each.is_active() and each.replaces is None for each in self._workers):
             for worker in settled:
-                if worker.is_serving() and worker.replacement is not Replacement.NONE:
+                if worker.is_serving() and worker.replacement is not None:
                     self._launch(replaces=worker)
+                    if worker.replacement is Cause.RSS:
+                        self._back_off(worker.launched_at)  # the limit may be less than every worker needs
                     break
 
     def _settled(self) -> list[WorkerHandle]:
@@ -132,7 +139,7 @@ class Supervisor:
 
     def _launch(self, replaces: WorkerHandle | None = None) -> None:
         serve_within = FOREVER
-        if replaces is not None and replaces.replacement is Replacement.RESTART:
+        if replaces is not None and replaces.replacement is Cause.RESTART:
             serve_within = self._config.timeout_worker_healthcheck or FOREVER
         try:
             worker = launch(self._config, self._sockets, replaces, serve_within)
@@ -141,10 +148,11 @@ class Supervisor:
             self._back_off(time.monotonic())
             return
         self._workers.append(worker)
+        self.tally.count_start()
 
-    def _stop(self, worker: WorkerHandle) -> None:
+    def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():
-            worker.stop(max_stop_time(self._config))
+            worker.stop(max_stop_time(self._config), cause)
             _log.info("Terminated child process [%d]", worker.pid)
             _log.info("Waiting for child process [%d]", worker.pid)
 
@@ -163,6 +171,8 @@ class Supervisor:
             for each in self._workers:
                 if each.replaces is worker:
                     each.forget_replaced()
+            if (cause := worker.cause_of_end()) is not None and self._exit_code is None:
+                self.tally.count_end(cause)
             worker.close()
             if worker.state is not State.STOPPED and self._exit_code is None:
                 self._on_death(worker)
@@ -181,17 +191,19 @@ class Supervisor:
 
     def _kill_overdue(self) -> None:
         for worker in [each for each in self._workers if each.is_overdue()]:
+            cause = Cause.NO_ANSWER
             if worker.state is State.STOPPING:
                 _log.error("Child process [%d] did not end in time, killing it.", worker.pid)
             elif worker.replaces is not None:
                 self._cancel_restart(worker.replaces, worker, "was not ready in time")
+                cause = Cause.START
             else:
                 _log.info("Child process [%d] died: no answer", worker.pid)
                 self._back_off(worker.launched_at)
-            worker.kill()
+            worker.kill(cause)
 
     def _cancel_restart(self, old: WorkerHandle, new: WorkerHandle, reason: str) -> None:
-        """Keep the old workers. Those that reached their limit of requests are still replaced later."""
+        """Keep the old workers. Those that reached a limit are still replaced later."""
         _log.error("New child process [%d] %s; keeping worker [%d] and aborting the restart.", new.pid, reason, old.pid)
         for worker in self._workers:
             worker.cancel_restart()

@@ -36,6 +36,7 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
     HEARTBEAT,
@@ -90,20 +91,14 @@ _FINAL_STATES = {
 }
 
 
-class Replacement(Enum):
-    """The reason to replace a worker by another."""
-
-    NONE = auto()
-    RESTART = auto()
-    """A restart by the operator. It is cancelled if the new worker does not serve."""
-    REQUEST_LIMIT = auto()
-    """The worker reached its limit of requests. It is replaced even if the first attempt fails."""
-
-
 class WorkerHandle:
     """A launched worker process. Errors are logged, not raised: the other workers must continue.
 
     `replaces` is the worker that must serve until this one does. `exitcode` is set in the final states.
+
+    `replacement` is the reason to replace this worker by another: a restart, which is cancelled if the new worker does
+    not serve, or a limit, at which it is replaced even if the first attempt fails. `cause` is the cause of its end, if
+    its parent decided it.
     """
 
     def __init__(
@@ -118,7 +113,8 @@ class WorkerHandle:
         self.pid = process.pid
         self.state: State
         self.deadline: float
-        self.replacement = Replacement.NONE
+        self.replacement: Cause | None = None
+        self.cause: Cause | None = None
         self.replaces = replaces
         self.exitcode: int | None = None
         self.launched_at = time.monotonic()
@@ -183,22 +179,25 @@ class WorkerHandle:
         elif self.state is State.SERVING and time.monotonic() >= self.deadline:
             self._to_silent()
 
-    def stop(self, timeout: float) -> None:
+    def stop(self, timeout: float, cause: Cause | None = None) -> None:
         """Let an active worker finish its requests and end within `timeout` seconds."""
         if self.is_active():
+            self.cause = cause
             self._to_stopping(timeout)
 
-    def kill(self) -> None:
+    def kill(self, cause: Cause | None = None) -> None:
+        """End it at once. The cause of a stop before that remains."""
         if self.exitcode is None:
+            self.cause = self.cause or cause
             self._to_killed()
 
     def request_restart(self) -> None:
-        if self.replacement is Replacement.NONE:
-            self.replacement = Replacement.RESTART
+        if self.replacement is None:
+            self.replacement = Cause.RESTART
 
     def cancel_restart(self) -> None:
-        if self.replacement is Replacement.RESTART:
-            self.replacement = Replacement.NONE
+        if self.replacement is Cause.RESTART:
+            self.replacement = None
 
     def forget_replaced(self) -> None:
         """Forget the replaced worker, which has ended. Without a worker to keep, the start may take any time."""
@@ -206,6 +205,16 @@ class WorkerHandle:
         self._serve_by = FOREVER
         if self.state is State.STARTING:
             self._to_starting()
+
+    def cause_of_end(self) -> Cause | None:
+        """The cause of its end; None if that is not to be counted."""
+        match self.state:
+            case State.FAILED:
+                return Cause.START
+            case State.DIED:
+                return Cause.SIGNAL if self.was_killed() else Cause.EXIT
+            case _:
+                return self.cause
 
     def close(self) -> None:
         """Release the resources of a process that has ended."""
@@ -217,7 +226,7 @@ class WorkerHandle:
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, LimitReached):
-            self.replacement = Replacement.REQUEST_LIMIT
+            self.replacement = Cause(message.limit)
         match self.state, message:
             case State.STARTING, Serving():
                 self._to_serving()

@@ -16,6 +16,7 @@ from types import FrameType
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.limits import Limit
 from pronghorn.logging import log, outlet
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
@@ -90,9 +91,9 @@ class _Server(Server):
         if self.started:
             self._send(Serving())
 
-    def on_limit(self) -> None:
+    def on_limit(self, limit: Limit) -> None:
         # Continue to serve: the parent stops this process once another one serves in its place.
-        self._send(LimitReached())
+        self._send(LimitReached(limit))
 
     def _send(self, message: Message) -> None:
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pronghorn.config import Config
+from pronghorn.limits import Limit
 
 # Seconds between two `Alive` messages.
 HEARTBEAT = 1.0
@@ -35,25 +36,31 @@ class Serving:
 
 @dataclass(frozen=True)
 class LimitReached:
-    """The server has reached `limit_max_requests`. It continues to serve until the parent stops it."""
+    """The server has reached a limit. It continues to serve until the parent stops it."""
+
+    limit: Limit
 
 
 Message: TypeAlias = Alive | Serving | LimitReached
 
-# An encoded message begins with the byte of its type. Fields, which no message has yet, would follow.
-_TYPES: dict[bytes, type[Message]] = {b"A": Alive, b"S": Serving, b"L": LimitReached}
-_BYTES = {kind: byte for byte, kind in _TYPES.items()}
+# An encoded message is the byte of its type, followed by its field.
+_MESSAGES: dict[bytes, Message] = {
+    b"A": Alive(),
+    b"S": Serving(),
+    **{b"L" + limit.encode(): LimitReached(limit) for limit in Limit},
+}
+_BYTES = {message: data for data, message in _MESSAGES.items()}
 
 
 def encode(message: Message) -> bytes:
-    return _BYTES[type(message)]
+    return _BYTES[message]
 
 
 def decode(data: bytes) -> Message:
     """Decode a message. Raises ValueError for data that `encode` does not produce."""
-    if data not in _TYPES:
+    if data not in _MESSAGES:
         raise ValueError(f"unknown message {data!r}")
-    return _TYPES[data]()
+    return _MESSAGES[data]
 
 
 def max_stop_time(config: Config) -> float:
