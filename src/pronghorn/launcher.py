@@ -13,6 +13,7 @@ from pronghorn import signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.logging import log, streams
+from pronghorn.upgrade import Program, Upgrade, requested_by_signal
 
 if TYPE_CHECKING:
     import socket
@@ -43,10 +44,11 @@ def run(*args: Any, **kwargs: Any) -> None:
     If the server cannot start, logs the reason and exits with code 3.
     """
     streams.open_missing()
+    program = Program()
     signal_handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
-        code = _serve_in_processes(config) if config.use_subprocess else _serve(config)
+        code = _serve_in_processes(config, program) if config.use_subprocess else _serve(config, program)
     except KeyboardInterrupt:
         return
     except StartupError as error:
@@ -56,12 +58,19 @@ def run(*args: Any, **kwargs: Any) -> None:
         sys.exit(code)
 
 
-def _serve(config: Config) -> int:
+def _serve(config: Config, program: Program) -> int:
+    upgrade = Upgrade(program, config.timeout_upgrade)
+    with requested_by_signal(upgrade):
+        return _serve_here(config, upgrade)
+
+
+def _serve_here(config: Config, upgrade: Upgrade) -> int:
     config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
     from pronghorn.server import Server  # here: --help and usage errors do not need it
 
     server = Server(config)
+    server.upgrade = upgrade
     with _showing_metrics(config, server):
         server.run()
     return 0 if server.started or server.signalled else StartupError.code
@@ -76,7 +85,7 @@ def _showing_metrics(config: Config, server: Server) -> contextlib.AbstractConte
     return listening(config.metrics_bind, ServerProcess(server))
 
 
-def _serve_in_processes(config: Config) -> int:
+def _serve_in_processes(config: Config, program: Program) -> int:
     from pronghorn.limits import ProcessLimits
     from pronghorn.listen import sockets
     from pronghorn.supervisor import worker_handle
@@ -90,7 +99,7 @@ def _serve_in_processes(config: Config) -> int:
     ProcessLimits(config)  # raises here, instead of in each worker
     bound = sockets.bind(config)
     try:
-        parent = _parent(config, bound)
+        parent = _parent(config, bound, program)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
         return parent.run()
@@ -100,11 +109,11 @@ def _serve_in_processes(config: Config) -> int:
         sockets.unlink(config)
 
 
-def _parent(config: Config, bound: list[socket.socket]) -> Reloader | Supervisor:
+def _parent(config: Config, bound: list[socket.socket], program: Program) -> Reloader | Supervisor:
     if config.reload:
         from pronghorn.supervisor.reloader import Reloader
 
         return Reloader(config, bound)
     from pronghorn.supervisor.supervisor import Supervisor
 
-    return Supervisor(config, bound)
+    return Supervisor(config, bound, Upgrade(program, config.timeout_upgrade))

@@ -48,7 +48,13 @@ class ProcessLimits:
 
     def exceeded_memory(self) -> tuple[Limit, str] | None:
         """The same for the memory, whose check needs a system call."""
-        if self._max_rss is not None and (rss := self._resident()) > self._max_rss:
+        if self._max_rss is None:
+            return None
+        try:
+            rss = self._resident()
+        except OSError:  # no descriptor is free: the next check may find one
+            return None
+        if rss > self._max_rss:
             return Limit.RSS, f"Resident memory of {_mib(rss)} exceeds the limit of {_mib(self._max_rss)}."
         return None
 

@@ -25,6 +25,9 @@ async def serve(scope, receive, send):
             until = time.monotonic() + float(query["seconds"])
             while time.monotonic() < until:
                 pass
+        case "/wait":
+            say("waiting")
+            await asyncio.sleep(float(query["seconds"]))
         case "/grow":
             grown.append(b"x" * (int(query["mib"]) << 20))
         case "/exit":

@@ -1,4 +1,4 @@
-"""The short form of `python -m tools.restarts`: no stop loses a request."""
+"""The short form of `python -m tools.restarts`: no stop and no change loses a request."""
 
 import asyncio
 import itertools
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tools.restarts.changes import CHANGES
 from tools.restarts.clients import CLIENTS, Connection, Tally, run
 from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks
 from tools.restarts.trial import run as load
@@ -22,6 +23,21 @@ def test_no_request_is_lost(setup):
     tally = asyncio.run(load(setup, 500, 3, []))
     assert not tally.lost
     assert tally.answered.total() >= 500
+
+
+CHANGED = [
+    each
+    for each in itertools.starmap(Setup, itertools.product(PROCESSES, ["port"], ["direct"], CHANGES))
+    if each.is_possible()
+]
+
+
+@pytest.mark.parametrize("setup", CHANGED, ids="-".join)
+def test_no_request_is_lost_in_a_change(setup):
+    tally = asyncio.run(load(setup, 500, 3, []))
+    assert tally.lost.total() <= setup.may_lose(3)
+    assert tally.answered.total() >= 500
+    assert not tally.refused
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`python -m tools.restarts`: stop servers under load and print a table; exit with 1 if a request was lost."""
+"""`python -m tools.restarts`: stop or change servers under load, print a table, exit with 1 if a request was lost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import itertools
 import signal
 import sys
 
+from tools.restarts.changes import CHANGES, STOP
 from tools.restarts.serving import Failed
 from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks, run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stop servers under load.")
+    parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stop or change servers under load.")
     parser.add_argument("--requests", type=int, default=100_000, help="minimum for each setup; default %(default)s")
-    parser.add_argument("--stops", type=int, default=20, help="for each setup; default %(default)s")
+    parser.add_argument("--stops", type=int, default=20, help="or changes, for each setup; default %(default)s")
+    parser.add_argument(
+        "--change", choices=[STOP, *CHANGES], default=STOP, help="instead of a stop, do this to a server that goes on"
+    )
     parser.add_argument("--processes", choices=PROCESSES, help="only this number of processes")
     parser.add_argument("--place", choices=PLACES, help="only on an inherited socket (fd), or on a port of its own")
     parser.add_argument("--way", choices=WAYS, help="only directly, or through this proxy")
@@ -24,8 +28,8 @@ def main() -> int:
     asked = (options.processes, options.place, options.way)
     setups = [
         setup
-        for setup in itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS))
-        if setup.is_possible() and all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True))
+        for setup in itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS, [options.change]))
+        if setup.is_possible() and all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=False))
     ]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
     failed = False
@@ -45,7 +49,7 @@ def main() -> int:
         print(f"{setup.processes:<10}{setup.place:<7}{setup.way:<9}{counts}", flush=True)
         for reason, count in tally.lost.most_common():
             print(f"    {count} × {reason}", flush=True)
-        failed |= bool(tally.lost)
+        failed |= tally.lost.total() > setup.may_lose(options.stops)
     return int(failed)
 
 

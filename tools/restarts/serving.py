@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -74,6 +75,8 @@ class Server:
         self._command += ["--fd" if is_inherited else "--port", str(number), "--log-level", "debug", *flags]
         if workers > 1:
             self._command += ["--workers", str(workers)]
+        self.pid = 0
+        """The process to signal. It changes with `upgrade`."""
         self._process: asyncio.subprocess.Process | None = None
         self._lines: list[str] = []
         self._reader: asyncio.Task[None]
@@ -84,6 +87,7 @@ class Server:
             *self._command, pass_fds=self._passed, cwd=ROOT, stderr=asyncio.subprocess.PIPE
         )
         assert process.stderr is not None
+        self.pid = process.pid
         serves = r"\] serves" if self._workers > 1 else "running on"
         try:
             async with asyncio.timeout(PATIENCE):
@@ -95,15 +99,51 @@ class Server:
             raise self._failed("a server did not start") from None
         self._reader = asyncio.create_task(self._read(process.stderr))
 
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def count(self, pattern: str) -> int:
+        """The number of lines with `pattern` in the log so far."""
+        return len(self._find(pattern))
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers that serve."""
+        ended = self._find(r"Terminated child process \[(\d+)\]") + self._find(r"\[(\d+)\] died")
+        return [pid for pid in self._find(r"\[(\d+)\] serves") if pid not in ended]
+
+    async def wait_for(self, pattern: str, count: int) -> None:
+        """Wait until `count` lines with `pattern` are in the log. Raises Failed."""
+        for _ in range(PATIENCE * 50):
+            if self.count(pattern) >= count:
+                return
+            if self._reader.done():
+                break
+            await asyncio.sleep(0.02)
+        raise self._failed(f"less than {count} lines with {pattern!r}")
+
+    async def upgrade(self) -> None:
+        """Send SIGUSR2 and wait until the new program serves and the old one has ended. Raises Failed."""
+        assert self._process is not None
+        upgrades = self.count("stopping this one")
+        self.signal(signal.SIGUSR2)
+        await self.wait_for("stopping this one", upgrades + 1)
+        old, self.pid = self.pid, self._find(r"The new program \[(\d+)\] serves")[-1]
+        await self.wait_for(rf"(?:Stopping parent|Finished server) process \[{old}\]", 1)
+        # Not `wait`, which also waits for the end of the log: the new program writes to it.
+        while old == self._process.pid and self._process.returncode is None:
+            await asyncio.sleep(0.02)
+        if self._process.returncode:
+            raise self._failed("the old program failed")
+
     async def stop(self) -> None:
         """Send SIGTERM and wait for the end. Raises Failed after a wrong exit code, or an error in the log."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             code = await asyncio.wait_for(self._process.wait(), PATIENCE)
+            await asyncio.wait_for(self._reader, PATIENCE)
         except TimeoutError:
             raise self._failed("a server did not end") from None
-        await self._reader
         wrong = [line for line in self._lines if re.match("ERROR|CRITICAL|Traceback", line)]
         if wrong or code not in (0, -signal.SIGTERM):
             raise self._failed(f"a server ended with {code}")
@@ -113,11 +153,19 @@ class Server:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+            if self.pid != self._process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
             await self._process.wait()
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
             self._lines.append(line.decode().rstrip())
+
+    def _find(self, pattern: str) -> list[int]:
+        """The numbers that `pattern` has found, or 0, for each line with it."""
+        found = [each for line in self._lines if (each := re.search(pattern, line))]
+        return [int(each[1]) if each.re.groups else 0 for each in found]
 
     def _failed(self, reason: str) -> Failed:
         return Failed("\n".join([reason, *self._lines]))

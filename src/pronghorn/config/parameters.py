@@ -522,6 +522,13 @@ class Parameters:
         metavar="FORMAT",
         check=_check_access_log_format,
     )
+    timeout_upgrade: float | None = limit(
+        60,
+        Topic.RUN,
+        "Seconds in which a new program must serve after SIGUSR2; 0 for no limit.",
+        zero_is_none=True,
+        unit="seconds",
+    )
     limit_max_rss: str | int | None = limit(
         None,
         Topic.RUN,

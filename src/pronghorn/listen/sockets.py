@@ -57,6 +57,12 @@ _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 # The sockets that this process has bound to an address.
 _bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
+# The place that each socket is for.
+_places: weakref.WeakKeyDictionary[socket.socket, Place] = weakref.WeakKeyDictionary()
+
+# Sockets of an older program, for `bind` to use.
+_offered: dict[Place, list[socket.socket]] = {}
+
 # The identity of the file at each path bound here; it differs once a later server has replaced the file.
 _files: dict[str, tuple[int, int, int]] = {}
 
@@ -67,13 +73,46 @@ def bind(options: Options) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for place in places.of(options):
-            sockets += _bind_place(place)
+            for sock in _offered.pop(place, None) or _bind_place(place):
+                _places[sock] = place
+                sockets.append(sock)
     except StartupError:
         for sock in sockets:
             sock.close()
         unlink(options)
         raise
     return sockets
+
+
+def held() -> list[tuple[Place, socket.socket]]:
+    """The open sockets that `bind` has returned, with their places."""
+    return [(place, sock) for sock, place in _places.items() if sock.fileno() >= 0]
+
+
+def offer(handed: list[tuple[Place, socket.socket]]) -> None:
+    """Let `bind` use sockets of an older program, which continues to use them too. They count as inherited."""
+    for place, sock in handed:
+        sock.set_inheritable(False)
+        _offered.setdefault(place, []).append(sock)
+
+
+def take_over() -> None:
+    """Count the sockets that were offered, and the files of Unix sockets, as bound here: the older program is done."""
+    for sock in itertools.chain(*_offered.values()):  # for places that are no longer configured
+        sock.close()
+    _offered.clear()
+    for place, sock in held():
+        if place.descriptor is None:
+            _bound.add(sock)
+        if place.path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                _files[place.path] = _identity(place.path)
+
+
+def leave() -> None:
+    """Count the sockets that were bound here, and the files of Unix sockets, as inherited: a newer program has them."""
+    _bound.clear()
+    _files.clear()
 
 
 def bind_one(options: Options) -> socket.socket:

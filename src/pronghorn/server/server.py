@@ -34,6 +34,8 @@ from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
+    from pronghorn.upgrade import Upgrade
+
 logger = _log = logging.getLogger("pronghorn.error")
 
 
@@ -45,7 +47,8 @@ class Server:
     send a request, whose response then announces the close; a server without idle connections does not wait.
     `drain_delay` is the number of seconds between SIGTERM and the shutdown.
     `async with` serves inside its block, in the running event loop, and does not handle signals. A server that cannot
-    start raises StartupError, which `serve` and `run` turn into an exit.
+    start raises StartupError, which `serve` and `run` turn into an exit. `upgrade`, if set, may stop the server in
+    favour of a new program.
     """
 
     linger = LINGER
@@ -67,6 +70,7 @@ class Server:
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
         self._is_spent = False
+        self.upgrade: Upgrade | None = None
         self._limits: ProcessLimits | MaybeNone = None
         self._is_in_main_loop = False
 
@@ -150,6 +154,8 @@ class Server:
             for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self.started = True
+        if self.upgrade is not None:
+            self.upgrade.announce()
 
     async def main_loop(self) -> None:
         """Wait until the server should stop."""
@@ -176,6 +182,8 @@ class Server:
                 _log.info("%s Terminating process.", reason)
                 self._is_spent = True
                 self.on_limit(limit)
+        if self.upgrade is not None and self.upgrade.step():
+            self.should_exit = True
         return self.should_exit
 
     def on_limit(self, limit: Limit) -> None:
@@ -188,6 +196,8 @@ class Server:
         Requests and lifespan each have `timeout_graceful_shutdown`. May be called again: finished steps are skipped.
         """
         state, drain = self.server_state, Drain(self)
+        if self.upgrade is not None:
+            self.upgrade.give_up()
         if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             state.shared.draining = True

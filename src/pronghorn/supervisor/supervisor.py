@@ -17,6 +17,7 @@ from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
+from pronghorn.upgrade import Upgrade
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
@@ -31,13 +32,14 @@ _log = logging.getLogger("pronghorn.error")
 class Supervisor:
     """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all.
 
-    `tally` counts them.
+    `tally` counts them. `upgrade`, if given, replaces all of this program after SIGUSR2.
     """
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], upgrade: Upgrade | None = None) -> None:
         self.tally = Tally()
         self._config = config
         self._sockets = sockets
+        self._upgrade = upgrade
         self._wanted = config.workers or 1
         self._workers: list[WorkerHandle] = []  # the oldest first
         self._was_complete = False  # once all wanted workers served at the same time
@@ -73,10 +75,16 @@ class Supervisor:
 
     def _step(self, signals: Signals) -> None:
         """Wait for the next event, and act on it."""
-        wait([signals], self._workers, self._next_deadline())
-        self._was_complete |= sum(each.is_serving() for each in self._settled()) >= self._wanted
+        upgrading = [] if self._upgrade is None else self._upgrade.waitables()
+        wait([signals, *upgrading], self._workers, self._next_deadline())
+        if not self._was_complete and sum(each.is_serving() for each in self._settled()) >= self._wanted:
+            self._was_complete = True
+            if self._upgrade is not None:
+                self._upgrade.announce()
         for name in signals.read():
             self._on_signal(name)
+        if self._upgrade is not None and self._exit_code is None and self._upgrade.step():
+            self._exit(0)
         self._remove_ended()
         self._kill_overdue()
         self._balance()
@@ -104,6 +112,8 @@ class Supervisor:
             case "SIGTTOU":
                 _log.info("Received SIGTTOU, decreasing number of processes.")
                 _log.info("Already reached one process, cannot decrease the number of processes anymore.")
+            case "SIGUSR2" if self._upgrade is not None:
+                self._upgrade.request()
             case "SIGCHLD":  # wakes us if a process that the worker forked keeps the worker's sentinel open
                 pass
             case _:
@@ -159,6 +169,8 @@ class Supervisor:
     def _exit(self, code: int) -> None:
         self._exit_code = code
         self._not_before = 0.0
+        if self._upgrade is not None:
+            self._upgrade.give_up()
         withdraw(self._sockets, self._config)
         for sock in self._sockets:  # once the workers have closed them too, new connections are refused, not queued
             sock.close()
@@ -218,4 +230,5 @@ class Supervisor:
             self._not_before = now + min(_MAX_DELAY, _MIN_DELAY * 2 ** (self._early_deaths - 1))
 
     def _next_deadline(self) -> float:
-        return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER])
+        upgraded = FOREVER if self._upgrade is None else self._upgrade.deadline
+        return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded])

@@ -1,0 +1,99 @@
+"""Upgrades in one process: what the two programs say to each other, and whose the sockets are."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pronghorn.config import Config
+from pronghorn.listen import sockets
+from pronghorn.upgrade import Program, State, Upgrade
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR2")
+
+
+@pytest.fixture
+def old() -> Iterator[socket.socket]:
+    """The older program's end of the pair; `PRONGHORN_HANDOVER` is set for the newer one."""
+    ours, theirs = socket.socketpair()
+    os.environ["PRONGHORN_HANDOVER"] = json.dumps({"predecessor": theirs.detach(), "sockets": []})
+    yield ours
+    ours.close()
+    os.environ.pop("PRONGHORN_HANDOVER", None)
+
+
+def test_new_program_announces_itself_once(old: socket.socket) -> None:
+    program = Program()
+    assert "PRONGHORN_HANDOVER" not in {**os.environ, **program.environment}
+    program.announce()
+    program.announce()
+    assert old.recv(10) == b"S"
+    assert old.recv(10) == b""
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_unix_socket_is_the_new_programs_once_the_old_one_knows(
+    old: socket.socket, tmp_path: Path, is_late: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "socket")
+    config = Config("main:app", uds=path, log_config=None)
+    listener = sockets.bind(config)
+    sockets.leave()
+    program = Program()
+    sockets.offer([(place, sock.dup()) for place, sock in sockets.held() if sock in listener])
+    handed = sockets.bind(config)
+    if is_late:
+        old.shutdown(socket.SHUT_RD)
+    program.announce()
+    sockets.unlink(config)
+    assert os.path.exists(path) == is_late
+    assert ("does not wait for it any more" in caplog.text) == is_late
+    for sock in (*listener, *handed):
+        sock.close()
+
+
+def test_offered_socket_without_a_place_is_closed(tmp_path: Path) -> None:
+    before = sockets.bind(Config("main:app", uds=str(tmp_path / "before"), log_config=None))
+    now = Config("main:app", uds=str(tmp_path / "now"), log_config=None)
+    offered = before[0].dup()
+    sockets.offer([(place, offered) for place, sock in sockets.held() if sock in before])
+    bound = sockets.bind(now)
+    assert offered.fileno() == -1
+    assert bound[0].getsockname() == str(tmp_path / "now")
+    sockets.unlink(now)
+    for sock in (*before, *bound):
+        sock.close()
+
+
+def test_process_1_is_not_replaced(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    upgrade = Upgrade(Program(), None)
+    upgrade.request()
+    assert not upgrade.step()
+    assert "process 1 cannot be replaced" in caplog.text
+
+
+def test_program_that_cannot_be_started_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/missing/python")
+    upgrade = Upgrade(Program(), None)
+    upgrade.request()
+    assert not upgrade.step()
+    assert upgrade.state is State.IDLE
+    assert "Cannot upgrade: FileNotFoundError" in caplog.text
+
+
+def test_working_directory_is_named_as_the_shell_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "current").symlink_to("release")
+    monkeypatch.chdir(tmp_path / "release")
+    for named, expected in (("current", "current"), ("elsewhere", "release"), ("", "release")):
+        monkeypatch.setenv("PWD", str(tmp_path / named))
+        assert Program().directory == str(tmp_path / expected)
