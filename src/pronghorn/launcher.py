@@ -7,7 +7,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from pronghorn import signal_handlers
 from pronghorn.config import Config
@@ -18,6 +18,7 @@ from pronghorn.upgrade import Program, Upgrade, requested_by_signal
 if TYPE_CHECKING:
     import socket
 
+    from pronghorn.metrics import collector
     from pronghorn.server import Server
     from pronghorn.supervisor.reloader import Reloader
     from pronghorn.supervisor.supervisor import Supervisor
@@ -71,18 +72,24 @@ def _serve_here(config: Config, upgrade: Upgrade) -> int:
 
     server = Server(config)
     server.upgrade = upgrade
-    with _showing_metrics(config, server):
+    with _showing_metrics(config, lambda: _shown(server)):
         server.run()
     return 0 if server.started or server.signalled else StartupError.code
 
 
-def _showing_metrics(config: Config, server: Server) -> contextlib.AbstractContextManager[None]:
+def _showing_metrics(config: Config, show: Callable[[], collector.Server]) -> contextlib.AbstractContextManager[None]:
+    """Listen for requests about what `show` returns, if the configuration says where."""
     if config.metrics_bind is None:
         return contextlib.nullcontext()
     from pronghorn.metrics.listener import listening  # only needed here
+
+    return listening(config.metrics_bind, show())
+
+
+def _shown(server: Server) -> collector.Server:
     from pronghorn.metrics.process import ServerProcess
 
-    return listening(config.metrics_bind, ServerProcess(server))
+    return ServerProcess(server)
 
 
 def _serve_in_processes(config: Config, program: Program) -> int:
@@ -95,6 +102,9 @@ def _serve_in_processes(config: Config, program: Program) -> int:
         return StartupError.code
     if config.reload and (config.workers or 1) > 1:
         _log.warning('"workers" flag is ignored when reloading is enabled.')
+    if config.reload and config.metrics_bind is not None:
+        _log.warning("--metrics-bind has no effect with --reload.")
+        config.metrics_bind = None
     worker_handle.ensure_picklable(config)
     ProcessLimits(config)  # raises here, instead of in each worker
     bound = sockets.bind(config)
@@ -102,7 +112,8 @@ def _serve_in_processes(config: Config, program: Program) -> int:
         parent = _parent(config, bound, program)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
-        return parent.run()
+        with _showing_metrics(config, lambda: cast("Supervisor", parent)):
+            return parent.run()
     finally:
         for sock in bound:
             sock.close()

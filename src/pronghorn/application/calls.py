@@ -42,7 +42,11 @@ class Server(Protocol):
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
     health_path: str | None
-    is_draining: bool
+
+    @property
+    def is_draining(self) -> bool:
+        """True once the health path answers 503."""
+
     cancel_on_disconnect: str
     shared: Shared
 

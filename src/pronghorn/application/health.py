@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class Server(Protocol):
     """The part of `ServerState` that is asked."""
 
-    is_draining: bool
+    @property
+    def is_draining(self) -> bool:
+        """True once load balancers should choose another server."""
 
 
 def answering(path: str, server: Server, start: Callable[[Exchange], None]) -> Callable[[Exchange], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import platform
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -35,8 +35,8 @@ class Server(Protocol):
     def workers(self) -> list[tuple[int, str, float]]:
         """The process ID, state and age in seconds of each process that serves."""
 
-    def worker_events(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """The numbers of workers started, by reason, and ended, by cause."""
+    def worker_events(self) -> tuple[int, Mapping[Any, int]]:
+        """The numbers of workers started, and ended by cause."""
 
 
 class PageCollector(Collector):
@@ -50,8 +50,11 @@ class PageCollector(Collector):
         for family in layout.FAMILIES:
             yield _metric(family, reading)
         started, ended = self._server.worker_events()
-        yield _events("pronghorn_worker_starts", "Workers started, by reason.", "reason", started)
-        yield _events("pronghorn_worker_ends", "Workers ended, by cause.", "cause", ended)
+        yield CounterMetricFamily("pronghorn_worker_starts", "Worker processes started.", started)
+        ends = CounterMetricFamily("pronghorn_worker_ends", "Worker processes ended, by cause.", labels=["cause"])
+        for cause, count in ended.items():
+            ends.add_metric([cause.replace(" ", "_")], count)
+        yield ends
         yield GaugeMetricFamily("pronghorn_workers", "Processes that serve.", len(self._server.workers()))
         yield InfoMetricFamily(
             "pronghorn", "The server.", {"version": __version__, "python": platform.python_version()}
@@ -81,10 +84,3 @@ def _histogram(family: Family, cells: list[int]) -> Metric:
     bounds = [str(float(bound * layout.NANOSECONDS)) for bound in layout.BOUNDS]
     buckets = list(zip([*bounds, "+Inf"], below, strict=True))
     return HistogramMetricFamily(family.name, family.help, buckets, cells[first + count] * family.scale)
-
-
-def _events(name: str, text: str, label: str, events: Mapping[str, int]) -> Metric:
-    metric = CounterMetricFamily(name, text, labels=[label])
-    for event, count in events.items():
-        metric.add_metric([event], count)
-    return metric

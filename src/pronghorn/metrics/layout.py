@@ -53,6 +53,12 @@ class Family:
         return math.prod(len(values) for values in self.labels.values())
 
 
+# Two cells are no metrics. The parent of a worker sets them to 1.
+DRAINING = 0
+"""The server is to be taken out of rotation."""
+STOPPED = 1
+"""The worker is to stop at once, even if a stop begins with a delay."""
+
 FAMILIES: list[Family] = []
 
 
@@ -75,11 +81,8 @@ def _add(family: Family) -> int:
 
 def size() -> int:
     """The number of cells of a page."""
-    return FAMILIES[-1].first + FAMILIES[-1].size if FAMILIES else 1
+    return FAMILIES[-1].first + FAMILIES[-1].size if FAMILIES else STOPPED + 1
 
-
-DRAINING = 0
-"""1 once the server is to be taken out of rotation. The parent of a worker sets it; no metric."""
 
 REASONS = (
     "malformed",

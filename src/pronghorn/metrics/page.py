@@ -72,6 +72,12 @@ class Pages:
             for page in self._pages.values():
                 page[layout.DRAINING] = 1
 
+    def stop(self, pid: int) -> None:
+        """Tell a process that the signal to stop, which follows, comes from its parent."""
+        with self._lock:
+            if pid in self._pages:
+                self._pages[pid][layout.STOPPED] = 1
+
     def read(self) -> Reading:
         with self._lock:
             workers = {pid: list(page) for pid, page in self._pages.items()}

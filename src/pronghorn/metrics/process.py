@@ -32,5 +32,5 @@ class ServerProcess:
     def workers(self) -> list[tuple[int, str, float]]:
         return [(os.getpid(), self.phase(), time.monotonic() - self._began)]
 
-    def worker_events(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        return {}, {}
+    def worker_events(self) -> tuple[int, Mapping[str, int]]:
+        return 0, {}

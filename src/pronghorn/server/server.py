@@ -45,7 +45,6 @@ class Server:
     `started` is true once connections are accepted; `servers` then holds the asyncio servers. `signalled` is true once
     a signal has requested the stop. `linger` is the number of seconds at shutdown in which an idle connection may still
     send a request, whose response then announces the close; a server without idle connections does not wait.
-    `drain_delay` is the number of seconds between SIGTERM and the shutdown.
     `async with` serves inside its block, in the running event loop, and does not handle signals. A server that cannot
     start raises StartupError, which `serve` and `run` turn into an exit. `upgrade`, if set, may stop the server in
     favour of a new program.
@@ -55,7 +54,6 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.drain_delay = config.drain_delay
         self.server_state = ServerState()
         self.started = False
         self.should_exit = False
@@ -79,6 +77,11 @@ class Server:
         """The number of requests after which this server stops, including the jitter."""
         limit = self.config.limit_max_requests
         return limit if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
+
+    @property
+    def drain_delay(self) -> float:
+        """The seconds between SIGTERM and the shutdown."""
+        return self.config.drain_delay
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Run `serve` in a new event loop."""
@@ -297,11 +300,12 @@ class Server:
 
     async def _serve_on(self) -> None:
         """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere, or until a signal."""
-        if not self.drain_delay:
+        delay = self.drain_delay
+        if not delay:
             return
         self.server_state.page[layout.DRAINING] = 1
-        _log.info("Draining: the shutdown begins in %g seconds.", self.drain_delay)
-        end = time.monotonic() + self.drain_delay
+        _log.info("Draining: the shutdown begins in %g seconds.", delay)
+        end = time.monotonic() + delay
         counter = 0
         while time.monotonic() < end and len(self._captured_signals) == 1:
             await asyncio.sleep(POLL)

@@ -127,7 +127,8 @@ class ServerState:
         self.wire.sweep([each for each in endpoints if isinstance(each, self.wire.Endpoint)], now)
 
     def _record(self, recorder: Recorder) -> None:
-        http1, http2 = [], []
+        http1: list[Any] = []
+        http2: list[Any] = []
         for each in self.connections:
             connection = getattr(each, "connection", None)
             if isinstance(connection, self.wire.Connection):

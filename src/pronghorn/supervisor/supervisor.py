@@ -8,11 +8,15 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Mapping
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
+from pronghorn.metrics import page
+from pronghorn.metrics.page import Pages
+from pronghorn.supervisor import worker_handle
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
@@ -37,6 +41,9 @@ class Supervisor:
 
     def __init__(self, config: Config, sockets: list[socket.socket], upgrade: Upgrade | None = None) -> None:
         self.tally = Tally()
+        self.pages = Pages()
+        # Pages take memory in each process.
+        self._has_pages = bool(config.metrics_bind or config.health_path or config.drain_delay)
         self._config = config
         self._sockets = sockets
         self._upgrade = upgrade
@@ -46,6 +53,7 @@ class Supervisor:
         self._early_deaths = 0
         self._not_before = 0.0
         self._exit_code: int | None = None
+        self._exit_at = FOREVER
 
     def run(self) -> int:
         """Run until a signal; return the exit code: 0 after a signal, 3 if workers cannot start."""
@@ -85,9 +93,26 @@ class Supervisor:
             self._on_signal(name)
         if self._upgrade is not None and self._exit_code is None and self._upgrade.step():
             self._exit(0)
+        if time.monotonic() >= self._exit_at and self._exit_code is None:
+            self._exit(0)
         self._remove_ended()
         self._kill_overdue()
         self._balance()
+
+    def phase(self) -> str:
+        """For the metrics listener: `starting`, `ready` or `draining`."""
+        if self._exit_code is not None or self._exit_at != FOREVER:
+            return "draining"
+        return "ready" if self._was_complete else "starting"
+
+    def workers(self) -> list[tuple[int, str, float]]:
+        """For the metrics listener: the process ID, state and age in seconds of each worker."""
+        now = time.monotonic()
+        return [(each.pid, each.state.name.lower(), now - each.launched_at) for each in list(self._workers)]
+
+    def worker_events(self) -> tuple[int, Mapping[Cause, int]]:
+        """For the metrics listener: the numbers of workers started, and ended by cause."""
+        return self.tally.starts, self.tally.ends
 
     def _on_signal(self, name: str) -> None:
         if self._exit_code is not None:
@@ -98,7 +123,10 @@ class Supervisor:
         match name:
             case "SIGINT" | "SIGTERM" | "SIGBREAK":
                 _log.info("Received %s, exiting.", name)
-                self._exit(0)
+                if name == "SIGTERM" and self._config.drain_delay and self._exit_at == FOREVER:
+                    self._drain()
+                else:
+                    self._exit(0)
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
                 for worker in self._workers:
@@ -121,7 +149,7 @@ class Supervisor:
 
     def _balance(self) -> None:
         """Launch missing workers, stop surplus ones, and replace workers one by one."""
-        if self._exit_code is not None:
+        if self._exit_code is not None or self._exit_at != FOREVER:
             return
         for worker in self._workers:
             if worker.is_serving() and worker.replaces is not None:
@@ -152,19 +180,29 @@ class Supervisor:
         if replaces is not None and replaces.replacement is Cause.RESTART:
             serve_within = self._config.timeout_worker_healthcheck or FOREVER
         try:
-            worker = launch(self._config, self._sockets, replaces, serve_within)
+            memory = worker_handle.allocate_page() if self._has_pages else None
+            worker = launch(self._config, self._sockets, replaces, serve_within, memory=memory)
         except Exception as error:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
         self._workers.append(worker)
         self.tally.count_start()
+        if memory is not None:
+            self.pages.add(worker.pid, page.of_shared(memory))
 
     def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():
+            self.pages.stop(worker.pid)
             worker.stop(max_stop_time(self._config), cause)
             _log.info("Terminated child process [%d]", worker.pid)
             _log.info("Waiting for child process [%d]", worker.pid)
+
+    def _drain(self) -> None:
+        """Serve on for `drain_delay` seconds, while the health paths send clients elsewhere."""
+        _log.info("Draining: the shutdown begins in %g seconds.", self._config.drain_delay)
+        self._exit_at = time.monotonic() + self._config.drain_delay
+        self.pages.drain()
 
     def _exit(self, code: int) -> None:
         self._exit_code = code
@@ -185,6 +223,7 @@ class Supervisor:
                     each.forget_replaced()
             if (cause := worker.cause_of_end()) is not None and self._exit_code is None:
                 self.tally.count_end(cause)
+            self.pages.retire(worker.pid)
             worker.close()
             if worker.state is not State.STOPPED and self._exit_code is None:
                 self._on_death(worker)
@@ -230,5 +269,6 @@ class Supervisor:
             self._not_before = now + min(_MAX_DELAY, _MIN_DELAY * 2 ** (self._early_deaths - 1))
 
     def _next_deadline(self) -> float:
+        exit_at = self._exit_at if self._exit_code is None else FOREVER
         upgraded = FOREVER if self._upgrade is None else self._upgrade.deadline
-        return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded])
+        return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded, exit_at])

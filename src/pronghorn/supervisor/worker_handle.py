@@ -36,6 +36,7 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.metrics import page
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
@@ -293,15 +294,16 @@ def launch(
     replaces: WorkerHandle | None = None,
     serve_within: float = FOREVER,
     target: Target | None = None,
+    memory: Any = None,
 ) -> WorkerHandle:
     """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
 
-    It is overdue if it does not serve within `serve_within` seconds.
+    It is overdue if it does not serve within `serve_within` seconds. Its page is in `memory`, from `allocate_page`.
     """
     pipe, workers_end = multiprocessing.Pipe()
     if sys.platform != "win32":  # an incomplete message must not block the parent
         os.set_blocking(pipe.fileno(), False)
-    process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target))
+    process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target, memory))
     with workers_end, _sigint_blocked():
         process.start()
     return WorkerHandle(config, process, pipe, replaces, serve_within)
@@ -336,12 +338,17 @@ def _exists(pid: int) -> bool:
     return True
 
 
+def allocate_page() -> Any:
+    """Memory for the page of a worker, to be given to `launch`."""
+    return page.allocate_shared(_context)
+
+
 def _run_worker(
-    config: Config, sockets: list[socket.socket], pipe: Any, stdin: int | None, target: Target | None
+    config: Config, sockets: list[socket.socket], pipe: Any, stdin: int | None, target: Target | None, memory: Any
 ) -> None:
     from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need
 
-    main(config, sockets, pipe, stdin, target)
+    main(config, sockets, pipe, stdin, target, memory)
 
 
 def _stdin_fd() -> int | None:

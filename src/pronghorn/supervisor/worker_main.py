@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
+from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.limits import Limit
 from pronghorn.logging import log, outlet
+from pronghorn.metrics import layout, page
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, ignore
@@ -45,6 +47,7 @@ def main(
     parent: Connection,
     stdin: int | None,
     target: Target | None = None,
+    memory: Any = None,
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
     _set_exit_handlers(_exit_on_signal)
@@ -65,6 +68,8 @@ def main(
     try:
         config.load_app()  # before the event loop: an imported module may call asyncio.run
         server = _Server(config, parent)
+        if memory is not None:
+            server.server_state.page = page.of_shared(memory)
         # From here on no signal may raise: an exception would leave a starting event loop unable to close.
         _set_exit_handlers(reset_after_fork(server.handle_exit))
         server.run(sockets)
@@ -82,9 +87,13 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
-        self.drain_delay = 0.0  # the parent waits, before it stops its workers
         if config.reload:  # a developer waits for the next worker
             self.linger = 0.0
+
+    @property
+    def drain_delay(self) -> float:
+        # The parent waits before it stops its workers. A service manager may send SIGTERM to all processes at once.
+        return 0.0 if self.server_state.page[layout.STOPPED] else super().drain_delay
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
