@@ -4,6 +4,7 @@ import inspect
 from types import SimpleNamespace
 
 from pronghorn._wire.shared import Limits
+from pronghorn.metrics import page
 
 CLIENT = ("127.0.0.1", 50000)
 SERVER = ("127.0.0.1", 8000)
@@ -109,11 +110,17 @@ class Rig:
         limits = wire.shared.Limits(**{name: options.pop(name) for name in self.LIMITS if name in options})
         options.setdefault("date", False)
         options.setdefault("server", b"")
+        self.page = page.allocate()
+        options.setdefault("metrics", wire.metrics.Metrics(wire.kernels.Cells(self.page)))
         self.shared = wire.shared.Shared(limits, create_future, **options)
         self.limits = limits
         outbox = wire.outbox.Outbox(call_soon or self._soon.append)
         kind = kind or wire.connection.Connection
         self.connection = kind(self, self, outbox, self.shared, client, address)
+
+    def counted(self, first, count=1):
+        """The sum of `count` cells of its page."""
+        return sum(self.page[first : first + count])
 
     # Steps of a test
 

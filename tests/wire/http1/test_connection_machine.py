@@ -33,6 +33,7 @@ from hypothesis.stateful import (
 from pronghorn._wire.http1.connection import IDLE
 from pronghorn.errors import ClientDisconnected
 from pronghorn.logging.access_format import BYTES
+from pronghorn.metrics import layout
 from tests.support.forms import load_form
 from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, served
 from tests.support.rig import WAITING, Future, Rig
@@ -109,6 +110,12 @@ class Subject:
             connection.deadline,
             connection.writer.deadline,
         )
+
+    def check_metrics(self) -> None:
+        """Every request was counted once, and none is in progress."""
+        assert self._rig.counted(layout.ACTIVE_REQUESTS) == 0
+        statuses = len(layout.METHODS) * len(layout.STATUSES)
+        assert self._rig.counted(layout.REQUESTS, statuses) == self._rig.shared.total_requests
 
     @staticmethod
     def access_lines(wire: Any, log: Any, at_end: bool) -> Any:
@@ -1034,6 +1041,7 @@ class Side(Rig):
             if response.closes() or response.until_close:
                 break
         self._check_log()
+        self.subject.check_metrics()
 
     def _check_excuse(self, message: Message) -> None:
         if self.was_reset or self.cuts:

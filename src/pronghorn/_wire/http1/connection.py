@@ -594,9 +594,9 @@ class Connection(Channel):
         frames.
         """
         shared = self._shared
-        handshake = read_handshake(head, shared.zlib)
         encoder = new_encoder(shared, head.method, True, False)
         self.request = request = new_request(head, False, encoder, self, shared, scope, client_text)
+        handshake = read_handshake(head, shared.zlib)
         self.reading = RESPONDING
         self._session = WebSocket(handshake, request, self, shared)
         self._owner.on_websocket(self._session)
