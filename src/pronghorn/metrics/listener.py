@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pronghorn.metrics import collector
     from pronghorn.types import Receive, Scope, Send
 
-# Seconds for the thread to end.
+# Seconds for the thread to begin and to end.
 _PATIENCE = 5
 
 _log = logging.getLogger("pronghorn.error")
@@ -38,11 +38,12 @@ def listening(place: str, observed: collector.Server) -> Iterator[None]:
     config = _configure(place, _application(observed))
     bound = sockets.bind(config)
     try:
-        for message, _ in sockets.describe(bound, config):
-            _log.info(message.replace("Pronghorn running on", "Metrics are shown on").partition(" (")[0])
         thread = _Thread(config, bound)
         thread.start()
         try:
+            thread.listens.wait(_PATIENCE)
+            for message, _ in sockets.describe(bound, config):
+                _log.info(message.replace("Pronghorn running on", "Metrics are shown on").partition(" (")[0])
             yield
         finally:
             thread.stop()
@@ -59,6 +60,7 @@ class _Thread(threading.Thread):
         super().__init__(name="pronghorn-metrics", daemon=True)
         self._config = config
         self._bound = bound
+        self.listens = threading.Event()
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event
@@ -82,6 +84,7 @@ class _Thread(threading.Thread):
         self._loop = asyncio.get_running_loop()
         server = _Server(self._config)
         await server.startup(self._bound)
+        self.listens.set()
         if not self._stop.is_set():
             await self._end.wait()
         await server.shutdown()
