@@ -66,6 +66,8 @@ def _serve(config: Config, program: Program) -> int:
 
 
 def _serve_here(config: Config, upgrade: Upgrade) -> int:
+    if config.preload:
+        _log.warning("--preload has no effect without --workers.")
     config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
     from pronghorn.server import Server  # here: --help and usage errors do not need it
@@ -95,7 +97,7 @@ def _shown(server: Server) -> collector.Server:
 def _serve_in_processes(config: Config, program: Program) -> int:
     from pronghorn.limits import ProcessLimits
     from pronghorn.listen import sockets
-    from pronghorn.supervisor import worker_handle
+    from pronghorn.supervisor import nursery, worker_handle
 
     if not isinstance(config.app, str):
         _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
@@ -106,6 +108,8 @@ def _serve_in_processes(config: Config, program: Program) -> int:
         _log.warning("--metrics-bind has no effect with --reload.")
         config.metrics_bind = None
     worker_handle.ensure_picklable(config)
+    if config.preload:
+        nursery.check(config)
     ProcessLimits(config)  # raises here, instead of in each worker
     bound = sockets.bind(config)
     try:

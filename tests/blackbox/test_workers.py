@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -12,12 +13,15 @@ import pytest
 from tests.support.raw_client import Client
 from tests.support.server import Process
 
+FORKED = pytest.param(("--preload",), marks=pytest.mark.skipif(sys.platform != "linux", reason="it needs Linux"))
 
-@pytest.fixture
-def start_two(start):
+
+@pytest.fixture(params=[(), FORKED], ids=["spawned", "forked"])
+def start_two(request, start):
     """A function that starts two workers."""
 
     def start_two(*flags, app="processes:app", **environment):
+        flags = (*request.param, *flags)
         server = start(app, "--workers", "2", "--log-level", "debug", *flags, env=environment)
         server.log.wait_for(r"\] serves", 2)
         return server
@@ -394,3 +398,25 @@ def test_workers_at_their_age_limit_are_replaced_one_by_one(start_two):
     lines = [line.split("[")[0] for line in server.log if re.search("Started server|Terminated child", line)]
     assert lines[2:6] == ["INFO:     Started server process ", "INFO:     Terminated child process "] * 2
     assert visit(server)
+
+
+def test_killed_worker_loses_only_what_it_had_in_hand(start_two):
+    server = start_two()
+    clients = {}
+    with contextlib.ExitStack() as stack:
+        while len(clients) < 2:
+            client = stack.enter_context(contextlib.closing(Client(("127.0.0.1", server.port))))
+            client.get("/")
+            clients[int(client.read().body)] = client
+        for client in clients.values():
+            client.get("/wait?seconds=1")
+        server.log.wait_for("^waiting", 2)
+        killed, survivor = clients
+        os.kill(killed, signal.SIGKILL)
+        for _ in range(20):
+            assert int(visit(server)) != killed
+        assert int(clients[survivor].read().body) == survivor
+        clients[survivor].get("/")
+        assert int(clients[survivor].read().body) == survivor
+        with contextlib.suppress(ConnectionResetError):
+            assert clients[killed].rest() == b""

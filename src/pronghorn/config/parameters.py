@@ -522,6 +522,9 @@ class Parameters:
         metavar="FORMAT",
         check=_check_access_log_format,
     )
+    preload: bool = option(
+        False, Topic.RUN, "Import APP once, before the workers are forked, so that they share memory; Linux only."
+    )
     timeout_upgrade: float | None = limit(
         60,
         Topic.RUN,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -10,8 +12,13 @@ from pronghorn.metrics import layout
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext
 
+    from pronghorn.config import Config
+
 Page: TypeAlias = "memoryview[int]"
 """A writable view of `layout.size()` integers of 64 bits."""
+
+# Untyped: other systems than Linux lack some of the names.
+_os: Any = os
 
 # The cells that still count when their process has ended.
 _KEPT = [
@@ -27,13 +34,30 @@ def allocate() -> Page:
     return memoryview(bytearray(8 * layout.size())).cast("q")
 
 
+def is_wanted(config: Config) -> bool:
+    """Return whether the parent of a worker needs its page."""
+    return bool(config.metrics_bind or config.health_path or config.drain_delay)
+
+
 def allocate_shared(context: SpawnContext) -> Any:
-    """Memory for a page, which an argument of a new process may refer to. `of_shared` is the page in it."""
+    """Memory for the page of a process that is spawned, to be one of its arguments. `of_shared` is the page in it."""
     return context.RawArray("q", layout.size())
 
 
 def of_shared(memory: Any) -> Page:
     return memoryview(memory).cast("B").cast("q")
+
+
+def create_file() -> int:
+    """A descriptor of a new file for `of_file`, without a name. Linux only."""
+    descriptor: int = _os.memfd_create("pronghorn-page")
+    os.ftruncate(descriptor, 8 * layout.size())
+    return descriptor
+
+
+def of_file(descriptor: int) -> Page:
+    """The page in a file, which may be closed."""
+    return memoryview(mmap.mmap(descriptor, 8 * layout.size())).cast("q")
 
 
 class Reading(NamedTuple):

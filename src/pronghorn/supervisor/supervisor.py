@@ -14,9 +14,8 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
-from pronghorn.metrics import page
 from pronghorn.metrics.page import Pages
-from pronghorn.supervisor import worker_handle
+from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
@@ -42,11 +41,10 @@ class Supervisor:
     def __init__(self, config: Config, sockets: list[socket.socket], upgrade: Upgrade | None = None) -> None:
         self.tally = Tally()
         self.pages = Pages()
-        # Pages take memory in each process.
-        self._has_pages = bool(config.metrics_bind or config.health_path or config.drain_delay)
         self._config = config
         self._sockets = sockets
         self._upgrade = upgrade
+        self._nurseries = Nurseries(config, sockets) if config.preload else None
         self._wanted = config.workers or 1
         self._workers: list[WorkerHandle] = []  # the oldest first
         self._was_complete = False  # once all wanted workers served at the same time
@@ -65,6 +63,8 @@ class Supervisor:
                 for worker in self._workers:
                     worker.kill()
                     worker.close()
+                if self._nurseries is not None:
+                    self._nurseries.end()
             log.announce("Stopping parent process")
         assert self._exit_code is not None
         return self._exit_code
@@ -83,14 +83,16 @@ class Supervisor:
 
     def _step(self, signals: Signals) -> None:
         """Wait for the next event, and act on it."""
-        upgrading = [] if self._upgrade is None else self._upgrade.waitables()
-        wait([signals, *upgrading], self._workers, self._next_deadline())
+        others = [each for each in (self._upgrade, self._nurseries) if each is not None]
+        wait([signals, *(each for other in others for each in other.waitables())], self._workers, self._next_deadline())
         if not self._was_complete and sum(each.is_serving() for each in self._settled()) >= self._wanted:
             self._was_complete = True
             if self._upgrade is not None:
                 self._upgrade.announce()
         for name in signals.read():
             self._on_signal(name)
+        if self._nurseries is not None:
+            self._follow(self._nurseries)
         if self._upgrade is not None and self._exit_code is None and self._upgrade.step():
             self._exit(0)
         if time.monotonic() >= self._exit_at and self._exit_code is None:
@@ -129,8 +131,10 @@ class Supervisor:
                     self._exit(0)
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
-                for worker in self._workers:
-                    worker.request_restart()
+                if self._nurseries is not None:
+                    self._nurseries.start()
+                else:
+                    self._restart()
             case "SIGTTIN":
                 _log.info("Received SIGTTIN, increasing the number of processes.")
                 self._wanted += 1
@@ -147,6 +151,25 @@ class Supervisor:
             case _:
                 _log.debug("Received signal %s, but no handler is defined for it.", name)
 
+    def _restart(self) -> None:
+        for worker in self._workers:
+            worker.request_restart()
+
+    def _follow(self, nurseries: Nurseries) -> None:
+        """Act on the changes of the processes that fork the workers."""
+        for event in nurseries.update():
+            if self._exit_code is not None:
+                return
+            match event:
+                case Event.RENEWED:
+                    self._restart()
+                case Event.CANNOT_LOAD:
+                    _log.error("Cannot import the application, stopping the parent process.")
+                    self._exit(StartupError.code)
+                case Event.LOST:
+                    _log.error("The process that forks workers has ended, starting another.")
+                    self._back_off(time.monotonic())
+
     def _balance(self) -> None:
         """Launch missing workers, stop surplus ones, and replace workers one by one."""
         if self._exit_code is not None or self._exit_at != FOREVER:
@@ -161,6 +184,10 @@ class Supervisor:
         if time.monotonic() < self._not_before:
             return
         self._not_before = 0.0
+        if self._nurseries is not None and not self._nurseries.is_ready():
+            if not self._nurseries.is_loading():
+                self._nurseries.start()
+            return
         for _ in range(self._wanted - len(settled)):
             self._launch()
         if all(each.is_active() and each.replaces is None for each in self._workers):
@@ -180,16 +207,18 @@ class Supervisor:
         if replaces is not None and replaces.replacement is Cause.RESTART:
             serve_within = self._config.timeout_worker_healthcheck or FOREVER
         try:
-            memory = worker_handle.allocate_page() if self._has_pages else None
-            worker = launch(self._config, self._sockets, replaces, serve_within, memory=memory)
+            if self._nurseries is not None:
+                worker = self._nurseries.launch(replaces, serve_within)
+            else:
+                worker = launch(self._config, self._sockets, replaces, serve_within)
         except Exception as error:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
         self._workers.append(worker)
         self.tally.count_start()
-        if memory is not None:
-            self.pages.add(worker.pid, page.of_shared(memory))
+        if worker.page is not None:
+            self.pages.add(worker.pid, worker.page)
 
     def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():

@@ -28,15 +28,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from multiprocessing import connection, reduction, resource_tracker
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, Protocol
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.metrics import page
+from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
@@ -53,7 +53,7 @@ from pronghorn.supervisor.worker_messages import (
 _JOIN_TIMEOUT = 5
 
 # Replaces the exit code that was lost because other code in this process waited for the worker.
-_UNKNOWN_EXITCODE = 255
+UNKNOWN_EXITCODE = 255
 
 # Maximum seconds without a message while starting. An import may block all threads for a while, but not for ever.
 _MAX_START_SILENCE = 60.0
@@ -92,6 +92,27 @@ _FINAL_STATES = {
 }
 
 
+class WorkerProcess(Protocol):
+    """The part of `multiprocessing.Process` that a handle uses."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    @property
+    def sentinel(self) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class WorkerHandle:
     """A launched worker process. Errors are logged, not raised: the other workers must continue.
 
@@ -99,18 +120,20 @@ class WorkerHandle:
 
     `replacement` is the reason to replace this worker by another: a restart, which is cancelled if the new worker does
     not serve, or a limit, at which it is replaced even if the first attempt fails. `cause` is the cause of its end, if
-    its parent decided it.
+    its parent decided it. `page` is its page, if its parent needs that.
     """
 
     def __init__(
         self,
         config: Config,
-        process: SpawnProcess,
+        process: WorkerProcess,
         pipe: Any,
         replaces: WorkerHandle | None = None,
         serve_within: float = FOREVER,
+        page: Page | None = None,
     ) -> None:
         assert process.pid is not None
+        self.page = page
         self.pid = process.pid
         self.state: State
         self.deadline: float
@@ -272,9 +295,9 @@ class WorkerHandle:
     def _poll_exitcode(self) -> int | None:
         if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
             self._has_sentinel = False  # the process has just ended, or its application has closed all descriptors
-        if self._process.exitcode is None and not self._has_sentinel and not _exists(self.pid):
-            return _UNKNOWN_EXITCODE
-        return self._process.exitcode
+        is_gone = not self._has_sentinel and not _exists(self.pid)
+        exitcode = self._process.exitcode  # after that: once the process is gone, its exit code can be known
+        return UNKNOWN_EXITCODE if exitcode is None and is_gone else exitcode
 
     @contextlib.contextmanager
     def _contain_errors(self) -> Iterator[None]:
@@ -294,19 +317,32 @@ def launch(
     replaces: WorkerHandle | None = None,
     serve_within: float = FOREVER,
     target: Target | None = None,
-    memory: Any = None,
 ) -> WorkerHandle:
     """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
 
-    It is overdue if it does not serve within `serve_within` seconds. Its page is in `memory`, from `allocate_page`.
+    It is overdue if it does not serve within `serve_within` seconds.
     """
+    pipe, workers_end = make_pipe()
+    memory = allocate_shared(_context) if is_wanted(config) else None
+    with workers_end:
+        process = spawn(_run_worker, config, sockets, workers_end, target, memory)
+    return WorkerHandle(config, process, pipe, replaces, serve_within, None if memory is None else of_shared(memory))
+
+
+def make_pipe() -> tuple[Any, Any]:
+    """The parent's end and the worker's end of their pipe."""
     pipe, workers_end = multiprocessing.Pipe()
     if sys.platform != "win32":  # an incomplete message must not block the parent
         os.set_blocking(pipe.fileno(), False)
-    process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target, memory))
-    with workers_end, _sigint_blocked():
+    return pipe, workers_end
+
+
+def spawn(function: Callable[..., None], *arguments: Any) -> SpawnProcess:
+    """Start a process that calls `function` with `arguments` and the descriptor of standard input, SIGINT blocked."""
+    process = _context.Process(target=function, args=(*arguments, _stdin_fd()))
+    with _sigint_blocked():
         process.start()
-    return WorkerHandle(config, process, pipe, replaces, serve_within)
+    return process
 
 
 def wait(others: Sequence[Any], workers: Sequence[WorkerHandle], until: float) -> None:
@@ -338,17 +374,12 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def allocate_page() -> Any:
-    """Memory for the page of a worker, to be given to `launch`."""
-    return page.allocate_shared(_context)
-
-
 def _run_worker(
-    config: Config, sockets: list[socket.socket], pipe: Any, stdin: int | None, target: Target | None, memory: Any
+    config: Config, sockets: list[socket.socket], pipe: Any, target: Target | None, memory: Any, stdin: int | None
 ) -> None:
     from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need
 
-    main(config, sockets, pipe, stdin, target, memory)
+    main(config, sockets, pipe, stdin, target, None if memory is None else of_shared(memory))
 
 
 def _stdin_fd() -> int | None:

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.limits import Limit
 from pronghorn.logging import log, outlet
-from pronghorn.metrics import layout, page
+from pronghorn.metrics import layout
+from pronghorn.metrics.page import Page
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, ignore
@@ -47,9 +47,9 @@ def main(
     parent: Connection,
     stdin: int | None,
     target: Target | None = None,
-    memory: Any = None,
+    own_page: Page | None = None,
 ) -> None:
-    """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
+    """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`."""
     _set_exit_handlers(_exit_on_signal)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
@@ -68,8 +68,8 @@ def main(
     try:
         config.load_app()  # before the event loop: an imported module may call asyncio.run
         server = _Server(config, parent)
-        if memory is not None:
-            server.server_state.page = page.of_shared(memory)
+        if own_page is not None:
+            server.server_state.page = own_page
         # From here on no signal may raise: an exception would leave a starting event loop unable to close.
         _set_exit_handlers(reset_after_fork(server.handle_exit))
         server.run(sockets)
