@@ -60,22 +60,18 @@ def run(*args: Any, **kwargs: Any) -> None:
 
 
 def _serve(config: Config, program: Program) -> int:
-    upgrade = Upgrade(program, config.timeout_upgrade)
-    with requested_by_signal(upgrade):
-        return _serve_here(config, upgrade)
-
-
-def _serve_here(config: Config, upgrade: Upgrade) -> int:
     if config.preload:
         _log.warning("--preload has no effect without --workers.")
-    config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
+    upgrade = Upgrade(program, config.timeout_upgrade)
+    with requested_by_signal(upgrade):
+        config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
-    from pronghorn.server import Server  # here: --help and usage errors do not need it
+        from pronghorn.server import Server  # here: --help and usage errors do not need it
 
-    server = Server(config)
-    server.upgrade = upgrade
-    with _showing_metrics(config, lambda: _shown(server)):
-        server.run()
+        server = Server(config)
+        server.upgrade = upgrade
+        with _showing_metrics(config, lambda: _shown(server)):
+            server.run()
     return 0 if server.started or server.signalled else StartupError.code
 
 

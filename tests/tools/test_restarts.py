@@ -40,6 +40,11 @@ def test_no_request_is_lost_in_a_change(setup):
     assert not tally.refused
 
 
+def test_no_request_is_lost_in_a_restart_of_forked_workers():
+    tally = asyncio.run(load(Setup("workers", "port", "direct", "restart"), 500, 2, ["--preload"]))
+    assert not tally.lost
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 from pronghorn.limits import ProcessLimits
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
-from pronghorn.supervisor import worker_handle
+from pronghorn.supervisor import nursery, worker_handle
 
 
 def check(app: Any, **parameters: Any) -> None:
@@ -26,6 +26,8 @@ def check(app: Any, **parameters: Any) -> None:
     checked = Config(app, **parameters)
     if checked.use_subprocess:
         worker_handle.ensure_picklable(checked)
+        if checked.preload:
+            nursery.check(checked)
     ProcessLimits(checked)  # raises if the system lacks what they need
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:

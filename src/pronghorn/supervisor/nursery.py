@@ -35,8 +35,8 @@ from pronghorn.supervisor.worker_handle import UNKNOWN_EXITCODE, WorkerHandle, m
 
 _FORK = b"F"
 
-# The kind of the message, a process id, and an exit code or errno. `_FORKED` comes with a descriptor of the process, and
-# that of its page, if the supervisor needs that.
+# The kind of the message, a process id, and an exit code or errno. `_FORKED` comes with a descriptor of the process
+# and, if the supervisor needs it, that of its page.
 _MESSAGE = struct.Struct("=cii")
 
 _READY = b"R"
