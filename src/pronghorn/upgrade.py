@@ -8,7 +8,6 @@ new one fails, the old one continues as if nothing had happened.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -56,6 +55,8 @@ class Program:
         self.directory = _working_directory()
         self._predecessor: socket.socket | None = None
         if handed is not None:
+            import json  # only needed here
+
             described = json.loads(handed)
             self._predecessor = socket.socket(fileno=described["predecessor"])
             self._predecessor.set_inheritable(False)
@@ -144,7 +145,8 @@ class Upgrade:
             _log.info("Received SIGUSR2, started the new program [%d].", self._process.pid)
 
     def _start(self) -> None:
-        import subprocess  # only needed here
+        import json  # only needed here
+        import subprocess
 
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -167,18 +169,25 @@ class Upgrade:
 
     def _follow(self) -> None:
         reason = ""
-        if time.monotonic() >= self.deadline:
+        said = self._hear()
+        if said is None:
+            if time.monotonic() < self.deadline:
+                return
             # After this, what the new program says either has arrived, or fails to be sent.
             self._successor.shutdown(socket.SHUT_RD)
+            said = self._hear()
             reason = "did not serve in time" if self.deadline else "was still starting"
-        try:
-            said = self._successor.recv(1)
-        except BlockingIOError:
-            return
         if said == _SERVES:
             self._to_done()
         else:
             self._on_failure(reason)
+
+    def _hear(self) -> bytes | None:
+        """The word of the new program; empty if it has ended, None if it has said nothing."""
+        try:
+            return self._successor.recv(1)
+        except BlockingIOError:
+            return None
 
     def _on_failure(self, reason: str) -> None:
         import subprocess
