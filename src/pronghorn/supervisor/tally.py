@@ -24,7 +24,7 @@ class Cause(StrEnum):
     """Ended by a signal that its parent did not send."""
     EXIT = "exit"
     """Exited while it served."""
-    NO_ANSWER = "no answer"
+    NO_ANSWER = "no_answer"
     """Killed because it sent no message in time."""
     START = "start"
     """Failed to start, or did not serve in time."""
