@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pronghorn import signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.logging import log, streams
+from pronghorn.process import operator_signals
 
 if TYPE_CHECKING:
     import socket
 
+    from pronghorn.server import Server
     from pronghorn.supervisor.reloader import Reloader
     from pronghorn.supervisor.supervisor import Supervisor
 
@@ -41,6 +45,7 @@ def run(*args: Any, **kwargs: Any) -> None:
     If the server cannot start, logs the reason and exits with code 3.
     """
     streams.open_missing()
+    streams.remember_files()
     signal_handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
@@ -55,13 +60,27 @@ def run(*args: Any, **kwargs: Any) -> None:
 
 
 def _serve(config: Config) -> int:
-    config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
+    with contextlib.ExitStack() as stack:
+        if config.install_signals:  # before the import: a handler that the application installs wins
+            stack.enter_context(operator_signals.counted(also_ignored=True))
+        bound = stack.enter_context(_bound(config)) if config.binds_first else None
+        config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
+        server = _server(config)
+        if bound is not None:
+            server.take(bound)
+        server.run()
+    return 0 if server.started or server.signalled else StartupError.code
+
+
+def _server(config: Config) -> Server:
+    if "NOTIFY_SOCKET" in os.environ:
+        from pronghorn.process import notifying_server, service_manager
+
+        return notifying_server.NotifyingServer(config, service_manager.from_environment())
     from pronghorn.server import Server  # here: --help and usage errors do not need it
 
-    server = Server(config)
-    server.run()
-    return 0 if server.started or server.signalled else StartupError.code
+    return Server(config)
 
 
 def _serve_in_processes(config: Config) -> int:
@@ -74,23 +93,52 @@ def _serve_in_processes(config: Config) -> int:
     if config.reload and (config.workers or 1) > 1:
         _log.warning('"workers" flag is ignored when reloading is enabled.')
     worker_handle.ensure_picklable(config)
-    bound = sockets.bind(config)
-    try:
+    with _bound(config) as bound:
         parent = _parent(config, bound)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
         return parent.run()
+
+
+@contextlib.contextmanager
+def _bound(config: Config) -> Iterator[list[socket.socket]]:
+    """Bind, write the PID file and drop privileges. At the end, close the sockets and remove the files."""
+    from pronghorn.listen import sockets
+    from pronghorn.logging import log_files
+    from pronghorn.process import privileges
+
+    def give(uid: int, gid: int) -> None:
+        sockets.give(config, uid, gid)
+        log_files.give(uid, gid)
+
+    identity = privileges.identify(config)
+    bound = sockets.bind(config)
+    try:
+        with _pid_file(config):
+            privileges.drop(config, identity, give)
+            yield bound
     finally:
         for sock in bound:
             sock.close()
         sockets.unlink(config)
 
 
+def _pid_file(config: Config) -> contextlib.AbstractContextManager[None]:
+    if config.pid_file is None:
+        return contextlib.nullcontext()
+    from pronghorn.process import pid_file
+
+    return pid_file.written(config.pid_file)
+
+
 def _parent(config: Config, bound: list[socket.socket]) -> Reloader | Supervisor:
+    from pronghorn.process import service_manager
+
+    manager = service_manager.from_environment()
     if config.reload:
         from pronghorn.supervisor.reloader import Reloader
 
-        return Reloader(config, bound)
+        return Reloader(config, bound, manager=manager)
     from pronghorn.supervisor.supervisor import Supervisor
 
-    return Supervisor(config, bound)
+    return Supervisor(config, bound, manager)

@@ -60,6 +60,8 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
 def _address(place: Place, scheme: str) -> str:
     if place.descriptor is not None:
         return f"descriptor {place.descriptor}"
+    if place.name is not None:
+        return f"socket {place.name} from systemd"
     if place.path is not None:
         return f"unix socket {place.path}"
     host = place.host or "*"

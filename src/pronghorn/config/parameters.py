@@ -19,6 +19,7 @@ from pronghorn.application import interfaces
 from pronghorn.application.lifespan import Mode
 from pronghorn.listen.places import parse as parse_place
 from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
+from pronghorn.process import modes
 from pronghorn.types import Path as Path
 
 if TYPE_CHECKING:
@@ -199,6 +200,11 @@ def _check_ping_interval(seconds: float | None) -> None:
 def _check_places(places: Iterable[str] | None) -> None:
     for place in places or ():
         parse_place(place)
+
+
+def _check_mode(mode: int | str | None) -> None:
+    if mode is not None:
+        modes.parse(mode)
 
 
 def option(default: T, topic: Topic, text: str, **facts: Any) -> T:
@@ -507,11 +513,42 @@ class Parameters:
     bind: list[str] | str | None = option(
         None,
         Topic.LISTEN,
-        "Where to listen, instead of --host, --port, --uds and --fd: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER;"
-        " repeatable.",
+        "Where to listen, instead of --host, --port, --uds and --fd: HOST:PORT, [IPV6]:PORT, unix:PATH, fd://NUMBER, or"
+        " fd://NAME for a socket that systemd passes; repeatable.",
         is_repeatable=True,
         metavar="PLACE",
         check=_check_places,
+    )
+    uds_permissions: int | str | None = option(
+        None,
+        Topic.LISTEN,
+        "Mode of the files of Unix sockets, in octal, such as 660.",
+        default_text="666, or the mode of the file that is replaced",
+        metavar="MODE",
+        check=_check_mode,
+    )
+    pid_file: Path | None = option(
+        None,
+        Topic.RUN,
+        "File that holds the process ID of the server, or of the parent of its workers.",
+        metavar="FILE",
+    )
+    user: str | None = option(
+        None, Topic.RUN, "User to become after binding, by name or number; only root can.", metavar="USER"
+    )
+    group: str | None = option(
+        None,
+        Topic.RUN,
+        "Group to become after binding, by name or number.",
+        default_text="the user's own",
+        metavar="GROUP",
+    )
+    umask: int | str | None = option(
+        None,
+        Topic.RUN,
+        "Mode bits to withhold from new files, in octal, such as 027.",
+        metavar="MODE",
+        check=_check_mode,
     )
 
     def _normalize(self) -> None:

@@ -140,6 +140,12 @@ class ServerState:
             sendfile=config.sendfile,
         )
 
+    def renew_access_log(self, config: Config) -> None:
+        """Write to the handlers that the access log has now. One that was off stays off: requests were not timed."""
+        renewed = _access_log(config, self.wire, self.loop)
+        if renewed is not None and self.shared.access_log is not None:
+            self.shared.access_log = renewed
+
 
 def _limits(config: Config, wire: Wire) -> Limits:
     return wire.Limits(

@@ -13,6 +13,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
+from pronghorn.process.service_manager import ServiceManager
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import Replacement, State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
@@ -28,11 +29,14 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class Supervisor:
-    """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all."""
+    """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all. Reports to
+    `manager`.
+    """
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], manager: ServiceManager | None = None) -> None:
         self._config = config
         self._sockets = sockets
+        self._manager = manager or ServiceManager()
         self._wanted = config.workers or 1
         self._workers: list[WorkerHandle] = []  # the oldest first
         self._was_complete = False  # once all wanted workers served at the same time
@@ -68,13 +72,14 @@ class Supervisor:
 
     def _step(self, signals: Signals) -> None:
         """Wait for the next event, and act on it."""
-        wait([signals], self._workers, self._next_deadline())
+        wait([signals], self._workers, min(self._next_deadline(), self._manager.beat()))
         self._was_complete |= sum(each.is_serving() for each in self._settled()) >= self._wanted
         for name in signals.read():
             self._on_signal(name)
         self._remove_ended()
         self._kill_overdue()
         self._balance()
+        self._report()
 
     def _on_signal(self, name: str) -> None:
         if self._exit_code is not None:
@@ -88,8 +93,12 @@ class Supervisor:
                 self._exit(0)
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
+                self._manager.reloading()
                 for worker in self._workers:
                     worker.request_restart()
+            case "SIGUSR1":
+                _log.info("Received SIGUSR1, reopening the log files.")
+                self._reopen_logs()
             case "SIGTTIN":
                 _log.info("Received SIGTTIN, increasing the number of processes.")
                 self._wanted += 1
@@ -126,6 +135,23 @@ class Supervisor:
                     self._launch(replaces=worker)
                     break
 
+    def _reopen_logs(self) -> None:
+        from pronghorn.logging import log_files  # rarely needed
+
+        log_files.reopen()
+        for worker in self._workers:
+            worker.reopen_logs()
+
+    def _report(self) -> None:
+        """Tell the service manager how many workers serve, and when a start or a restart is over."""
+        active = [each for each in self._workers if each.is_active()]
+        serving = sum(each.is_serving() for each in active)
+        status = f"{serving} workers" if serving == self._wanted else f"{serving} of {self._wanted} workers"
+        is_restarting = any(each.replaces or each.replacement is Replacement.RESTART for each in active)
+        if self._was_complete and not is_restarting:
+            self._manager.ready(status)
+        self._manager.report(status)
+
     def _settled(self) -> list[WorkerHandle]:
         """The workers that count as wanted ones: active, and not waiting to replace another worker."""
         return [each for each in self._workers if each.is_active() and each.replaces is None]
@@ -150,6 +176,7 @@ class Supervisor:
 
     def _exit(self, code: int) -> None:
         self._exit_code = code
+        self._manager.stopping()
         self._not_before = 0.0
         withdraw(self._sockets, self._config)
         for sock in self._sockets:  # once the workers have closed them too, new connections are refused, not queued

@@ -36,6 +36,7 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
     HEARTBEAT,
@@ -188,6 +189,12 @@ class WorkerHandle:
         if self.is_active():
             self._to_stopping(timeout)
 
+    def reopen_logs(self) -> None:
+        """Let the worker open its log files again, once it can."""
+        if sys.platform != "win32" and self.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR1)
+
     def kill(self) -> None:
         if self.exitcode is None:
             self._to_killed()
@@ -293,7 +300,7 @@ def launch(
     if sys.platform != "win32":  # an incomplete message must not block the parent
         os.set_blocking(pipe.fileno(), False)
     process = _context.Process(target=_run_worker, args=(config, sockets, workers_end, _stdin_fd(), target))
-    with workers_end, _sigint_blocked():
+    with workers_end, _signals_blocked():
         process.start()
     return WorkerHandle(config, process, pipe, replaces, serve_within)
 
@@ -344,15 +351,15 @@ def _stdin_fd() -> int | None:
 
 
 @contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in a process that is started here. It unblocks SIGINT once it can handle it: before, SIGINT would
-    print a traceback.
+def _signals_blocked() -> Iterator[None]:
+    """Block HANDLED_LATER in a process that is started here, until it can handle them: before, SIGINT would print a
+    traceback, and SIGUSR1 would end it.
     """
     if sys.platform == "win32":
         yield
     else:
         resource_tracker.ensure_running()  # starting it later would unblock SIGINT
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_LATER)
         try:
             yield
         finally:

@@ -16,10 +16,11 @@ from types import FrameType
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.logging import log, outlet
+from pronghorn.logging import log, outlet, streams
+from pronghorn.process import operator_signals
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
-from pronghorn.supervisor.signals import EXIT_SIGNALS, ignore
+from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
     HEARTBEAT,
@@ -47,8 +48,16 @@ def main(
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
     _set_exit_handlers(_exit_on_signal)
+    with operator_signals.counted():
+        _main(config, sockets, parent, stdin, target)
+
+
+def _main(
+    config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None, target: Target | None
+) -> None:
     if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_LATER)
+    streams.remember_files()
     if stdin is not None:
         with contextlib.suppress(OSError):
             sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
