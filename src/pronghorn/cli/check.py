@@ -14,6 +14,7 @@ from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
+from pronghorn.process import privileges
 from pronghorn.supervisor import worker_handle
 
 
@@ -25,6 +26,7 @@ def check(app: Any, **parameters: Any) -> None:
     checked = Config(app, **parameters)
     if checked.use_subprocess:
         worker_handle.ensure_picklable(checked)
+    privileges.identify(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))

@@ -7,6 +7,7 @@ processes: the first waits for everything, and the application never runs in it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -28,12 +29,21 @@ def separate() -> None:
         signals = signal.valid_signals() - {getattr(signal, name) for name in _FAULTS}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         if child := os.fork():
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # sockets that were passed on belong to the server
+            _close_descriptors()
             os._exit(_exit_code(_supervise(child, signals)))
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name in ("LISTEN_PID", "WATCHDOG_PID"):  # addressed to the process that serves
             if os.environ.get(name) == "1":
                 os.environ[name] = str(os.getpid())
+
+
+def _close_descriptors() -> None:
+    """Close all but the standard streams: sockets that were passed on belong to the server."""
+    with contextlib.suppress(FileNotFoundError):  # without /proc
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > 2:
+                with contextlib.suppress(OSError):  # the one that listed them
+                    os.close(int(name))
 
 
 if sys.platform == "linux":

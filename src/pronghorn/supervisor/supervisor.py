@@ -94,11 +94,14 @@ class Supervisor:
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
                 self._manager.reloading()
+                self._reopen_logs()
                 for worker in self._workers:
                     worker.request_restart()
             case "SIGUSR1":
                 _log.info("Received SIGUSR1, reopening the log files.")
                 self._reopen_logs()
+                for worker in self._workers:
+                    worker.reopen_logs()
             case "SIGTTIN":
                 _log.info("Received SIGTTIN, increasing the number of processes.")
                 self._wanted += 1
@@ -139,8 +142,6 @@ class Supervisor:
         from pronghorn.logging import log_files  # rarely needed
 
         log_files.reopen()
-        for worker in self._workers:
-            worker.reopen_logs()
 
     def _report(self) -> None:
         """Tell the service manager how many workers serve, and when a start or a restart is over."""
