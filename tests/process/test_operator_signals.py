@@ -116,3 +116,27 @@ def test_serving_program_installs_handlers_if_it_wants_signals(wanted: bool) -> 
     Stopping(Config(app, port=0, log_config=None, lifespan="off", install_signals=wanted)).run()
     assert (signal.SIG_DFL in found) != wanted
     assert handlers() == [signal.SIG_DFL] * 2
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_error_does_not_stop_the_server(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+    ticks = []
+
+    class Failing(Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            signal.raise_signal(number)
+
+        def reload(self) -> None:
+            raise ZeroDivisionError
+
+        reopen_logs = reload
+
+        async def on_tick(self, counter: int) -> bool:
+            ticks.append(counter)
+            self.should_exit = counter == 2
+            return await super().on_tick(counter)
+
+    Failing(Config(app, port=0, log_config=None, lifespan="off")).run()
+    assert "Cannot do what the signal asks for" in caplog.messages
+    assert ticks == [0, 1, 2]

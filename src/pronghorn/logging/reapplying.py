@@ -33,8 +33,9 @@ def reapply(log_config: LogConfig, use_colors: bool | None) -> None:
 
 def _loggers() -> dict[str, logging.Logger]:
     """All loggers but uvicorn's, which are ours under other names."""
-    known = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
-    return {_ROOT: logging.root, **{name: each for name, each in known.items() if name not in NAMES}}
+    known = list(logging.root.manager.loggerDict.items())  # at once: other threads may add some
+    ours = {name: each for name, each in known if isinstance(each, logging.Logger) and name not in NAMES}
+    return {_ROOT: logging.root, **ours}
 
 
 def _state(logger: logging.Logger) -> dict[str, Any]:

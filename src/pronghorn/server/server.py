@@ -231,8 +231,8 @@ class Server:
             yield
         captured, self._captured_signals = self._captured_signals, []
         if captured:
-            outlet.flush()  # the signal may end the process at once
-            signal_handlers.take_last_steps()
+            signal_handlers.take_last_steps()  # the signal may end the process at once
+            outlet.flush()
         for number in reversed(captured):
             signal.raise_signal(number)
 
@@ -246,13 +246,17 @@ class Server:
             self.should_exit = True
 
     def _heed(self, received: operator_signals.Received) -> None:
+        """Do what the operator's signals ask for. An error must not stop the server."""
         before, self._heeded = self._heeded, received
-        if received.reloads > before.reloads:
-            _log.info("Received SIGHUP, reloading the log configuration.")
-            self.reload()
-        elif received.reopens > before.reopens:
-            _log.info("Received SIGUSR1, reopening the log files.")
-            self.reopen_logs()
+        try:
+            if received.reloads > before.reloads:
+                _log.info("Received SIGHUP, reloading the log configuration.")
+                self.reload()
+            elif received.reopens > before.reopens:
+                _log.info("Received SIGUSR1, reopening the log files.")
+                self.reopen_logs()
+        except Exception as error:
+            log.say(logging.ERROR, "Cannot do what the signal asks for", error=error)
 
     async def _listen_on(
         self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop
