@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import sys
@@ -416,3 +417,21 @@ def test_server_started_by_nohup_reloads(launch):
     server.wait_until_running()
     server.signal(signal.SIGHUP)
     server.log.wait_for("Received SIGHUP, reloading the log configuration.")
+
+
+def test_sigusr1_does_not_end_stopping_workers(launch):
+    """The worker waits some seconds for a child process of the application."""
+    server = launch("workers", app="children:app")
+    wait_until_serving(server, "workers")
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.get("/other", "connection: close")
+        child = int(client.read().body)
+    try:
+        server.signal()
+        server.log.wait_for("Finished server process", 2)
+        for worker in re.findall(r"Started server process \[(\d+)\]", server.log.text()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGUSR1)
+        server.log.wait_for("Exiting although threads or child processes")
+    finally:
+        os.kill(child, signal.SIGKILL)

@@ -28,33 +28,41 @@ received = Received()
 # Windows has neither.
 _NUMBERS = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
-# The handler that ours replaced, by signal, and the number of blocks in `counted`.
+# The handler that ours replaced, by signal, and the number of calls of `count` that have not ended.
 _replaced: dict[int, Any] = {}
 _users = 0
 
 
 @contextlib.contextmanager
 def counted(also_ignored: bool = False) -> Iterator[None]:
-    """Count the signals in `received` during this block. Does nothing outside the main thread.
-
-    A handler of the application's wins, installed before or inside the block. `also_ignored`: take over a signal that
-    is ignored, since nohup ignores SIGHUP before it starts a program.
-    """
+    """`count` during this block."""
     global _users
-    if threading.current_thread() is not threading.main_thread():
+    if not count(also_ignored):
         yield
         return
-    _users += 1
-    free = (signal.SIG_DFL, signal.SIG_IGN) if also_ignored else (signal.SIG_DFL,)
-    for number in _NUMBERS:
-        if signal.getsignal(number) in free:
-            _replaced[number] = signal.signal(number, _count)
     try:
         yield
     finally:
         _users -= 1
         if not _users:
             _restore()
+
+
+def count(also_ignored: bool = False) -> bool:
+    """Count the signals in `received`; return whether this is possible, which is only in the main thread.
+
+    A handler of the application's wins, whether installed earlier or later. `also_ignored`: take over a signal that is
+    ignored, since nohup ignores SIGHUP before it starts a program.
+    """
+    global _users
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    _users += 1
+    free = (signal.SIG_DFL, signal.SIG_IGN) if also_ignored else (signal.SIG_DFL,)
+    for number in _NUMBERS:
+        if signal.getsignal(number) in free:
+            _replaced[number] = signal.signal(number, _count)
+    return True
 
 
 def _restore() -> None:

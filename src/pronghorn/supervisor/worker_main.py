@@ -48,13 +48,7 @@ def main(
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`."""
     _set_exit_handlers(_exit_on_signal)
-    with operator_signals.counted():
-        _main(config, sockets, parent, stdin, target)
-
-
-def _main(
-    config: Config, sockets: list[socket.socket], parent: Connection, stdin: int | None, target: Target | None
-) -> None:
+    operator_signals.count()  # to the end: the parent passes SIGUSR1 on to a worker that is stopping, too
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_LATER)
     streams.remember_files()
