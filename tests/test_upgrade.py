@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 def old() -> Iterator[socket.socket]:
     """The older program's end of the pair; `PRONGHORN_HANDOVER` is set for the newer one."""
     ours, theirs = socket.socketpair()
-    os.environ["PRONGHORN_HANDOVER"] = json.dumps({"predecessor": theirs.detach(), "sockets": []})
+    os.environ["PRONGHORN_HANDOVER"] = json.dumps({"pid": 1, "socket": theirs.detach(), "sockets": []})
     yield ours
     ours.close()
     os.environ.pop("PRONGHORN_HANDOVER", None)
@@ -64,6 +64,7 @@ def test_offered_socket_without_a_place_is_closed(tmp_path: Path) -> None:
     offered = before[0].dup()
     sockets.offer([(place, offered) for place, sock in sockets.held() if sock in before])
     bound = sockets.bind(now)
+    sockets.take_over()
     assert offered.fileno() == -1
     assert bound[0].getsockname() == str(tmp_path / "now")
     sockets.unlink(now)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from pronghorn import signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.logging import log, streams
+from pronghorn.process import operator_signals
 from pronghorn.upgrade import Program, Upgrade, requested_by_signal
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def run(*args: Any, **kwargs: Any) -> None:
     """
     streams.open_missing()
     program = Program()
+    streams.remember_files()
     signal_handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
@@ -63,16 +66,34 @@ def _serve(config: Config, program: Program) -> int:
     if config.preload:
         _log.warning("--preload has no effect without --workers.")
     upgrade = Upgrade(program, config.timeout_upgrade)
-    with requested_by_signal(upgrade):
+    with contextlib.ExitStack() as stack:
+        if config.install_signals:  # before the import: a handler that the application installs wins
+            stack.enter_context(operator_signals.counted(also_ignored=True))
+            stack.enter_context(requested_by_signal(upgrade))
+        bound = stack.enter_context(_bound(config, program)) if config.binds_first else None
         config.load_app()  # before the event loop, so that a module may call asyncio.run when it is imported
 
-        from pronghorn.server import Server  # here: --help and usage errors do not need it
-
-        server = Server(config)
-        server.upgrade = upgrade
-        with _showing_metrics(config, lambda: _shown(server)):
-            server.run()
+        server = _server(config, upgrade)
+        if bound is not None:
+            server.take(bound)
+        stack.enter_context(_showing_metrics(config, lambda: _shown(server)))
+        server.run()
     return 0 if server.started or server.signalled else StartupError.code
+
+
+def _server(config: Config, upgrade: Upgrade) -> Server:
+    if "NOTIFY_SOCKET" in os.environ:
+        from pronghorn.process import notifying_server, service_manager
+
+        manager = service_manager.from_environment()
+        upgrade.on_done = manager.hand_over
+        server: Server = notifying_server.NotifyingServer(config, manager)
+    else:
+        from pronghorn import server as serving  # here: --help and usage errors do not need it
+
+        server = serving.Server(config)
+    server.upgrade = upgrade
+    return server
 
 
 def _showing_metrics(config: Config, show: Callable[[], collector.Server]) -> contextlib.AbstractContextManager[None]:
@@ -107,24 +128,55 @@ def _serve_in_processes(config: Config, program: Program) -> int:
     if config.preload:
         nursery.check(config)
     ProcessLimits(config)  # raises here, instead of in each worker
-    bound = sockets.bind(config)
-    try:
+    with _bound(config, program) as bound:
         parent = _parent(config, bound, program)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
         with _showing_metrics(config, lambda: cast("Supervisor", parent)):
             return parent.run()
+
+
+@contextlib.contextmanager
+def _bound(config: Config, program: Program) -> Iterator[list[socket.socket]]:
+    """Bind, write the PID file and drop privileges. At the end, close the sockets and remove the files."""
+    from pronghorn.listen import sockets
+    from pronghorn.logging import log_files
+    from pronghorn.process import privileges
+
+    def give(uid: int, gid: int) -> None:
+        sockets.give(config, uid, gid)
+        log_files.give(uid, gid)
+
+    identity = privileges.identify(config)
+    bound = sockets.bind(config)
+    try:
+        with _pid_file(config, program):
+            privileges.drop(config, identity, give)
+            yield bound
     finally:
         for sock in bound:
             sock.close()
         sockets.unlink(config)
 
 
+def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[None]:
+    if config.pid_file is None:
+        return contextlib.nullcontext()
+    from pronghorn.process import pid_file
+
+    return pid_file.written(config.pid_file, program)
+
+
 def _parent(config: Config, bound: list[socket.socket], program: Program) -> Reloader | Supervisor:
+    from pronghorn.process import service_manager
+
+    manager = service_manager.from_environment()
     if config.reload:
         from pronghorn.supervisor.reloader import Reloader
 
-        return Reloader(config, bound)
+        return Reloader(config, bound, manager=manager)
     from pronghorn.supervisor.supervisor import Supervisor
 
-    return Supervisor(config, bound, Upgrade(program, config.timeout_upgrade))
+    upgrade = Upgrade(program, config.timeout_upgrade)
+    upgrade.on_done = manager.hand_over
+    return Supervisor(config, bound, upgrade, manager)

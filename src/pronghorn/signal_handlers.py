@@ -25,6 +25,9 @@ _replaced: dict[tuple[int, Handler], Any] = {}
 # Our handlers that stay installed until the process ends.
 _permanent: list[Handler] = []
 
+# Steps to take before a signal ends this process.
+_last_steps: list[Callable[[], object]] = []
+
 
 def reset_after_fork(handler: Handler) -> Handler:
     """Decorator: forked child processes do not inherit `handler`, whichever code installs it."""
@@ -36,8 +39,25 @@ def handle_sigterm_as_process_1() -> None:
     """Let SIGTERM end this process before a server handles it. The kernel ignores signals to process 1 that have no
     handler.
     """
-    if os.getpid() == 1 and _in_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _exit)
+    if os.getpid() == 1:
+        _handle_early_sigterm()
+
+
+@contextlib.contextmanager
+def before_death(step: Callable[[], object]) -> Iterator[None]:
+    """Call `step` before SIGTERM, or another signal that stops a server, ends this process inside the block."""
+    _last_steps.append(step)
+    _handle_early_sigterm()
+    try:
+        yield
+    finally:
+        _last_steps.remove(step)
+
+
+def take_last_steps() -> None:
+    """Do what `before_death` promises: a signal is about to end this process."""
+    for step in _last_steps:
+        step()
 
 
 @contextlib.contextmanager
@@ -65,13 +85,24 @@ def _restore(number: int, handler: Handler, original: Any) -> None:
             _replaced[later] = original
 
 
+def _handle_early_sigterm() -> None:
+    """Handle SIGTERM until a server does. Does nothing if a program handles it."""
+    if _in_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _exit)
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
 @reset_after_fork
 def _exit(number: int, frame: FrameType | None) -> None:
-    os._exit(0)  # as the default action of the signal does: the application might catch an exception
+    """End this process without an exception, which the application might catch."""
+    take_last_steps()
+    if os.getpid() == 1:  # it cannot die from the signal
+        os._exit(0)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _reset_in_child() -> None:

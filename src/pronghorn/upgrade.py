@@ -15,13 +15,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
 from pronghorn.listen.places import Place
+from pronghorn.logging import log
+from pronghorn.process import init
 from pronghorn.signal_handlers import reset_after_fork
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ SIGNAL = "SIGUSR2"
 
 FOREVER = float("inf")
 
-# Names the inherited descriptors, as JSON: {"predecessor": 5, "sockets": [[PLACE, 6], …]}.
+# The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[PLACE, 6], …]}.
 _VARIABLE = "PRONGHORN_HANDOVER"
 
 _SERVES = b"S"
@@ -45,37 +48,51 @@ _log = logging.getLogger("pronghorn.error")
 class Program:
     """The running program as it was started: its command, environment and working directory.
 
-    To be created before anything changes them. Takes what an older program has handed over.
+    To be created before anything changes them. Takes what an older program has handed over, whose process ID is
+    `predecessor`.
     """
 
     def __init__(self) -> None:
         handed = os.environ.pop(_VARIABLE, None)
         self.command = [sys.executable, *sys.orig_argv[1:]]
-        self.environment = dict(os.environ)
+        # The next program is watched once it is the main one.
+        self.environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
         self.directory = _working_directory()
-        self._predecessor: socket.socket | None = None
+        self.predecessor: int | None = None
+        self._socket: socket.socket | None = None
+        self._steps: list[Callable[[], object]] = []
         if handed is not None:
             import json  # only needed here
 
             described = json.loads(handed)
-            self._predecessor = socket.socket(fileno=described["predecessor"])
-            self._predecessor.set_inheritable(False)
+            self.predecessor = described["pid"]
+            self._socket = socket.socket(fileno=described["socket"])
+            self._socket.set_inheritable(False)
             sockets.offer([(Place(*place), socket.socket(fileno=number)) for place, number in described["sockets"]])
+
+    def before_announcing(self, step: Callable[[], object]) -> None:
+        """Call `step` when this program takes the place of an older one. It may raise StartupError, which is logged."""
+        self._steps.append(step)
 
     def announce(self) -> None:
         """Tell the older program, if there is one, that this one serves. From then on, the sockets belong to it."""
-        if self._predecessor is None:
+        if self._socket is None:
             return
-        with self._predecessor:
+        for step in self._steps:
             try:
-                self._predecessor.send(_SERVES)
+                step()
+            except StartupError as error:
+                log.report(error)
+        with self._socket:
+            try:
+                self._socket.send(_SERVES)
             except OSError:
                 # It has given up, or it has ended. The sockets may be in use by it: this program must not close them
                 # to others when it stops.
                 _log.warning("The program that started this one does not wait for it any more.")
             else:
                 sockets.take_over()
-        self._predecessor = None
+        self._socket = None
 
 
 class State(Enum):
@@ -92,12 +109,15 @@ class State(Enum):
 class Upgrade:
     """Starts new programs in place of `program`, one at a time. A new one has `timeout` seconds until it serves.
 
+    `on_done` is called with the process ID of the new program, once that has taken this one's place.
+
     `step` does all the work and never raises; call it once in a while, and whenever one of `waitables` is ready.
     """
 
     def __init__(self, program: Program, timeout: float | None) -> None:
         self.state = State.IDLE
         self.deadline = FOREVER
+        self.on_done: Callable[[int], object] = lambda pid: None
         self._program = program
         self._timeout = FOREVER if timeout is None else timeout
         self._is_requested = False
@@ -138,7 +158,7 @@ class Upgrade:
     def _begin(self) -> None:
         if self.state is not State.IDLE:
             _log.warning("Received SIGUSR2, but the new program [%d] is starting already.", self._process.pid)
-        elif os.getpid() == 1:
+        elif os.getpid() == 1 or init.is_separate:
             _log.error("Received SIGUSR2, but process 1 cannot be replaced: the container would end with it.")
         else:
             self._start()
@@ -151,7 +171,11 @@ class Upgrade:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         held = sockets.held()
-        handed = {"predecessor": theirs.fileno(), "sockets": [(place, sock.fileno()) for place, sock in held]}
+        handed = {
+            "pid": os.getpid(),
+            "socket": theirs.fileno(),
+            "sockets": [(place, sock.fileno()) for place, sock in held],
+        }
         with theirs:
             try:
                 self._process = subprocess.Popen(
@@ -214,6 +238,7 @@ class Upgrade:
         self.state = State.DONE
         self.deadline = FOREVER
         sockets.leave()
+        self.on_done(self._process.pid)
         _log.info("The new program [%d] serves, stopping this one.", self._process.pid)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import raw_websocket
 from tests.support.raw_client import Client
-from tests.support.server import wait_until
+from tests.support.server import Process, wait_until
 
 parser = pytest.importorskip("prometheus_client.parser")
 openmetrics = pytest.importorskip("prometheus_client.openmetrics.parser")
@@ -173,7 +173,7 @@ def test_listener_may_be_a_unix_socket(watch, tmp_path):
 
 def test_port_in_use_is_a_clear_error(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = "127.0.0.1:%d" % taken.getsockname()[1]
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(AssertionError) as error:
             start("asgi:app", "--metrics-bind", place)
     assert "Another process listens there" not in str(error.value)
@@ -201,15 +201,12 @@ def test_health_is_503_while_starting(start, tmp_path):
     wanted = tmp_path / "start"
     wanted.write_text("hang")
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        place = sock.getsockname()
-    from tests.support.server import Process
-
-    server = Process(
-        "processes:app", "--port", "0", "--metrics-bind", "%s:%d" % place, env={"START": str(wanted)}
-    )
+        host, port = sock.getsockname()
+    flags = ["--port", "0", "--metrics-bind", f"{host}:{port}"]
+    server = Process("processes:app", *flags, env={"START": str(wanted)})
     try:
         server.log.wait_for("hanging")
-        with contextlib.closing(Client(place)) as client:
+        with contextlib.closing(Client((host, port))) as client:
             client.get("/health", "connection: close")
             answer = client.read()
         assert (answer.status, json.loads(answer.body)["status"]) == (503, "starting")

@@ -106,7 +106,10 @@ def test_help_lists_command_and_its_options() -> None:
         ({"host": "::1", "port": 81}, "http://[::1]:81"),
         ({"host": ""}, "http://*:8000"),
         ({"port": 0}, "http://127.0.0.1, on a free port"),
-        ({"bind": ["[::1]:81", "unix:/tmp/s", "fd://3"]}, "http://[::1]:81, unix socket /tmp/s, descriptor 3"),
+        (
+            {"bind": ["[::1]:81", "unix:/tmp/s", "fd://3", "fd://web"]},
+            "http://[::1]:81, unix socket /tmp/s, descriptor 3, socket web from systemd",
+        ),
         ({"uds": "/tmp/s"}, "unix socket /tmp/s"),
         ({"fd": 3}, "descriptor 3"),
     ],

@@ -16,7 +16,7 @@ import pytest
 
 from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
-from pronghorn.listen import places, sockets
+from pronghorn.listen import activation, places, sockets
 
 Bind = Callable[..., list[socket.socket]]
 
@@ -315,7 +315,15 @@ def test_bind_socket_returns_inheritable_socket() -> None:
 def test_places_are_parsed() -> None:
     assert [
         places.parse(text)
-        for text in ("127.0.0.1:80", "example.com:0", "[::1]:8000", ":9000", "unix:/run/a b:1.sock", "fd://3")
+        for text in (
+            "127.0.0.1:80",
+            "example.com:0",
+            "[::1]:8000",
+            ":9000",
+            "unix:/run/a b:1.sock",
+            "fd://3",
+            "fd://a.b",
+        )
     ] == [
         places.Place("127.0.0.1", 80),
         places.Place("example.com", 0),
@@ -323,14 +331,15 @@ def test_places_are_parsed() -> None:
         places.Place("", 9000),
         places.Place(path="/run/a b:1.sock"),
         places.Place(descriptor=3),
+        places.Place(name="a.b"),
     ]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8000", "localhost", "::1:8000", "a:65536", "a:-1", "a:b", "unix:", "fd://", "fd://x", "http://a:1"]
+    "text", ["", "8000", "localhost", "::1:8000", "a:65536", "a:-1", "a:b", "unix:", "fd://", "fd://a:b", "http://a:1"]
 )
 def test_malformed_place_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"is not HOST:PORT, \[IPV6\]:PORT, unix:PATH or fd://NUMBER"):
+    with pytest.raises(ConfigError, match=r"is not HOST:PORT, \[IPV6\]:PORT, unix:PATH, fd://NUMBER or fd://NAME"):
         config(bind=[text])
 
 
@@ -496,3 +505,35 @@ def test_socket_stays_open_without_filter_support(bind: Bind, monkeypatch: pytes
     sockets.withdraw(bound, config())
     with socket.create_connection(sock.getsockname(), timeout=20):
         pass
+
+
+@pytest.mark.parametrize("stale", [False, True])
+@pytest.mark.parametrize("permissions", ["600", 0o640])
+def test_mode_of_unix_socket_can_be_chosen(bind: Bind, path: str, stale: bool, permissions: int | str) -> None:
+    if stale:
+        bind(uds=path)[0].close()
+    bind(bind=[f"unix:{path}"], uds_permissions=permissions)
+    assert stat.S_IMODE(os.stat(path).st_mode) == (permissions if isinstance(permissions, int) else 0o600)
+
+
+def test_named_sockets_are_inherited(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        numbers = [os.dup(each.fileno()) for each in (one, two)]
+        monkeypatch.setattr(activation, "descriptors", {"web": numbers}.__getitem__)
+        bound = bind(bind=["fd://web"])
+        assert [each.getsockname() for each in bound] == [one.getsockname(), two.getsockname()]
+
+
+def test_name_and_number_of_one_descriptor_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activation, "descriptors", {"web": [98, 99]}.__getitem__)
+    with pytest.raises(StartupError, match="--bind fd://web and --bind fd://99 overlap"):
+        sockets.bind(config(bind=["fd://web", "fd://99"]))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may give files away")
+def test_files_bound_here_can_be_given_away(bind: Bind, path: str) -> None:
+    made = config(uds=path)
+    bind(uds=path)
+    sockets.give(made, 12345, 54321)
+    status = os.stat(path)
+    assert (status.st_uid, status.st_gid) == (12345, 54321)

@@ -15,6 +15,7 @@ from pronghorn.errors import StartupError
 from pronghorn.limits import ProcessLimits
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
+from pronghorn.process import privileges
 from pronghorn.supervisor import nursery, worker_handle
 
 
@@ -29,6 +30,7 @@ def check(app: Any, **parameters: Any) -> None:
         if checked.preload:
             nursery.check(checked)
     ProcessLimits(checked)  # raises if the system lacks what they need
+    privileges.identify(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))
@@ -64,6 +66,8 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
 def _address(place: Place, scheme: str) -> str:
     if place.descriptor is not None:
         return f"descriptor {place.descriptor}"
+    if place.name is not None:
+        return f"socket {place.name} from systemd"
     if place.path is not None:
         return f"unix socket {place.path}"
     host = place.host or "*"

@@ -19,6 +19,7 @@ from pronghorn.config.parameters import PARAMETERS, ConfigError, Parameter, Topi
 from pronghorn.errors import StartupError
 from pronghorn.launcher import run
 from pronghorn.logging import log, streams
+from pronghorn.process import init
 
 
 class _Port(click.Option):
@@ -147,6 +148,7 @@ def _serve(app: str, **parameters: Any) -> None:
     TOML file: in the table [tool.pronghorn] of pyproject.toml, or in the file given by --config. APP can be set there
     too, as app = "module:attribute".
     """
+    init.separate()
     _with_parameters(run, app, parameters)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
@@ -117,9 +118,19 @@ class Config(Parameters):
         """True if child processes serve instead of this one."""
         return self.reload or (self.workers or 1) > 1
 
+    @property
+    def binds_first(self) -> bool:
+        """True if `run` binds before it loads the application, which another user loads, or a PID file announces."""
+        return any(each is not None for each in (self.user, self.group, self.umask, self.pid_file))
+
     def configure_logging(self) -> None:
         loader.look_in(self.app_dir)  # a logging configuration may name classes of the application
         log.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+
+    def reload_logging(self) -> None:
+        """Read the file of `log_config` again, if it is one. Raises StartupError; then nothing has changed."""
+        if isinstance(self.log_config, str | os.PathLike):
+            log.reconfigure(self.log_config, self.log_level, self.access_log, self.use_colors)
 
     def load_app(self) -> Any:
         """Import the application, or the factory of one."""

@@ -19,6 +19,7 @@ from pronghorn.application import interfaces
 from pronghorn.application.lifespan import Mode
 from pronghorn.listen.places import parse as parse_place
 from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
+from pronghorn.process import modes
 from pronghorn.types import Path as Path
 
 if TYPE_CHECKING:
@@ -217,6 +218,11 @@ def _check_place(place: str | None) -> None:
 def _check_health_path(path: str | None) -> None:
     if path is not None and not path.startswith("/"):
         raise ValueError(f"{path!r} does not begin with /")
+
+
+def _check_mode(mode: int | str | None) -> None:
+    if mode is not None:
+        modes.parse(mode)
 
 
 def option(default: T, topic: Topic, text: str, **facts: Any) -> T:
@@ -549,11 +555,42 @@ class Parameters:
     bind: list[str] | str | None = option(
         None,
         Topic.LISTEN,
-        "Where to listen, instead of --host, --port, --uds and --fd: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER;"
-        " repeatable.",
+        "Where to listen, instead of --host, --port, --uds and --fd: HOST:PORT, [IPV6]:PORT, unix:PATH, fd://NUMBER, or"
+        " fd://NAME for a socket that systemd passes; repeatable.",
         is_repeatable=True,
         metavar="PLACE",
         check=_check_places,
+    )
+    uds_permissions: int | str | None = option(
+        None,
+        Topic.LISTEN,
+        "Mode of the files of Unix sockets, in octal, such as 660.",
+        default_text="666, or the mode of the file that is replaced",
+        metavar="MODE",
+        check=_check_mode,
+    )
+    pid_file: Path | None = option(
+        None,
+        Topic.RUN,
+        "File that holds the process ID of the server, or of the parent of its workers.",
+        metavar="FILE",
+    )
+    user: str | None = option(
+        None, Topic.RUN, "User to become after binding, by name or number; only root can.", metavar="USER"
+    )
+    group: str | None = option(
+        None,
+        Topic.RUN,
+        "Group to become after binding, by name or number.",
+        default_text="the user's own",
+        metavar="GROUP",
+    )
+    umask: int | str | None = option(
+        None,
+        Topic.RUN,
+        "Mode bits to withhold from new files, in octal, such as 027.",
+        metavar="MODE",
+        check=_check_mode,
     )
 
     metrics_bind: str | None = option(

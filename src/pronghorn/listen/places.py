@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple, Protocol
 
 _PLACE = re.compile(
-    r"unix:(?P<path>.+)|fd://(?P<descriptor>\d{1,9})|(?:\[(?P<v6>[^]]+)\]|(?P<host>[^][:/]*)):(?P<port>\d{1,5})",
+    r"unix:(?P<path>.+)|fd://(?:(?P<descriptor>\d{1,9})|(?P<name>[^:\x00-\x1f\x7f]{1,255}))"
+    r"|(?:\[(?P<v6>[^]]+)\]|(?P<host>[^][:/]*)):(?P<port>\d{1,5})",
     re.ASCII | re.DOTALL,
 )
 
@@ -19,6 +20,7 @@ class Options(Protocol):
     uds: str | None
     fd: int | None
     bind: list[str] | str | None
+    uds_permissions: int | str | None
     http2: bool
 
     @property
@@ -27,12 +29,15 @@ class Options(Protocol):
 
 
 class Place(NamedTuple):
-    """A place to listen: a file `descriptor`, the `path` of a Unix socket, or a host and port."""
+    """A place to listen: a file `descriptor`, the `name` of sockets from systemd, the `path` of a Unix socket, or a
+    host and port.
+    """
 
     host: str | None = None
     port: int = 0
     path: str | None = None
     descriptor: int | None = None
+    name: str | None = None
 
 
 def parse(text: str) -> Place:
@@ -42,9 +47,11 @@ def parse(text: str) -> Place:
             return Place(path=found["path"])
         if found["descriptor"]:
             return Place(descriptor=int(found["descriptor"]))
+        if found["name"]:
+            return Place(name=found["name"])
         if int(found["port"]) <= 65535:
             return Place(found["v6"] or found["host"], int(found["port"]))
-    raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER")
+    raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH, fd://NUMBER or fd://NAME")
 
 
 def of(options: Options) -> list[Place]:

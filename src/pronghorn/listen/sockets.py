@@ -18,9 +18,10 @@ import weakref
 from typing import Any, TypeAlias
 
 from pronghorn.errors import StartupError
-from pronghorn.listen import places
+from pronghorn.listen import activation, places
 from pronghorn.listen.places import Options, Place
 from pronghorn.logging.formatters import bold
+from pronghorn.process import modes
 
 # Attempts for port 0: the port that the system chose on one of the host's addresses may be taken on another.
 _PORT_CHOICES = 10
@@ -73,7 +74,7 @@ def bind(options: Options) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for place in places.of(options):
-            for sock in _offered.pop(place, None) or _bind_place(place):
+            for sock in _offered.pop(place, None) or _bind_place(place, options):
                 _places[sock] = place
                 sockets.append(sock)
     except StartupError:
@@ -120,9 +121,9 @@ def bind_one(options: Options) -> socket.socket:
     named = places.of(options)
     if len(named) > 1:
         raise StartupError(f"--bind names {len(named)} places, but only one socket can be bound here.")
-    host, port, path, descriptor = named[0]
-    if descriptor is not None or path is not None:
+    if named[0].host is None:
         return bind(options)[0]
+    host, port, *_ = named[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
     try:
         return _bind_all(_resolve(host, port, family)[:1])[0]
@@ -165,15 +166,25 @@ def withdraw(sockets: list[socket.socket], options: Options) -> None:
 
 
 def unlink(options: Options) -> None:
-    """Remove the files of Unix sockets bound here, unless another server has replaced them. May be called again."""
+    """Remove the files of Unix sockets bound here, unless another server has replaced them. May be called again.
+
+    A file stays if `--user` may not remove it: the next server replaces it.
+    """
     for place in places.of(options):
         path = place.path
         ours = _files.pop(path, None) if path is not None else None
         try:
             if path is not None and ours is not None and ours == _identity(path):
                 os.unlink(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             pass
+
+
+def give(options: Options, uid: int, gid: int) -> None:
+    """Make a user and group the owners of the files of Unix sockets bound here. Raises OSError."""
+    for place in places.of(options):
+        if sys.platform != "win32" and place.path in _files:
+            os.chown(place.path, uid, gid, follow_symlinks=False)
 
 
 def cannot_listen(error: OSError, name: Any) -> StartupError:
@@ -214,14 +225,21 @@ def _overlap(one: Place, other: Place) -> bool:
         )
     if one.path is not None and other.path is not None:
         return os.path.realpath(one.path) == os.path.realpath(other.path)
-    return one.descriptor is not None and one.descriptor == other.descriptor
+    return not set(_descriptors(one)).isdisjoint(_descriptors(other))
 
 
-def _bind_place(place: Place) -> list[socket.socket]:
-    if place.descriptor is not None:
-        return [_inherit(place.descriptor)]
+def _descriptors(place: Place) -> list[int]:
+    """The inherited descriptors that `place` stands for."""
+    if place.name is not None:
+        return activation.descriptors(place.name)
+    return [] if place.descriptor is None else [place.descriptor]
+
+
+def _bind_place(place: Place, options: Options) -> list[socket.socket]:
+    if descriptors := _descriptors(place):
+        return _inherit_all(descriptors)
     if place.path is not None:
-        return [_bind_path(place.path)]
+        return [_bind_path(place.path, options.uds_permissions)]
     addresses = _resolve(place.host, place.port)
     for _ in range(_PORT_CHOICES if place.port == 0 else 1):
         try:
@@ -279,12 +297,12 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
     return sock
 
 
-def _bind_path(path: str) -> socket.socket:
+def _bind_path(path: str, permissions: int | str | None) -> socket.socket:
     sock = _unix_socket()
     try:
         mode = _clear(path)
         sock.bind(path)
-        os.chmod(path, mode)
+        os.chmod(path, mode if permissions is None else modes.parse(permissions))
         _files[path] = _identity(path)
     except OSError as error:
         sock.close()
@@ -314,6 +332,18 @@ def _is_stale(path: str) -> bool:
     with _unix_socket() as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _inherit_all(descriptors: list[int]) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        for descriptor in descriptors:
+            sockets.append(_inherit(descriptor))
+    except StartupError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def _inherit(descriptor: int) -> socket.socket:

@@ -22,8 +22,9 @@ _FORMATTERS = {
 }
 
 
-def apply(log_config: LogConfig, use_colors: bool | None) -> None:
-    """Set up `logging`. A path is read as JSON or YAML by its suffix, otherwise by `logging.config.fileConfig`.
+def apply(log_config: LogConfig, use_colors: bool | None) -> set[str]:
+    """Set up `logging`; return the names of the loggers that `log_config` sets up, without the root. A path is read as
+    JSON or YAML by its suffix, otherwise by `logging.config.fileConfig`.
 
     Raises StartupError, with a one-line reason, if the file cannot be read or is not a valid configuration.
     """
@@ -34,9 +35,12 @@ def apply(log_config: LogConfig, use_colors: bool | None) -> None:
         if isinstance(log_config, str) and log_config.endswith((".json", ".yaml", ".yml")):
             log_config = _read(log_config)
         if isinstance(log_config, dict):
-            logging.config.dictConfig(_ours(log_config, use_colors))
-        else:
-            logging.config.fileConfig(_ours_of_ini(log_config), disable_existing_loggers=False)
+            ours = _ours(log_config, use_colors)
+            logging.config.dictConfig(ours)
+            return set(ours.get("loggers") or ())
+        parser = _ours_of_ini(log_config)
+        logging.config.fileConfig(parser, disable_existing_loggers=False)
+        return {parser.get(each, "qualname") for each in parser.sections() if parser.has_option(each, "qualname")}
     except StartupError:
         raise
     except Exception as error:

@@ -28,6 +28,18 @@ def configure(
         from pronghorn.logging import config_files  # not imported for --help
 
         config_files.apply(log_config, use_colors)
+    _apply_options(log_level, access_log)
+
+
+def reconfigure(log_config: LogConfig, log_level: str | int | None, access_log: bool, use_colors: bool | None) -> None:
+    """Apply a changed `log_config` while the application runs (see `reapplying`), and the other three options."""
+    from pronghorn.logging import reapplying
+
+    reapplying.reapply(log_config, use_colors)
+    _apply_options(log_level, access_log)
+
+
+def _apply_options(log_level: str | int | None, access_log: bool) -> None:
     if log_level is not None:
         level = LOG_LEVELS[log_level.lower()] if isinstance(log_level, str) else log_level
         for name in ("pronghorn.error", "pronghorn.access", "pronghorn.asgi"):

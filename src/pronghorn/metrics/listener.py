@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pronghorn import __version__
+from pronghorn import __version__, signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
@@ -44,7 +44,8 @@ def listening(place: str, observed: collector.Server) -> Iterator[None]:
             thread.listens.wait(_PATIENCE)
             for message, _ in sockets.describe(bound, config):
                 _log.info(message.replace("Pronghorn running on", "Metrics are shown on").partition(" (")[0])
-            yield
+            with signal_handlers.before_death(lambda: sockets.unlink(config)):
+                yield
         finally:
             thread.stop()
     finally:

@@ -25,6 +25,7 @@ from pronghorn.listen import listener
 from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.logging import log, outlet
 from pronghorn.metrics import layout
+from pronghorn.process import operator_signals
 from pronghorn.server.clock import Clock
 from pronghorn.server.drain import LINGER, POLL, Drain
 from pronghorn.server.protocol import HTTPProtocol
@@ -60,10 +61,12 @@ class Server:
         self.force_exit = False
         self.signalled = False
         self.last_notified = 0.0
+        self._heeded = operator_signals.Received()
         self.servers: list[asyncio.Server] = []
         self.lifespan: Lifespan | MaybeNone = None
         self._clock: Clock | MaybeNone = None
         self._sockets: list[socket.socket] = []
+        self._bound: list[socket.socket] | None = None
         self._has_bound = False
         self._serving: asyncio.Task[None]
         self._captured_signals: list[int] = []
@@ -82,6 +85,10 @@ class Server:
     def drain_delay(self) -> float:
         """The seconds between SIGTERM and the shutdown."""
         return self.config.drain_delay
+
+    def take(self, bound: list[socket.socket]) -> None:
+        """Serve on the sockets that `bind` returned for this configuration, instead of calling it."""
+        self._bound = bound
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Run `serve` in a new event loop."""
@@ -148,7 +155,8 @@ class Server:
             _log.warning("Running interpreted, several times slower: the compiled form was not built.")
         self.server_state.prepare(self.config, backend.load(http), loop, self.lifespan.state)
         factory = self._protocol_factory(loop)
-        bound = bind(self.config) if sockets is None else sockets
+        bound = sockets if sockets is not None else self._bound or bind(self.config)
+        self._bound = None
         self._has_bound = sockets is None
         self._clock = Clock(self.server_state)
         self._clock.start()
@@ -176,6 +184,8 @@ class Server:
             if now - self.last_notified > self.config.timeout_notify:
                 self.last_notified = now
                 await self.config.callback_notify()
+        if operator_signals.received != self._heeded:
+            self._heed(operator_signals.received)
         if not self._is_spent:
             reached = self._limits.reached(self.server_state.total_requests, self.limit_max_requests)
             if reached is None and counter % 10 == 0:
@@ -192,6 +202,21 @@ class Server:
     def on_limit(self, limit: Limit) -> None:
         """Stop the server; called once, when it has reached `limit`."""
         self.should_exit = True
+
+    def reload(self) -> None:
+        """Read again what may change while the server runs; called after SIGHUP. What cannot be read stays as it is."""
+        try:
+            self.config.reload_logging()
+        except StartupError as error:
+            log.report(error)
+        self.reopen_logs()
+        self.server_state.renew_access_log(self.config)
+
+    def reopen_logs(self) -> None:
+        """Open log files again that were moved; called after SIGUSR1."""
+        from pronghorn.logging import log_files
+
+        log_files.reopen()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, finish the requests in progress, then stop the lifespan.
@@ -219,14 +244,18 @@ class Server:
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM. Received signals are raised again once the server has stopped, which also passes
-        them on to a server that installed its handlers earlier.
+        """Handle SIGINT and SIGTERM, and those of the operator. SIGINT and SIGTERM are raised again once the server has
+        stopped, which also passes them on to a server that installed its handlers earlier.
         """
-        with signal_handlers.handled_by(self.handle_exit) if self.config.install_signals else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if self.config.install_signals:
+                stack.enter_context(signal_handlers.handled_by(self.handle_exit))
+                stack.enter_context(operator_signals.counted())
             yield
         captured, self._captured_signals = self._captured_signals, []
         if captured:
-            outlet.flush()  # the signal may end the process at once
+            signal_handlers.take_last_steps()  # the signal may end the process at once
+            outlet.flush()
         for number in reversed(captured):
             signal.raise_signal(number)
 
@@ -238,6 +267,19 @@ class Server:
             self.force_exit = True
         else:
             self.should_exit = True
+
+    def _heed(self, received: operator_signals.Received) -> None:
+        """Do what the operator's signals ask for. An error must not stop the server."""
+        before, self._heeded = self._heeded, received
+        try:
+            if received.reloads > before.reloads:
+                _log.info("Received SIGHUP, reloading the log configuration.")
+                self.reload()
+            elif received.reopens > before.reopens:
+                _log.info("Received SIGUSR1, reopening the log files.")
+                self.reopen_logs()
+        except Exception as error:
+            log.say(logging.ERROR, "Cannot do what the signal asks for", error=error)
 
     async def _listen_on(
         self, bound: list[socket.socket], factory: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop

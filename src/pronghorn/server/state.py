@@ -178,6 +178,12 @@ class ServerState:
             metrics=self._metrics(config, wire),
         )
 
+    def renew_access_log(self, config: Config) -> None:
+        """Write to the handlers that the access log has now. One that was off stays off: requests were not timed."""
+        renewed = _access_log(config, self.wire, self.loop)
+        if renewed is not None and self.shared.access_log is not None:
+            self.shared.access_log = renewed
+
     def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
         """What the wire counts with, on the page of this process; None unless a listener shows it."""
         if config.metrics_bind is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pronghorn.config import Config
 from pronghorn.logging import log
+from pronghorn.process.service_manager import ServiceManager
 from pronghorn.supervisor.file_watcher import Files, Watcher
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
@@ -33,16 +34,23 @@ _log = logging.getLogger("pronghorn.error")
 class Reloader:
     """Serves `config.app` on the bound `sockets`, in a new process after each change, until a signal ends it.
 
-    If `target` is given, the process calls it with the sockets instead.
+    If `target` is given, the process calls it with the sockets instead. Reports to `manager`.
     """
 
-    def __init__(self, config: Config, sockets: list[socket.socket], target: Target | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket.socket],
+        target: Target | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self._config = copy.copy(config)
         timeout = config.timeout_graceful_shutdown
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
         self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any length of time
         self._sockets = sockets
         self._target = target
+        self._manager = manager or ServiceManager()
         self._files = Files(config.reload_dirs, config.reload_includes, config.reload_excludes)
         self._worker: WorkerHandle | None = None
         self._launch_is_due = True
@@ -66,10 +74,11 @@ class Reloader:
     def _supervise(self, signals: Signals, watcher: Watcher) -> None:
         while self._worker is not None or not self._is_exiting:
             self._launch_if_due()
+            beat = self._manager.beat()
             if self._worker is None:
-                wait([signals, watcher.changes], [], self._not_before if self._launch_is_due else FOREVER)
+                wait([signals, watcher.changes], [], min(beat, self._not_before if self._launch_is_due else FOREVER))
             else:
-                wait([signals, watcher.changes], [self._worker], self._worker.deadline)
+                wait([signals, watcher.changes], [self._worker], min(beat, self._worker.deadline))
             for name in signals.read():
                 if name != "SIGCHLD":
                     self._exit()
@@ -91,6 +100,8 @@ class Reloader:
             _log.error("Cannot launch a process: %r. Waiting for a file to change.", error)
 
     def _check(self, worker: WorkerHandle) -> None:
+        if worker.is_serving():
+            self._manager.ready("1 worker, restarted when a file changes")
         if worker.exitcode is not None:
             worker.close()
             self._worker = None
@@ -117,6 +128,7 @@ class Reloader:
         if self._is_exiting and self._worker is not None:
             self._worker.kill()
         self._is_exiting, self._launch_is_due = True, False
+        self._manager.stopping()
         for sock in self._sockets:
             sock.close()
         if self._worker is not None:

@@ -12,6 +12,9 @@ from pronghorn.signal_handlers import reset_after_fork
 # The signals that end a process. No system has them all.
 EXIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
+# The signals that a new worker blocks until it has handlers for them.
+HANDLED_LATER = [getattr(signal, name) for name in ("SIGINT", "SIGUSR1") if hasattr(signal, name)]
+
 
 class Signals:
     """Context manager: while active, the named signals only wake the process that waits on this object. Names that the

@@ -15,6 +15,7 @@ from pronghorn.errors import StartupError
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
 from pronghorn.metrics.page import Pages
+from pronghorn.process.service_manager import ServiceManager
 from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
@@ -35,15 +36,22 @@ _log = logging.getLogger("pronghorn.error")
 class Supervisor:
     """Keeps `config.workers` processes that serve the bound `sockets`, until a signal ends them all.
 
-    `tally` counts them. `upgrade`, if given, replaces all of this program after SIGUSR2.
+    `tally` counts them. `upgrade`, if given, replaces all of this program after SIGUSR2. `manager` is told about it.
     """
 
-    def __init__(self, config: Config, sockets: list[socket.socket], upgrade: Upgrade | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket.socket],
+        upgrade: Upgrade | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self.tally = Tally()
         self.pages = Pages()
         self._config = config
         self._sockets = sockets
         self._upgrade = upgrade
+        self._manager = manager or ServiceManager()
         self._nurseries = Nurseries(config, sockets) if config.preload else None
         self._wanted = config.workers or 1
         self._workers: list[WorkerHandle] = []  # the oldest first
@@ -84,7 +92,8 @@ class Supervisor:
     def _step(self, signals: Signals) -> None:
         """Wait for the next event, and act on it."""
         others = [each for each in (self._upgrade, self._nurseries) if each is not None]
-        wait([signals, *(each for other in others for each in other.waitables())], self._workers, self._next_deadline())
+        waitables = [signals, *(each for other in others for each in other.waitables())]
+        wait(waitables, self._workers, min(self._next_deadline(), self._manager.beat()))
         if not self._was_complete and sum(each.is_serving() for each in self._settled()) >= self._wanted:
             self._was_complete = True
             if self._upgrade is not None:
@@ -100,6 +109,7 @@ class Supervisor:
         self._remove_ended()
         self._kill_overdue()
         self._balance()
+        self._report()
 
     def phase(self) -> str:
         """For the metrics listener: `starting`, `ready` or `draining`."""
@@ -131,10 +141,17 @@ class Supervisor:
                     self._exit(0)
             case "SIGHUP":
                 _log.info("Received SIGHUP, restarting processes.")
+                self._manager.reloading()
+                self._reopen_logs()
                 if self._nurseries is not None:
                     self._nurseries.start()
                 else:
                     self._restart()
+            case "SIGUSR1":
+                _log.info("Received SIGUSR1, reopening the log files.")
+                self._reopen_logs()
+                for worker in self._workers:
+                    worker.reopen_logs()
             case "SIGTTIN":
                 _log.info("Received SIGTTIN, increasing the number of processes.")
                 self._wanted += 1
@@ -198,6 +215,22 @@ class Supervisor:
                         self._back_off(worker.launched_at)  # the limit may be less than every worker needs
                     break
 
+    def _reopen_logs(self) -> None:
+        from pronghorn.logging import log_files  # rarely needed
+
+        log_files.reopen()
+
+    def _report(self) -> None:
+        """Tell the service manager how many workers serve, and when a start or a restart is over."""
+        active = [each for each in self._workers if each.is_active()]
+        serving = sum(each.is_serving() for each in active)
+        status = f"{serving} workers" if serving == self._wanted else f"{serving} of {self._wanted} workers"
+        is_restarting = any(each.replaces or each.replacement is Cause.RESTART for each in active)
+        is_restarting |= self._nurseries is not None and self._nurseries.is_loading()
+        if self._was_complete and not is_restarting:
+            self._manager.ready(status)
+        self._manager.report(status)
+
     def _settled(self) -> list[WorkerHandle]:
         """The workers that count as wanted ones: active, and not waiting to replace another worker."""
         return [each for each in self._workers if each.is_active() and each.replaces is None]
@@ -231,10 +264,12 @@ class Supervisor:
         """Serve on for `drain_delay` seconds, while the health paths send clients elsewhere."""
         _log.info("Draining: the shutdown begins in %g seconds.", self._config.drain_delay)
         self._exit_at = time.monotonic() + self._config.drain_delay
+        self._manager.stopping()
         self.pages.drain()
 
     def _exit(self, code: int) -> None:
         self._exit_code = code
+        self._manager.stopping()
         self._not_before = 0.0
         if self._upgrade is not None:
             self._upgrade.give_up()

@@ -37,6 +37,7 @@ from typing import Any, Protocol
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
+from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
@@ -209,6 +210,12 @@ class WorkerHandle:
             self.cause = cause
             self._to_stopping(timeout)
 
+    def reopen_logs(self) -> None:
+        """Let the worker open its log files again, once it can."""
+        if sys.platform != "win32" and self.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR1)
+
     def kill(self, cause: Cause | None = None) -> None:
         """End it at once. The cause of a stop before that remains."""
         if self.exitcode is None:
@@ -338,9 +345,11 @@ def make_pipe() -> tuple[Any, Any]:
 
 
 def spawn(function: Callable[..., None], *arguments: Any) -> SpawnProcess:
-    """Start a process that calls `function` with `arguments` and the descriptor of standard input, SIGINT blocked."""
+    """Start a process that calls `function` with `arguments` and the descriptor of standard input. It begins with
+    HANDLED_LATER blocked.
+    """
     process = _context.Process(target=function, args=(*arguments, _stdin_fd()))
-    with _sigint_blocked():
+    with _signals_blocked():
         process.start()
     return process
 
@@ -391,15 +400,15 @@ def _stdin_fd() -> int | None:
 
 
 @contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in a process that is started here. It unblocks SIGINT once it can handle it: before, SIGINT would
-    print a traceback.
+def _signals_blocked() -> Iterator[None]:
+    """Block HANDLED_LATER in a process that is started here, until it can handle them: before, SIGINT would print a
+    traceback, and SIGUSR1 would end it.
     """
     if sys.platform == "win32":
         yield
     else:
         resource_tracker.ensure_running()  # starting it later would unblock SIGINT
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_LATER)
         try:
             yield
         finally:

@@ -17,12 +17,13 @@ from types import FrameType
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.limits import Limit
-from pronghorn.logging import log, outlet
+from pronghorn.logging import log, outlet, streams
 from pronghorn.metrics import layout
 from pronghorn.metrics.page import Page
+from pronghorn.process import operator_signals
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
-from pronghorn.supervisor.signals import EXIT_SIGNALS, ignore
+from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
     HEARTBEAT,
@@ -51,8 +52,10 @@ def main(
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`."""
     _set_exit_handlers(_exit_on_signal)
+    operator_signals.count()  # to the end: the parent passes SIGUSR1 on to a worker that is stopping, too
     if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_LATER)
+    streams.remember_files()
     if stdin is not None:
         with contextlib.suppress(OSError):
             sys.stdin = open(stdin, closefd=False)  # noqa: SIM115 - for as long as the process lives
