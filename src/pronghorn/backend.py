@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
     from pronghorn._wire.http2.connection import HTTP2Connection
+    from pronghorn._wire.observed import Observer
 
 
 class Wire(NamedTuple):
@@ -40,6 +41,11 @@ class Wire(NamedTuple):
     Endpoint: type[endpoint.Endpoint]
     Application: type[call.Application]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
+
+    def load_observer(self) -> type[Observer]:
+        """Load the class that observes requests, which few servers need."""
+        loaded: type[Observer] = importlib.import_module(f"{self.package}.observed").Observer
+        return loaded
 
     def load_http2(self) -> type[HTTP2Connection]:
         """Load the class for HTTP/2. Its modules take 0.8 MiB, which a server without HTTP/2 does not need."""

@@ -298,7 +298,7 @@ SET: dict[str, Any] = {
 ELSEWHERE = """
 reload reload_delay workers timeout_notify callback_notify timeout_graceful_shutdown timeout_worker_healthcheck
 install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
-send_after_disconnect sendfile
+send_after_disconnect sendfile request_id_header log_slow watchdog
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 """
 

@@ -38,6 +38,9 @@ cdef class Request(Exchange):
     cpdef bint is_lost(self)
     cpdef bint knows_client_left(self)
     cpdef bint is_refusable(self)
+    cpdef bint awaits_body(self)
+    cpdef str request_id(self)
+    cpdef list own_fields(self, list fields)
     cpdef replace(self, Encoder encoder)
     cpdef abandon(self)
     cpdef Py_ssize_t frame_head(self) except -1

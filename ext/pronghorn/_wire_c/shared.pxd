@@ -16,7 +16,7 @@ cdef class Limits:
 
 cdef class Shared:
     cdef readonly Limits limits
-    cdef readonly object create_future, proxies
+    cdef readonly object create_future, observer, proxies
     cdef public object access_log
     cdef readonly bint logs_at_end, ignores_lost
     # Parts of a scope.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._interfaces import Client, CompressionLibrary, Server
     from .access_log import AccessLines
+    from .observed import Observer
     from .proxies import Proxies
 
 
@@ -130,7 +131,8 @@ class Shared:
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
     handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
     `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a
-    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5).
+    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5). `observer` makes
+    the requests, None for plain ones.
     """
 
     __slots__ = (
@@ -151,6 +153,7 @@ class Shared:
         "limits",
         "logs_at_end",
         "now",
+        "observer",
         "proxies",
         "root_path",
         "root_path_bytes",
@@ -166,6 +169,7 @@ class Shared:
     proxies: Proxies | None
     access_log: AccessLines | None
     logs_at_end: bool
+    observer: Observer | None
     ignores_lost: bool
 
     scope: dict[str, Any]
@@ -208,11 +212,13 @@ class Shared:
         sendfile: bool = False,
         ignores_lost: bool = False,
         http2: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
         self.logs_at_end = access_log is not None and access_log.at_end
+        self.observer = observer
         self.websockets = websockets
         self.http2 = http2
         self.zlib = zlib

@@ -143,6 +143,7 @@ class Server:
         if sockets is None:  # otherwise the caller that bound them has logged this
             for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
+        self._start_watchdog(loop)
         self.started = True
 
     async def main_loop(self) -> None:
@@ -178,6 +179,8 @@ class Server:
         Requests and lifespan each have `timeout_graceful_shutdown`. May be called again: finished steps are skipped.
         """
         state, drain = self.server_state, Drain(self)
+        if state.watchdog is not None:
+            state.watchdog.stop()
         if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             state.shared.draining = True
@@ -248,6 +251,13 @@ class Server:
             await loop.connect_accepted_socket(factory, sock)
 
         return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
+
+    def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.config.watchdog is not None:
+            from pronghorn.server.watchdog import Watchdog  # few servers have one
+
+            self.server_state.watchdog = Watchdog(loop, self.config.watchdog, lambda: self.should_exit)
+            self.server_state.watchdog.start()
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)

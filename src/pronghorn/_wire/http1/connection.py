@@ -258,6 +258,8 @@ class Connection(Channel):
         if request is not None:
             if request.is_cut_short():
                 self._finished(request, request.encoder.status)
+            elif not request.is_complete():
+                self._observe_end(request, 0)
             request.lose()
             self.request = None
         if self._session is not None:
@@ -408,6 +410,7 @@ class Connection(Channel):
         if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
+            self._observe_end(request, 0)
             request.replace(new_encoder(self._shared, request.head.method, True, False))
             self._close()
         else:
@@ -580,9 +583,9 @@ class Connection(Channel):
         frames.
         """
         shared = self._shared
-        handshake = read_handshake(head, shared.zlib)
         encoder = new_encoder(shared, head.method, True, False)
         self.request = request = new_request(head, False, encoder, self, shared, scope, client_text)
+        handshake = read_handshake(head, shared.zlib)
         self.reading = RESPONDING
         self._session = WebSocket(handshake, request, self, shared)
         self._owner.on_websocket(self._session)
@@ -654,6 +657,11 @@ class Connection(Channel):
         """End an exchange whose response had `status`: the only event for logs and counters."""
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
+        self._observe_end(request, status)
+
+    def _observe_end(self, request: Request, status: int) -> None:
+        if self._shared.observer is not None and self._session is None:
+            self._shared.observer.on_end(request, status)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
@@ -677,6 +685,8 @@ class Connection(Channel):
                 self._break_off()
                 return
         self._answer(error.status)
+        if request is not None:
+            self._observe_end(request, error.status)
 
     def _to_http2(self) -> None:
         """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""
@@ -702,7 +712,7 @@ class Connection(Channel):
         request = self.request
         method = "GET" if request is None else request.head.method
         encoder = new_encoder(self._shared, method, True, False)
-        encoder.start(status, fields, False)
+        encoder.start(status, fields if request is None else fields + request.own_fields(fields), False)
         if request is not None:
             request.replace(encoder)
         self.queued(encoder.body(text, False, self.out))

@@ -286,8 +286,10 @@ class Stream(Channel):
         self.request = None
         self.session = None
         if request is not None:
-            if session is None and request.is_cut_short() and self._shared.logs_at_end:
-                self._log(request, request.encoder.status)
+            if session is None and request.is_cut_short():
+                self._finished(request, request.encoder.status)
+            elif session is None and not request.is_complete():
+                self._observe_end(request, 0)
             request.forget_body()
             request.lose()
         if session is not None:
@@ -448,8 +450,8 @@ class Stream(Channel):
         self.session = None
         self._body_by = 0
         if session is None:
-            if request is not None and self._shared.logs_at_end:
-                self._log(request, request.encoder.status)
+            if request is not None:
+                self._finished(request, request.encoder.status)
         elif request is None:
             self.end_content()
             self._connection.owner.on_closed(session)
@@ -622,6 +624,16 @@ class Stream(Channel):
         self._write_by = 0
         self._body_by = 0
         self.out.clear()
+
+    def _finished(self, request: Request, status: int) -> None:
+        """End an exchange whose response had `status`: the only event for logs and counters."""
+        if self._shared.logs_at_end:
+            self._log(request, status)
+        self._observe_end(request, status)
+
+    def _observe_end(self, request: Request, status: int) -> None:
+        if self._shared.observer is not None:
+            self._shared.observer.on_end(request, status)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
