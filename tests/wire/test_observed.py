@@ -276,7 +276,7 @@ def test_time_before_the_call_is_the_queue(wire):
     time.sleep(PAUSE)
     call(rig.request, lambda scope, receive, send: None)
     ok(rig.request)
-    total, queue, client, application = reports.only
+    _, queue, client, _ = reports.only
     assert queue >= PAUSE
     assert client == 0
 
@@ -308,7 +308,7 @@ def test_time_until_the_body_arrives_is_the_client(wire):
         rig.receive(part)
         rig.request.take()
     ok(rig.request)
-    total, queue, client, application = reports.only
+    total, _, client, application = reports.only
     assert client >= 2 * PAUSE
     assert application < total - 2 * PAUSE
 

@@ -79,20 +79,27 @@ class Watchdog:
         before, cpu_before = monotonic(), process_time()
         while not self._stopped.wait(self._interval):
             now, cpu = monotonic(), process_time()
-            if not self._loop.is_running():
-                self._suspended += now - before
-            elif cpu - cpu_before < (now - before) / 2:
-                self._suspended += max(0.0, now - before - self._interval)
+            lost = self._lost(now - before, cpu - cpu_before)
             before, cpu_before = now, cpu
+            self._suspended += lost
             if self._loop.is_closed():  # by a program that did not stop its server
                 return
             if self._is_stopping():
                 continue
-            if self._due == due:
-                self._check(now - due - self._suspended)
-            else:
+            if self._due != due:
                 due = self._due
                 self._end_block()
+                # The loop's turn may have been before or after the time that was lost just now.
+                self._suspended = max(0.0, min(lost, now - due + self._interval))
+            self._check(now - due - self._suspended)
+
+    def _lost(self, passed: float, cpu: float) -> float:
+        """The part of the `passed` seconds in which the loop could not even try to run. `cpu` is the processor time of
+        the process in these seconds.
+        """
+        if not self._loop.is_running():
+            return passed
+        return max(0.0, passed - self._interval) if cpu < passed / 2 else 0.0
 
     def _check(self, overdue: float) -> None:
         """Report a block that is in progress."""
@@ -116,4 +123,3 @@ class Watchdog:
                 self.blocks += 1
                 say(logging.ERROR, "The event loop was blocked for %.1f s, but its stack could not be read.", blocked)
             self._is_reported = False
-        self._suspended = 0.0
