@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.http1 import connection
     from pronghorn._wire.http2.connection import HTTP2Connection
     from pronghorn._wire.metrics import Metrics
+    from pronghorn._wire.observed import Observer
     from pronghorn.metrics.page import Page
 
 
@@ -48,6 +49,11 @@ class Wire(NamedTuple):
         kernels, metrics = (importlib.import_module(f"{self.package}.{name}") for name in ("kernels", "metrics"))
         made: Metrics = metrics.Metrics(kernels.Cells(page))
         return made
+
+    def load_observer(self) -> type[Observer]:
+        """Load the class that observes requests, which few servers need."""
+        loaded: type[Observer] = importlib.import_module(f"{self.package}.observed").Observer
+        return loaded
 
     def load_http2(self) -> type[HTTP2Connection]:
         """Load the class for HTTP/2. Its modules take 0.8 MiB, which a server without HTTP/2 does not need."""

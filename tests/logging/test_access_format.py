@@ -167,6 +167,8 @@ KEYS = [
     "referer",
     "user_agent",
     "request_id",
+    "trace_id",
+    "span_id",
 ]
 
 
@@ -190,7 +192,17 @@ def test_json_line_has_all_keys(wire, batched):
         "referer": "http://a/",
         "user_agent": "Horn/1",
         "request_id": "17",
+        "trace_id": None,
+        "span_id": None,
     }
+
+
+def test_ids_of_traceparent_are_logged(wire):
+    request = HEAD + b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
+    expected = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    line = json.loads(logged(wire, "json", request))
+    assert (line["trace_id"], line["span_id"]) == expected
+    assert logged(wire, "%(trace_id)s %(span_id)s", request) == " ".join(expected) + "\n"
 
 
 def test_json_has_null_for_missing_values(wire):

@@ -7,7 +7,7 @@ cdef Py_ssize_t LINES_AT_ONCE
 cdef int LITERAL, CLIENT, HOST, USER, TIME_CLF, TIME_ISO, TIME_LOG
 cdef int REQUEST_LINE, METHOD, PATH, QUERY, PROTOCOL, SCHEME
 cdef int STATUS, STATUS_TEXT, BYTES, BYTES_IF_ANY, SECONDS, MILLISECONDS, DURATION
-cdef int REQUEST_FIELD, RESPONSE_FIELD, REQUEST_ID
+cdef int REQUEST_FIELD, RESPONSE_FIELD, REQUEST_ID, TRACE_ID, SPAN_ID
 
 
 cdef class AccessLines:
@@ -32,6 +32,7 @@ cdef class Piece:
 cdef class FormattedLines(AccessLines):
     cdef list _pieces
     cdef bint _json
+    cdef object _read_trace
     # The second of the last line, formatted.
     cdef long long _second
     cdef str _clf, _iso, _stamp

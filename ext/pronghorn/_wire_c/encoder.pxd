@@ -28,5 +28,6 @@ cdef class Encoder:
 
 
 cpdef list checked_fields(headers)
+cpdef bint has_field(headers, bytes lower) except -1
 cpdef Py_ssize_t declared_length(bytes value, Py_ssize_t before) except -1
 cpdef tuple own_answer(int status)

@@ -17,7 +17,7 @@ cdef class Limits:
 
 cdef class Shared:
     cdef readonly Limits limits
-    cdef readonly object create_future, proxies
+    cdef readonly object create_future, observer, proxies
     cdef public object access_log
     cdef readonly Metrics metrics
     cdef readonly bint logs_at_end, times_requests, ignores_lost

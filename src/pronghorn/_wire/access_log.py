@@ -29,18 +29,23 @@ from pronghorn.logging.access_format import (
     RESPONSE_FIELD,
     SCHEME,
     SECONDS,
+    SPAN_ID,
     STATUS,
     STATUS_TEXT,
     TIME_CLF,
     TIME_ISO,
     TIME_LOG,
+    TRACE_ID,
     USER,
 )
 
 from .kernels import is_plain_path, monotonic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from _typeshed import MaybeNone
 
     from pronghorn.logging.access_log import AccessLog
     from pronghorn.types import Headers
@@ -141,10 +146,11 @@ class FormattedLines(AccessLines):
     Values from a client or an application are escaped: they must not forge lines or fields.
     """
 
-    __slots__ = ("_clf", "_iso", "_json", "_pieces", "_second", "_stamp")
+    __slots__ = ("_clf", "_iso", "_json", "_pieces", "_read_trace", "_second", "_stamp")
 
     _pieces: list[Piece]
     _json: bool
+    _read_trace: Callable[[Headers], tuple[str, str] | None] | MaybeNone
     _second: int
     _clf: str
     _iso: str
@@ -155,6 +161,11 @@ class FormattedLines(AccessLines):
         pieces = log.pieces or []
         self._pieces = [Piece(kind, text) for kind, text in pieces]
         self._json = log.as_json
+        self._read_trace = None
+        if any(kind in (TRACE_ID, SPAN_ID) for kind, _ in pieces):
+            from pronghorn.logging.trace_context import read  # only where there is such an atom
+
+            self._read_trace = read
         self._second = -1
         self._clf = ""
         self._iso = ""
@@ -228,8 +239,11 @@ class FormattedLines(AccessLines):
         if kind == RESPONSE_FIELD:
             return _text(request.encoder.field(piece.name))
         if kind == REQUEST_ID:
-            given = _text(request.encoder.field(b"x-request-id"))
-            return _field(request.head.headers, b"x-request-id") if given is None else given
+            given = _text(request.encoder.field(piece.name)) or request.request_id()
+            return _field(request.head.headers, piece.name) if given is None else given
+        if kind in (TRACE_ID, SPAN_ID):
+            trace = self._read_trace(request.head.headers)
+            return None if trace is None else trace[kind - TRACE_ID]
         passed = monotonic() - request.began
         if kind == DURATION:
             return f"{passed:.6f}"

@@ -124,6 +124,11 @@ def checked_fields(headers: Iterable[Any]) -> Headers:
     return fields
 
 
+def has_field(headers: Iterable[Any], lower: bytes) -> bool:
+    """Return whether `headers`, which may not be checked yet, have the field with the name `lower`."""
+    return lower in [bytes(name).lower() for name, _ in headers if isinstance(name, BYTES)]
+
+
 def declared_length(value: bytes, before: int) -> int:
     """The length in a response's Content-Length, where `before` is that of an earlier one, or -1. Raises ValueError."""
     length = decimal(value)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import Any
 
+    from pronghorn.types import Headers
+
     from .channel import Channel
     from .encoder import Encoder
     from .head import Head
@@ -160,6 +162,18 @@ class Request(Exchange):
     def is_refusable(self) -> bool:
         """Return whether another response can still replace this one: no byte of it is framed."""
         return self._phase <= STARTED
+
+    def awaits_body(self) -> bool:
+        """Return whether a part of the body is due from the client."""
+        return self._body == ARRIVING and self._client == PRESENT
+
+    def request_id(self) -> str | None:
+        """The id of the request, or None if the server gives none."""
+        return None
+
+    def own_fields(self, fields: Headers) -> Headers:
+        """The fields that the server adds to a response with `fields`."""
+        return []
 
     def replace(self, encoder: Encoder) -> None:
         """Replace the response by that of `encoder`."""
@@ -368,7 +382,9 @@ def new_request(
     client_text: str,
 ) -> Request:
     """The exchange that `head` begins. Its scope is a copy of the connection's or stream's `scope_template`."""
-    request = Request.__new__(Request)  # a call of the class costs more
+    observer = shared.observer
+    # A call of the class costs more.
+    request = Request.__new__(Request) if observer is None else observer.new_request(head)
     request.begin(shared, channel, client_text)
     request._body = ARRIVING if has_body else ARRIVED
     request._client = PRESENT

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ._interfaces import Client, CompressionLibrary, Server
     from .access_log import AccessLines
     from .metrics import Metrics
+    from .observed import Observer
     from .proxies import Proxies
 
 
@@ -132,9 +133,9 @@ class Shared:
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
     handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
-    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files; `metrics` counts, None
-    for no metrics. With `ignores_lost`, a `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3)
-    instead of raising (2.5).
+    `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a
+    `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5). `metrics` counts,
+    None for no metrics. `observer` makes the requests, None for plain ones.
     """
 
     __slots__ = (
@@ -156,6 +157,7 @@ class Shared:
         "logs_at_end",
         "metrics",
         "now",
+        "observer",
         "proxies",
         "root_path",
         "root_path_bytes",
@@ -174,6 +176,7 @@ class Shared:
     logs_at_end: bool
     metrics: Metrics | MaybeNone
     times_requests: bool
+    observer: Observer | None
     ignores_lost: bool
 
     scope: dict[str, Any]
@@ -217,14 +220,16 @@ class Shared:
         ignores_lost: bool = False,
         http2: bool = False,
         metrics: Metrics | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.limits = limits
         self.create_future = create_future
         self.access_log = access_log
         self.logs_at_end = access_log is not None and access_log.at_end
         self.metrics = metrics
+        self.observer = observer
         # True if the time at which a request began is needed.
-        self.times_requests = self.logs_at_end or metrics is not None
+        self.times_requests = self.logs_at_end or metrics is not None or observer is not None
         self.websockets = websockets
         self.http2 = http2
         self.zlib = zlib

@@ -193,6 +193,18 @@ def _check_access_log_format(text: str | None) -> None:
         access_format.parse(text)
 
 
+def _check_request_id_header(name: str | None) -> None:
+    if name is None:
+        return
+    from pronghorn.constants import FORBIDDEN_TRAILERS  # only where there is one
+    from pronghorn.http2_constants import CONNECTION_FIELDS
+
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a header")
+    if name.lower().encode("ascii") in CONNECTION_FIELDS | FORBIDDEN_TRAILERS:
+        raise ValueError(f"{name!r} has another meaning")
+
+
 def _check_ping_interval(seconds: float | None) -> None:
     if 0 < (seconds or 0) < 1:
         raise ValueError(f"{seconds!r} is less than a second; 0 disables pings")
@@ -551,6 +563,27 @@ class Parameters:
     )
     limit_worker_lifetime_jitter: float = limit(
         0, Topic.RUN, "Add a random number, from 0 to this one, to --limit-worker-lifetime."
+    )
+    request_id_header: str | None = option(
+        None,
+        Topic.LOGGING,
+        "Give each request an ID, that of its header field NAME or a new one: in the response, the scope and the logs.",
+        metavar="NAME",
+        check=_check_request_id_header,
+    )
+    log_slow: float | None = option(
+        None,
+        Topic.LOGGING,
+        "Log each request that takes this many seconds, and where its time went; 0 to disable.",
+        zero_is_none=True,
+        default_text="disabled",
+    )
+    watchdog: float | None = option(
+        None,
+        Topic.LOGGING,
+        "Log the stack of an event loop that has been blocked for this many seconds; 0 to disable.",
+        zero_is_none=True,
+        default_text="disabled",
     )
     bind: list[str] | str | None = option(
         None,

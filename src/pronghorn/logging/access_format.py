@@ -38,6 +38,8 @@ DURATION = 20
 REQUEST_FIELD = 21
 RESPONSE_FIELD = 22
 REQUEST_ID = 23
+TRACE_ID = 24  # of the request's traceparent
+SPAN_ID = 25
 
 ATOMS: dict[str, tuple[str, int]] = {
     "client_addr": ("the client, as host:port", CLIENT),
@@ -60,7 +62,9 @@ ATOMS: dict[str, tuple[str, int]] = {
     "M": ("the duration in milliseconds", MILLISECONDS),
     "D": ("the duration in microseconds", MICROSECONDS),
     "L": ("the duration in seconds, as 0.001234", DURATION),
-    "request_id": ("X-Request-ID of the response, or else of the request", REQUEST_ID),
+    "request_id": ("X-Request-ID, or --request-id-header, of the response, or else of the request", REQUEST_ID),
+    "trace_id": ("the trace ID of the request's traceparent", TRACE_ID),
+    "span_id": ("the ID of the client's span, from the same field", SPAN_ID),
 }
 """The meaning of each atom, and its kind."""
 
@@ -82,6 +86,7 @@ ALIASES = {
 # The fields of a JSON line: atoms by name, and header fields.
 _JSON = ("client", "method", "path", "query", "protocol", "status", "bytes", "duration")
 _JSON_FIELDS = {"referer": "referer", "user_agent": "user-agent"}
+_JSON_IDS = ("request_id", "trace_id", "span_id")
 
 _ATOM = re.compile(r"%(?:(%)|\(([^()]*)\)s)?")
 _FIELD = re.compile(r"\{([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\}([io])")
@@ -90,13 +95,16 @@ _SHORTHANDS = {"f": "referer", "a": "user-agent"}
 Pieces = list[tuple[int, str]]
 
 
-def parse(text: str, level_prefix: str = "INFO:    ") -> Pieces:
+def parse(text: str, level_prefix: str = "INFO:    ", id_field: str = "x-request-id") -> Pieces:
     """Parse `text`, which may be the word `json`. Raises ValueError with the reason.
 
-    `level_prefix` stands for `%(levelprefix)s`.
+    `level_prefix` stands for `%(levelprefix)s`, `id_field` is the lower-case name of the field with the request's ID.
     """
-    if text == "json":
-        return _json_pieces()
+    pieces = _json_pieces() if text == "json" else _text_pieces(text, level_prefix)
+    return [(kind, id_field if kind == REQUEST_ID else text) for kind, text in pieces]
+
+
+def _text_pieces(text: str, level_prefix: str) -> Pieces:
     pieces: Pieces = []
     position = 0
     for found in _ATOM.finditer(text):
@@ -137,7 +145,9 @@ def _json_pieces() -> Pieces:
         pieces += [(LITERAL, f', "{key}": '), _piece(key, "")]
     for key, field in _JSON_FIELDS.items():
         pieces += [(LITERAL, f', "{key}": '), (REQUEST_FIELD, field)]
-    pieces += [(LITERAL, ', "request_id": '), (REQUEST_ID, ""), (LITERAL, "}")]
+    for key in _JSON_IDS:
+        pieces += [(LITERAL, f', "{key}": '), _piece(key, "")]
+    pieces.append((LITERAL, "}"))
     return _joined(pieces)
 
 

@@ -27,6 +27,7 @@ class AccessLog:
         handler: logging.Handler | MaybeNone,
         formatter: logging.Formatter | None,
         access_format: str | None,
+        id_field: str,
     ) -> None:
         self._logger = logger
         self._handler = handler
@@ -43,13 +44,18 @@ class AccessLog:
         if access_format is not None and access_format != ACCESS_FORMAT:
             from pronghorn.logging.access_format import parse
 
-            self.pieces = parse(access_format, self.level_prefix.removesuffix(" "))
+            self.pieces = parse(access_format, self.level_prefix.removesuffix(" "), id_field)
 
     @classmethod
-    def create(cls, logger: logging.Logger, access_format: str | None = None) -> AccessLog:
-        """Create the access log on `logger` as set up now; a later change of its handler or formatter ends batching."""
+    def create(
+        cls, logger: logging.Logger, access_format: str | None = None, id_field: str = "x-request-id"
+    ) -> AccessLog:
+        """Create the access log on `logger` as set up now; a later change of its handler or formatter ends batching.
+
+        `id_field` is the lower-case name of the header field with a request's ID.
+        """
         handler = logger.handlers[0] if logger.handlers else None
-        return cls(logger, handler, None if handler is None else handler.formatter, access_format)
+        return cls(logger, handler, None if handler is None else handler.formatter, access_format, id_field)
 
     def enabled(self) -> bool:
         """Return whether anything would be printed at all."""

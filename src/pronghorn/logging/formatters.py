@@ -118,11 +118,16 @@ class AccessFormatter(ColourizedFormatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """A JSON object in one line: `time`, `level`, `logger`, `message` and, if present, `exception` and `stack`."""
+    """A JSON object in one line: `time`, `level`, `logger`, `message` and, if present, `exception` and `stack`.
+
+    Beside them, it has the ids of the request in whose context it is logged, and the record's `json_fields`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
+        from pronghorn.logging import request_context  # only where lines are written as JSON
+
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields = {
+        fields: dict[str, object] = {
             "time": time.replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
@@ -132,6 +137,7 @@ class JSONFormatter(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
+        fields |= getattr(record, "json_fields", None) or request_context.ids()
         return json.dumps(fields)
 
 

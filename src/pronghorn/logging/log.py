@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pronghorn.errors import StartupError
 from pronghorn.logging.defaults import LOG_LEVELS
-from pronghorn.logging.formatters import TRACE_LOG_LEVEL
+from pronghorn.logging.formatters import TRACE_LOG_LEVEL, JSONFormatter
 from pronghorn.logging.uvicorn_names import join_loggers
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ def as_json(log_config: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+def writes_json() -> bool:
+    """Return whether the server's own lines are written as JSON."""
+    logger: logging.Logger | None = logging.getLogger("pronghorn.error")
+    while logger is not None:
+        if any(isinstance(handler.formatter, JSONFormatter) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
 def report(error: StartupError) -> None:
     """Log, once, why the server could not start; with a traceback if the user's code raised."""
     if not error.is_reported:
@@ -65,13 +75,30 @@ def report(error: StartupError) -> None:
         error.is_reported = True
 
 
-def say(level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
-    """Log a line of the server, with the traceback of `error`.
+def say(
+    level: int,
+    message: str,
+    *arguments: object,
+    error: BaseException | None = None,
+    stack: str | None = None,
+    fields: dict[str, object] | None = None,
+) -> None:
+    """Log a line of the server, with the traceback of `error`, or with the `stack` of another thread.
 
-    If a user's filter raises, only the line is lost: the exception is reported as `logging` reports a failing handler.
+    `fields` are keys of the line in JSON. If a user's filter raises, only the line is lost: the exception is reported
+    as `logging` reports a failing handler.
     """
+    logger = logging.getLogger("pronghorn.error")
+    extra = None if fields is None else {"json_fields": fields}
     try:
-        logging.getLogger("pronghorn.error").log(level, message, *arguments, exc_info=error, stacklevel=2)
+        if stack is None:
+            logger.log(level, message, *arguments, exc_info=error, extra=extra, stacklevel=2)
+        elif logger.isEnabledFor(level):
+            caller = logger.findCaller(stacklevel=2)
+            record = logger.makeRecord(
+                logger.name, level, caller[0], caller[1], message, arguments, None, caller[2], extra, stack
+            )
+            logger.handle(record)
     except Exception:
         if logging.raiseExceptions and sys.stderr is not None:
             traceback.print_exc()

@@ -164,6 +164,7 @@ class Server:
         if sockets is None:  # otherwise the caller that bound them has logged this
             for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
+        self._start_watchdog(loop)
         self.started = True
         if self.upgrade is not None:
             self.upgrade.announce()
@@ -226,6 +227,8 @@ class Server:
         state, drain = self.server_state, Drain(self)
         if self.upgrade is not None:
             self.upgrade.give_up()
+        if state.watchdog is not None:
+            state.watchdog.stop()
         if (self.servers or self.started) and not state.shared.draining:
             _log.info("Shutting down")
             state.shared.draining = True
@@ -313,6 +316,13 @@ class Server:
             await loop.connect_accepted_socket(factory, sock)
 
         return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
+
+    def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.config.watchdog is not None:
+            from pronghorn.server.watchdog import Watchdog  # few servers have one
+
+            self.server_state.watchdog = Watchdog(loop, self.config.watchdog, lambda: self.should_exit)
+            self.server_state.watchdog.start()
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)

@@ -12,7 +12,7 @@ from pronghorn.application import calls
 from pronghorn.config import SERVER, trusted_proxies
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
-from pronghorn.logging.log import say
+from pronghorn.logging.log import say, writes_json
 from pronghorn.metrics import layout, page
 from pronghorn.server import polls
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.access_log import AccessLines
     from pronghorn._wire.inbox import Inbox
     from pronghorn._wire.metrics import Metrics
+    from pronghorn._wire.observed import Observer
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pronghorn.config import Config
     from pronghorn.metrics.page import Page
     from pronghorn.metrics.recorder import Recorder
+    from pronghorn.server.watchdog import Watchdog
     from pronghorn.types import ASGI3App, Headers
 
 WARNINGS_A_SECOND = 10
@@ -65,6 +67,7 @@ class ServerState:
         self.ignores_lost = False
         self.eager = False
         self.traces = False
+        self.watchdog: Watchdog | None = None
         self._warnings = 0
 
     @property
@@ -141,7 +144,7 @@ class ServerState:
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
         bytes(_LARGEST_BLOCK)  # freed at once; its pages are never touched
-        self.app = config.loaded_app
+        self.app = _in_context(config)
         self.wire = wire
         self.loop = loop
         self._last_closed = asyncio.Event()
@@ -176,6 +179,7 @@ class ServerState:
             http2=config.http2,
             sendfile=config.sendfile,
             metrics=self._metrics(config, wire),
+            observer=_observer(config, wire),
         )
 
     def renew_access_log(self, config: Config) -> None:
@@ -222,8 +226,29 @@ def _proxies(config: Config, wire: Wire) -> Proxies | None:
     return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
 
 
+def _observer(config: Config, wire: Wire) -> Observer | None:
+    if config.request_id_header is None and config.log_slow is None:
+        return None
+    field = (config.request_id_header or "").lower().encode()
+    if config.log_slow is None:
+        return wire.load_observer()(field, 0.0, None)
+    from pronghorn.logging import slow_requests  # only where they are logged
+
+    return wire.load_observer()(field, config.log_slow, slow_requests.report)
+
+
+def _in_context(config: Config) -> ASGI3App:
+    """The application; if lines of the log may have the IDs of requests, called in the context of its request."""
+    if config.request_id_header is None and not writes_json():
+        return config.loaded_app
+    from pronghorn.logging import request_context
+
+    return request_context.keep(config.loaded_app)
+
+
 def _access_log(config: Config, wire: Wire, loop: asyncio.AbstractEventLoop) -> AccessLines | None:
-    log = AccessLog.create(logging.getLogger("pronghorn.access"), config.access_log_format)
+    name = config.request_id_header or "x-request-id"
+    log = AccessLog.create(logging.getLogger("pronghorn.access"), config.access_log_format, name.lower())
     if not config.access_log or not log.enabled():
         return None
     lines = wire.AccessLines if log.pieces is None else wire.FormattedLines

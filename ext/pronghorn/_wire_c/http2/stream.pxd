@@ -97,6 +97,8 @@ cdef class Stream(Channel):
     cdef _end(self)
     cdef _close(self, bint was_reset)
     cdef _forget_content(self)
+    cdef _finished(self, Request request, int status, bint is_http)
+    cdef _observe_end(self, Request request, int status, bint is_cancelled, bint is_http)
     cdef _log(self, Request request, int status)
 
 

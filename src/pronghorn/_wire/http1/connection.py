@@ -269,7 +269,7 @@ class Connection(Channel):
             if request.is_cut_short():
                 self._finished(request, request.encoder.status)
             elif not request.is_complete():
-                request.count_end(0, True)
+                self._observe_end(request, 0, True)
             request.lose()
             self.request = None
         if self._session is not None:
@@ -421,7 +421,7 @@ class Connection(Channel):
         if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
-            request.count_end(0, True)
+            self._observe_end(request, 0, True)
             request.replace(new_encoder(self._shared, request.head.method, True, False))
             self._close()
         else:
@@ -665,10 +665,16 @@ class Connection(Channel):
         return request.encoder  # type: ignore[return-value]
 
     def _finished(self, request: Request, status: int) -> None:
-        """End an exchange whose response had `status`: the only event for logs and counters."""
-        request.count_end(status, request.is_cut_short())
+        """End an exchange whose response had `status`: the event for logs."""
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
+        self._observe_end(request, status, request.is_cut_short())
+
+    def _observe_end(self, request: Request, status: int, is_cancelled: bool) -> None:
+        """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""
+        request.count_end(status, is_cancelled)
+        if self._shared.observer is not None and self._session is None:
+            self._shared.observer.on_end(request, status)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
@@ -693,7 +699,7 @@ class Connection(Channel):
                 return
         self._answer(error.status)
         if request is not None:
-            request.count_end(error.status, False)
+            self._observe_end(request, error.status, False)
 
     def _to_http2(self) -> None:
         """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""
@@ -719,7 +725,7 @@ class Connection(Channel):
         request = self.request
         method = "GET" if request is None else request.head.method
         encoder = new_encoder(self._shared, method, True, False)
-        encoder.start(status, fields, False)
+        encoder.start(status, fields if request is None else fields + request.own_fields(fields), False)
         if request is not None:
             request.replace(encoder)
         self.queued(encoder.body(text, False, self.out))

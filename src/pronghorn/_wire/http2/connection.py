@@ -346,7 +346,7 @@ class HTTP2Connection(Output):
         request = stream.request
         fields, text = own_answer(status)
         encoder = new_encoder(self._shared, stream, "GET" if request is None else request.head.method, False)
-        encoder.start(status, fields, False)
+        encoder.start(status, fields if request is None else fields + request.own_fields(fields), False)
         if request is not None:
             request.replace(encoder)
         encoder.body(text, False, stream.out)

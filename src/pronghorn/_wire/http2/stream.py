@@ -287,10 +287,10 @@ class Stream(Channel):
         self.request = None
         self.session = None
         if request is not None:
-            status = request.encoder.status if request.is_cut_short() else 0
-            request.count_end(status, True)
-            if status and session is None and self._shared.logs_at_end:
-                self._log(request, status)
+            if request.is_cut_short():
+                self._finished(request, request.encoder.status, session is None)
+            elif not request.is_complete():
+                self._observe_end(request, 0, True, session is None)
             request.forget_body()
             request.lose()
         if session is not None:
@@ -451,9 +451,7 @@ class Stream(Channel):
         self.session = None
         self._body_by = 0
         if request is not None:
-            request.count_end(request.encoder.status, request.is_cut_short())
-            if session is None and self._shared.logs_at_end:
-                self._log(request, request.encoder.status)
+            self._finished(request, request.encoder.status, session is None)
         elif session is not None:
             self.end_content()
             self._connection.owner.on_closed(session)
@@ -629,6 +627,18 @@ class Stream(Channel):
         self._write_by = 0
         self._body_by = 0
         self.out.clear()
+
+    def _finished(self, request: Request, status: int, is_http: bool) -> None:
+        """End an exchange, not of a WebSocket if it `is_http`, whose response had `status`: the event for logs."""
+        if is_http and self._shared.logs_at_end:
+            self._log(request, status)
+        self._observe_end(request, status, request.is_cut_short(), is_http)
+
+    def _observe_end(self, request: Request, status: int, is_cancelled: bool, is_http: bool) -> None:
+        """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""
+        request.count_end(status, is_cancelled)
+        if is_http and self._shared.observer is not None:
+            self._shared.observer.on_end(request, status)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log

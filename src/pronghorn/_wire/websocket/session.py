@@ -357,6 +357,7 @@ class WebSocket(Exchange):
 
     def _accept(self, message: dict[str, Any]) -> None:
         fields = self.handshake.answer(message.get("subprotocol"), message.get("headers") or ())
+        fields += self._request.own_fields(fields)
         self._state = OPEN
         self._request = None
         self._ping_at = self._shared.deadline(self._shared.limits.ping_interval)
