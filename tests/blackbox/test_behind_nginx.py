@@ -15,7 +15,7 @@ from websockets.sync.client import unix_connect
 from tests.support.server import PATIENCE
 from tools.web_servers import nginx_configuration, program
 
-PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+PAGE = Path(__file__).parents[2] / "docs" / "production.md"
 NGINX = program("nginx")
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")

@@ -87,6 +87,8 @@ def test_output_that_differs_from_page_is_refused(tmp_path: Path) -> None:
         ("toml", "pyproject.toml", "[tool.pronghorn]\nprot = 1\n"),
         ("yaml", "pod.yaml", "containers:\n- args: [pronghorn, 'main:app', --prot, '1']\n"),
         ("ini", "app.service", "[Service]\nExecStart=/bin/pronghorn main:app --workers many\n"),
+        ("ini", "app.service", "[Service]\nEnvironment=PRONGHORN_PROT=1\nExecStart=/bin/pronghorn main:app\n"),
+        ("dockerfile", "Dockerfile", 'FROM python\nENV PRONGHORN_PORT=x\nCMD ["pronghorn", "main:app"]\n'),
         ("dockerfile", "Dockerfile", 'FROM python\nCMD ["pronghorn", "main:app", "--prot", "1"]\n'),
         ("text", "Procfile", "web: pronghorn main:app --prot $PORT\n"),
     ],

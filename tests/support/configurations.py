@@ -5,15 +5,18 @@ from __future__ import annotations
 import configparser
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import click
 import yaml
@@ -28,19 +31,26 @@ def check(language: str, path: Path, certificates: Any) -> None:
     """Fail if the file's program would refuse it, or if it starts pronghorn with unknown options."""
     text = path.read_text(encoding="utf-8")
     _CHECKS[language](path, text, certificates)
+    environment = _environment(language, text)
     for command in _commands(language, text):
-        check_command(command)
+        check_command(command, environment)
 
 
-def check_command(words: list[str]) -> None:
-    """Fail if the words start pronghorn with unknown options."""
+def check_command(words: list[str], environment: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Fail if the words, or the variables, start pronghorn with unknown options. Return the values of all options."""
     if not words or Path(words[0]).name != "pronghorn":
-        return
+        return {}
+    known = {name for parameter in commands.main.params for name in parameter.envvar or ()}
+    for name in environment:
+        if name.startswith("PRONGHORN_") and name not in known:
+            raise click.NoSuchOption(name)
     try:
-        commands.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]])
+        with mock.patch.dict(os.environ, environment):
+            return commands.main.make_context("pronghorn", [re.sub(r"^\$\w+$", "1", word) for word in words[1:]]).params
     except click.BadParameter as error:
         if "does not exist" not in error.format_message():
             raise
+    return {}
 
 
 def _check_python(path: Path, text: str, certificates: Any) -> None:
@@ -115,10 +125,19 @@ _CHECKS = {
 LANGUAGES = frozenset(_CHECKS)
 
 
+def _environment(language: str, text: str) -> dict[str, str]:
+    """The environment variables that a file gives its processes."""
+    if language == "ini":
+        found = re.findall(r"(?m)^Environment=(.*)", text.replace("%%", "%"))
+    else:
+        found = re.findall(r"(?m)^ENV (.*)", text) if language == "dockerfile" else []
+    return dict(each.split("=", 1) for line in found for each in shlex.split(line))
+
+
 def _commands(language: str, text: str) -> Iterator[list[str]]:
     """Yield the words of each command in a file that starts processes."""
     if language == "ini":
-        for found in re.findall(r"(?m)^Exec\w+=(.*)", text):
+        for found in re.findall(r"(?m)^Exec\w+=(.*)", text.replace("%%", "%")):
             yield shlex.split(found)
     elif language == "dockerfile":
         for found in re.findall(r"(?m)^(?:CMD|ENTRYPOINT) (\[.*\])", text.replace("\\\n", " ")):

@@ -20,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.name: page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
 _FENCE = re.compile(r"( *)(```+|~~~+) *([\w-]*)(.*)")
+_INCLUDED = re.compile(r'--8<-- "(.+)"')
 _TITLE = re.compile(r'title="([^"]+)"')
 _PORT = re.compile(r"(?:(?:localhost|[\d.]{7,}|\]|\*):|--port[ =]|\bport ?= ?|runserver )([1-9]\d{3,4})\b")
 _SYSTEM = re.compile(r"(?<![\w.])/(run|srv|etc|var/\w+)/")
-_PLACE = re.compile(r"(?:--|\b)(?:port|bind|uds|fd)\b")
+_PLACE = re.compile(r"(?<![\w-])(?:--)?(?:port|bind|uds|fd)\b")
 _SERVING = re.compile(r"running on |Listening (?:at:|on) ")
 _SERVER = re.compile(
     r"(\w+=\S+ )*(python -m )?(pronghorn(?! check| bench)|uvicorn|gunicorn|systemd-socket-activate)\b"
@@ -90,7 +91,10 @@ def blocks(page: Path) -> Iterator[Block]:
             for _, inner in lines:
                 if inner.strip() == mark:
                     break
-                content.append(inner.removeprefix(indent) + "\n")
+                if included := _INCLUDED.fullmatch(inner):
+                    content.append((ROOT / included[1]).read_text(encoding="utf-8"))
+                else:
+                    content.append(inner.removeprefix(indent) + "\n")
             yield Block(page.name, number, language, title[1] if title else "", "".join(content))
 
 
