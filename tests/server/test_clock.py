@@ -24,6 +24,7 @@ class Loop:
     def call_later(self, delay, callback):
         timer = SimpleNamespace(at=self.now + delay, callback=callback, cancelled=False)
         timer.cancel = lambda: setattr(timer, "cancelled", True)
+        timer.when = lambda: timer.at
         self.timers.append(timer)
         return timer
 
@@ -47,9 +48,13 @@ class State:
     def __init__(self):
         self.loop = Loop()
         self.ticks = []
+        self.lags = []
 
     def tick(self, now):
         self.ticks.append(now)
+
+    def note_lag(self, seconds):
+        self.lags.append(seconds)
 
 
 @pytest.fixture
