@@ -85,6 +85,13 @@ def test_ticks_missed_by_blocked_loop_are_skipped(state):
     assert len(state.loop.timers) == 1
 
 
+def test_lag_of_blocked_loop_is_noted(state):
+    Clock(state).start()
+    state.loop.now += 50
+    state.loop.run_due()
+    assert state.lags == [49]
+
+
 def test_failed_tick_does_not_stop_clock(state):
     Clock(state).start()
     state.tick = None

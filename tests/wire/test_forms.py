@@ -77,12 +77,9 @@ def declared_types(module: str) -> dict[str, str]:
             for parameter in filter(None, found[3].split(", ")):
                 kind, _, name = parameter.rpartition(" ")
                 types[f"{scope}{found[2]}.{name}"] = kind or "object"
-        elif (
-            scope
-            and not is_kernel(module)
-            and (found := re.match(rf"    cdef (?:(?:readonly|public) )?({TYPE}) (\w+(?:, \w+)*)$", line))
-        ):
-            types.update(dict.fromkeys([scope + name for name in found[2].split(", ")], found[1]))
+        elif scope and (found := re.match(rf"    cdef (?:(?:readonly|public) )?({TYPE}) (\w+(?:, \w+)*)$", line)):
+            names = [] if is_kernel(module) else found[2].split(", ")
+            types.update(dict.fromkeys([scope + name for name in names], found[1]))
     return {name: PYTHON_TYPES.get(kind, kind) for name, kind in types.items() if not name.endswith(".self")}
 
 
