@@ -15,7 +15,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.logging import log, streams
 from pronghorn.process import operator_signals
-from pronghorn.upgrade import Program, Upgrade, requested_by_signal
+from pronghorn.process.upgrade import Program, Upgrade, requested_by_signal
 
 if TYPE_CHECKING:
     import socket
@@ -89,9 +89,9 @@ def _server(config: Config, upgrade: Upgrade) -> Server:
         upgrade.on_done = manager.hand_over
         server: Server = notifying_server.NotifyingServer(config, manager)
     else:
-        from pronghorn import server as serving  # here: --help and usage errors do not need it
+        from pronghorn.server import Server as PlainServer  # here: --help and usage errors do not need it
 
-        server = serving.Server(config)
+        server = PlainServer(config)
     server.upgrade = upgrade
     return server
 
@@ -112,8 +112,8 @@ def _shown(server: Server) -> collector.Server:
 
 
 def _serve_in_processes(config: Config, program: Program) -> int:
-    from pronghorn.limits import ProcessLimits
     from pronghorn.listen import sockets
+    from pronghorn.process.limits import ProcessLimits
     from pronghorn.supervisor import nursery, worker_handle
 
     if not isinstance(config.app, str):

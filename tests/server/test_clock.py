@@ -24,6 +24,7 @@ class Loop:
     def call_later(self, delay, callback):
         timer = SimpleNamespace(at=self.now + delay, callback=callback, cancelled=False)
         timer.cancel = lambda: setattr(timer, "cancelled", True)
+        timer.when = lambda: timer.at
         self.timers.append(timer)
         return timer
 
@@ -47,9 +48,13 @@ class State:
     def __init__(self):
         self.loop = Loop()
         self.ticks = []
+        self.lags = []
 
     def tick(self, now):
         self.ticks.append(now)
+
+    def note_lag(self, seconds):
+        self.lags.append(seconds)
 
 
 @pytest.fixture
@@ -78,6 +83,13 @@ def test_ticks_missed_by_blocked_loop_are_skipped(state):
     state.loop.run_due()
     assert state.ticks == [100, 101]
     assert len(state.loop.timers) == 1
+
+
+def test_lag_of_blocked_loop_is_noted(state):
+    Clock(state).start()
+    state.loop.now += 50
+    state.loop.run_due()
+    assert state.lags == [49]
 
 
 def test_failed_tick_does_not_stop_clock(state):

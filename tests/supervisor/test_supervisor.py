@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pronghorn.config import Config
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 from pronghorn.supervisor.supervisor import Supervisor
 from pronghorn.supervisor.worker_handle import State
 from pronghorn.supervisor.worker_messages import LimitReached, Serving

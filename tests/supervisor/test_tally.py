@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import LimitReached
 from tests.supervisor.test_supervisor import Rig, two

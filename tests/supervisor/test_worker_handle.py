@@ -13,7 +13,7 @@ import pytest
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 from pronghorn.supervisor import worker_handle
 from pronghorn.supervisor.signals import Signals
 from pronghorn.supervisor.tally import Cause

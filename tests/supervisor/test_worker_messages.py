@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pronghorn.config import Config
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 from pronghorn.supervisor.worker_messages import (
     FOREVER,
     MAX_SIZE,

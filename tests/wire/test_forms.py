@@ -34,8 +34,16 @@ def declarations_of(module: str) -> str:
     return (DECLARATIONS / f"{module.replace('.', '/')}.pxd").read_text()
 
 
+def is_kernel(module: str) -> bool:
+    """Return whether the compiled form of the module is hand-written."""
+    return (DECLARATIONS / f"{module.replace('.', '/')}.pyx").exists()
+
+
 CLASSES = [
-    (module, name) for module in MODULES for name in re.findall(r"^class (\w+)", source_of(module), re.MULTILINE)
+    (module, name)
+    for module in MODULES
+    if not is_kernel(module)
+    for name in re.findall(r"^class (\w+)", source_of(module), re.MULTILINE)
 ]
 KERNELS = re.findall(r"^def ([a-z]\w*)", (SOURCES / "kernels.py").read_text(), re.MULTILINE)
 
@@ -44,9 +52,9 @@ compiled_only = pytest.mark.parametrize("wire", ["compiled"], indirect=True)
 
 
 # A type in a `.pxd`, and the annotations that stand for the same type.
-TYPE = r"(?:unsigned |long )?\w+"
+TYPE = r"(?:(?:un)?signed |long )?\w+"
 PYTHON_TYPES = {"bint": "bool", "double": "float", "void": "None"} | dict.fromkeys(
-    ("Py_ssize_t", "int", "unsigned int", "long", "long long"), "int"
+    ("Py_ssize_t", "int", "unsigned int", "signed char", "long", "long long"), "int"
 )
 ALIASES = {"Client": "tuple", "Server": "tuple", "Headers": "list"}
 
@@ -56,7 +64,7 @@ def declared_types(module: str) -> dict[str, str]:
     text = re.sub(r" *#.*", "", declarations_of(module))
     text = re.sub(r"\(\n\s+(.*)\n\)", r"(\1)", text)
     # Kernels declare functions in C for each other, which the source does not have.
-    define = "cpdef" if (DECLARATIONS / f"{module.replace('.', '/')}.pyx").exists() else "cp?def"
+    define = "cpdef" if is_kernel(module) else "cp?def"
     types: dict[str, str] = {}
     scope = ""
     for line in text.splitlines():
@@ -70,7 +78,8 @@ def declared_types(module: str) -> dict[str, str]:
                 kind, _, name = parameter.rpartition(" ")
                 types[f"{scope}{found[2]}.{name}"] = kind or "object"
         elif scope and (found := re.match(rf"    cdef (?:(?:readonly|public) )?({TYPE}) (\w+(?:, \w+)*)$", line)):
-            types.update(dict.fromkeys([scope + name for name in found[2].split(", ")], found[1]))
+            names = [] if is_kernel(module) else found[2].split(", ")
+            types.update(dict.fromkeys([scope + name for name in names], found[1]))
     return {name: PYTHON_TYPES.get(kind, kind) for name, kind in types.items() if not name.endswith(".self")}
 
 

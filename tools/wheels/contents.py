@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "src"
 COMPILED = "pronghorn/_wire_c/"
 # In bytes. Raise them deliberately, in the commit that needs more.
-COMPILED_BUDGET = 2_400_000
-PURE_BUDGET = 300_000
+COMPILED_BUDGET = 2_500_000
+PURE_BUDGET = 400_000
 # Suffixes of generated files in the source folders.
 MADE = {".c", ".pyc", ".pyd", ".so"}
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}

@@ -12,10 +12,10 @@ from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import HTTP_PROTOCOLS, Config
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.limits import ProcessLimits
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
 from pronghorn.process import privileges
+from pronghorn.process.limits import ProcessLimits
 from pronghorn.supervisor import nursery, worker_handle
 
 

@@ -212,7 +212,7 @@ def _check_ping_interval(seconds: float | None) -> None:
 
 def _check_rss(value: str | int | None) -> None:
     if value is not None:
-        from pronghorn import memory  # only where it is limited
+        from pronghorn.process import memory  # only where it is limited
 
         memory.parse(value)
 

@@ -128,6 +128,7 @@ OPEN_WEBSOCKETS = _gauge("pronghorn_open_websockets", "Open WebSockets.")
 
 LAG = _histogram("pronghorn_event_loop_lag_seconds", "Delay of a timer that is due once a second.")
 LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, is_of_worker=True)
+BLOCKS = _counter("pronghorn_event_loop_blocks", "Blocks of the event loop that --watchdog has reported.")
 CPU = _counter("process_cpu_seconds", "Processor time, in user and system mode.", NANOSECONDS)
 MEMORY = _gauge("process_resident_memory_bytes", "Resident memory.", is_of_worker=True)
 DESCRIPTORS = _gauge("process_open_fds", "Open file descriptors.", is_of_worker=True)

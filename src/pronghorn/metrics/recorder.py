@@ -13,6 +13,7 @@ from pronghorn.errors import HTTP2Error, ProtocolError
 from pronghorn.http2_constants import ENHANCE_YOUR_CALM
 from pronghorn.metrics import layout
 from pronghorn.metrics.layout import REASONS
+from pronghorn.process import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +30,6 @@ _REASONS = {
     501: "unsupported",
     505: "version",
 }
-
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else 0
 
 
 class Connection(Protocol):
@@ -77,19 +76,11 @@ class Recorder:
         """Record what this process uses."""
         page = self._page
         page[layout.CPU] = time.process_time_ns()
-        page[layout.MEMORY] = resident_memory()
+        with contextlib.suppress(OSError):  # not on every system
+            page[layout.MEMORY] = memory.resident()
         page[layout.DESCRIPTORS] = _open_descriptors()
         for generation, stats in enumerate(gc.get_stats()[:3]):
             page[layout.COLLECTIONS + generation] = stats["collections"]
-
-
-def resident_memory() -> int:
-    """The resident memory of this process in bytes; 0 if the system does not tell."""
-    memory = 0
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb") as file:
-            memory = int(file.read().split()[1]) * _PAGE_SIZE
-    return memory
 
 
 def _open_descriptors() -> int:

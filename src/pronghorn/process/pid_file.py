@@ -14,7 +14,7 @@ from pronghorn import signal_handlers
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
-    from pronghorn.upgrade import Program
+    from pronghorn.process.upgrade import Program
 
 # Maximum bytes to read from a file that may be something else.
 _MAX_SIZE = 64

@@ -20,12 +20,12 @@ from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
-from pronghorn.limits import Limit, ProcessLimits
 from pronghorn.listen import listener
 from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
 from pronghorn.logging import log, outlet
 from pronghorn.metrics import layout
 from pronghorn.process import operator_signals
+from pronghorn.process.limits import Limit, ProcessLimits
 from pronghorn.server.clock import Clock
 from pronghorn.server.drain import LINGER, POLL, Drain
 from pronghorn.server.protocol import HTTPProtocol
@@ -35,7 +35,7 @@ from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
-    from pronghorn.upgrade import Upgrade
+    from pronghorn.process.upgrade import Upgrade
 
 logger = _log = logging.getLogger("pronghorn.error")
 

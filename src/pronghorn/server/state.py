@@ -140,6 +140,8 @@ class ServerState:
                 http2.append(connection)
         recorder.connections(http1, http2, sum(len(each.streams) for each in http2))
         recorder.process()
+        if self.watchdog is not None:
+            self.page[layout.BLOCKS] = self.watchdog.blocks
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""

@@ -16,12 +16,12 @@ from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
 from pronghorn.metrics.page import Pages
 from pronghorn.process.service_manager import ServiceManager
+from pronghorn.process.upgrade import Upgrade
 from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
 from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
-from pronghorn.upgrade import Upgrade
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 

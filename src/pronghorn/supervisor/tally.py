@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 
 
 class Cause(StrEnum):

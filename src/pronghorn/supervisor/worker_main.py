@@ -16,11 +16,11 @@ from types import FrameType
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.limits import Limit
 from pronghorn.logging import log, outlet, streams
 from pronghorn.metrics import layout
 from pronghorn.metrics.page import Page
 from pronghorn.process import operator_signals
+from pronghorn.process.limits import Limit
 from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore

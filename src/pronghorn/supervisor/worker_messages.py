@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pronghorn.config import Config
-from pronghorn.limits import Limit
+from pronghorn.process.limits import Limit
 
 # Seconds between two `Alive` messages.
 HEARTBEAT = 1.0

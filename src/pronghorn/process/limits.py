@@ -29,7 +29,7 @@ class ProcessLimits:
     def __init__(self, config: Config) -> None:
         self._max_rss: int | None = None
         if config.limit_max_rss is not None:
-            from pronghorn import memory  # only where it is limited
+            from pronghorn.process import memory  # only where it is limited
 
             self._max_rss = memory.limit(config.limit_max_rss, config.workers or 1)
             self._resident = memory.resident

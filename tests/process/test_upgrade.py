@@ -13,7 +13,7 @@ import pytest
 
 from pronghorn.config import Config
 from pronghorn.listen import sockets
-from pronghorn.upgrade import Program, State, Upgrade
+from pronghorn.process.upgrade import Program, State, Upgrade
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR2")
 
