@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import csv
 import hashlib
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -152,6 +157,36 @@ def test_users_are_served_without_a_failure(tmp_path: Path) -> None:
         "visit_stats.csv",
         "visit_stats_history.csv",
     }
+
+
+@pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
+def test_users_of_two_locust_workers_are_served_without_a_failure(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words = [sys.executable, "-m", "locust", "--locustfile", str(slices.FILES[0])]
+    with contextlib.ExitStack() as ending, (tmp_path / "log").open("wb") as log:
+        process = ending.enter_context(session(tmp_path).running("pronghorn", "bench.shop:app"))
+        process.connect().close()
+
+        def start(*options: str) -> subprocess.Popen[bytes]:
+            locust = subprocess.Popen([*words, *options], cwd=tmp_path, stdout=log, stderr=log)
+            ending.callback(locust.wait)
+            ending.callback(locust.kill)
+            return locust
+
+        place = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
+        load = ("--users", "20", "--spawn-rate", "20", "--run-time", "2", "--think", "0.1")
+        host = f"http://127.0.0.1:{process.port}"
+        master = start("--master", "--headless", "--host", host, "--csv", "visit", *place, *load)
+        workers = [start("--worker", "--master-port", port) for _ in range(2)]
+        codes = [each.wait(servers.PATIENCE) for each in (master, *workers)]
+    assert codes == [0, 0, 0], (tmp_path / "log").read_text()
+    assert "2 workers connected" in (tmp_path / "log").read_text()
+    with (tmp_path / "visit_stats.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {f"{row['Type']} {row['Name']}" for row in rows} <= {*ACTIONS, " Aggregated"}
+    assert int(rows[-1]["Request Count"]) > 20
+    assert int(rows[-1]["Failure Count"]) == 0
 
 
 def write(path: Path, **changes: Any) -> Path:

@@ -55,15 +55,15 @@ def named(text):
 
 
 def used(expression):
-    """The metrics that an expression of PromQL selects, each with the labels that it matches; and those it groups by."""
+    """The metrics in an expression of PromQL, each with the labels that it matches; and the labels to group by."""
     assert expression.count("(") == expression.count(")")
     grouping = r"\bby \(([^)]*)\)"
     groups = {label.strip() for found in re.findall(grouping, expression) for label in found.split(",")}
     rest = re.sub(r"\[[^]]*\]", "", re.sub(grouping, "", expression))
     selectors = re.findall(r"([a-z_]\w*)(?:\{([^}]*)\})?(?=[^\w(]|$)", re.sub(r'"[^"]*"', '""', rest))
-    functions = {"sum", "count", "max"}
+    aggregations = {"sum", "count", "max"}
     return {
-        name: set(re.findall(r"(\w+)\s*[=!]", matchers)) for name, matchers in selectors if name not in functions
+        name: set(re.findall(r"(\w+)\s*[=!]", matchers)) for name, matchers in selectors if name not in aggregations
     }, groups
 
 
@@ -169,7 +169,9 @@ def test_panels_have_ids_and_titles_of_their_own():
 def test_variables_are_defined_before_they_are_used():
     defined = set()
     for variable in DASHBOARD["templating"]["list"]:
-        assert set(re.findall(r"\$\{?(\w+)", json.dumps([variable.get("query"), variable.get("datasource")]))) <= defined
+        assert (
+            set(re.findall(r"\$\{?(\w+)", json.dumps([variable.get("query"), variable.get("datasource")]))) <= defined
+        )
         defined.add(variable["name"])
     text = json.dumps(DASHBOARD["panels"])
     assert set(re.findall(r"\$\{?(\w+)", text)) == defined | {"__rate_interval"}
