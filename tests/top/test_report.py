@@ -91,7 +91,7 @@ workers      3 started, 1 ended: no_answer 1
 
 PID          state         age    memory      lag
 1001         serving  00:01:00  35.5 MiB  12.3 ms
-1002         serving  00:01:00         –        –"""
+1002         serving  00:01:00         -        -"""
 
 
 def test_all_figures_are_shown() -> None:
@@ -101,10 +101,10 @@ def test_all_figures_are_shown() -> None:
 
 def test_rates_of_the_first_sample_are_unknown() -> None:
     change = Change(None, sample(10, AFTER, GAUGES))
-    assert report.load(change).rows[:2] == [("requests", "–", "/s"), ("active", "2", "")]
-    assert report.latency(change).rows[0] == ("p50", "–", "")
-    assert report.statuses(change).rows[0] == ("2xx", "–")
-    assert report.incidents(change).rows[:3] == [("refused", "–"), ("timeouts", "–"), ("cancelled", "–")]
+    assert report.load(change).rows[:2] == [("requests", "-", "/s"), ("active", "2", "")]
+    assert report.latency(change).rows[0] == ("p50", "-", "")
+    assert report.statuses(change).rows[0] == ("2xx", "-")
+    assert report.incidents(change).rows[:3] == [("refused", "-"), ("timeouts", "-"), ("cancelled", "-")]
 
 
 def test_single_process_starts_no_workers() -> None:
@@ -118,7 +118,7 @@ def test_single_process_starts_no_workers() -> None:
 def test_age_is_in_hours_after_the_days(seconds: float, text: str) -> None:
     shown = sample()
     shown.workers.append(Worker(1, "ready", seconds))
-    assert report.workers(Change(None, shown)).rows == [("1", "ready", text, "–", "–")]
+    assert report.workers(Change(None, shown)).rows == [("1", "ready", text, "-", "-")]
 
 
 def test_hidden_workers_are_counted_by_state() -> None:

@@ -30,30 +30,34 @@ def parse_place(context: click.Context, parameter: click.Parameter, value: str) 
 @click.argument("place", callback=parse_place)
 @click.option(
     "--interval",
-    type=click.FloatRange(1, 3600),
-    default=1.0,
+    type=click.IntRange(1, 3600),  # the processes update some of their figures once a second
+    default=1,
     show_default=True,
     metavar="SECONDS",
     help="Time between two samples; all rates are averages over it.",
 )
 @click.option("--once", is_flag=True, help="Print the figures of one interval as text, as if there were no terminal.")
-def top(place: tuple[str, Place], interval: float, once: bool) -> None:
+def top(place: tuple[str, Place], interval: int, once: bool) -> None:
     """Watch the running server whose --metrics-bind is PLACE, until CTRL+C."""
     if absent := [tool for tool in TOOLS if find_spec(tool) is None]:
         raise click.ClickException(f"top needs {', '.join(absent)}: pip install 'pronghorn[top]'")
+    if once or not sys.stdout.isatty():
+        _print(*place, interval)
+    else:
+        _show(*place, interval)
+
+
+def _show(name: str, place: Place, interval: int) -> None:
+    from rich.console import Console
+
+    from pronghorn.top import screen
+
     # SIGTERM is as CTRL+C: the terminal is restored.
     with contextlib.suppress(KeyboardInterrupt), signal_handlers.handled_by(signal.default_int_handler):
-        if once or not sys.stdout.isatty():
-            _print(*place, interval)
-        else:
-            from rich.console import Console
-
-            from pronghorn.top import screen
-
-            screen.show(*place, interval, Console())
+        screen.show(name, place, interval, Console())
 
 
-def _print(name: str, place: Place, interval: float) -> None:
+def _print(name: str, place: Place, interval: int) -> None:
     from pronghorn.top import report, samples
     from pronghorn.top.figures import Change
 

@@ -13,7 +13,7 @@ DURATION = "http_server_request_duration_seconds"
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 PROTOCOLS = {"HTTP/1.1": "http1", "HTTP/2": "http2"}
 
-UNKNOWN = "–"
+UNKNOWN = "-"
 # Width of the first column of the lines.
 LABEL = 11
 

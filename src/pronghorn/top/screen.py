@@ -34,7 +34,7 @@ WIDTHS_OF_WORKERS = (8, 8, 8, 11, 11)
 JUSTIFY: dict[str, Literal["left", "right"]] = {"l": "left", "r": "right"}
 
 
-def show(name: str, place: Place, interval: float, console: Console) -> None:
+def show(name: str, place: Place, interval: int, console: Console) -> None:
     """Watch the server at `place`, called `name`, until an exception such as KeyboardInterrupt."""
     view = View()
 
