@@ -122,6 +122,9 @@ class Terminal:
         wait_until(lambda: re.search(pattern, self.text[begin:]) or self.process.poll() is not None)
         assert re.search(pattern, self.text[begin:]), self.text
 
+    def shows_keys(self):
+        return bool(termios.tcgetattr(self._leader)[3] & termios.ECHO)
+
     def press(self, key):
         os.write(self._leader, key)
 
@@ -158,6 +161,15 @@ def test_live_view_ends_by_ctrl_c(watched, open_terminal):
     assert terminal.text.rindex(LEAVE) > terminal.text.rindex("serving")
     assert SHOW_CURSOR in terminal.text[terminal.text.rindex("serving") :]
     assert "Traceback" not in terminal.text
+
+
+def test_keys_are_not_shown(watched, open_terminal):
+    terminal = open_terminal(watched[1])
+    terminal.wait_for("serving")
+    assert not terminal.shows_keys()
+    terminal.press(b"\x03")
+    terminal.wait()
+    assert terminal.shows_keys()
 
 
 def test_sigterm_leaves_the_terminal_as_it_was(watched, open_terminal):

@@ -50,10 +50,11 @@ def top(place: tuple[str, Place], interval: int, once: bool) -> None:
 def _show(name: str, place: Place, interval: int) -> None:
     from rich.console import Console
 
-    from pronghorn.top import screen
+    from pronghorn.top import keyboard, screen
 
     # SIGTERM is as CTRL+C: the terminal is restored.
-    with contextlib.suppress(KeyboardInterrupt), signal_handlers.handled_by(signal.default_int_handler):
+    handled = signal_handlers.handled_by(signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), handled, keyboard.ignored():
         screen.show(name, place, interval, Console())
 
 
