@@ -163,6 +163,15 @@ def test_live_view_ends_by_ctrl_c(watched, open_terminal):
     assert "Traceback" not in terminal.text
 
 
+def test_repeated_sigint_leaves_the_terminal_as_it_was(watched, open_terminal):
+    terminal = open_terminal(watched[1])
+    terminal.wait_for("serving")
+    while terminal.process.poll() is None:
+        terminal.process.send_signal(signal.SIGINT)
+    assert terminal.wait() == 0
+    assert terminal.text.rindex(LEAVE) > terminal.text.rindex("serving")
+
+
 def test_keys_are_not_shown(watched, open_terminal):
     terminal = open_terminal(watched[1])
     terminal.wait_for("serving")
@@ -200,5 +209,17 @@ def test_server_that_goes_away_is_found_again(start, open_terminal):
     terminal.wait_for("no answer for")
     second = start("asgi:app", "--metrics-bind", where)
     terminal.wait_for(rf"{second.pid}\b")
+    terminal.press(b"\x03")
+    assert terminal.wait() == 0
+
+
+def test_suspended_server_is_found_again(start, open_terminal):
+    server = start("asgi:app", "--metrics-bind", "127.0.0.1:0")
+    terminal = open_terminal(server.log.wait_for(r"Metrics are shown on http://(\S+)")[1])
+    terminal.wait_for("ready")
+    server.signal(signal.SIGSTOP)
+    terminal.wait_for("no answer for [^:]*: timed out")
+    server.signal(signal.SIGCONT)
+    terminal.wait_for(rf"{server.pid}\b.*ready|ready.*{server.pid}\b")
     terminal.press(b"\x03")
     assert terminal.wait() == 0

@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from importlib.util import find_spec
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -52,10 +54,18 @@ def _show(name: str, place: Place, interval: int) -> None:
 
     from pronghorn.top import keyboard, screen
 
-    # SIGTERM is as CTRL+C: the terminal is restored.
-    handled = signal_handlers.handled_by(signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt), handled, keyboard.ignored():
-        screen.show(name, place, interval, Console())
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in signal_handlers.HANDLED_SIGNALS:
+            signal.signal(number, _leave)
+        with keyboard.ignored():
+            screen.show(name, place, interval, Console())
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Let a signal end the view. The next one is ignored: it would interrupt the restoring of the terminal."""
+    for each in signal_handlers.HANDLED_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _print(name: str, place: Place, interval: int) -> None:

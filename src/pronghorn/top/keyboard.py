@@ -18,8 +18,8 @@ def ignored() -> Iterator[None]:
         original = termios.tcgetattr(terminal)
         silent = original.copy()
         silent[3] &= ~termios.ECHO  # the local modes
-        termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
         try:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
             yield
         finally:
             termios.tcsetattr(terminal, termios.TCSAFLUSH, original)

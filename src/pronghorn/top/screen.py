@@ -41,13 +41,17 @@ def show(name: str, place: Place, interval: int, console: Console) -> None:
     def frame() -> RenderableType:
         return draw(name, view, console)
 
-    with Live(get_renderable=frame, console=console, screen=True, refresh_per_second=FRAMES_PER_SECOND) as live:
+    live = Live(get_renderable=frame, console=console, screen=True, refresh_per_second=FRAMES_PER_SECOND)
+    try:  # not `with`: an interrupted start would leave the screen as it is
+        live.start()
         due = time.monotonic()
         while True:
             view = look(place, view)
             live.refresh()
             due = max(due + interval, time.monotonic())
-            time.sleep(due - time.monotonic())
+            time.sleep(max(0, due - time.monotonic()))
+    finally:
+        live.stop()
 
 
 def draw(name: str, view: View, console: Console) -> RenderableType:
