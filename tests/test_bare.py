@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.server import APPS, PATIENCE
 
-EXTRAS = ("standard", "wsgi", "tls", "deflate")
+EXTRAS = ("standard", "metrics", "top", "wsgi", "tls", "deflate")
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("PRONGHORN_EXTRAS") != "none", reason="nobody says that no extra is installed"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 
+USAGES = ("[OPTIONS] APP", "check [OPTIONS] APP", "bench [OPTIONS] APP", "top [OPTIONS] PLACE")
+
 pytestmark = pytest.mark.usefixtures("loggers")
 
 
@@ -93,7 +95,8 @@ def test_wrong_value_is_a_usage_error_of_the_command() -> None:
 
 
 def test_help_lists_command_and_its_options() -> None:
-    assert "pronghorn check [OPTIONS] APP" in CliRunner().invoke(commands.main, ["--help"]).output
+    shown = CliRunner().invoke(commands.main, ["--help"]).output
+    assert all(f"pronghorn {each}\n" in shown for each in USAGES)
     text = CliRunner().invoke(commands.main, ["check", "--help"]).output
     assert text.startswith("Usage: pronghorn check [OPTIONS] APP\n")
     assert "\nTimeouts, in seconds:\n" in text
@@ -156,6 +159,8 @@ def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> No
     [
         ([], "ch", ["check"]),
         ([], "be", ["bench"]),
+        ([], "to", ["top"]),
+        (["top"], "--int", ["--interval"]),
         (["bench", "main:app"], "--app", ["--app-dir"]),
         ([], "--timeout-h", ["--timeout-head"]),
         (["main:app"], "--limit-b", ["--limit-body-size"]),

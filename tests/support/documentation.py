@@ -27,7 +27,7 @@ _SYSTEM = re.compile(r"(?<![\w.])/(run|srv|etc|var/\w+)/")
 _PLACE = re.compile(r"(?<![\w-])(?:--)?(?:port|bind|uds|fd)\b")
 _SERVING = re.compile(r"running on |Listening (?:at:|on) ")
 _SERVER = re.compile(
-    r"(\w+=\S+ )*(python -m )?(pronghorn(?! check| bench)|uvicorn|gunicorn|systemd-socket-activate)\b"
+    r"(\w+=\S+ )*(python -m )?(pronghorn(?! check| bench| top)|uvicorn|gunicorn|systemd-socket-activate)\b"
     r"(?!.* --(version|help)\b)"
 )
 

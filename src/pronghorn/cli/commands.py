@@ -117,8 +117,12 @@ class _Command(click.Command):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
 
+_SUBCOMMANDS = {"check": "APP", "bench": "APP", "top": "PLACE"}
+"""The argument of each subcommand."""
+
+
 class _Main(_Command):
-    """The main command. `check` and `bench` as its first word are subcommands: no import string looks like them."""
+    """The main command. Its first word may be that of a subcommand: no import string looks like it."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         streams.open_missing()
@@ -127,7 +131,7 @@ class _Main(_Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] in (["check"], ["bench"]):
+        if args and args[0] in _SUBCOMMANDS:
             return _subcommand(args[0]).make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -136,13 +140,13 @@ class _Main(_Command):
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_usage(ctx, formatter)
-        for word, pieces in (("check", self.collect_usage_pieces(ctx)), ("bench", ["[OPTIONS]", "APP"])):
-            formatter.write_usage(f"{ctx.command_path} {word}", " ".join(pieces), prefix=" " * 7)
+        for word, argument in _SUBCOMMANDS.items():
+            formatter.write_usage(f"{ctx.command_path} {word}", f"[OPTIONS] {argument}", prefix=" " * 7)
 
 
 def _serve(app: str, **parameters: Any) -> None:
     """Serve the ASGI application APP, given as module:attribute. `check` loads it and shows how it would be served;
-    `bench` compares it on several servers.
+    `bench` compares it on several servers; `top` shows a running server.
 
     An option can also be set by an environment variable, such as PRONGHORN_PORT or UVICORN_PORT for --port, or in a
     TOML file: in the table [tool.pronghorn] of pyproject.toml, or in the file given by --config. APP can be set there
@@ -180,15 +184,21 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
 
 def _complete_app(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     first = isinstance(context.command, _Main)
-    return [word for word in ("check", "bench") if first and word.startswith(incomplete)]
+    return [word for word in _SUBCOMMANDS if first and word.startswith(incomplete)]
 
 
 def _subcommand(word: str) -> click.Command:
-    if word == "check":
-        return _check_command
-    from pronghorn.bench.command import bench  # slow to import
+    """The command for a word of `_SUBCOMMANDS`. Some are slow to import."""
+    match word:
+        case "bench":
+            from pronghorn.bench.command import bench
 
-    return bench
+            return bench
+        case "top":
+            from pronghorn.top.command import top
+
+            return top
+    return _check_command
 
 
 _PARAMETERS: list[click.Parameter] = [
