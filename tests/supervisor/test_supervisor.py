@@ -29,7 +29,7 @@ class Rig:
         monkeypatch.setattr("pronghorn.supervisor.supervisor.wait", lambda *arguments: None)
         self.step()
 
-    def _launch(self, config: Config, sockets: Any, replaces: Any, serve_within: float) -> Any:
+    def _launch(self, config: Config, sockets: Any, replaces: Any, serve_within: float, table: Any) -> Any:
         worker = FakeWorker(config, replaces=replaces, serve_within=serve_within)
         self.workers.append(worker)
         return worker.handle

@@ -101,9 +101,7 @@ def _serving(workers: int, loop: str, busy: bool, separate: bool, flags: list[st
     try:
         served: list[int] = []
         for _ in range(workers if separate else 1):
-            servers.append(
-                subprocess.Popen(command, cwd=_ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-            )
+            servers.append(subprocess.Popen(command, cwd=_ROOT, env=environment, stderr=subprocess.PIPE, text=True))
         for server in servers:
             served += [server.pid] if separate else []
             _wait_until_it_serves(server, served, 1 if separate else workers)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 _REQUEST = b"GET / HTTP/1.1\r\nhost: balance\r\n\r\n"
 _LAST_REQUEST = b"GET / HTTP/1.1\r\nhost: balance\r\nconnection: close\r\n\r\n"
@@ -68,8 +69,8 @@ def _exchange(sockets: Iterator[socket.socket], limit: int, request: bytes) -> A
     with selectors.DefaultSelector() as selector:
         waiting = 0
         while True:
-            while waiting < limit and (sock := next(sockets, None)) is not None:
-                selector.register(sock, selectors.EVENT_WRITE, time.perf_counter())
+            while waiting < limit and (opened := next(sockets, None)) is not None:
+                selector.register(opened, selectors.EVENT_WRITE, time.perf_counter())
                 waiting += 1
             if not waiting:
                 return answers
@@ -77,7 +78,7 @@ def _exchange(sockets: Iterator[socket.socket], limit: int, request: bytes) -> A
             if not ready:
                 raise TimeoutError("a connection is not answered")
             for key, events in ready:
-                sock = key.fileobj  # type: ignore[assignment]
+                sock = cast(socket.socket, key.fileobj)
                 if events & selectors.EVENT_WRITE:
                     sock.send(request)
                     selector.modify(sock, selectors.EVENT_READ, key.data)
