@@ -148,7 +148,7 @@ def test_supervising_goes_on_after_errors(monkeypatch: pytest.MonkeyPatch, caplo
 
 
 def test_failed_launch_is_retried_later(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(*arguments: Any) -> Any:
+    def refuse(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("no room")
 
     monkeypatch.setattr("pronghorn.supervisor.supervisor.launch", refuse)
