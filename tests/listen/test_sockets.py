@@ -105,10 +105,10 @@ def test_another_port_is_chosen_if_taken_on_second_address(bind: Bind, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
     real, refusals = sockets._bind_address, iter([True])
 
-    def refuse_once(address: Any, port: int | None) -> socket.socket:
+    def refuse_once(address: Any, port: int | None, options: Any) -> socket.socket:
         if port is not None and next(refusals, False):
             raise OSError(98, "taken")
-        return real(address, port)
+        return real(address, port, options)
 
     monkeypatch.setattr(sockets, "_bind_address", refuse_once)
     assert len(bind(host="example")) == 2
@@ -537,3 +537,29 @@ def test_files_bound_here_can_be_given_away(bind: Bind, path: str) -> None:
     sockets.give(made, 12345, 54321)
     status = os.stat(path)
     assert (status.st_uid, status.st_gid) == (12345, 54321)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system cannot share a port")
+@pytest.mark.parametrize("bind_again", ["bind", "bind_one"])
+def test_port_is_shared_with_reuse_port(bind: Bind, bind_again: str) -> None:
+    (first,) = bind(reuse_port=True)
+    again = config(reuse_port=True, port=first.getsockname()[1])
+    bound = getattr(sockets, bind_again)(again)
+    (second,) = bound if isinstance(bound, list) else [bound]
+    with second:
+        assert second.getsockname() == first.getsockname()
+
+
+def test_reuse_port_is_refused_where_the_system_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "SO_REUSEPORT", raising=False)
+    for bind in (sockets.bind, sockets.bind_one):
+        with pytest.raises(StartupError, match="cannot share a port between servers: remove --reuse-port"):
+            bind(config(reuse_port=True))
+
+
+@pytest.mark.parametrize(
+    "where", [{"uds": "s"}, {"fd": 3}, {"bind": ["127.0.0.1:0", "unix:s"]}, {"bind": ["fd://web"]}]
+)
+def test_only_ports_are_shared(where: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="reuse_port needs a host and port"):
+        config(reuse_port=True, **where)

@@ -29,7 +29,7 @@ class Rig:
         monkeypatch.setattr("pronghorn.supervisor.supervisor.wait", lambda *arguments: None)
         self.step()
 
-    def _launch(self, config: Config, sockets: Any, replaces: Any, serve_within: float) -> Any:
+    def _launch(self, config: Config, sockets: Any, replaces: Any, serve_within: float, table: Any) -> Any:
         worker = FakeWorker(config, replaces=replaces, serve_within=serve_within)
         self.workers.append(worker)
         return worker.handle
@@ -148,7 +148,7 @@ def test_supervising_goes_on_after_errors(monkeypatch: pytest.MonkeyPatch, caplo
 
 
 def test_failed_launch_is_retried_later(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(*arguments: Any) -> Any:
+    def refuse(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("no room")
 
     monkeypatch.setattr("pronghorn.supervisor.supervisor.launch", refuse)

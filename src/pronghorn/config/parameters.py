@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_ar
 from pronghorn import loops
 from pronghorn.application import interfaces
 from pronghorn.application.lifespan import Mode
-from pronghorn.listen.places import parse as parse_place
+from pronghorn.listen import places
 from pronghorn.logging.defaults import LOG_LEVELS, LOGGING_CONFIG, LogConfig
 from pronghorn.process import modes
 from pronghorn.types import Path as Path
@@ -217,14 +217,14 @@ def _check_rss(value: str | int | None) -> None:
         memory.parse(value)
 
 
-def _check_places(places: Iterable[str] | None) -> None:
-    for place in places or ():
-        parse_place(place)
+def _check_places(named: Iterable[str] | None) -> None:
+    for place in named or ():
+        places.parse(place)
 
 
 def _check_place(place: str | None) -> None:
     if place is not None:
-        parse_place(place)
+        places.parse(place)
 
 
 def _check_health_path(path: str | None) -> None:
@@ -594,6 +594,12 @@ class Parameters:
         metavar="PLACE",
         check=_check_places,
     )
+    reuse_port: bool = option(
+        False,
+        Topic.LISTEN,
+        "Share each port with other servers of the same user that have this option too.",
+        flag="--reuse-port/--no-reuse-port",
+    )
     uds_permissions: int | str | None = option(
         None,
         Topic.LISTEN,
@@ -666,6 +672,8 @@ class Parameters:
         elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
         if self.bind and elsewhere:
             raise ConfigError("bind cannot be combined with host, port, uds or fd", "bind")
+        if self.reuse_port and any(not place.is_port() for place in places.of(self)):
+            raise ConfigError("reuse_port needs a host and port: other sockets cannot be bound twice", "reuse_port")
 
 
 def _described(declared: Field[Any]) -> Parameter:

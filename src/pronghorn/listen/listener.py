@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pronghorn.application import tasks
+from pronghorn.listen.balance import PATIENCE
 
 if TYPE_CHECKING:
     from pronghorn.config import Config
+    from pronghorn.listen.balance import Share
 
 # Connections accepted in one event-loop iteration; more would delay the existing ones.
 _MAX_ACCEPTS = 64
@@ -39,9 +41,13 @@ async def listen(
     config: Config,
     warn: Callable[..., None],
     connect: Connect,
+    share: Share | None = None,
 ) -> asyncio.Server:
-    """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`."""
-    listener = Listener(loop, sock, config.backlog, connect, warn)
+    """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`.
+
+    Workers that accept on the same socket each have their `share`.
+    """
+    listener = Listener(loop, sock, config.backlog, connect, warn, share)
     try:
         listener.listen()
     except NotImplementedError:  # a completion-based event loop, as on Windows
@@ -63,6 +69,7 @@ class Listener:
         backlog: int,
         connect: Connect,
         warn: Callable[..., None],
+        share: Share | None = None,
     ) -> None:
         self.connecting: set[asyncio.Task[object]] = set()
         self._loop = loop
@@ -70,6 +77,7 @@ class Listener:
         self._backlog = backlog
         self._connect = connect
         self._warn = warn
+        self._share = share
         self._is_refused = False
 
     @property
@@ -87,6 +95,8 @@ class Listener:
         if self._sock is not None:
             self._sock.setblocking(False)
             self._sock.listen(self._backlog)
+            if self._share is not None:
+                self._share.join(self.connecting)
             self._start_reading()
 
     def close(self) -> None:
@@ -99,7 +109,16 @@ class Listener:
             await asyncio.wait(self.connecting)
 
     def _accept(self) -> None:
-        for _ in range(_MAX_ACCEPTS):
+        if self._share is None:
+            self._accept_up_to(_MAX_ACCEPTS)
+        elif allowed := self._share.allowance():
+            self._accept_up_to(min(allowed, _MAX_ACCEPTS))
+            self._share.update()
+        else:
+            self._stop_reading(PATIENCE)
+
+    def _accept_up_to(self, limit: int) -> None:
+        for _ in range(limit):
             if self._sock is None:
                 return
             try:
@@ -115,16 +134,24 @@ class Listener:
             sock.setblocking(False)
             task = tasks.create(self._connect_or_close(sock, address), self._loop)
             self.connecting.add(task)
-            task.add_done_callback(self.connecting.discard)
+            task.add_done_callback(self._on_connected)
+
+    def _on_connected(self, task: asyncio.Task[object]) -> None:
+        self.connecting.discard(task)
+        if self._share is not None:
+            self._share.update()
 
     def _pause(self, error: OSError) -> None:
-        """Stop accepting for a while: the socket stays readable, and would keep the event loop busy."""
-        assert self._sock is not None
         if not self._is_refused:
             self._is_refused = True
             self._warn("Cannot accept connections: %s", error.strerror)
+        self._stop_reading(_RETRY_DELAY)
+
+    def _stop_reading(self, delay: float) -> None:
+        """Stop accepting for a while: the socket stays readable, and would keep the event loop busy."""
+        assert self._sock is not None
         self._loop.remove_reader(self._sock)
-        self._loop.call_later(_RETRY_DELAY, self._start_reading)
+        self._loop.call_later(delay, self._start_reading)
 
     def _start_reading(self) -> None:
         if self._sock is not None:

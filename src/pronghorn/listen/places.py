@@ -12,16 +12,22 @@ _PLACE = re.compile(
 )
 
 
-class Options(Protocol):
-    """The parameters of a configuration that say where to listen, and what for."""
+class Where(Protocol):
+    """The parameters of a configuration that say where to listen."""
 
     host: str
     port: int
     uds: str | None
     fd: int | None
     bind: list[str] | str | None
+
+
+class Options(Where, Protocol):
+    """These, and the parameters that say how, and what for."""
+
     uds_permissions: int | str | None
     http2: bool
+    reuse_port: bool
 
     @property
     def is_ssl(self) -> bool:
@@ -39,6 +45,10 @@ class Place(NamedTuple):
     descriptor: int | None = None
     name: str | None = None
 
+    def is_port(self) -> bool:
+        """Return whether it is a host and port."""
+        return self.path is None and self.descriptor is None and self.name is None
+
 
 def parse(text: str) -> Place:
     """Parse one `--bind`; an empty host means every interface. Raises ValueError."""
@@ -54,7 +64,7 @@ def parse(text: str) -> Place:
     raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH, fd://NUMBER or fd://NAME")
 
 
-def of(options: Options) -> list[Place]:
+def of(options: Where) -> list[Place]:
     """The places of `options`: each `bind`, or else its descriptor, path, or host and port, in this order."""
     if options.bind:
         return [parse(text) for text in ([options.bind] if isinstance(options.bind, str) else options.bind)]

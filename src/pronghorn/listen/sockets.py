@@ -53,6 +53,9 @@ _DROP_SYN = (
     (0x06, 0, 0, 0xFFFFFFFF),  # accept it
 )
 
+# Untyped: not all systems have SO_REUSEPORT.
+_socket: Any = socket
+
 _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 
 # The sockets that this process has bound to an address.
@@ -71,6 +74,7 @@ _files: dict[str, tuple[int, int, int]] = {}
 def bind(options: Options) -> list[socket.socket]:
     """Bind all sockets of `options`: one for each descriptor or path, and one for each address of a host."""
     _refuse_overlaps(options)
+    _ensure_ports_can_be_shared(options)
     sockets: list[socket.socket] = []
     try:
         for place in places.of(options):
@@ -118,6 +122,7 @@ def leave() -> None:
 
 def bind_one(options: Options) -> socket.socket:
     """Bind one socket for several processes to share; a host name stands for its first IPv4 address."""
+    _ensure_ports_can_be_shared(options)
     named = places.of(options)
     if len(named) > 1:
         raise StartupError(f"--bind names {len(named)} places, but only one socket can be bound here.")
@@ -126,7 +131,7 @@ def bind_one(options: Options) -> socket.socket:
     host, port, *_ = named[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
     try:
-        return _bind_all(_resolve(host, port, family)[:1])[0]
+        return _bind_all(_resolve(host, port, family)[:1], options)[0]
     except OSError as error:
         raise StartupError(str(error)) from None
 
@@ -216,6 +221,11 @@ def _refuse_overlaps(options: Options) -> None:
             raise StartupError(f"--bind {text} and --bind {other_text} overlap: remove one of them.")
 
 
+def _ensure_ports_can_be_shared(options: Options) -> None:
+    if options.reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise StartupError("This system cannot share a port between servers: remove --reuse-port.")
+
+
 def _overlap(one: Place, other: Place) -> bool:
     if one.port and one.port == other.port:
         addresses = itertools.product(_resolve(one.host, one.port), _resolve(other.host, other.port))
@@ -243,7 +253,7 @@ def _bind_place(place: Place, options: Options) -> list[socket.socket]:
     addresses = _resolve(place.host, place.port)
     for _ in range(_PORT_CHOICES if place.port == 0 else 1):
         try:
-            return _bind_all(addresses)
+            return _bind_all(addresses, options)
         except OSError as error:
             refusal = StartupError(str(error))
     raise refusal
@@ -258,14 +268,15 @@ def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> lis
     return list(dict.fromkeys((family, kind, protocol, address) for family, kind, protocol, _, address in found))
 
 
-def _bind_all(addresses: list[_Address]) -> list[socket.socket]:
+def _bind_all(addresses: list[_Address], options: Options) -> list[socket.socket]:
     """Bind a socket to each address that this machine has, all on the same port. Raises OSError if it has none."""
     sockets: list[socket.socket] = []
     absent = None
     try:
         for address in addresses:
             try:
-                sockets.append(_bind_address(address, sockets[0].getsockname()[1] if sockets else None))
+                port = sockets[0].getsockname()[1] if sockets else None
+                sockets.append(_bind_address(address, port, options))
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -279,7 +290,7 @@ def _bind_all(addresses: list[_Address]) -> list[socket.socket]:
     return sockets
 
 
-def _bind_address(address: _Address, port: int | None) -> socket.socket:
+def _bind_address(address: _Address, port: int | None, options: Options) -> socket.socket:
     family, kind, protocol, place = address
     if port is not None:
         place = (place[0], port, *place[2:])
@@ -287,6 +298,8 @@ def _bind_address(address: _Address, port: int | None) -> socket.socket:
     try:
         if os.name == "posix" and sys.platform != "cygwin":  # elsewhere this would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if options.reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(place)

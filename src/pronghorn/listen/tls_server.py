@@ -27,6 +27,7 @@ from pronghorn.listen.tls_context import Context
 
 if TYPE_CHECKING:
     from pronghorn.config import Config
+    from pronghorn.listen.balance import Share
 
 # Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
 _OUTGOING = 4 * (16 * 1024 + 64)
@@ -51,8 +52,9 @@ async def listen(
     config: Config,
     warn: Callable[..., None],
     readers: Readers,
+    share: Share | None = None,
 ) -> asyncio.Server:
-    """Accept TLS connections on the bound `sock` for protocols of `factory`. `warn` logs the errors of clients."""
+    """Like `listener.listen`, with TLS. `warn` logs the errors of clients."""
     make = functools.partial(
         _connector(loop, config, readers),
         factory,
@@ -61,7 +63,8 @@ async def listen(
         # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
-    return await listener.listen(loop, factory, sock, config, warn, functools.partial(_handshake, make, warn))
+    connect = functools.partial(_handshake, make, warn)
+    return await listener.listen(loop, factory, sock, config, warn, connect, share)
 
 
 async def settle(servers: Iterable[asyncio.Server]) -> None:

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn.constants import MIN_BATCH
+from pronghorn.listen.balance import PATIENCE
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging.log import say
 from pronghorn.server.protocol import HTTPProtocol
@@ -62,6 +63,9 @@ class Drain:
         """
         if are_ours:
             withdraw(_still_open(sockets), self._server.config)
+        if self._state.share is not None:
+            self._state.share.leave()
+            await asyncio.sleep(PATIENCE)  # a listener that leaves connections to other workers accepts again
         await self._accept_queued(sockets)
         if self._state.connections and self._server.linger:
             await asyncio.sleep(_HANDSHAKE)

@@ -304,18 +304,18 @@ class Server:
     async def _listen(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], sock: socket.socket
     ) -> asyncio.Server:
+        state = self.server_state
         if self.config.ssl is not None:
             from pronghorn.listen import tls_server
             from pronghorn.listen.readers import Readers
 
-            state = self.server_state
             readers = Readers(loop, state.inbox, state.wire.Reader)
-            return await tls_server.listen(loop, factory, sock, self.config, state.warn, readers)
+            return await tls_server.listen(loop, factory, sock, self.config, state.warn, readers, state.share)
 
         async def connect(sock: socket.socket, address: Any) -> None:
             await loop.connect_accepted_socket(factory, sock)
 
-        return await listener.listen(loop, factory, sock, self.config, self.server_state.warn, connect)
+        return await listener.listen(loop, factory, sock, self.config, state.warn, connect, state.share)
 
     def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.config.watchdog is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config
+    from pronghorn.listen.balance import Share
     from pronghorn.metrics.page import Page
     from pronghorn.metrics.recorder import Recorder
     from pronghorn.server.watchdog import Watchdog
@@ -68,6 +69,7 @@ class ServerState:
         self.eager = False
         self.traces = False
         self.watchdog: Watchdog | None = None
+        self.share: Share | None = None
         self._warnings = 0
 
     @property
@@ -92,6 +94,8 @@ class ServerState:
 
     def remove_connection(self, connection: Any) -> None:
         self.connections.discard(connection)
+        if self.share is not None:
+            self.share.update()
         if not self.connections:
             self._last_closed.set()
 

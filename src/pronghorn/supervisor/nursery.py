@@ -27,6 +27,7 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.listen import balance
 from pronghorn.logging import log
 from pronghorn.metrics import page
 from pronghorn.metrics.page import Page
@@ -119,13 +120,13 @@ class ForkedProcess:
 class Nursery:
     """The supervisor's handle on a nursery."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None) -> None:
         self.state = State.LOADING
         self._config = config
         self._workers: dict[int, ForkedProcess] = {}
         self._socket, theirs = socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = spawn(_run, config, sockets, theirs)
+            self._process = spawn(_run, config, sockets, theirs, table)
 
     def fileno(self) -> int:
         """Readable when `update` must be called. Negative in the state ENDED."""
@@ -214,9 +215,10 @@ class Event(Enum):
 class Nurseries:
     """The current nursery, the next one while it loads, and the others, whose processes have not ended yet."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None = None) -> None:
         self._config = config
         self._sockets = sockets
+        self._table = table
         self._current: Nursery | None = None
         self._next: Nursery | None = None
         self._others: list[Nursery] = []
@@ -227,7 +229,7 @@ class Nurseries:
         if self._next is not None:
             self._next.kill()
             self._others.append(self._next)
-        self._next = Nursery(self._config, self._sockets)
+        self._next = Nursery(self._config, self._sockets, self._table)
 
     def is_ready(self) -> bool:
         """Return whether `launch` can be called."""
@@ -282,7 +284,13 @@ class Nurseries:
         return [*self._others, *(each for each in (self._current, self._next) if each is not None)]
 
 
-def _run(config: Config, sockets: list[socket.socket], parent: socket.socket, stdin: int | None) -> None:
+def _run(
+    config: Config,
+    sockets: list[socket.socket],
+    parent: socket.socket,
+    table: balance.Memory | None,
+    stdin: int | None,
+) -> None:
     """The program of a nursery, and then of each worker, which continues here as its copy."""
     try:
         _preload(config)
@@ -294,7 +302,7 @@ def _run(config: Config, sockets: list[socket.socket], parent: socket.socket, st
     forked = _fork_on_request(parent, page.is_wanted(config))
     if forked is not None:
         pipe, own_page = forked
-        worker_main.main(config, sockets, Connection(pipe), stdin, own_page=own_page)
+        worker_main.main(config, sockets, Connection(pipe), stdin, own_page=own_page, table=table)
 
 
 def _preload(config: Config) -> None:

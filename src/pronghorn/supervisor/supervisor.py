@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import time
 from collections.abc import Mapping
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.listen import balance
 from pronghorn.listen.sockets import withdraw
 from pronghorn.logging import log
 from pronghorn.metrics.page import Pages
@@ -52,8 +54,10 @@ class Supervisor:
         self._sockets = sockets
         self._upgrade = upgrade
         self._manager = manager or ServiceManager()
-        self._nurseries = Nurseries(config, sockets) if config.preload else None
         self._wanted = config.workers or 1
+        self._memory = _allocate_table(self._wanted)
+        self._table = None if self._memory is None else balance.Table(self._memory)
+        self._nurseries = Nurseries(config, sockets, self._memory) if config.preload else None
         self._workers: list[WorkerHandle] = []  # the oldest first
         self._was_complete = False  # once all wanted workers served at the same time
         self._early_deaths = 0
@@ -243,13 +247,15 @@ class Supervisor:
             if self._nurseries is not None:
                 worker = self._nurseries.launch(replaces, serve_within)
             else:
-                worker = launch(self._config, self._sockets, replaces, serve_within)
+                worker = launch(self._config, self._sockets, replaces, serve_within, table=self._memory)
         except Exception as error:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
         self._workers.append(worker)
         self.tally.count_start()
+        if self._table is not None:
+            self._table.add(worker.pid)
         if worker.page is not None:
             self.pages.add(worker.pid, worker.page)
 
@@ -288,6 +294,8 @@ class Supervisor:
             if (cause := worker.cause_of_end()) is not None and self._exit_code is None:
                 self.tally.count_end(cause)
             self.pages.retire(worker.pid)
+            if self._table is not None:
+                self._table.remove(worker.pid)
             worker.close()
             if worker.state is not State.STOPPED and self._exit_code is None:
                 self._on_death(worker)
@@ -336,3 +344,13 @@ class Supervisor:
         exit_at = self._exit_at if self._exit_code is None else FOREVER
         upgraded = FOREVER if self._upgrade is None else self._upgrade.deadline
         return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded, exit_at])
+
+
+def _allocate_table(workers: int) -> balance.Memory | None:
+    """The memory in which workers see each other's connections, with room for more of them and their successors."""
+    if sys.platform != "win32":  # where the event loop accepts by itself
+        try:
+            return balance.allocate(2 * workers + 16)
+        except OSError as error:
+            _log.warning("Workers cannot share connections evenly: %s", error)
+    return None

@@ -36,6 +36,7 @@ from typing import Any, Protocol
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.listen import balance
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
 from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
@@ -324,15 +325,17 @@ def launch(
     replaces: WorkerHandle | None = None,
     serve_within: float = FOREVER,
     target: Target | None = None,
+    table: balance.Memory | None = None,
 ) -> WorkerHandle:
     """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
 
-    It is overdue if it does not serve within `serve_within` seconds.
+    It is overdue if it does not serve within `serve_within` seconds. It shares the connections with the other workers
+    of `table`.
     """
     pipe, workers_end = make_pipe()
     memory = allocate_shared(_context) if is_wanted(config) else None
     with workers_end:
-        process = spawn(_run_worker, config, sockets, workers_end, target, memory)
+        process = spawn(_run_worker, config, sockets, workers_end, target, memory, table)
     return WorkerHandle(config, process, pipe, replaces, serve_within, None if memory is None else of_shared(memory))
 
 
@@ -384,11 +387,17 @@ def _exists(pid: int) -> bool:
 
 
 def _run_worker(
-    config: Config, sockets: list[socket.socket], pipe: Any, target: Target | None, memory: Any, stdin: int | None
+    config: Config,
+    sockets: list[socket.socket],
+    pipe: Any,
+    target: Target | None,
+    memory: Any,
+    table: balance.Memory | None,
+    stdin: int | None,
 ) -> None:
     from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need
 
-    main(config, sockets, pipe, stdin, target, None if memory is None else of_shared(memory))
+    main(config, sockets, pipe, stdin, target, None if memory is None else of_shared(memory), table)
 
 
 def _stdin_fd() -> int | None:

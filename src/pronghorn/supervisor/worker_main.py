@@ -16,6 +16,7 @@ from types import FrameType
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.listen import balance
 from pronghorn.logging import log, outlet, streams
 from pronghorn.metrics import layout
 from pronghorn.metrics.page import Page
@@ -49,8 +50,11 @@ def main(
     stdin: int | None,
     target: Target | None = None,
     own_page: Page | None = None,
+    table: balance.Memory | None = None,
 ) -> None:
-    """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`."""
+    """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`.
+    `table` is shared with the workers that accept on the same sockets.
+    """
     _set_exit_handlers(_exit_on_signal)
     operator_signals.count()  # to the end: the parent passes SIGUSR1 on to a worker that is stopping, too
     if sys.platform != "win32":
@@ -73,6 +77,8 @@ def main(
         server = _Server(config, parent)
         if own_page is not None:
             server.server_state.page = own_page
+        if table is not None:
+            server.server_state.share = balance.Share(balance.Table(table), server.server_state.connections)
         # From here on no signal may raise: an exception would leave a starting event loop unable to close.
         _set_exit_handlers(reset_after_fork(server.handle_exit))
         server.run(sockets)

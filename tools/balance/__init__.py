@@ -1,0 +1,1 @@
+"""Measure how evenly a server's workers share its connections."""
