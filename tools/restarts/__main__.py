@@ -15,6 +15,11 @@ from tools.restarts.clients import Tally
 from tools.restarts.serving import Failed
 from tools.restarts.trial import CHANGES, CLIENTS, PLACES, PROCESSES, WAYS, Setup, lacks, run
 
+_COLUMNS = (
+    *("change", "processes", "place", "way", "client"),
+    *("times", "requests", "failed", "resent", "refused", "median s", "longest s"),
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stop or change servers under load.")
@@ -23,7 +28,7 @@ def main() -> int:
         "--stops", type=int, default=20, help="or changes, for each setup; default %(default)s, less of slow faults"
     )
     parser.add_argument(
-        "--change", choices=[STOP, *CHANGES], help="instead of a stop, do this to a server that goes on"
+        "--change", choices=[STOP, *CHANGES], help="instead of a stop, do this to a server that serves on"
     )
     parser.add_argument("--all", action="store_true", help="every change with every client, directly")
     parser.add_argument("--client", choices=CLIENTS, help="the protocol; default http1, and each of them with --all")
@@ -35,9 +40,9 @@ def main() -> int:
     asked = (options.processes, options.place, options.way, options.change, options.client)
     setups = everything() if options.all else combinations(options.change or STOP, options.client or "http1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
-    failed = False
-    print("| change | processes | place | way | client | times | requests | failed | resent | refused | seconds | |")
-    print("| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    has_failed = False
+    print("| " + " | ".join(_COLUMNS) + " |")
+    print("| " + " | ".join("---" if name in Setup._fields else "---:" for name in _COLUMNS) + " |", flush=True)
     for setup in setups:
         if not all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True)):
             continue
@@ -48,13 +53,13 @@ def main() -> int:
             tally = asyncio.run(run(setup, options.requests, times, options.flags))
         except Failed as error:
             print(f"{'  '.join(setup)}: {error}", file=sys.stderr)
-            failed = True
+            has_failed = True
             continue
         print(row(setup, times, tally), flush=True)
         for reason, count in tally.lost.most_common():
             print(f"{'  '.join(setup)}: {count} × {reason}", file=sys.stderr, flush=True)
-        failed |= tally.lost.total() > setup.may_lose(times)
-    return int(failed)
+        has_failed |= tally.lost.total() > setup.may_lose(times)
+    return int(has_failed)
 
 
 def combinations(change: str, client: str) -> Iterable[Setup]:
@@ -72,7 +77,7 @@ def everything() -> Iterable[Setup]:
 
 
 def row(setup: Setup, times: int, tally: Tally) -> str:
-    """A line of the table. The last two columns are the median and the longest seconds of a change."""
+    """A line of the table. Its seconds last from the beginning of a change until the log shows that it is complete."""
     what = "another server takes its place" if setup.change == STOP else CHANGES[setup.change].what
     answered, lost = tally.answered.total(), tally.lost.total()
     seconds = f"{statistics.median(tally.seconds):.1f} | {max(tally.seconds):.1f}" if tally.seconds else "|"

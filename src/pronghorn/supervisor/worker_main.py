@@ -91,7 +91,7 @@ class _Server(Server):
         super().__init__(config)
         self._parent = parent
         if config.reload:  # a developer waits for the next worker
-            self.linger = 0.0
+            self.linger = 0.1
 
     @property
     def drain_delay(self) -> float:
