@@ -19,7 +19,7 @@ _FEW = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 _FULL = ("sh", "-c", 'exec "$@" >/dev/full', "sh")
 _CLOSED = ("bash", "-c", 'exec "$@" > >(head -n 100 >/dev/null; echo "The log is closed" >&2)', "bash")
 
-_LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+_LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 _FAKED = (
     "env",
     f"LD_PRELOAD={_LIBRARY}",
@@ -82,7 +82,7 @@ def _weekday(head: bytes) -> bytes:
 
 def lacks_for(name: str) -> str | None:
     """The reason why the fault `name` cannot happen here; None if it can."""
-    return "libfaketime is not installed" if name == "clock" and not Path(_LIBRARY).exists() else None
+    return "libfaketime is not installed" if name == "clock" and _LIBRARY is None else None
 
 
 FAULTS = {

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -53,19 +53,19 @@ class Setup(NamedTuple):
         """
         if self.client != "http1" and self.way != "direct":
             return False
-        if self.change != changes.STOP:
-            change = CHANGES[self.change]
+        if (change := CHANGES.get(self.change)) is not None:
             return self.processes in change.processes and self.client in (change.clients or CLIENTS)
         return self.place == "fd" or self.way == "direct"
 
     def times(self, asked: int) -> int:
         """The number of changes."""
-        return asked if self.change == changes.STOP else min(asked, CHANGES[self.change].most)
+        change = CHANGES.get(self.change)
+        return asked if change is None else min(asked, change.most)
 
     def may_lose(self, times: int) -> int:
         """The number of requests that may be lost in `times` changes: at most those in hand, each time."""
-        loses = self.change != changes.STOP and CHANGES[self.change].loses
-        return times * _module(self.client).IN_HAND if loses else 0
+        change = CHANGES.get(self.change)
+        return times * int(_module(self.client).IN_HAND) if change is not None and change.loses else 0
 
 
 def lacks(setup: Setup) -> str | None:
@@ -85,7 +85,8 @@ async def run(setup: Setup, requests: int, times: int, flags: list[str]) -> Tall
         port = sock.getsockname()[1] if isinstance(place, socket.socket) else place
         try:
             async with asyncio.timeout(_LONGEST), proxied(setup.way, port, Path(folder)) as asked:
-                await _load(setup, requests, times, flags, tally, place, asked, Path(folder))
+                launch = _launcher(setup, place, flags, Path(folder))
+                await _load(setup, requests, times, launch, _peer(setup, asked, flags), tally)
         except TimeoutError:
             raise Failed(f"it took more than {_LONGEST} seconds") from None
     return tally
@@ -95,35 +96,31 @@ def _module(client: str) -> Any:
     return import_module(f"tools.restarts.{client}")  # needs a library that not everybody has
 
 
-async def _load(
-    setup: Setup,
-    requests: int,
-    times: int,
-    flags: list[str],
-    tally: Tally,
-    place: socket.socket | int,
-    port: int,
-    folder: Path,
-) -> None:
-    prefix: tuple[str, ...] = ()
-    errors, closes_idle = "", False
+def _launcher(setup: Setup, place: socket.socket | int, flags: list[str], folder: Path) -> Callable[[], Server]:
+    """A function that makes a server, which is to be started."""
+    change = CHANGES.get(setup.change)
     if setup.client == "http2":
         flags = ["--http2", *flags]
-    if setup.change != changes.STOP:
-        change = CHANGES[setup.change]
-        flags = [each.replace("{folder}", str(folder)) for each in (*change.flags, *flags)]
-        prefix = tuple(each.replace("{folder}", str(folder)) for each in change.prefix)
-        errors, closes_idle = change.errors, change.closes_idle
+    make = partial(Server, 2 if setup.processes == "workers" else 1, place)
+    if change is None:
+        return partial(make, flags, folder)
+    flags = [each.replace("{folder}", str(folder)) for each in (*change.flags, *flags)]
+    prefix = [each.replace("{folder}", str(folder)) for each in change.prefix]
+    return partial(make, flags, folder, prefix=prefix, errors=change.errors)
 
-    def launch() -> Server:
-        workers = 2 if setup.processes == "workers" else 1
-        return Server(workers, place, flags, folder, prefix=prefix, errors=errors)
 
-    make: Callable[[Server], Awaitable[Server]] = partial(_replace, launch, setup.place == "fd")
-    if setup.change != changes.STOP:
-        make = partial(_change, CHANGES[setup.change])
+def _peer(setup: Setup, port: int, flags: list[str]) -> Peer:
+    change = CHANGES.get(setup.change)
     protocols = ("h2",) if setup.client == "http2" else ()
-    peer = Peer(port, clients.trusting(*protocols) if "--ssl-certfile" in flags else None, closes_idle)
+    tls = clients.trusting(*protocols) if "--ssl-certfile" in flags else None
+    return Peer(port, tls, closes_idle=change is not None and change.closes_idle)
+
+
+async def _load(
+    setup: Setup, requests: int, times: int, launch: Callable[[], Server], peer: Peer, tally: Tally
+) -> None:
+    change = CHANGES.get(setup.change)
+    make = partial(_replace, launch, setup.place == "fd") if change is None else partial(_change, change)
     enough = asyncio.Event()
     server = launch()
     tasks: list[asyncio.Task[None]] = []
