@@ -36,7 +36,7 @@ class Connection:
 
     async def open(self, enough: asyncio.Event) -> bool:
         """Connect unless connected lately; return False if `enough` is set before that. Raises Lost."""
-        if self.is_open and time.monotonic() - self._used <= _FRESH:
+        if self.is_open and not self._has_ended() and time.monotonic() - self._used <= _FRESH:
             return True
         self.close()
         streams = await connect(self._peer, self._tally, enough)
@@ -76,6 +76,10 @@ class Connection:
         if self.is_open:
             self.is_open = False
             self._writer.close()
+
+    def _has_ended(self) -> bool:
+        """Return whether the end of the connection is known, before a request is sent on it."""
+        return self._reader.at_eof() or self._reader.exception() is not None
 
     async def _read(self, head: bytes, body: bytes, last: bool) -> None:
         status = head.split(b" ", 2)[1].decode()

@@ -29,7 +29,7 @@ SOCKETS = 24
 _BURSTS = (1, 1, 2, 5, 8)
 
 # Bursts after which a client closes its connection.
-_FRESH = 200
+_FRESH = 20
 
 _SERVICE_RESTART = 1012
 
