@@ -208,8 +208,8 @@ def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
     assert withdrawn == ([] if is_given else places)
 
 
-def test_reloaded_worker_does_not_linger():
+def test_reloaded_worker_lingers_for_a_moment():
     servers = [
         worker_main._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)
     ]
-    assert [server.linger for server in servers] == [Server.linger, 0.0]
+    assert [server.linger for server in servers] == [Server.linger, 0.1]

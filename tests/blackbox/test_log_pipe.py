@@ -154,3 +154,15 @@ def test_pending_lines_are_written_before_exit(unread, number, flags):
     server.wait()
     server.end()
     assert sum("xxxxx" in line for line in server.lines["access"]) == 100
+
+
+def test_closed_pipe_is_reported_once_and_requests_are_answered(unread, form):
+    server = unread(form=form)
+    port = int(server.wait_for(r"running on http://127.0.0.1:(\d+)")[1])
+    server.streams["access"].close()
+    assert ask(port, "/x", 100) == {b"%d" % server.pid}
+    server.signal()
+    assert server.wait() == -signal.SIGTERM
+    log = server.streams["log"].read()
+    assert log.count(b"ERROR:    Cannot write the log to standard output: Broken pipe. Lines are lost.") == 1
+    assert b"Traceback" not in log

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import logging
 import os
 import select
 import socket
@@ -21,7 +23,7 @@ from tests.support.server import PATIENCE, SOURCES, wait_until
 pytest.importorskip("fcntl", reason="Windows has no such outlet")
 
 from pronghorn.logging import outlet
-from pronghorn.logging.outlet import LIMIT, Outlet, State
+from pronghorn.logging.outlet import LIMIT, LineHandler, Outlet, State
 
 LINE = b"x" * 999 + b"\n"
 TOO_MANY = 2 * LIMIT // len(LINE)
@@ -188,6 +190,49 @@ def test_write_without_reader_raises_broken_pipe(stream: Stream) -> None:
         stream.write(LINE)
     os.close(read)
     os.close(other)
+
+
+class Disk:
+    """A stream to a disk that may be full."""
+
+    name = "disk"
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def write(self, lines: str) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def flush(self) -> None:
+        pass
+
+
+def handle(handler: LineHandler, *errors: Exception | None) -> None:
+    """Let `handler` write a line for each of `errors`, the error of its stream at that time."""
+    for error in errors:
+        handler.stream.error = error
+        handler.handle(logging.makeLogRecord({"msg": "line"}))
+
+
+def test_failing_stream_is_reported_once_until_a_line_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    handle(LineHandler(Disk()), full, full, full, None, full, full)
+    assert caplog.messages == ["Cannot write the log to disk: No space left on device. Lines are lost."] * 2
+
+
+def test_failing_log_of_errors_is_not_reported_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = LineHandler(Disk())
+    monkeypatch.setattr(outlet._log, "handlers", [handler])
+    monkeypatch.setattr(outlet._log, "propagate", False)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    handle(handler, full, full)
+    assert handler._is_failing
+
+
+def test_other_errors_are_reported_as_logging_does(capsys: pytest.CaptureFixture[str]) -> None:
+    handle(LineHandler(Disk()), ValueError("closed"), ValueError("closed"))
+    assert capsys.readouterr().err.count("--- Logging error ---") == 2
 
 
 def test_default_socket_timeout_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,51 +6,83 @@ import argparse
 import asyncio
 import itertools
 import signal
+import statistics
 import sys
+from collections.abc import Iterable
 
-from tools.restarts.changes import CHANGES, STOP
+from tools.restarts.changes import STOP
+from tools.restarts.clients import Tally
 from tools.restarts.serving import Failed
-from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks, run
+from tools.restarts.trial import CHANGES, CLIENTS, PLACES, PROCESSES, WAYS, Setup, lacks, run
+
+_COLUMNS = (
+    *("change", "processes", "place", "way", "client"),
+    *("times", "requests", "failed", "resent", "refused", "median s", "longest s"),
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.restarts", description="Stop or change servers under load.")
     parser.add_argument("--requests", type=int, default=100_000, help="minimum for each setup; default %(default)s")
-    parser.add_argument("--stops", type=int, default=20, help="or changes, for each setup; default %(default)s")
     parser.add_argument(
-        "--change", choices=[STOP, *CHANGES], default=STOP, help="instead of a stop, do this to a server that goes on"
+        "--stops", type=int, default=20, help="or changes, for each setup; default %(default)s, less of slow faults"
     )
+    parser.add_argument(
+        "--change", choices=[STOP, *CHANGES], help="instead of a stop, do this to a server that serves on"
+    )
+    parser.add_argument("--all", action="store_true", help="every change with every client, directly")
+    parser.add_argument("--client", choices=CLIENTS, help="the protocol; default http1, and each of them with --all")
     parser.add_argument("--processes", choices=PROCESSES, help="only this number of processes")
     parser.add_argument("--place", choices=PLACES, help="only on an inherited socket (fd), or on a port of its own")
     parser.add_argument("--way", choices=WAYS, help="only directly, or through this proxy")
     parser.add_argument("flags", nargs="*", help="options of the server, after --")
     options = parser.parse_args()
-    asked = (options.processes, options.place, options.way)
-    setups = [
-        setup
-        for setup in itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS, [options.change]))
-        if setup.is_possible() and all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=False))
-    ]
+    asked = (options.processes, options.place, options.way, options.change, options.client)
+    setups = everything() if options.all else combinations(options.change or STOP, options.client or "http1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
-    failed = False
-    print(f"{'processes':<10}{'place':<7}{'way':<9}{'stops':>6}{'answered':>10}{'refused':>9}{'lost':>6}", flush=True)
+    has_failed = False
+    print("| " + " | ".join(_COLUMNS) + " |")
+    print("| " + " | ".join("---" if name in Setup._fields else "---:" for name in _COLUMNS) + " |", flush=True)
     for setup in setups:
-        if reason := lacks(setup):
-            print(f"{'  '.join(setup)}: {reason}", file=sys.stderr)
-            failed = True
+        if not all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True)):
             continue
+        times = setup.times(options.stops)
         try:
-            tally = asyncio.run(run(setup, options.requests, options.stops, options.flags))
+            if reason := lacks(setup):
+                raise Failed(reason)
+            tally = asyncio.run(run(setup, options.requests, times, options.flags))
         except Failed as error:
             print(f"{'  '.join(setup)}: {error}", file=sys.stderr)
-            failed = True
+            has_failed = True
             continue
-        counts = f"{options.stops:>6}{tally.answered.total():>10}{tally.refused:>9}{tally.lost.total():>6}"
-        print(f"{setup.processes:<10}{setup.place:<7}{setup.way:<9}{counts}", flush=True)
+        print(row(setup, times, tally), flush=True)
         for reason, count in tally.lost.most_common():
-            print(f"    {count} × {reason}", flush=True)
-        failed |= tally.lost.total() > setup.may_lose(options.stops)
-    return int(failed)
+            print(f"{'  '.join(setup)}: {count} × {reason}", file=sys.stderr, flush=True)
+        has_failed |= tally.lost.total() > setup.may_lose(times)
+    return int(has_failed)
+
+
+def combinations(change: str, client: str) -> Iterable[Setup]:
+    """All setups with this change and this client."""
+    setups = itertools.starmap(Setup, itertools.product(PROCESSES, PLACES, WAYS, [change], [client]))
+    return filter(Setup.is_possible, setups)
+
+
+def everything() -> Iterable[Setup]:
+    """All changes with all clients, directly: stops on an inherited socket, other changes on a port of the server."""
+    for change, client, processes in itertools.product([STOP, *CHANGES], CLIENTS, PROCESSES):
+        setup = Setup(processes, "fd" if change == STOP else "port", "direct", change, client)
+        if setup.is_possible():
+            yield setup
+
+
+def row(setup: Setup, times: int, tally: Tally) -> str:
+    """A line of the table. Its seconds last from the beginning of a change until the log shows that it is complete."""
+    what = "another server takes its place" if setup.change == STOP else CHANGES[setup.change].what
+    answered, lost = tally.answered.total(), tally.lost.total()
+    seconds = f"{statistics.median(tally.seconds):.1f} | {max(tally.seconds):.1f}" if tally.seconds else "|"
+    outcome = f"{times} | {answered + lost:,} | {lost:,} | {tally.resent:,} | {tally.refused:,} | {seconds}"
+    return f"| {what} | {setup.processes} | {setup.place} | {setup.way} | {setup.client} | {outcome} |"
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from tools.restarts.app import FOLDER
 from tools.web_servers import nginx_configuration, program
 
 # Seconds for a process to start, and to end.
@@ -56,14 +57,31 @@ class Failed(Exception):
 
 
 class Server:
-    """`pronghorn` on an inherited socket, or on a port of its own."""
+    """`pronghorn` on an inherited socket, or on a port of its own.
 
-    def __init__(self, workers: int, place: socket.socket | int, flags: list[str]) -> None:
+    `prefix` is a command that runs it. `folder` is for files of the trial. `errors` matches those that its log may
+    have.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        place: socket.socket | int,
+        flags: Sequence[str],
+        folder: Path,
+        *,
+        prefix: Sequence[str] = (),
+        errors: str = "",
+    ) -> None:
+        self.folder = folder
+        self.port: int = place.getsockname()[1] if isinstance(place, socket.socket) else place
         self._workers = workers
+        self._errors = errors
         is_inherited = isinstance(place, socket.socket)
         number = place.fileno() if isinstance(place, socket.socket) else place
         self._passed = (number,) if is_inherited else ()
         self._command = [
+            *prefix,
             sys.executable,
             "-m",
             "pronghorn",
@@ -75,6 +93,7 @@ class Server:
         self._command += ["--fd" if is_inherited else "--port", str(number), "--log-level", "debug", *flags]
         if workers > 1:
             self._command += ["--workers", str(workers)]
+        self._has_parent = workers > 1 or "--reload" in flags
         self.pid = 0
         """The process to signal. It changes with `upgrade`."""
         self._process: asyncio.subprocess.Process | None = None
@@ -84,11 +103,15 @@ class Server:
     async def start(self) -> None:
         """Start it, and wait until every process serves."""
         process = self._process = await asyncio.create_subprocess_exec(
-            *self._command, pass_fds=self._passed, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+            *self._command,
+            pass_fds=self._passed,
+            cwd=ROOT,
+            env={**os.environ, FOLDER: str(self.folder)},
+            stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
         self.pid = process.pid
-        serves = r"\] serves" if self._workers > 1 else "running on"
+        serves = r"\] serves" if self._has_parent else "running on"
         try:
             async with asyncio.timeout(PATIENCE):
                 while sum(bool(re.search(serves, line)) for line in self._lines) < self._workers:
@@ -101,6 +124,20 @@ class Server:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    async def ask(self, target: str) -> bytes:
+        """Send a request on a connection of its own; return the head of the response. Raises Failed."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.write(f"GET {target} HTTP/1.1\r\nhost: restarts\r\nconnection: close\r\n\r\n".encode())
+                answer = await reader.read()
+                writer.close()
+        except (OSError, TimeoutError) as error:
+            raise self._failed(f"no answer: {error!r}") from None
+        if not answer.startswith(b"HTTP/1.1 200 "):
+            raise self._failed(f"a wrong answer: {answer!r}")
+        return answer
 
     def count(self, pattern: str) -> int:
         """The number of lines with `pattern` in the log so far."""
@@ -145,6 +182,7 @@ class Server:
         except TimeoutError:
             raise self._failed("a server did not end") from None
         wrong = [line for line in self._lines if re.match("ERROR|CRITICAL|Traceback", line)]
+        wrong = [line for line in wrong if not (self._errors and re.match(self._errors, line))]
         if wrong or code not in (0, -signal.SIGTERM):
             raise self._failed(f"a server ended with {code}")
 

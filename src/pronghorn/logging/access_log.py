@@ -79,7 +79,7 @@ class AccessLog:
         )
 
     def write(self, lines: list[str]) -> None:
-        """Write `lines`, given without newlines, at once. A failing stream is reported as `logging` does."""
+        """Write `lines`, given without newlines, at once. A failing stream is reported by the handler."""
         text = "\n".join(lines)
         handler = self._handler
         handler.acquire()

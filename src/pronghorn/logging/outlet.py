@@ -41,7 +41,10 @@ _log = logging.getLogger("pronghorn.error")
 
 
 class LineHandler(logging.StreamHandler[Any]):
-    """A StreamHandler that does not block on the reader of a standard stream."""
+    """A StreamHandler that does not block on the reader of a standard stream, and reports once that it cannot write."""
+
+    _is_failing = False
+    """True from a failed write to the next that succeeds."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -60,6 +63,19 @@ class LineHandler(logging.StreamHandler[Any]):
             super().flush()
         else:
             outlet.write(lines.encode(stream.encoding, stream.errors), stream)
+        if self._is_failing:
+            self._is_failing = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Report an OSError, such as a full disk, once until it is over: the next lines would fail in the same way."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_failing:
+            self._is_failing = True
+            outlet = outlet_of(self.stream)
+            name = getattr(self.stream, "name", "a stream") if outlet is None else _NAMES[outlet.fd]
+            _log.error("Cannot write the log to %s: %s. Lines are lost.", name, error.strerror or error)
 
     def flush(self) -> None:
         """Wait until everything is written, for PATIENCE seconds at most."""

@@ -96,8 +96,8 @@ class _Server(Server):
     def __init__(self, config: Config, parent: Connection) -> None:
         super().__init__(config)
         self._parent = parent
-        if config.reload:  # a developer waits for the next worker
-            self.linger = 0.0
+        if config.reload:  # a developer waits for the next worker, and a new connection is about to send its request
+            self.linger = 0.1
 
     @property
     def drain_delay(self) -> float:
