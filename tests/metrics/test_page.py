@@ -64,7 +64,7 @@ def _count(memory):
 
 def test_page_is_shared_with_another_process():
     context = multiprocessing.get_context("spawn")
-    memory = page.allocate_shared()
+    memory = page.allocate_shared(context)
     child = context.Process(target=_count, args=(memory,))
     child.start()
     child.join(60)

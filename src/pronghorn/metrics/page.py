@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
-    from multiprocessing.heap import BufferWrapper
+    from multiprocessing.context import SpawnContext
 
     from pronghorn.config import Config
 
@@ -39,17 +39,13 @@ def is_wanted(config: Config) -> bool:
     return bool(config.metrics_bind or config.health_path or config.drain_delay)
 
 
-def allocate_shared() -> BufferWrapper:
+def allocate_shared(context: SpawnContext) -> Any:
     """Memory for the page of a process that is spawned, to be one of its arguments. `of_shared` is the page in it."""
-    from multiprocessing.heap import BufferWrapper  # only the parent of workers needs it
-
-    memory = BufferWrapper(8 * layout.size())
-    of_shared(memory)[:] = allocate()
-    return memory
+    return context.RawArray("q", layout.size())
 
 
-def of_shared(memory: BufferWrapper) -> Page:
-    return memory.create_memoryview().cast("q")
+def of_shared(memory: Any) -> Page:
+    return memoryview(memory).cast("B").cast("q")
 
 
 def create_file() -> int:

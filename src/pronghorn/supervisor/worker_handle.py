@@ -333,7 +333,7 @@ def launch(
     of `table`.
     """
     pipe, workers_end = make_pipe()
-    memory = allocate_shared() if is_wanted(config) else None
+    memory = allocate_shared(_context) if is_wanted(config) else None
     with workers_end:
         process = spawn(_run_worker, config, sockets, workers_end, target, memory, table)
     return WorkerHandle(config, process, pipe, replaces, serve_within, None if memory is None else of_shared(memory))
