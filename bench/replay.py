@@ -141,7 +141,7 @@ REFERENCE = "reference"
 SCENARIOS = {
     REFERENCE: Scenario(None, GET + b"\r\n", CONTENT),
     "plain": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!"),
-    "plain-metrics": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!", with_metrics=True),
+    "metrics": Scenario(apps.plain, GET + b"\r\n", b"Hello, world!", with_metrics=True),
     "browser": Scenario(apps.plain, GET + BROWSER + b"\r\n", b"Hello, world!"),
     "post": Scenario(apps.echo, POST + CONTENT, CONTENT),
     "websocket": Scenario(apps.websocket_echo, masked(CONTENT), CONTENT, UPGRADE),

@@ -103,6 +103,7 @@ def test_interrupt_does_not_wait(healthy):
 def test_signal_to_all_processes_delays_them_all(start):
     # As systemd does, which signals every process of a service.
     server = start("processes:app", "--workers", "2", "--health-path", "/health", "--drain-delay", "2")
+    server.log.wait_for("Application startup complete", 2)
     wait_until(lambda: is_ready(server))
     workers = {int(found) for found in children(server.pid)}
     began = time.monotonic()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pronghorn.metrics import layout
+from pronghorn.metrics import layout, page
 from pronghorn.metrics.page import Pages
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ServerProcess:
     def __init__(self, server: Server) -> None:
         self.pages = Pages()
         self._server = server
-        self._page = server.server_state.page
+        self._page = server.server_state.page = page.allocate()
         self._began = time.monotonic()
         self.pages.add(os.getpid(), self._page)
 

@@ -61,7 +61,7 @@ class ServerState:
         self.shared: Shared | MaybeNone = None
         self.inbox: Inbox | MaybeNone = None
         self.recorder: Recorder | MaybeNone = None
-        self.page: Page = page.allocate()
+        self.page: Page | MaybeNone = None  # until `prepare`: a server can be sent to another process before
         self.limit_concurrency: int | None = None
         self.health_path: str | None = None
         self.cancel_on_disconnect = "streaming"
@@ -149,6 +149,8 @@ class ServerState:
 
     def prepare(self, config: Config, wire: Wire, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Derive everything below `Server` from `config`; `state` is the lifespan's."""
+        if self.page is None:
+            self.page = page.allocate()
         bytes(_LARGEST_BLOCK)  # freed at once; its pages are never touched
         self.app = _in_context(config)
         self.wire = wire
