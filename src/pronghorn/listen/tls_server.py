@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from pronghorn.listen import listener
+from pronghorn.listen import listener, tls_context
 from pronghorn.listen.readers import Readers
 from pronghorn.listen.tls_context import Context
 
@@ -58,13 +58,20 @@ async def listen(
     make = functools.partial(
         _connector(loop, config, readers),
         factory,
-        ssl=config.ssl,
         ssl_handshake_timeout=config.timeout_first_byte or None,
         # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
-    connect = functools.partial(_handshake, make, warn)
+    connect = functools.partial(_handshake, make, config, warn)
     return await listener.listen(loop, factory, sock, config, warn, connect, share)
+
+
+def renew(config: Config) -> None:
+    """Read the certificates of `config` again, for later handshakes. Raises StartupError; then nothing changes."""
+    context = tls_context.make_context(config)
+    if _aiofastnet_for(config) is not None:
+        cast(Context, context).refuse_callbacks()
+    config.ssl = context
 
 
 async def settle(servers: Iterable[asyncio.Server]) -> None:
@@ -77,10 +84,14 @@ async def settle(servers: Iterable[asyncio.Server]) -> None:
 
 
 async def _handshake(
-    make: Callable[..., Awaitable[Any]], warn: Callable[..., None], sock: socket.socket, address: Any
+    make: Callable[..., Awaitable[Any]],
+    config: Config,
+    warn: Callable[..., None],
+    sock: socket.socket,
+    address: Any,
 ) -> None:
     try:
-        await make(sock)
+        await make(sock, ssl=config.ssl)
     except OSError as error:
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None

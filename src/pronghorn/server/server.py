@@ -212,6 +212,18 @@ class Server:
             log.report(error)
         self.reopen_logs()
         self.server_state.renew_access_log(self.config)
+        if self.config.ssl is not None:
+            self._renew_certificates()
+
+    def _renew_certificates(self) -> None:
+        from pronghorn.listen import tls_server
+
+        try:
+            tls_server.renew(self.config)
+        except StartupError as error:
+            _log.error("Cannot renew the certificates, keeping the old ones: %s", error)
+        else:
+            _log.info("Renewed the certificates.")
 
     def reopen_logs(self) -> None:
         """Open log files again that were moved; called after SIGUSR1."""
