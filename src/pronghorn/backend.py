@@ -45,7 +45,7 @@ class Wire(NamedTuple):
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
 
     def make_metrics(self, page: Page) -> Metrics:
-        """What counts on `page`."""
+        """The counters on `page`."""
         kernels, metrics = (importlib.import_module(f"{self.package}.{name}") for name in ("kernels", "metrics"))
         made: Metrics = metrics.Metrics(kernels.Cells(page))
         return made

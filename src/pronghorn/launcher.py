@@ -76,7 +76,7 @@ def _serve(config: Config, program: Program) -> int:
         server = _server(config, upgrade)
         if bound is not None:
             server.take(bound)
-        stack.enter_context(_showing_metrics(config, lambda: _shown(server)))
+        stack.enter_context(_showing_metrics(config, lambda: _shown(server), upgrade))
         server.run()
     return 0 if server.started or server.signalled else StartupError.code
 
@@ -86,7 +86,7 @@ def _server(config: Config, upgrade: Upgrade) -> Server:
         from pronghorn.process import notifying_server, service_manager
 
         manager = service_manager.from_environment()
-        upgrade.on_done = manager.hand_over
+        upgrade.on_done.append(manager.hand_over)
         server: Server = notifying_server.NotifyingServer(config, manager)
     else:
         from pronghorn.server import Server as PlainServer  # here: --help and usage errors do not need it
@@ -96,13 +96,15 @@ def _server(config: Config, upgrade: Upgrade) -> Server:
     return server
 
 
-def _showing_metrics(config: Config, show: Callable[[], collector.Server]) -> contextlib.AbstractContextManager[None]:
+def _showing_metrics(
+    config: Config, show: Callable[[], collector.Server], upgrade: Upgrade
+) -> contextlib.AbstractContextManager[None]:
     """Listen for requests about what `show` returns, if the configuration says where."""
     if config.metrics_bind is None:
         return contextlib.nullcontext()
     from pronghorn.metrics.listener import listening  # only needed here
 
-    return listening(config.metrics_bind, show())
+    return listening(config.metrics_bind, show(), upgrade)
 
 
 def _shown(server: Server) -> collector.Server:
@@ -129,10 +131,11 @@ def _serve_in_processes(config: Config, program: Program) -> int:
         nursery.check(config)
     ProcessLimits(config)  # raises here, instead of in each worker
     with _bound(config, program) as bound:
-        parent = _parent(config, bound, program)
+        upgrade = Upgrade(program, config.timeout_upgrade)
+        parent = _parent(config, bound, upgrade)
         for message, color_message in sockets.describe(bound, config):
             _log.info(message, extra={"color_message": color_message})
-        with _showing_metrics(config, lambda: cast("Supervisor", parent)):
+        with _showing_metrics(config, lambda: cast("Supervisor", parent), upgrade):
             return parent.run()
 
 
@@ -167,7 +170,7 @@ def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextMan
     return pid_file.written(config.pid_file, program)
 
 
-def _parent(config: Config, bound: list[socket.socket], program: Program) -> Reloader | Supervisor:
+def _parent(config: Config, bound: list[socket.socket], upgrade: Upgrade) -> Reloader | Supervisor:
     from pronghorn.process import service_manager
 
     manager = service_manager.from_environment()
@@ -177,6 +180,5 @@ def _parent(config: Config, bound: list[socket.socket], program: Program) -> Rel
         return Reloader(config, bound, manager=manager)
     from pronghorn.supervisor.supervisor import Supervisor
 
-    upgrade = Upgrade(program, config.timeout_upgrade)
-    upgrade.on_done = manager.hand_over
+    upgrade.on_done.append(manager.hand_over)
     return Supervisor(config, bound, upgrade, manager)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.raw_client import Client
-from tests.support.server import wait_until
+from tests.support.server import Process, wait_until
 
 
 @pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
@@ -82,6 +82,19 @@ def test_drain_delay_serves_on(healthy):
     assert ask(server, "/") == 200
     assert ends(server)
     assert "Traceback" not in server.log.text()
+
+
+def test_server_that_never_served_does_not_wait(start, tmp_path):
+    wanted = tmp_path / "start"
+    wanted.write_text("hang")
+    server = Process("processes:app", "--port", "0", "--drain-delay", "600", env={"START": str(wanted)})
+    try:
+        server.log.wait_for("hanging")
+        server.signal()
+        assert ends(server)
+        assert "Traceback" not in server.log.text()
+    finally:
+        server.end()
 
 
 def test_second_signal_ends_the_delay(healthy):

@@ -563,3 +563,21 @@ def test_reuse_port_is_refused_where_the_system_lacks_it(monkeypatch: pytest.Mon
 def test_only_ports_are_shared(where: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="reuse_port needs a host and port"):
         config(reuse_port=True, **where)
+
+
+@pytest.mark.parametrize("where", [{"bind": ["127.0.0.1:8123"]}, {"host": "127.0.0.1", "port": 8123}])
+def test_metrics_listener_needs_another_place(where: dict[str, Any]) -> None:
+    with pytest.raises(StartupError, match=r"--metrics-bind 127.0.0.1:8123 overlap"):
+        sockets.bind(Config("main:app", log_config=None, metrics_bind="127.0.0.1:8123", **where))
+
+
+def test_socket_of_systemd_is_not_ours_after_an_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given, given.dup() as other:
+        sockets.offer([(places.parse("fd://shop"), other)])
+        monkeypatch.setenv("LISTEN_PID", "1")
+        bound = sockets.bind(config(bind=["fd://shop", "127.0.0.1:0"]))
+        sockets.take_over()
+        assert other in bound
+        assert other not in sockets._bound
+        for sock in bound:
+            sock.close()

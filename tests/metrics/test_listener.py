@@ -35,7 +35,7 @@ class Observed:
         return [(2, "serving", 12.34)]
 
     def worker_events(self):
-        return 2, {"no answer": 1}
+        return 2, {"no_answer": 1}
 
     def set(self, cell, value):
         made = page.allocate()

@@ -615,29 +615,23 @@ BUCKET_BOUNDS[:] = BOUNDS
 
 cdef extern from *:
     """
-    /* The clock of PyTime_Monotonic, without its conversions, where that is certain to be this one. */
+    /* The clock of PyTime_Monotonic, without its conversions; elsewhere, where it may be another one, -1. */
     #ifdef __linux__
     #include <time.h>
-    #define HAS_CLOCK 1
+    static double read_clock(void) {
+        struct timespec now;
+        return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec + now.tv_nsec * 1e-9 : -1;
+    }
     #else
-    #define HAS_CLOCK 0
-    #define CLOCK_MONOTONIC 0
-    struct timespec { long tv_sec, tv_nsec; };
-    static int clock_gettime(int clock, struct timespec *time) { return -1; }
+    static double read_clock(void) { return -1; }
     #endif
     """
-    bint HAS_CLOCK
-    int CLOCK_MONOTONIC
-    struct timespec:
-        long tv_sec, tv_nsec
-    int clock_gettime(int clock, timespec* time) noexcept
+    double read_clock() noexcept
 
 
 cpdef double monotonic() noexcept:
-    cdef timespec time
-    if HAS_CLOCK and clock_gettime(CLOCK_MONOTONIC, &time) == 0:
-        return time.tv_sec + time.tv_nsec * 1e-9
-    return read_monotonic()
+    cdef double now = read_clock()
+    return read_monotonic() if now < 0 else now
 
 
 cdef object ENDED = RETURNED

@@ -27,6 +27,7 @@ class Options(Where, Protocol):
 
     uds_permissions: int | str | None
     http2: bool
+    metrics_bind: str | None
     reuse_port: bool
 
     @property

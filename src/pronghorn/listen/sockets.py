@@ -107,10 +107,10 @@ def take_over() -> None:
         sock.close()
     _offered.clear()
     for place, sock in held():
-        if place.descriptor is None:
+        if place.descriptor is None and place.name is None:
             _bound.add(sock)
         if place.path is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 _files[place.path] = _identity(place.path)
 
 
@@ -215,10 +215,14 @@ def _describe_name(name: Any, options: Options) -> tuple[str, str]:
 
 def _refuse_overlaps(options: Options) -> None:
     # bind() would succeed: sockets that do not listen yet may share an address, and a path looks like a stale socket.
-    named = list(zip(options.bind or (), places.of(options), strict=False))
+    texts = [f"--bind {text}" for text in options.bind or ()] or ["The server's address"]
+    named = list(zip(texts, places.of(options), strict=False))
+    if options.metrics_bind is not None:
+        named.append((f"--metrics-bind {options.metrics_bind}", places.parse(options.metrics_bind)))
+    named = [(text, place) for text, place in named if place not in _offered]
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):
-            raise StartupError(f"--bind {text} and --bind {other_text} overlap: remove one of them.")
+            raise StartupError(f"{text} and {other_text} overlap: remove one of them.")
 
 
 def _ensure_ports_can_be_shared(options: Options) -> None:

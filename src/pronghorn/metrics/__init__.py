@@ -1,1 +1,1 @@
-"""What a server counts, where each process keeps it, and the listener that shows it."""
+"""Metrics: the counters of a server, the pages where its processes keep them, the listener that shows them."""

@@ -53,7 +53,7 @@ class PageCollector(Collector):
         yield CounterMetricFamily("pronghorn_worker_starts", "Worker processes started.", started)
         ends = CounterMetricFamily("pronghorn_worker_ends", "Worker processes ended, by cause.", labels=["cause"])
         for cause, count in ended.items():
-            ends.add_metric([cause.replace(" ", "_")], count)
+            ends.add_metric([str(cause)], count)
         yield ends
         yield GaugeMetricFamily("pronghorn_workers", "Processes that serve.", len(self._server.workers()))
         yield InfoMetricFamily(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import socket
 
     from pronghorn.metrics import collector
+    from pronghorn.process.upgrade import Upgrade
     from pronghorn.types import Receive, Scope, Send
 
 # Seconds for the thread to begin and to end.
@@ -33,15 +34,19 @@ _log = logging.getLogger("pronghorn.error")
 
 
 @contextlib.contextmanager
-def listening(place: str, observed: collector.Server) -> Iterator[None]:
-    """Listen at `place` for requests about `observed`. Raises StartupError."""
+def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = None) -> Iterator[None]:
+    """Listen at `place` for requests about `observed`, while this program is the main one. Raises StartupError."""
     config = _configure(place, _application(observed))
     bound = sockets.bind(config)
     try:
         thread = _Thread(config, bound)
-        thread.start()
         try:
-            thread.listens.wait(_PATIENCE)
+            if upgrade is None or not upgrade.replaces_another():
+                thread.begin()
+            else:  # until then the older program answers
+                upgrade.before_announcing(thread.begin)
+            if upgrade is not None:
+                upgrade.on_done.append(lambda pid: thread.stop())
             for message, _ in sockets.describe(bound, config):
                 _log.info(message.replace("Pronghorn running on", "Metrics are shown on").partition(" (")[0])
             with signal_handlers.before_death(lambda: sockets.unlink(config)):
@@ -61,38 +66,51 @@ class _Thread(threading.Thread):
         super().__init__(name="pronghorn-metrics", daemon=True)
         self._config = config
         self._bound = bound
-        self.listens = threading.Event()
-        self._stop = threading.Event()
+        self._is_settled = threading.Event()
+        self._failure: Exception | None = None
+        self._told_to_stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event
+
+    def begin(self) -> None:
+        """Start, and wait until it listens. Raises StartupError."""
+        self.start()
+        self._is_settled.wait(_PATIENCE)
+        if self._failure is not None:
+            raise StartupError(f"The metrics listener cannot start: {self._failure}")
 
     def run(self) -> None:
         try:
             asyncio.run(self._serve())
         except Exception as error:
-            _log.error("The metrics listener has failed: %r", error)
+            self._failure = error
+            if self._is_settled.is_set():
+                _log.error("The metrics listener has failed: %r", error)
+        finally:
+            self._is_settled.set()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._told_to_stop.set()
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it has closed
                 loop.call_soon_threadsafe(self._end.set)
-        self.join(_PATIENCE)
+        if self.is_alive():
+            self.join(_PATIENCE)
 
     async def _serve(self) -> None:
         self._end = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         server = _Server(self._config)
         await server.startup(self._bound)
-        self.listens.set()
-        if not self._stop.is_set():
+        self._is_settled.set()
+        if not self._told_to_stop.is_set():
             await self._end.wait()
         await server.shutdown()
 
 
 class _Server(Server):
-    """Says nothing in the log, and does not wait for its clients."""
+    """Does not wait for its clients when it stops."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for each in self.servers:

@@ -40,7 +40,7 @@ def is_wanted(config: Config) -> bool:
 
 
 def allocate_shared(context: SpawnContext) -> Any:
-    """Memory for the page of a process that is spawned, to be one of its arguments. The page, `of_shared`, keeps it."""
+    """Memory for the page of a process that is spawned, to be one of its arguments. `of_shared` keeps it alive."""
     return context.RawArray("q", layout.size())
 
 

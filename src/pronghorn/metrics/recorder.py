@@ -43,6 +43,8 @@ class Recorder:
 
     def __init__(self, page: Page) -> None:
         self._page = page
+        # A process that was forked inherits its parent's numbers.
+        self._collections = _collections()
 
     def count(self, cell: int, amount: int = 1) -> None:
         self._page[cell] += amount
@@ -79,8 +81,12 @@ class Recorder:
         with contextlib.suppress(OSError):  # not on every system
             page[layout.MEMORY] = memory.resident()
         page[layout.DESCRIPTORS] = _open_descriptors()
-        for generation, stats in enumerate(gc.get_stats()[:3]):
-            page[layout.COLLECTIONS + generation] = stats["collections"]
+        for generation, (now, before) in enumerate(zip(_collections(), self._collections, strict=True)):
+            page[layout.COLLECTIONS + generation] = now - before
+
+
+def _collections() -> list[int]:
+    return [stats["collections"] for stats in gc.get_stats()[:3]]
 
 
 def _open_descriptors() -> int:

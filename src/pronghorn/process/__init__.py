@@ -1,1 +1,1 @@
-"""What a server needs as a system service: a PID file, an ordinary user, a service manager, signals, process 1."""
+"""The needs of a system service: a PID file, an ordinary user, a service manager, signals, process 1."""

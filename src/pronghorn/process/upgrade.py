@@ -109,7 +109,7 @@ class State(Enum):
 class Upgrade:
     """Starts new programs in place of `program`, one at a time. A new one has `timeout` seconds until it serves.
 
-    `on_done` is called with the process ID of the new program, once that has taken this one's place.
+    Each of `on_done` is called with the process ID of the new program, once that has taken this one's place.
 
     `step` does all the work and never raises; call it once in a while, and whenever one of `waitables` is ready.
     """
@@ -117,7 +117,9 @@ class Upgrade:
     def __init__(self, program: Program, timeout: float | None) -> None:
         self.state = State.IDLE
         self.deadline = FOREVER
-        self.on_done: Callable[[int], object] = lambda pid: None
+        self.on_done: list[Callable[[int], object]] = []
+        self._is_over = False
+        self._failed: list[subprocess.Popen[bytes]] = []
         self._program = program
         self._timeout = FOREVER if timeout is None else timeout
         self._is_requested = False
@@ -132,13 +134,26 @@ class Upgrade:
         """The objects that become ready when `step` must be called."""
         return [self._successor] if self.state is State.STARTING else []
 
+    def replaces_another(self) -> bool:
+        """Return whether an older program started this one."""
+        return self._program.predecessor is not None
+
+    def before_announcing(self, step: Callable[[], object]) -> None:
+        """See `Program.before_announcing`."""
+        self._program.before_announcing(step)
+
     def announce(self) -> None:
         """Tell an older program that this one serves."""
         self._program.announce()
 
+    def is_done(self) -> bool:
+        """Return whether a new program has taken the place of this one."""
+        return self.state is State.DONE
+
     def step(self) -> bool:
         """Begin an upgrade that was requested, or follow the one in progress. Return True once this one has to stop."""
         try:
+            self._failed = [each for each in self._failed if each.poll() is None]  # else they stay zombies
             if self._is_requested:
                 self._is_requested = False
                 self._begin()
@@ -150,13 +165,16 @@ class Upgrade:
         return self.state is State.DONE
 
     def give_up(self) -> None:
-        """End an upgrade in progress: this program stops, and the new one with it, unless that serves already."""
+        """End an upgrade in progress, and begin no other: this program stops. So does the new one, unless it serves."""
+        self._is_over = True
         if self.state is State.STARTING:
             self.deadline = 0.0
             self.step()
 
     def _begin(self) -> None:
-        if self.state is not State.IDLE:
+        if self._is_over or self.state is State.DONE:
+            _log.warning("Received SIGUSR2, but this program is stopping.")
+        elif self.state is not State.IDLE:
             _log.warning("Received SIGUSR2, but the new program [%d] is starting already.", self._process.pid)
         elif os.getpid() == 1 or init.is_separate:
             _log.error("Received SIGUSR2, but process 1 cannot be replaced: the container would end with it.")
@@ -221,14 +239,15 @@ class Upgrade:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(_REAP_TIMEOUT)
             reason = f"ended with exit code {code}"
-        if code is None:
-            self._process.terminate()
         _log.error("The new program [%d] %s; this one keeps the sockets.", self._process.pid, reason)
         self._to_idle()
 
     def _to_idle(self) -> None:
         if self.state is State.STARTING:
             self._successor.close()
+            if self._process.poll() is None:
+                self._process.terminate()
+                self._failed.append(self._process)
         self.state = State.IDLE
         self.deadline = FOREVER
 
@@ -238,7 +257,11 @@ class Upgrade:
         self.state = State.DONE
         self.deadline = FOREVER
         sockets.leave()
-        self.on_done(self._process.pid)
+        for each in self.on_done:
+            try:
+                each(self._process.pid)
+            except Exception as error:
+                _log.error("After the upgrade: %r", error)
         _log.info("The new program [%d] serves, stopping this one.", self._process.pid)
 
 

@@ -74,6 +74,7 @@ class Server:
         self.upgrade: Upgrade | None = None
         self._limits: ProcessLimits | MaybeNone = None
         self._is_in_main_loop = False
+        self._is_serving_on = False
 
     @functools.cached_property
     def limit_max_requests(self) -> int | None:
@@ -197,6 +198,7 @@ class Server:
                 self._is_spent = True
                 self.on_limit(limit)
         if self.upgrade is not None and self.upgrade.step():
+            self.server_state.page[layout.STOPPED] = 1  # the new program is as healthy as this one was
             self.should_exit = True
         return self.should_exit
 
@@ -278,7 +280,7 @@ class Server:
         """Begin the graceful shutdown; a second SIGINT stops without waiting."""
         self._captured_signals.append(sig)
         self.signalled = True
-        if self.should_exit and sig == signal.SIGINT:
+        if self.should_exit and sig == signal.SIGINT and not self._is_serving_on:
             self.force_exit = True
         else:
             self.should_exit = True
@@ -354,7 +356,7 @@ class Server:
             if not self.should_exit:
                 self._is_in_main_loop = True
                 await self.main_loop()
-            if self._captured_signals == [signal.SIGTERM]:
+            if self.started and self._captured_signals == [signal.SIGTERM]:
                 await self._serve_on()
         finally:
             self._is_in_main_loop = False
@@ -367,14 +369,18 @@ class Server:
         delay = self.drain_delay
         if not delay:
             return
+        if self.upgrade is not None:
+            self.upgrade.give_up()
         self.server_state.page[layout.DRAINING] = 1
         _log.info("Draining: the shutdown begins in %g seconds.", delay)
+        self._is_serving_on = True
         end = time.monotonic() + delay
         counter = 0
-        while time.monotonic() < end and len(self._captured_signals) == 1:
+        while time.monotonic() < end and len(self._captured_signals) == 1 and not self.force_exit:
             await asyncio.sleep(POLL)
             counter += 1
             await self.on_tick(counter)
+        self._is_serving_on = False
 
     def _load(self) -> None:
         if not self.config.loaded:

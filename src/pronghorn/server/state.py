@@ -85,7 +85,8 @@ class ServerState:
     @property
     def is_draining(self) -> bool:
         """True once load balancers should choose another server."""
-        return bool(self.page[layout.DRAINING]) or self.shared.draining
+        # A worker that is stopped because another takes its place is no reason to leave.
+        return bool(self.page[layout.DRAINING]) or (self.shared.draining and not self.page[layout.STOPPED])
 
     @property
     def default_headers(self) -> Headers:
@@ -197,7 +198,7 @@ class ServerState:
             self.shared.access_log = renewed
 
     def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
-        """What the wire counts with, on the page of this process; None unless a listener shows it."""
+        """The counters of the wire, on the page of this process; None unless a listener shows it."""
         if config.metrics_bind is None:
             return None
         from pronghorn.metrics.recorder import Recorder  # only needed here

@@ -360,7 +360,10 @@ def _fork_on_request(parent: socket.socket, has_pages: bool) -> tuple[int, Page 
                 _say(parent, _FORKED, code=error.errno or 1)
                 continue
             if not pid:
-                return int(descriptors[0]), page.of_file(pages[0]) if pages else None
+                own_page = page.of_file(pages[0]) if pages else None
+                for each in pages:
+                    os.close(each)
+                return int(descriptors[0]), own_page
             os.close(descriptors[0])
             children.add(pid)
             told = [_os.pidfd_open(pid), *pages]

@@ -47,6 +47,7 @@ class Reloader:
         self._config = copy.copy(config)
         timeout = config.timeout_graceful_shutdown
         self._config.timeout_graceful_shutdown = _GRACE if timeout is None else min(timeout, _GRACE)
+        self._config.drain_delay = 0
         self._config.timeout_worker_healthcheck = 0  # a debugger may stop the worker for any length of time
         self._sockets = sockets
         self._target = target

@@ -139,7 +139,7 @@ class Supervisor:
         match name:
             case "SIGINT" | "SIGTERM" | "SIGBREAK":
                 _log.info("Received %s, exiting.", name)
-                if name == "SIGTERM" and self._config.drain_delay and self._exit_at == FOREVER:
+                if name == "SIGTERM" and self._config.drain_delay and self._exit_at == FOREVER and self._serves():
                     self._drain()
                 else:
                     self._exit(0)
@@ -266,11 +266,16 @@ class Supervisor:
             _log.info("Terminated child process [%d]", worker.pid)
             _log.info("Waiting for child process [%d]", worker.pid)
 
+    def _serves(self) -> bool:
+        return any(each.is_serving() for each in self._workers)
+
     def _drain(self) -> None:
         """Serve on for `drain_delay` seconds, while the health paths send clients elsewhere."""
         _log.info("Draining: the shutdown begins in %g seconds.", self._config.drain_delay)
         self._exit_at = time.monotonic() + self._config.drain_delay
         self._manager.stopping()
+        if self._upgrade is not None:
+            self._upgrade.give_up()
         self.pages.drain()
 
     def _exit(self, code: int) -> None:
@@ -279,6 +284,8 @@ class Supervisor:
         self._not_before = 0.0
         if self._upgrade is not None:
             self._upgrade.give_up()
+        if self._upgrade is None or not self._upgrade.is_done():
+            self.pages.drain()
         withdraw(self._sockets, self._config)
         for sock in self._sockets:  # once the workers have closed them too, new connections are refused, not queued
             sock.close()
@@ -306,7 +313,7 @@ class Supervisor:
             self._cancel_restart(worker.replaces, worker, f"failed to start ({worker.exit_reason()})")
         elif worker.state is State.DIED or worker.was_killed():
             _log.info("Child process [%d] died: %s", worker.pid, worker.exit_reason())
-        elif self._was_complete and any(each.is_serving() for each in self._workers):
+        elif self._was_complete and self._serves():
             _log.error("Child process [%d] failed to start: %s", worker.pid, worker.exit_reason())
         else:
             _log.error("Child process [%d] failed to start, stopping the parent process.", worker.pid)

@@ -67,7 +67,7 @@ def main(
         sock.set_inheritable(False)
     if os.name == "posix":
         os.set_inheritable(parent.fileno(), False)
-    threading.Thread(target=_send_heartbeats, args=(parent, max_stop_time(config)), daemon=True).start()
+    threading.Thread(target=_send_heartbeats, args=(parent, max_stop_time(config), own_page), daemon=True).start()
     config.configure_logging()
     if target is not None:
         target(sockets=sockets)
@@ -102,7 +102,8 @@ class _Server(Server):
     @property
     def drain_delay(self) -> float:
         # The parent waits before it stops its workers. A service manager may send SIGTERM to all processes at once.
-        return 0.0 if self.server_state.page[layout.STOPPED] else super().drain_delay
+        delay = super().drain_delay
+        return 0.0 if not delay or self.server_state.page[layout.STOPPED] else delay
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -118,11 +119,13 @@ class _Server(Server):
             self._parent.send_bytes(encode(message))
 
 
-def _send_heartbeats(parent: Connection, max_stop: float) -> None:
+def _send_heartbeats(parent: Connection, max_stop: float, own_page: Page | None) -> None:
     """Send heartbeats, in a thread of its own as the event loop may be busy. Stop this process when the parent ends."""
     with contextlib.suppress(EOFError, OSError):
         while not parent.poll(HEARTBEAT) or parent.recv_bytes():
             parent.send_bytes(encode(Alive()))
+    if own_page is not None:
+        own_page[layout.STOPPED] = 1
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGTERM)
     else:

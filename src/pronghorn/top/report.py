@@ -55,7 +55,7 @@ def statuses(change: Change) -> Section:
 
 
 def connections(change: Change) -> Section:
-    """What is open."""
+    """Open connections, streams and WebSockets."""
     gauges = change.after.gauges
     rows: list[tuple[str, ...]] = [
         (name, *(f"{gauges.get(('pronghorn_connections', label, state), 0):.0f}" for state in ("active", "idle")))

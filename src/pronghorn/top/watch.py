@@ -1,4 +1,4 @@
-"""What is known of a server that may go away and come back."""
+"""The samples of a server that may go away and come back."""
 
 from __future__ import annotations
 

@@ -668,7 +668,8 @@ class Connection(Channel):
         """End an exchange whose response had `status`: the event for logs."""
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
-        self._observe_end(request, status, request.is_cut_short())
+        if self._shared.times_requests:
+            self._observe_end(request, status, request.is_cut_short())
 
     def _observe_end(self, request: Request, status: int, is_cancelled: bool) -> None:
         """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""

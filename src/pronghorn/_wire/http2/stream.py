@@ -632,7 +632,8 @@ class Stream(Channel):
         """End an exchange, not of a WebSocket if it `is_http`, whose response had `status`: the event for logs."""
         if is_http and self._shared.logs_at_end:
             self._log(request, status)
-        self._observe_end(request, status, request.is_cut_short(), is_http)
+        if self._shared.times_requests:
+            self._observe_end(request, status, request.is_cut_short(), is_http)
 
     def _observe_end(self, request: Request, status: int, is_cancelled: bool, is_http: bool) -> None:
         """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""
