@@ -93,7 +93,7 @@ def test_loggers_of_the_application_stay_as_they_are(written: Any) -> None:
     child.propagate = False
     child.setLevel(7)
     child.addHandler(handler := logging.NullHandler())
-    written("new", loggers={"shop": {"level": "INFO"}})
+    written("new", handlers={}, loggers={"shop": {"level": "INFO"}})
     config.reload_logging()
     assert (enabled.disabled, disabled.disabled) == (False, True)
     assert (child.handlers, child.level, child.propagate) == ([handler], 7, False)
