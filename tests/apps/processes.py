@@ -13,7 +13,8 @@ grown = []
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")  # at once: the lines of two workers must not mix
+    sys.stderr.flush()
 
 
 async def serve(scope, receive, send):
