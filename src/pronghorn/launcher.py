@@ -157,9 +157,7 @@ def _bound(config: Config, program: Program) -> Iterator[list[socket.socket]]:
             privileges.drop(config, identity, give)
             yield bound
     finally:
-        for sock in bound:
-            sock.close()
-        sockets.unlink(config)
+        sockets.release(bound, config)
 
 
 def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[None]:

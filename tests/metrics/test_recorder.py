@@ -1,4 +1,4 @@
-"""What a process records beside the wire."""
+"""The figures that a process records beside those of the wire."""
 
 import gc
 import sys

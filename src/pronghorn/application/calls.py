@@ -28,7 +28,7 @@ Start: TypeAlias = "Callable[[Exchange], None]"
 End: TypeAlias = Callable[[Any, BaseException | None, object], None]
 
 
-class Server(Protocol):
+class Server(health.Server, Protocol):
     """The part of `ServerState` that calls need."""
 
     app: Any
@@ -42,11 +42,6 @@ class Server(Protocol):
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
     health_path: str | None
-
-    @property
-    def is_draining(self) -> bool:
-        """True once the health path answers 503."""
-
     cancel_on_disconnect: str
     shared: Shared
 

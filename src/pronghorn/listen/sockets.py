@@ -82,11 +82,16 @@ def bind(options: Options) -> list[socket.socket]:
                 _places[sock] = place
                 sockets.append(sock)
     except StartupError:
-        for sock in sockets:
-            sock.close()
-        unlink(options)
+        release(sockets, options)
         raise
     return sockets
+
+
+def release(sockets: list[socket.socket], options: Options) -> None:
+    """Close the sockets of `options`, and remove the files of those bound here. May be called again."""
+    for sock in sockets:
+        sock.close()
+    unlink(options)
 
 
 def held() -> list[tuple[Place, socket.socket]]:

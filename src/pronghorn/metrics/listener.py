@@ -54,9 +54,7 @@ def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = 
         finally:
             thread.stop()
     finally:
-        for sock in bound:
-            sock.close()
-        sockets.unlink(config)
+        sockets.release(bound, config)
 
 
 class _Thread(threading.Thread):

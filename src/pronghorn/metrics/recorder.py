@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from pronghorn._wire.kernels import Cells
 from pronghorn.errors import HTTP2Error, ProtocolError
 from pronghorn.http2_constants import ENHANCE_YOUR_CALM
 from pronghorn.metrics import layout
@@ -59,11 +60,9 @@ class Recorder:
 
     def lag(self, seconds: float) -> None:
         """Record that a timer of the event loop was `seconds` late."""
-        nanoseconds = max(0, round(seconds * 1e9))
-        bucket = sum(nanoseconds > bound for bound in layout.BOUNDS)
-        self.count(layout.LAG + bucket)
-        self.count(layout.LAG + len(layout.BOUNDS) + 1, nanoseconds)
-        self._page[layout.LATEST_LAG] = nanoseconds
+        seconds = max(0.0, seconds)
+        Cells(self._page).observe(layout.LAG, seconds)
+        self._page[layout.LATEST_LAG] = round(seconds * 1e9)
 
     def connections(self, http1: Iterable[Connection], http2: Iterable[Connection], streams: int) -> None:
         """Record the open connections and streams."""

@@ -21,7 +21,7 @@ from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
 from pronghorn.config import Config
 from pronghorn.errors import StartupError, StartupExit
 from pronghorn.listen import listener
-from pronghorn.listen.sockets import bind, cannot_listen, describe, unlink
+from pronghorn.listen.sockets import bind, cannot_listen, describe, release
 from pronghorn.logging import log, outlet
 from pronghorn.metrics import layout
 from pronghorn.process import operator_signals
@@ -414,9 +414,7 @@ class Server:
         return float("inf") if timeout is None else time.monotonic() + timeout
 
     def _close_sockets(self) -> None:
-        for sock in self._sockets:
-            sock.close()
-        unlink(self.config)
+        release(self._sockets, self.config)
 
     def _protocol_factory(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
         protocol: Any = self.config.http_protocol_class
