@@ -44,7 +44,7 @@ cdef class Request(Exchange):
     cpdef list own_fields(self, list fields)
     cpdef replace(self, Encoder encoder)
     cpdef abandon(self)
-    cpdef count_end(self, int status, bint is_cancelled)
+    cpdef count_end(self, int status, bint is_cancelled, bint is_http)
     cpdef Py_ssize_t frame_head(self) except -1
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef file_sent(self, Py_ssize_t size)

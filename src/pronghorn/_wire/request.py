@@ -188,15 +188,18 @@ class Request(Exchange):
         """End the exchange: the application returned without a complete response because the client has left."""
         self._channel.abandon(self)
 
-    def count_end(self, status: int, is_cancelled: bool) -> None:
+    def count_end(self, status: int, is_cancelled: bool, is_http: bool) -> None:
         """Count the end of this request, once. `status` is that of its response, or 0 if it had none; it `is_cancelled`
-        if the client left before the end of the response.
+        if the client left before the end of the response. The handshake of a WebSocket is not `is_http`.
         """
         metrics = self._shared.metrics
         if metrics is not None:
             metrics.ended(self.head.method, status, self.began, self.answered)
             if is_cancelled:
                 metrics.cancelled()
+        observer = self._shared.observer
+        if observer is not None and is_http:
+            observer.on_end(self, status)
 
     def frame_head(self) -> int:
         """Frame a head that still waits for its body; return the number of bytes added to the channel's `out`."""

@@ -75,7 +75,6 @@ cdef class Connection(Channel):
     cdef bint _may_reuse(self, Request request)
     cdef HTTP1Encoder _encoder(self, Request request)
     cdef _finished(self, Request request, int status)
-    cdef _observe_end(self, Request request, int status, bint is_cancelled)
     cdef _log(self, Request request, int status)
     cdef _refuse(self, error)
     cdef _to_http2(self)

@@ -98,7 +98,6 @@ cdef class Stream(Channel):
     cdef _close(self, bint was_reset)
     cdef _forget_content(self)
     cdef _finished(self, Request request, int status, bint is_http)
-    cdef _observe_end(self, Request request, int status, bint is_cancelled, bint is_http)
     cdef _log(self, Request request, int status)
 
 

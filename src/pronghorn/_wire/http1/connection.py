@@ -269,7 +269,7 @@ class Connection(Channel):
             if request.is_cut_short():
                 self._finished(request, request.encoder.status)
             elif not request.is_complete():
-                self._observe_end(request, 0, True)
+                request.count_end(0, True, self._session is None)
             request.lose()
             self.request = None
         if self._session is not None:
@@ -365,7 +365,7 @@ class Connection(Channel):
         answer = switch(self._shared, session.handshake.key, fields)
         self.out.append(answer)
         self.queued(len(answer))
-        self.request.count_end(101, False)
+        self.request.count_end(101, False, False)
         self.request = None
         self._scope = None
         self.reading = FRAMES
@@ -421,7 +421,7 @@ class Connection(Channel):
         if request is not self.request or self._end != OPEN:
             return
         if request.is_refusable():
-            self._observe_end(request, 0, True)
+            request.count_end(0, True, self._session is None)
             request.replace(new_encoder(self._shared, request.head.method, True, False))
             self._close()
         else:
@@ -669,13 +669,7 @@ class Connection(Channel):
         if self._session is None and self._shared.logs_at_end:
             self._log(request, status)
         if self._shared.times_requests:
-            self._observe_end(request, status, request.is_cut_short())
-
-    def _observe_end(self, request: Request, status: int, is_cancelled: bool) -> None:
-        """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""
-        request.count_end(status, is_cancelled)
-        if self._shared.observer is not None and self._session is None:
-            self._shared.observer.on_end(request, status)
+            request.count_end(status, request.is_cut_short(), self._session is None)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
@@ -700,7 +694,7 @@ class Connection(Channel):
                 return
         self._answer(error.status)
         if request is not None:
-            self._observe_end(request, error.status, False)
+            request.count_end(error.status, False, self._session is None)
 
     def _to_http2(self) -> None:
         """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""

@@ -290,7 +290,7 @@ class Stream(Channel):
             if request.is_cut_short():
                 self._finished(request, request.encoder.status, session is None)
             elif not request.is_complete():
-                self._observe_end(request, 0, True, session is None)
+                request.count_end(0, True, session is None)
             request.forget_body()
             request.lose()
         if session is not None:
@@ -461,7 +461,7 @@ class Stream(Channel):
         shared = self._shared
         names = [name.lower() for name, _ in fields]
         defaults = shared.http2_block_beside(b"date" in names, b"server" in names)
-        self.request.count_end(200, False)
+        self.request.count_end(200, False, False)
         self.request = None
         self._continue_due = False
         self.send_head(STATUS_FIELDS[200], defaults, encode_literals(fields), b"", False)
@@ -633,13 +633,7 @@ class Stream(Channel):
         if is_http and self._shared.logs_at_end:
             self._log(request, status)
         if self._shared.times_requests:
-            self._observe_end(request, status, request.is_cut_short(), is_http)
-
-    def _observe_end(self, request: Request, status: int, is_cancelled: bool, is_http: bool) -> None:
-        """Count the end of an exchange, once. `status` is 0 if the client left before the response began."""
-        request.count_end(status, is_cancelled)
-        if is_http and self._shared.observer is not None:
-            self._shared.observer.on_end(request, status)
+            request.count_end(status, request.is_cut_short(), is_http)
 
     def _log(self, request: Request, status: int) -> None:
         lines = self._shared.access_log
