@@ -273,19 +273,21 @@ class Shared:
         self.now = 0
         self.tick(0)
 
-    def connection_scope(self, client: Client | None, server: Server | None) -> dict[str, Any]:
-        """The common part of all scopes of one connection."""
+    def connection_scope(
+        self, client: Client | None, server: Server | None, tls: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The common part of all scopes of one connection; `tls` is the extension of that name, None without TLS."""
         scope = self.scope.copy()
         scope["client"] = client
         scope["server"] = server
-        scope["extensions"] = self.extensions
+        scope["extensions"] = self.extensions if tls is None else {**self.extensions, "tls": tls}
         return scope
 
     def http10_scope(self, scope: dict[str, Any]) -> dict[str, Any]:
         """A connection's `scope` for HTTP/1.0, which has neither trailers nor interim responses."""
         scope = scope.copy()
         scope["http_version"] = HTTP_1_0
-        extensions = self.extensions.copy()
+        extensions = scope["extensions"].copy()
         del extensions["http.response.trailers"], extensions["http.response.early_hint"]
         scope["extensions"] = extensions
         return scope
@@ -295,7 +297,7 @@ class Shared:
         scope = scope.copy()
         scope["http_version"] = HTTP_2
         if not trailers:
-            scope["extensions"] = extensions = self.extensions.copy()
+            scope["extensions"] = extensions = scope["extensions"].copy()
             del extensions["http.response.trailers"]
         return scope
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 import ssl
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ _log = logging.getLogger("pronghorn.error")
 
 # The protocols that the handshake offers to a client that may choose (RFC 7301).
 _HTTP2_FIRST = ["h2", "http/1.1"]
+
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Options(Protocol):
@@ -47,9 +50,19 @@ class _Callbacks(enum.Enum):
 
 
 class Context(ssl.SSLContext):
-    """A context that knows whether it has Python callbacks, and can refuse them."""
+    """A context that knows whether it has Python callbacks, and can refuse them.
 
+    `certificate` is the one that clients are sent, as PEM; None if there are several, for several kinds of keys.
+    """
+
+    certificate: str | None = None
     _callbacks = _Callbacks.NONE
+    _loaded = 0
+
+    def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
+        super().load_cert_chain(certfile, keyfile, password)
+        self._loaded += 1
+        self.certificate = _first_certificate(certfile) if self._loaded == 1 else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("sni_callback", "keylog_filename", "_msg_callback") and value is not None:
@@ -185,6 +198,13 @@ def _check_readable(flag: str, path: Path) -> None:
             pass
     except OSError as error:
         raise StartupError(f"{flag}: cannot read {str(path)!r}: {error.strerror}.") from None
+
+
+def _first_certificate(path: Path) -> str | None:
+    """The first certificate in a file, as PEM without any other text; None if it is written in another form."""
+    with open(path, encoding="latin-1") as file:
+        found = _CERTIFICATE.search(file.read())
+    return None if found is None else ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(found[0]))
 
 
 def _contains(path: Path, mark: bytes) -> bool:

@@ -243,7 +243,12 @@ class HTTPProtocol(asyncio.Protocol):
         kind = state.wire.load_http2() if is_http2 else state.wire.Connection
         client, server = get_remote_addr(transport), get_local_addr(transport)
         joins = transports.needs_joining(transport)
-        return kind(self, transport, state.outbox, state.shared, client, server, self._fd, joins)
+        tls = None
+        if self._is_secure:
+            from pronghorn.listen import tls_extension  # only needed here
+
+            tls = tls_extension.describe(transport)
+        return kind(self, transport, state.outbox, state.shared, client, server, self._fd, joins, tls)
 
     def _trace(self, what: str) -> None:
         client = self.connection.peer_text

@@ -170,6 +170,7 @@ class Connection(Channel):
         server: Server | None,
         fd: int = -1,
         joins: bool = False,
+        tls: dict[str, Any] | None = None,
     ) -> None:
         self.writer = Writer(owner, transport, shared, fd, joins)
         Channel.__init__(self, shared, self.writer.out)
@@ -179,7 +180,7 @@ class Connection(Channel):
         self._owner = owner
         self._outbox = outbox
         self._in_outbox = False
-        self._scope = shared.connection_scope(client, server)
+        self._scope = shared.connection_scope(client, server, tls)
         proxies = shared.proxies
         self._proxies = proxies if proxies is not None and proxies.trusts_peer(client, server) else None
         self._buffer = b""

@@ -190,10 +190,11 @@ class HTTP2Connection(Output):
         server: Server | None,
         fd: int = -1,
         joins: bool = False,
+        tls: dict[str, Any] | None = None,
     ) -> None:
         self.begin(owner, transport, outbox, shared, fd, joins)
         self.peer_text = "%s:%d" % client if client else ""
-        scope = shared.connection_scope(client, server)
+        scope = shared.connection_scope(client, server, tls)
         self._scope = shared.http2_scope(scope, False)
         self._trailers_scope = shared.http2_scope(scope, True)
         proxies = shared.proxies

@@ -460,7 +460,10 @@ def _scope(scope: dict[str, Any], handshake: Handshake) -> dict[str, Any]:
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = list(handshake.subprotocols)
-    scope["extensions"] = {"websocket.http.response": {}}
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    if "tls" in scope["extensions"]:
+        extensions["tls"] = scope["extensions"]["tls"]
+    scope["extensions"] = extensions
     scope["asgi"]["spec_version"] = "2.5"
     del scope["method"]
     return scope
