@@ -466,6 +466,44 @@ def test_certificate_is_chosen_by_name(serve, connect, certificates, how):
     assert list(names(serve(hello, ssl_context_factory=factory), connect)) == ["elsewhere", "localhost"]
 
 
+def test_flag_chooses_certificate_by_name(serve, connect, certificates):
+    server = serve(hello, ssl_sni=[f"elsewhere={certificates.elsewhere}", f"*.a.org={certificates.elsewhere}"])
+    assert list(names(server, connect)) == ["elsewhere", "localhost"]
+    context = certificates.trust()
+    context.check_hostname = False
+    for name, shown in (("x.a.org", "elsewhere"), ("x.y.a.org", "localhost"), ("unknown", "localhost")):
+        assert connect(server, context, name=name).socket.getpeercert()["subjectAltName"][0][1] == shown
+    plain = Client(("127.0.0.1", server.port))
+    with contextlib.closing(plain), context.wrap_socket(plain.socket) as nameless:
+        assert nameless.getpeercert()["subjectAltName"][0][1] == "localhost"
+
+
+def test_name_does_not_change_the_choice_of_protocol(serve, connect, certificates):
+    server = serve(hello, http2=True, ssl_sni=f"elsewhere={certificates.elsewhere}")
+    context = certificates.trust()
+    context.set_alpn_protocols(["h2"])
+    assert connect(server, context, name="elsewhere").socket.selected_alpn_protocol() == "h2"
+
+
+def test_name_does_not_spare_client_certificate(serve, connect, certificates):
+    server = serve(
+        hello,
+        ssl_sni=f"elsewhere={certificates.elsewhere}",
+        ssl_ca_certs=str(certificates.authority),
+        ssl_cert_reqs=ssl.CERT_REQUIRED,
+    )
+    context = certificates.trust()
+    client = connect(server, context, name="elsewhere")
+    with contextlib.suppress(OSError):
+        client.send(GET)
+    with pytest.raises((OSError, EOFError)):
+        client.read()
+    context.load_cert_chain(certificates.client)
+    client = connect(server, context, name="elsewhere")
+    client.send(GET)
+    assert client.read().body == b"hello"
+
+
 def test_callback_may_be_set_while_server_runs(serve, connect, certificates):
     server = serve(hello, ssl_context_factory=lambda config, default: default())
     server.config.ssl.sni_callback = by_name(certificates)

@@ -188,6 +188,16 @@ def test_certificate_of_another_context_is_unknown(scopes, certificates):
     assert app.tls()["tls_version"] == 0x0304
 
 
+def test_certificate_of_name_is_told(scopes, certificates):
+    server, app = scopes(ssl_sni=f"elsewhere={certificates.elsewhere}")
+    with contextlib.ExitStack() as stack:
+        client = connect(stack, server)
+        client.socket = certificates.trust().wrap_socket(client.socket, server_hostname="elsewhere")
+        client.send(GET)
+        client.read()
+    assert app.tls()["server_cert"] == normalized(certificates.elsewhere.read_bytes())[0]
+
+
 def test_certificate_of_default_context_is_known_to_factory(scopes, certificates):
     server, app = scopes(ssl_context_factory=lambda config, default: default())
     request(server, certificates.trust())

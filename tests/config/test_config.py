@@ -302,6 +302,7 @@ install_signals app_dir backlog factory http2 limit_max_requests_jitter access_l
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
 metrics_bind health_path drain_delay
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
+ssl_sni ssl_reload
 """
 
 # Used only by the constructor, as in uvicorn: logging, the environment, the patterns.

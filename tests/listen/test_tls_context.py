@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pronghorn.config import Config
+from pronghorn.config import Config, ConfigError
 from pronghorn.errors import StartupError
-from pronghorn.listen import tls_server
+from pronghorn.listen import tls_context, tls_server
 from pronghorn.listen.tls_context import make_context
 from tests.support.certificates import PASSWORD, Certificates
 from tests.support.engines import make_readers
@@ -131,6 +131,61 @@ def test_unknown_numbers_are_refused(certificates: Certificates) -> None:
 def test_unknown_cipher_is_refused(certificates: Certificates) -> None:
     files = certificates.parameters
     assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."
+
+
+def test_bad_certificate_of_name_is_refused(certificates: Certificates, tmp_path: Path) -> None:
+    certificate, key, other = certificates.certificate, certificates.key, tmp_path / "other"
+    other.write_text("something else")
+
+    def refused(entry: str) -> str:
+        return refusal(**certificates.parameters, ssl_sni=[entry])
+
+    assert refused(f"a.org=/nowhere/file,{key}").startswith("--ssl-sni a.org: cannot read '/nowhere/file'")
+    assert refused(f"a.org={other},{key}") == f"--ssl-sni a.org: no certificate in {str(other)!r}."
+    assert refused(f"a.org={certificate}") == f"--ssl-sni a.org: no private key in {str(certificate)!r}."
+    assert refused(f"a.org={certificate},{certificates.other_key}").endswith(
+        f"does not belong to the certificate in {str(certificate)!r}."
+    )
+    with pytest.raises(ConfigError, match=r"^ssl_sni: '1\.2\.3\.4' is not a host name") as caught:
+        config(**certificates.parameters, ssl_sni=[f"1.2.3.4={certificate},{key}"])
+    assert caught.value.parameter == "ssl_sni"
+    assert refusal(ssl_sni=f"a.org={certificate},{key}") == "TLS needs a certificate: --ssl-certfile is missing."
+
+
+def test_contexts_of_names_are_like_the_default(certificates: Certificates) -> None:
+    asked = config(
+        **certificates.parameters,
+        ssl_sni=f"elsewhere={certificates.elsewhere}",
+        ssl_cert_reqs=ssl.CERT_REQUIRED,
+        ssl_ca_certs=str(certificates.authority),
+        ssl_ciphers="ECDHE+AESGCM",
+    )
+    asked.load()
+    assert asked.ssl is not None
+    chosen: Any = type("Handshake", (), {"context": None})()
+    callback: Any = asked.ssl.sni_callback
+    callback(chosen, "elsewhere", asked.ssl)
+    assert chosen.context.verify_mode == ssl.CERT_REQUIRED
+    assert chosen.context.get_ca_certs() == asked.ssl.get_ca_certs() != []
+    assert chosen.context.get_ciphers() == asked.ssl.get_ciphers()
+    assert tls_server.engine(asked) == "ssl"
+
+
+def test_typed_password_is_asked_for_once(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [PASSWORD]
+    tls_context._type_password.cache_clear()
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: typed.pop())
+    asked = config(ssl_certfile=certificates.certificate, ssl_keyfile=certificates.locked_key)
+    assert make_context(asked) is not None
+    assert make_context(asked) is not None
+    assert typed == []
+    tls_context._type_password.cache_clear()
+    typed.append("no")
+    assert refusal(ssl_certfile=certificates.certificate, ssl_keyfile=certificates.locked_key) == (
+        f"That is not the password of {str(certificates.locked_key)!r}."
+    )
+    tls_context._type_password.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from pronghorn.application.lifespan import Lifespan
     from pronghorn.listen.tls_context import create_ssl_context as create_ssl_context
+    from pronghorn.listen.tls_renewal import State
     from pronghorn.loops import LoopFactory
     from pronghorn.types import ASGI3App, Headers
 
@@ -76,6 +77,8 @@ class Config(Parameters):
     """Set by `load`, with the attributes below. A program may replace those afterwards."""
     loaded_app: ASGI3App = field(init=False)
     ssl: SSLContext | None = field(default=None, init=False)
+    ssl_files: State = field(default_factory=list, init=False)
+    """The files that `ssl` was made from, as they were then."""
     encoded_headers: Headers = field(default_factory=list, init=False)
     """The Server field, then `headers`, as bytes."""
     http_protocol_class: type[asyncio.Protocol] = field(init=False)
@@ -106,7 +109,7 @@ class Config(Parameters):
         """True if the server uses TLS."""
         if self.loaded:
             return self.ssl is not None
-        return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
+        return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_sni or self.ssl_context_factory)
 
     @property
     def should_reload(self) -> bool:
@@ -147,8 +150,9 @@ class Config(Parameters):
         self.ws_protocol_class = loader.resolve_name(self.ws, WS_PROTOCOLS)
         self.lifespan_class = loader.resolve(LIFESPAN[self.lifespan or "auto"])
         if self.is_ssl:
-            from pronghorn.listen import tls_context  # slow to import, and seldom needed
+            from pronghorn.listen import tls_context, tls_renewal  # slow to import, and seldom needed
 
+            self.ssl_files = tls_renewal.look(self)  # before they are read: a change meanwhile must not be missed
             self.ssl = tls_context.make_context(self)
         app = loader.make_application(self.load_app(), self.app, self.factory)
         if self.interface == "auto":

@@ -227,6 +227,13 @@ def _check_place(place: str | None) -> None:
         places.parse(place)
 
 
+def _check_server_names(named: Iterable[str] | None) -> None:
+    if named:
+        from pronghorn.listen import server_names  # only where there are some
+
+        server_names.parse(named)
+
+
 def _check_health_path(path: str | None) -> None:
     if path is not None and not path.startswith("/"):
         raise ValueError(f"{path!r} does not begin with /")
@@ -632,6 +639,17 @@ class Parameters:
         check=_check_mode,
     )
 
+    ssl_sni: list[str] | str | None = option(
+        None,
+        Topic.TLS,
+        "Certificate and key for clients that ask for NAME, or for a name with one label in place of *; repeatable."
+        " Others get --ssl-certfile.",
+        is_repeatable=True,
+        metavar="NAME=CERT,KEY",
+        check=_check_server_names,
+    )
+    ssl_reload: bool = option(True, Topic.TLS, "Read the certificates again when their files have changed.")
+
     metrics_bind: str | None = option(
         None,
         Topic.MONITORING,
@@ -657,6 +675,7 @@ class Parameters:
         """Give each value one form: lists for None, None for 0, a number for a port from the environment."""
         self.headers = self.headers or []
         self.bind = [self.bind] if isinstance(self.bind, str) else list(self.bind or ())
+        self.ssl_sni = [self.ssl_sni] if isinstance(self.ssl_sni, str) else list(self.ssl_sni or ())
         port: Any = self.port
         if isinstance(port, str) and port.strip().isdecimal():
             self.port = int(port)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import functools
+import getpass
 import logging
 import re
 import ssl
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn.errors import StartupError
+from pronghorn.listen import server_names
 
 if TYPE_CHECKING:
     from pronghorn.types import Path
@@ -19,6 +22,9 @@ _log = logging.getLogger("pronghorn.error")
 
 # The protocols that the handshake offers to a client that may choose (RFC 7301).
 _HTTP2_FIRST = ["h2", "http/1.1"]
+
+# The flags that name the files of the certificate and of the key, for errors.
+_FLAGS = ("--ssl-certfile", "--ssl-keyfile")
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -33,6 +39,7 @@ class Options(Protocol):
     ssl_cert_reqs: int
     ssl_ca_certs: Path | None
     ssl_ciphers: str | None
+    ssl_sni: list[str] | str | None
     ssl_context_factory: Callable[..., ssl.SSLContext] | None
     http2: bool
 
@@ -118,16 +125,19 @@ def create_ssl_context(
     ca_certs: Path | None,
     ciphers: str | None,
     alpn_protocols: list[str] | None = None,
+    flags: tuple[str, str] = _FLAGS,
 ) -> Context:
-    """Create a context from parameters like those of a configuration. Raises StartupError, which names the flag."""
-    for flag, path in (("--ssl-certfile", certfile), ("--ssl-keyfile", keyfile), ("--ssl-ca-certs", ca_certs)):
+    """Create a context from parameters like those of a configuration. Raises StartupError, which names the flag:
+    `flags` are those of the certificate and the key.
+    """
+    for flag, path in zip((*flags, "--ssl-ca-certs"), (certfile, keyfile, ca_certs), strict=True):
         if path:
             _check_readable(flag, path)
     try:
         context = Context(ssl_version)
     except ValueError:
         raise StartupError(f"--ssl-version: {ssl_version} is not a protocol of this Python.") from None
-    _load_certificate(context, certfile, keyfile, password)
+    _load_certificate(context, certfile, keyfile, password, flags)
     try:
         context.verify_mode = ssl.VerifyMode(cert_reqs)
     except ValueError:
@@ -151,45 +161,69 @@ def _default_context(options: Options) -> Context:
     """Create the context from the TLS parameters of `options`."""
     if not options.ssl_certfile:
         raise StartupError("TLS needs a certificate: --ssl-certfile is missing.")
+    context = _context_of(options, options.ssl_certfile, options.ssl_keyfile)
+    if options.ssl_sni:
+        context.sni_callback = server_names.chooser(
+            {
+                each.name: _context_of(options, each.certfile, each.keyfile, (f"--ssl-sni {each.name}",) * 2)
+                for each in server_names.parse(options.ssl_sni)
+            }
+        )
+    return context
+
+
+def _context_of(options: Options, certfile: Path, keyfile: Path | None, flags: tuple[str, str] = _FLAGS) -> Context:
+    """Create a context with one certificate; for the rest, from `options`."""
     return create_ssl_context(
-        options.ssl_certfile,
-        options.ssl_keyfile,
+        certfile,
+        keyfile,
         options.ssl_keyfile_password,
         options.ssl_version,
         options.ssl_cert_reqs,
         options.ssl_ca_certs,
         options.ssl_ciphers,
         _HTTP2_FIRST if options.http2 else None,
+        flags,
     )
 
 
-def _load_certificate(context: ssl.SSLContext, certificate: Path, keyfile: Path | None, given: str | None) -> None:
+def _load_certificate(
+    context: ssl.SSLContext, certificate: Path, keyfile: Path | None, given: str | None, flags: tuple[str, str]
+) -> None:
     asked = False
+
+    key = keyfile or certificate
+    at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
     def password() -> str:
         nonlocal asked
         asked = True
-        return given or ""
+        return given or (_type_password(str(key)) if at_terminal else "")
 
-    key = keyfile or certificate
-    at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     try:
-        # Without a password callback OpenSSL prompts for the password, which needs a terminal.
-        context.load_cert_chain(certificate, keyfile, password if given or not at_terminal else None)
+        context.load_cert_chain(certificate, keyfile, password)
     except OSError as error:
         if asked and given:
             reason = f"--ssl-keyfile-password is not the password of {str(key)!r}."
+        elif asked and at_terminal:
+            reason = f"That is not the password of {str(key)!r}."
         elif asked:
             reason = f"The private key in {str(key)!r} is encrypted: --ssl-keyfile-password is missing."
         elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             reason = f"The private key in {str(key)!r} does not belong to the certificate in {str(certificate)!r}."
         elif not _contains(certificate, b"-----BEGIN CERTIFICATE"):
-            reason = f"--ssl-certfile: no certificate in {str(certificate)!r}."
+            reason = f"{flags[0]}: no certificate in {str(certificate)!r}."
         elif not _contains(key, b"PRIVATE KEY-----"):
-            reason = f"{'--ssl-keyfile' if keyfile else '--ssl-certfile'}: no private key in {str(key)!r}."
+            reason = f"{flags[1] if keyfile else flags[0]}: no private key in {str(key)!r}."
         else:
             reason = f"Cannot load the certificate in {str(certificate)!r} with the key in {str(key)!r}: {error}"
         raise StartupError(reason) from None
+
+
+@functools.cache
+def _type_password(key: str) -> str:
+    """Ask at the terminal for the password of the file `key`; once, as nobody may be there when it is renewed."""
+    return getpass.getpass(f"Password of {key}: ")
 
 
 def _check_readable(flag: str, path: Path) -> None:

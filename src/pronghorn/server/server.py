@@ -35,6 +35,7 @@ from pronghorn.signal_handlers import HANDLED_SIGNALS as HANDLED_SIGNALS
 if TYPE_CHECKING:
     from _typeshed import MaybeNone
 
+    from pronghorn.listen.tls_renewal import Renewal
     from pronghorn.process.upgrade import Upgrade
 
 logger = _log = logging.getLogger("pronghorn.error")
@@ -73,6 +74,7 @@ class Server:
         self._is_spent = False
         self.upgrade: Upgrade | None = None
         self._limits: ProcessLimits | MaybeNone = None
+        self._renewal: Renewal | None = None
         self._is_in_main_loop = False
         self._is_serving_on = False
 
@@ -166,6 +168,7 @@ class Server:
             for message, color_message in describe(bound, self.config):
                 _log.info(message, extra={"color_message": color_message})
         self._start_watchdog(loop)
+        self._start_renewal()
         self.started = True
         if self.upgrade is not None:
             self.upgrade.announce()
@@ -188,6 +191,8 @@ class Server:
                 await self.config.callback_notify()
         if operator_signals.received != self._heeded:
             self._heed(operator_signals.received)
+        if self._renewal is not None and counter % 10 == 0:
+            self._renewal.check()
         if not self._is_spent:
             reached = self._limits.reached(self.server_state.total_requests, self.limit_max_requests)
             if reached is None and counter % 10 == 0:
@@ -214,18 +219,8 @@ class Server:
             log.report(error)
         self.reopen_logs()
         self.server_state.renew_access_log(self.config)
-        if self.config.ssl is not None:
-            self._renew_certificates()
-
-    def _renew_certificates(self) -> None:
-        from pronghorn.listen import tls_server
-
-        try:
-            tls_server.renew(self.config)
-        except StartupError as error:
-            _log.error("Cannot renew the certificates, keeping the old ones: %s", error)
-        else:
-            _log.info("Renewed the certificates.")
+        if self._renewal is not None:
+            self._renewal.renew()
 
     def reopen_logs(self) -> None:
         """Open log files again that were moved; called after SIGUSR1."""
@@ -337,6 +332,12 @@ class Server:
 
             self.server_state.watchdog = Watchdog(loop, self.config.watchdog, lambda: self.should_exit)
             self.server_state.watchdog.start()
+
+    def _start_renewal(self) -> None:
+        if self.config.ssl is not None:
+            from pronghorn.listen.tls_renewal import Renewal
+
+            self._renewal = Renewal(self.config)
 
     async def _serve(self, sockets: list[socket.socket] | None) -> None:
         await self._begin(sockets)
