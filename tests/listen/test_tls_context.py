@@ -188,6 +188,36 @@ def test_typed_password_is_asked_for_once(certificates: Certificates, monkeypatc
     tls_context._type_password.cache_clear()
 
 
+def ciphers(asked: Config) -> set[str]:
+    context = make_context(asked)
+    assert context is not None
+    return {each["name"] for each in context.get_ciphers()}
+
+
+def test_default_of_uvicorn_means_the_default(certificates: Certificates) -> None:
+    asked = config(**certificates.parameters, ssl_ciphers="TLSv1")
+    assert ciphers(asked) == ciphers(config(**certificates.parameters))
+
+
+def test_default_ciphers_have_forward_secrecy(certificates: Certificates) -> None:
+    assert all(name.startswith(("TLS_", "ECDHE-", "DHE-")) for name in ciphers(config(**certificates.parameters)))
+
+
+@pytest.mark.parametrize("asked", ["ALL", "ALL:eNULL", "TLSv1.2"])
+def test_ciphers_without_encryption_or_certificate_are_never_offered(certificates: Certificates, asked: str) -> None:
+    offered = ciphers(config(**certificates.parameters, ssl_ciphers=f"{asked}:@SECLEVEL=0"))
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in offered
+    assert not any("NULL" in name or name.startswith(("ADH", "AECDH")) for name in offered)
+
+
+@pytest.mark.parametrize("version", [ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_versions_before_tls_1_2_are_refused(certificates: Certificates, version: int) -> None:
+    context = make_context(config(**certificates.parameters, ssl_version=version))
+    assert context is not None
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
 @pytest.mark.parametrize(
     ("asked", "lines"),
     [

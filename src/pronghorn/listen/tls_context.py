@@ -23,6 +23,11 @@ _log = logging.getLogger("pronghorn.error")
 # The protocols that the handshake offers to a client that may choose (RFC 7301).
 _HTTP2_FIRST = ["h2", "http/1.1"]
 
+# uvicorn's default, which programs pass on. OpenSSL would take it for the ciphers of a version that is not supported.
+_UVICORNS = "TLSv1"
+# Ciphers without a certificate or without encryption, which names of groups include.
+_NEVER = ":!aNULL:!eNULL"
+
 # The flags that name the files of the certificate and of the key, for errors.
 _FLAGS = ("--ssl-certfile", "--ssl-keyfile")
 
@@ -147,9 +152,9 @@ def create_ssl_context(
             context.load_verify_locations(ca_certs)
         except ssl.SSLError:
             raise StartupError(f"--ssl-ca-certs: no certificate in {str(ca_certs)!r}.") from None
-    if ciphers:
+    if ciphers and ciphers != _UVICORNS:
         try:
-            context.set_ciphers(ciphers)
+            context.set_ciphers(ciphers + _NEVER)
         except ssl.SSLError:
             raise StartupError(f"--ssl-ciphers: no cipher of this OpenSSL in {ciphers!r}.") from None
     if alpn_protocols:
