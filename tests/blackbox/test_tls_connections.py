@@ -7,12 +7,14 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
 
+from pronghorn.listen import tls_server
 from tests.support import raw_websocket
 from tests.support.engines import TLS_ENGINES, choose
 from tests.support.raw_client import Client
@@ -614,11 +616,16 @@ def test_tls_works_over_unix_socket(serve, connect, tmp_path):
 
 
 def speak_plain_http(address, certificates):
+    with contextlib.closing(Client(address)) as client:
+        client.send(GET)
+        assert client.read().status == 400
+
+
+def speak_another_protocol(address, certificates):
     with socket.create_connection(address, PATIENCE) as client:
-        client.sendall(GET)
+        client.sendall(b"\x05\x01\x00" + GET)
         with contextlib.suppress(ConnectionError):
-            while client.recv(1000):
-                pass
+            assert client.recv(1000)[:5] != b"HTTP/"
 
 
 def say_nothing(address, certificates):
@@ -654,6 +661,7 @@ def hang(address, certificates):
     ("misbehave", "reason"),
     [
         (speak_plain_http, "http request"),
+        (speak_another_protocol, "wrong version number"),
         (say_nothing, None),
         (reset, None),
         (leave_in_the_middle, None),
@@ -673,6 +681,82 @@ def test_failed_handshake_does_not_affect_others(serve, connect, certificates, c
     assert not [record for record in caplog.records if record.exc_info]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        GET,
+        b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n" + bytes(1_000_000),
+    ],
+    ids=["get", "options", "http2", "upload"],
+)
+def test_plain_http_is_answered_with_advice(serve, request_bytes):
+    server = serve(hello, http2=True)
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.send(request_bytes)
+        answer = client.read()
+        assert (answer.status, answer.field("connection")) == (400, "close")
+        assert answer.body == b"This port takes HTTPS only: use https:// instead of http://.\n"
+        assert client.rest() == b""
+    wait_until(lambda: not server.servers[0].connecting)
+
+
+def test_first_byte_alone_is_enough(serve):
+    server = serve(hello)
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.send(b"G")
+        assert client.read().status == 400
+
+
+def test_client_of_plain_http_that_stays_is_closed(serve, monkeypatch):
+    monkeypatch.setattr(tls_server, "_LINGER", 0.1)
+    server = serve(hello)
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.send(GET)
+        assert client.read().status == 400
+        wait_until(lambda: not server.servers[0].connecting)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00"], ids=["nothing", "byte", "header"])
+def test_silent_client_meets_the_deadline(serve, sent):
+    server = serve(hello, timeout_first_byte=0.3)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        client.sendall(sent)
+        with contextlib.suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert 0.25 < time.monotonic() - start < PATIENCE / 2
+    wait_until(lambda: not server.servers[0].connecting)
+
+
+def test_silence_before_the_handshake_counts(serve):
+    server = serve(hello, timeout_first_byte=2)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        time.sleep(1)
+        client.sendall(b"\x16\x03\x01\x02\x00")
+        with contextlib.suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert time.monotonic() - start < 2.8
+
+
+def test_handshake_in_pieces_succeeds(serve, certificates):
+    server = serve(hello)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certificates.trust().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for byte in outgoing.read():
+                    client.sendall(bytes([byte]))
+                incoming.write(client.recv(65536))
+        assert tls.version() == "TLSv1.3"
 
 
 def test_reset_during_handshake_is_noticed(serve, connect, caplog):

@@ -301,7 +301,7 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
             loop = asyncio.get_running_loop()
             readers = make_readers(loop)
             server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, lambda *line: None, readers)
-            for sent in (b"", b"GET / HTTP/1.1\r\n\r\n"):
+            for sent in (b"", b"\x05 is no TLS\r\n\r\n"):
                 reader, writer = await asyncio.open_connection(*sock.getsockname())
                 writer.write(sent)
                 writer.write_eof()
