@@ -369,6 +369,13 @@ def test_context_with_callback_is_served_by_ssl(certificates: Certificates, set_
     assert tls_server.engine(asked) == "ssl"
 
 
+@pytest.mark.parametrize("kind", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+def test_context_with_client_certificates_is_served_by_ssl(certificates: Certificates, kind: int) -> None:
+    asked = config(**certificates.parameters, ssl_cert_reqs=kind, ssl_ca_certs=str(certificates.authority))
+    asked.load()
+    assert tls_server.engine(asked) == "ssl"
+
+
 def test_context_of_user_is_served_by_ssl(certificates: Certificates) -> None:
     asked = config(**certificates.parameters)
     asked.load()

@@ -36,7 +36,7 @@ def _chain(tls: Any, client: bytes) -> list[bytes]:
     """The `client`'s certificate, and those that it has sent of the chain which was verified.
 
     A client may send any certificates besides, so those that were not verified are left out. The chain is only known
-    with aiofastnet or from Python 3.13 on, and not in a resumed session.
+    from Python 3.13 on, and not in a resumed session.
     """
     if not hasattr(tls, "get_verified_chain"):
         return [client]

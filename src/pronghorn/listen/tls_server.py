@@ -11,6 +11,8 @@ uvloop's. The event loop's engine serves instead where aiofastnet
 - cannot add readers: asyncio's loop on Windows has none
 - would crash: it passes the bare context to OpenSSL, so the context's Python callbacks would look for a Python object
   behind the connection
+- would refuse clients that come back: it sets no session id context, without which OpenSSL does not resume a session if
+  the server asks for certificates
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ async def _connect(
     sock: socket.socket,
     address: Any,
 ) -> None:
-    """Make the connection for `sock` within `timeout_first_byte`. Raises OSError if the client leaves or is too slow."""
+    """Make the connection within `timeout_first_byte`. Raises OSError if the client leaves or is too slow."""
     limit = config.timeout_first_byte
     end = loop.time() + (limit or 0)
     first = await _first_byte(loop, sock, limit)
@@ -172,11 +174,13 @@ def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers
 
 
 def _aiofastnet_for(config: Config) -> ModuleType | None:
-    """aiofastnet, if it may serve the context of `config`: one created here, without callbacks."""
+    """aiofastnet, if it may serve the context of `config`: one created here, without callbacks or certificates of
+    clients.
+    """
     context = config.ssl
-    if config.ssl_context_factory is not None or not isinstance(context, Context) or context.has_callbacks():
+    if config.ssl_context_factory is not None or not isinstance(context, Context):
         return None
-    return _aiofastnet()
+    return None if context.has_callbacks() or context.verify_mode != ssl.CERT_NONE else _aiofastnet()
 
 
 def _aiofastnet() -> ModuleType | None:
