@@ -759,6 +759,16 @@ def test_handshake_in_pieces_succeeds(serve, certificates):
         assert tls.version() == "TLSv1.3"
 
 
+@pytest.mark.parametrize("http2", [False, True])
+def test_hsts_is_sent_once_in_each_response(serve, certificates, http2):
+    server = serve(hello, hsts=31536000, http2=http2)
+    with httpx.Client(verify=certificates.trust(), http2=http2, base_url=f"https://localhost:{server.port}") as client:
+        for path in ("/", "/", "/" + "x" * 20000):  # the last is refused
+            answer = client.get(path)
+            assert answer.headers.get_list("strict-transport-security") == ["max-age=31536000"]
+    assert answer.status_code == 414
+
+
 def test_reset_during_handshake_is_noticed(serve, connect, caplog):
     server = serve(hello)
     with blocked_loop(server):

@@ -302,7 +302,7 @@ install_signals app_dir backlog factory http2 limit_max_requests_jitter access_l
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
 metrics_bind health_path drain_delay
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
-ssl_sni ssl_reload
+ssl_sni ssl_reload hsts
 """
 
 # Used only by the constructor, as in uvicorn: logging, the environment, the patterns.
@@ -423,3 +423,20 @@ def test_unknown_name_raises_attribute_error() -> None:
 def test_custom_websocket_implementation_is_refused(ws: Any) -> None:
     with pytest.raises(StartupError, match="its own WebSocket implementation"):
         loaded(app, ws=ws)
+
+
+def test_hsts_needs_tls(caplog: pytest.LogCaptureFixture) -> None:
+    assert loaded(app, hsts=60, server_header=False).encoded_headers == []
+    assert "--hsts has no effect without TLS." in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_hsts_is_a_field_of_responses(certificates: Certificates, seconds: int) -> None:
+    config = loaded(app, hsts=seconds, server_header=False, **certificates.parameters)
+    assert config.encoded_headers == [(b"strict-transport-security", b"max-age=%d" % seconds)]
+
+
+def test_own_field_replaces_that_of_hsts(certificates: Certificates) -> None:
+    own = ("Strict-Transport-Security", "max-age=1; preload")
+    config = loaded(app, hsts=60, headers=[own], server_header=False, **certificates.parameters)
+    assert config.encoded_headers == [(b"strict-transport-security", b"max-age=1; preload")]

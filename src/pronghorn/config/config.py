@@ -62,6 +62,9 @@ IMPORTABLE: dict[str, Mapping[str, str | None]] = {
 
 logger = logging.getLogger("pronghorn.error")
 
+# Browsers ignore it in a response without TLS (RFC 6797 section 7.2).
+_HSTS = b"strict-transport-security"
+
 # The first of `encoded_headers`, with `server_header`.
 SERVER = (b"server", b"pronghorn")
 
@@ -80,7 +83,7 @@ class Config(Parameters):
     ssl_files: State = field(default_factory=list, init=False)
     """The files that `ssl` was made from, as they were then."""
     encoded_headers: Headers = field(default_factory=list, init=False)
-    """The Server field, then `headers`, as bytes."""
+    """The Server field, then `headers`, then that of `hsts`, as bytes."""
     http_protocol_class: type[asyncio.Protocol] = field(init=False)
     ws_protocol_class: type[asyncio.Protocol] | None = field(init=False)
     """None turns WebSockets off."""
@@ -192,8 +195,14 @@ class Config(Parameters):
 
     def _encode_headers(self) -> Headers:
         encoded = encode_headers(self.headers)
-        if self.server_header and all(name != b"server" for name, _ in encoded):
+        names = [name for name, _ in encoded]
+        if self.server_header and b"server" not in names:
             encoded.insert(0, SERVER)
+        if self.hsts is not None and _HSTS not in names:
+            if self.is_ssl:
+                encoded.append((_HSTS, b"max-age=%d" % self.hsts))
+            else:
+                logger.warning("--hsts has no effect without TLS.")
         return encoded
 
     def _resolve_reloading(self) -> None:

@@ -648,6 +648,14 @@ class Parameters:
         metavar="NAME=CERT,KEY",
         check=_check_server_names,
     )
+    hsts: int | None = option(
+        None,
+        Topic.TLS,
+        "Tell browsers, in each response over TLS, to use HTTPS only for this many seconds; 0 makes them forget it.",
+        metavar="SECONDS",
+        unit="seconds",
+        default_text="not told",
+    )
     ssl_reload: bool = option(True, Topic.TLS, "Read the certificates again when their files have changed.")
 
     metrics_bind: str | None = option(
