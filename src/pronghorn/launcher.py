@@ -153,11 +153,22 @@ def _bound(config: Config, program: Program) -> Iterator[list[socket.socket]]:
     identity = privileges.identify(config)
     bound = sockets.bind(config)
     try:
-        with _pid_file(config, program):
+        with _pid_file(config, program), _redirecting(config, bound) as begin:
             privileges.drop(config, identity, give)
+            begin()
             yield bound
     finally:
         sockets.release(bound, config)
+
+
+def _redirecting(config: Config, bound: list[socket.socket]) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Bind what sends clients to `bound`, if the configuration says so; the function begins it."""
+    if config.https_redirect is None:
+        return contextlib.nullcontext(lambda: None)
+    from pronghorn.server.https_redirect import redirecting  # only needed here
+
+    ports = [name[1] for sock in bound if isinstance(name := sock.getsockname(), tuple)]
+    return redirecting(config, ports[0] if ports else 0)
 
 
 def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[None]:

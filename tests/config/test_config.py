@@ -26,6 +26,7 @@ from pronghorn.listen import places
 from pronghorn.server import Server
 from pronghorn.server.state import ServerState
 from pronghorn.supervisor.file_watcher import Files
+from tests.support.certificates import Certificates
 
 POSITIONAL = """
 app host port uds fd loop http http2 ws ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout
@@ -302,7 +303,7 @@ install_signals app_dir backlog factory http2 limit_max_requests_jitter access_l
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
 metrics_bind health_path drain_delay
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
-ssl_sni ssl_reload hsts
+ssl_sni ssl_reload hsts https_redirect
 """
 
 # Used only by the constructor, as in uvicorn: logging, the environment, the patterns.

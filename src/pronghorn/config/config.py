@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pronghorn.application.lifespan import Lifespan
+    from pronghorn.listen.certificate_files import State
     from pronghorn.listen.tls_context import create_ssl_context as create_ssl_context
-    from pronghorn.listen.tls_renewal import State
     from pronghorn.loops import LoopFactory
     from pronghorn.types import ASGI3App, Headers
 
@@ -126,8 +126,10 @@ class Config(Parameters):
 
     @property
     def binds_first(self) -> bool:
-        """True if `run` binds before it loads the application, which another user loads, or a PID file announces."""
-        return any(each is not None for each in (self.user, self.group, self.umask, self.pid_file))
+        """True if `run` binds before it loads the application, which another user loads, or a PID file announces, or
+        to which another port sends clients.
+        """
+        return any(each is not None for each in (self.user, self.group, self.umask, self.pid_file, self.https_redirect))
 
     def configure_logging(self) -> None:
         loader.look_in(self.app_dir)  # a logging configuration may name classes of the application
@@ -153,9 +155,9 @@ class Config(Parameters):
         self.ws_protocol_class = loader.resolve_name(self.ws, WS_PROTOCOLS)
         self.lifespan_class = loader.resolve(LIFESPAN[self.lifespan or "auto"])
         if self.is_ssl:
-            from pronghorn.listen import tls_context, tls_renewal  # slow to import, and seldom needed
+            from pronghorn.listen import certificate_files, tls_context  # slow to import, and seldom needed
 
-            self.ssl_files = tls_renewal.look(self)  # before they are read: a change meanwhile must not be missed
+            self.ssl_files = certificate_files.look(self)  # before they are read: a change meanwhile must not be missed
             self.ssl = tls_context.make_context(self)
         app = loader.make_application(self.load_app(), self.app, self.factory)
         if self.interface == "auto":

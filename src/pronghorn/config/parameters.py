@@ -648,6 +648,13 @@ class Parameters:
         metavar="NAME=CERT,KEY",
         check=_check_server_names,
     )
+    https_redirect: int | None = option(
+        None,
+        Topic.TLS,
+        "Port without TLS, on each host of the server, that sends clients to its https URLs; 0 picks a free one.",
+        most=65535,
+        metavar="PORT",
+    )
     hsts: int | None = option(
         None,
         Topic.TLS,

@@ -28,6 +28,7 @@ class Options(Where, Protocol):
     uds_permissions: int | str | None
     http2: bool
     metrics_bind: str | None
+    https_redirect: int | None
     reuse_port: bool
 
     @property
@@ -49,6 +50,11 @@ class Place(NamedTuple):
     def is_port(self) -> bool:
         """Return whether it is a host and port."""
         return self.path is None and self.descriptor is None and self.name is None
+
+    def as_text(self) -> str:
+        """A host and port, as `parse` takes them."""
+        host = self.host or ""
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 def parse(text: str) -> Place:
@@ -74,3 +80,11 @@ def of(options: Where) -> list[Place]:
     if options.uds is not None:
         return [Place(path=options.uds)]
     return [Place(options.host, int(options.port))]
+
+
+def of_redirect(options: Options) -> list[Place]:
+    """The places of `https_redirect`: its port on each host of the server."""
+    if options.https_redirect is None:
+        return []
+    hosts = dict.fromkeys(place.host for place in of(options) if place.is_port())
+    return [Place(host, options.https_redirect) for host in hosts]

@@ -164,6 +164,11 @@ def describe(sockets: list[socket.socket], options: Options) -> list[tuple[str, 
     return lines
 
 
+def addresses(sockets: list[socket.socket], options: Options) -> list[str]:
+    """The addresses of sockets of `--bind`, in words."""
+    return ["".join(_describe_name(sock.getsockname(), options)) for sock in sockets]
+
+
 def withdraw(sockets: list[socket.socket], options: Options) -> None:
     """Prevent new connections on those of `sockets` that were bound here, where the system can. Established connections
     and handshakes in progress continue. An inherited socket is left to the processes that share it.
@@ -224,6 +229,7 @@ def _refuse_overlaps(options: Options) -> None:
     named = list(zip(texts, places.of(options), strict=False))
     if options.metrics_bind is not None:
         named.append((f"--metrics-bind {options.metrics_bind}", places.parse(options.metrics_bind)))
+    named += [(f"--https-redirect {place.port}", place) for place in places.of_redirect(options)]
     named = [(text, place) for text, place in named if place not in _offered]
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):

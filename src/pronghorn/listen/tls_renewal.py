@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pronghorn.errors import StartupError
-from pronghorn.listen import server_names, tls_server
+from pronghorn.listen import certificate_files, tls_server
 from pronghorn.logging import log
 
 if TYPE_CHECKING:
     from pronghorn.config import Config
-    from pronghorn.types import Path
-
-State: TypeAlias = list[tuple[int, int, int] | None]
-"""The identity, modification time and size of each file; None for one that is missing."""
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -28,11 +23,11 @@ class Renewal:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._read = config.ssl_files
-        self._seen = look(config)
+        self._seen = certificate_files.look(config)
 
     def renew(self) -> None:
         """Read the certificates again. Raises nothing."""
-        self._read = self._seen = look(self._config)
+        self._read = self._seen = certificate_files.look(self._config)
         try:
             tls_server.renew(self._config)
         except StartupError as error:
@@ -48,24 +43,8 @@ class Renewal:
         """
         if not self._config.ssl_reload:
             return
-        seen = look(self._config)
+        seen = certificate_files.look(self._config)
         is_written = seen == self._seen
         self._seen = seen
         if is_written and seen != self._read:
             self.renew()
-
-
-def look(config: Config) -> State:
-    """The state of the files that the TLS context of `config` is made from."""
-    files = [config.ssl_certfile, config.ssl_keyfile, config.ssl_ca_certs]
-    for named in server_names.parse(config.ssl_sni or ()):
-        files += [named.certfile, named.keyfile]
-    return [_state(path) for path in files if path]
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

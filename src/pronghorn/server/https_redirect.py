@@ -1,0 +1,72 @@
+"""`--https-redirect`: a listener without TLS that sends clients to the server's https URLs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pronghorn.errors import StartupError
+from pronghorn.listen import places
+from pronghorn.server.side_listener import SideListener
+
+if TYPE_CHECKING:
+    from pronghorn.config import Config
+    from pronghorn.types import ASGI3App, Receive, Scope, Send
+
+_HTTPS = 443
+
+_log = logging.getLogger("pronghorn.error")
+
+
+@contextlib.contextmanager
+def redirecting(config: Config, port: int) -> Iterator[Callable[[], None]]:
+    """Bind the port `config.https_redirect` of each host of the server, whose own `port` is that of the https URLs.
+    Yields the function that begins to answer. Raises StartupError.
+    """
+    if not config.is_ssl:
+        raise StartupError("--https-redirect needs TLS: --ssl-certfile is missing.")
+    named = [place.as_text() for place in places.of_redirect(config)]
+    if not named:
+        raise StartupError("--https-redirect needs a server with a host and a port.")
+    listener = SideListener("pronghorn-redirect", "redirect", named, _application(port))
+    with listener.bound() as addresses:
+
+        def begin() -> None:
+            listener.begin()
+            for address in addresses:
+                _log.info("Redirecting to HTTPS from %s", address)
+
+        yield begin
+
+
+def _application(port: int) -> ASGI3App:
+    """Answers each request with its https URL. The server has checked that the host is well-formed."""
+    suffix = "" if port == _HTTPS else f":{port}"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        host, path = _host(scope), scope["raw_path"].decode("ascii")
+        if host and path.startswith("/"):
+            query = scope["query_string"].decode("ascii")
+            location = f"https://{host}{suffix}{path}{'?' if query else ''}{query}"
+            await _answer(send, 308, f"Use {location}\n", [(b"location", location.encode("ascii"))])
+        else:
+            await _answer(send, 400, "Use https://, with a host.\n", [])
+
+    return app
+
+
+def _host(scope: Scope) -> str:
+    """The host that the client asks for, without a port; empty if it names none."""
+    value: str = dict(scope["headers"]).get(b"host", b"").decode("ascii")
+    if value.startswith("["):
+        return value.partition("]")[0] + "]"
+    return value.partition(":")[0]
+
+
+async def _answer(send: Send, status: int, text: str, fields: list[tuple[bytes, bytes]]) -> None:
+    body = text.encode("ascii")
+    described = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": fields + described})
+    await send({"type": "http.response.body", "body": body})
