@@ -178,3 +178,45 @@ def check_alike(ours: Any, twin: Any) -> None:
     else:
         for name in Head.__slots__:
             assert getattr(ours, name) == getattr(twin, name), name
+
+
+# Chunked bodies that only we refuse, by our reason, and the justification.
+WE_REFUSE_BODIES: dict[str, str] = {}
+
+
+def check_body(ours: tuple[bytes, bytes | None, str], data: bytes) -> None:
+    """Compare a chunked body with llhttp's reading: its content, what follows its end, or the reason of a refusal."""
+    content, rest, reason = ours
+    theirs = Body(data)
+    if reason:
+        assert theirs.error or reason in WE_REFUSE_BODIES, ours
+    elif rest is not None:
+        assert not theirs.error, (ours, theirs.error)
+        assert theirs.content == content
+        assert theirs.is_complete
+    else:
+        assert not theirs.is_complete, ours
+
+
+class Body:
+    """A chunked body as llhttp reads it, up to its end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.content = b""
+        self.is_complete = False
+        self.error = ""
+        parser = httptools.HttpRequestParser(self)
+        parser.feed_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for index in range(len(data)):
+                if self.is_complete:
+                    break
+                parser.feed_data(data[index : index + 1])
+        except httptools.HttpParserError as error:
+            self.error = str(error)
+
+    def on_body(self, content: bytes) -> None:
+        self.content += content
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True

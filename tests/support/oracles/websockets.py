@@ -126,12 +126,14 @@ class Head:
     """A frame header, with the facts that explain why two readers differ."""
 
     def __init__(self, data: bytes) -> None:
+        given = len(data)
         data = data[:14].ljust(14, b"\0")
         short = data[1] & 127
         end = {126: 4, 127: 10}.get(short, 2)
         self.opcode = data[0] & 15
         self.length = short if end == 2 else int.from_bytes(data[2:end], "big")
         self.size = end + (4 if data[1] & 128 else 0)
+        self.is_whole = given >= self.size
         self.is_minimal = self.length >= {126: 126, 127: 65536}.get(short, 0)
 
 
@@ -171,6 +173,13 @@ DIFFERENCES = {
         [(VIOLATION, 1002)],
         [(VIOLATION, 1009)],
         "what has the top bit set is no length; websockets finds it too big",
+    ),
+    "a header that is not whole": (
+        frame(TEXT, length=1 << 63)[:-1],
+        None,
+        [],
+        [(VIOLATION, 1009)],
+        "we look at a header when its mask is there, too; websockets at the length before that",
     ),
     "a frame that breaks two rules": (
         frame(PING, LONG * 2),
@@ -236,6 +245,8 @@ def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
         return "a stream that ends"
     if stop is None:
         return None
+    if not reason and not stop.is_whole:
+        return "a header that is not whole"
     if stop.opcode == CLOSE and reason == "invalid close code" and their_code == 1007:
         return "a code and a reason that are both wrong"
     if stop.opcode == CLOSE and their.inside and their_code == 1002:
