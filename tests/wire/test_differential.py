@@ -175,7 +175,7 @@ def test_head_that_only_llhttp_accepts_has_its_reason(wire: Any, reason: str) ->
 @pytest.mark.parametrize("key", LLHTTP_REFUSES)
 def test_head_that_only_llhttp_refuses_has_its_reason(wire: Any, key: str) -> None:
     data = LLHTTP_REFUSES[key][0]
-    assert why_llhttp_refuses(read(wire, data)) == key
+    assert why_llhttp_refuses(read(wire, data), data) == key
     assert Llhttp(data).error
 
 
