@@ -52,7 +52,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fuzz")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"all, or some of {', '.join(TARGETS)}")
     parser.add_argument("--seconds", type=int, default=60, help="for each target; default: %(default)s")
-    parser.add_argument("--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang")
+    parser.add_argument(
+        "--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang"
+    )
     parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/corpus")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there")
     options = parser.parse_args()

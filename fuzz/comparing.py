@@ -32,9 +32,9 @@ def alike(*results: Any) -> Any:
     return results[0]
 
 
-def attempt(step: Callable[[], Any], *errors: type[Exception]) -> Any:
-    """The result of `step`, or the attributes of an error that it may raise."""
+def attempt(error: type[Exception], step: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of `step`, or the name and the attributes of an `error` that it raises."""
     try:
-        return step()
-    except errors as error:
-        return type(error).__name__, vars(error) or str(error)
+        return step(*arguments)
+    except error as raised:
+        return type(raised).__name__, vars(raised) or str(raised)

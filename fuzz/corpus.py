@@ -1,4 +1,4 @@
-"""The inputs that a run begins with: one file for each target, one input on each line, as the text of Python's bytes."""
+"""The inputs that a run begins with: a file for each target, an input on each line, as Python writes bytes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ def seeds(target: str) -> list[bytes]:
 
 
 SEEDS = {
-    "bodies": [WHOLE + b"3\r\nabc\r\n0\r\n\r\n", WHOLE + b"3;a=\"b\"\r\nabc\r\n00\r\nx: y\r\n\r\n"],
+    "bodies": [WHOLE + b"3\r\nabc\r\n0\r\n\r\n", WHOLE + b'3;a="b"\r\nabc\r\n00\r\nx: y\r\n\r\n'],
     "frames": [
         bytes((offer,)) + WHOLE + each
         for offer in range(3)
-        for each in (b"\x81\x81\0\0\0\0a", b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b", b"\x89\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8")
+        for each in (
+            b"\x81\x81\0\0\0\0a",
+            b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b",
+            b"\x89\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8",
+        )
     ],
     "deflate": [b"\xf2H\xcd\xc9\xc9\x07\0", b"\xcaH\xcd\xc9\xc9\x07\0\n\n\x02\0\0"],
     "hpack": [
@@ -48,6 +52,13 @@ SEEDS = {
         bytes.fromhex("11828684418cf1e3c2e5f23a6ba0ab90f4ff0c828684be5886a8eb10649cbf"),
         b"\x05\x40\x01a\x01b\x01\xbe\x04\x3f\xe1\x1f\xbe",
     ],
-    "proxies": [b"\x000-10.0.0.1, [::1]:80\n\x01https\n\x02a:8\n\x03443\n\x04/a%20b", b"\x05for=\"[::1]:4\";proto=https;host=a, by=_x"],
-    "configuration": [bytes((index,)) + text for index in range(24) for text in (b"127.0.0.1:80", b"[::1]:0", b"unix:/a", b"75%", b"%(h)s %(m)s", b"0o640", b"x-a: b")],
+    "proxies": [
+        b"\x000-10.0.0.1, [::1]:80\n\x01https\n\x02a:8\n\x03443\n\x04/a%20b",
+        b'\x05for="[::1]:4";proto=https;host=a, by=_x',
+    ],
+    "configuration": [
+        bytes((index,)) + text
+        for index in range(24)
+        for text in (b"127.0.0.1:80", b"[::1]:0", b"unix:/a", b"75%", b"%(h)s %(m)s", b"0o640", b"x-a: b")
+    ],
 }

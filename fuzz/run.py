@@ -1,4 +1,4 @@
-"""Fuzzes one target in this process, until libFuzzer ends it: `python -m fuzz.run TARGET [OPTIONS OF LIBFUZZER] FOLDER...`.
+"""Fuzz one target in this process, until libFuzzer ends it: `python -m fuzz.run TARGET [OPTION...] FOLDER...`.
 
 The interpreted form is instrumented; so is the compiled one if it is a build with sanitizers, see `fuzz.sanitizers`.
 """
