@@ -202,9 +202,10 @@ REFUSED = {
     "bare CR in place of the last line, no LF": (b"0\r\n\rX", "malformed trailer"),
     "trailer with a bare CR, no LF": (b"0\r\nA: b\rX", "malformed trailer"),
     "a request in place of trailers": (b"0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed trailer"),
-    "bare LF in a trailer": (b"0\r\nA: b\nC: d\r\n\r\n", "bare LF in a trailer"),
-    "bare LF in place of the last line": (b"0\r\n\n", "bare LF in a trailer"),
-    "bare LF behind trailers": (b"0\r\nA: b\r\n\n", "bare LF in a trailer"),
+    "bare LF in a trailer": (b"0\r\nA: b\nC: d\r\n\r\n", "malformed trailer"),
+    "bare LF in place of the last line": (b"0\r\n\n", "malformed trailer"),
+    "bare CR before a bare LF": (b"0\r\n\rA: b\n", "malformed trailer"),
+    "bare LF behind trailers": (b"0\r\nA: b\r\n\n", "malformed trailer"),
 }
 
 

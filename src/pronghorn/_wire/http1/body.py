@@ -129,9 +129,8 @@ class Decoder:
         if end < 0 or size > self._limits.head_size:
             # An error within the limit has priority over what exceeds it, as if every byte arrived alone.
             stop = start + min(size, self._limits.head_size)
-            if end == -2 and find_head_end(cut(data, 0, stop), start, start) == -2:
-                raise ProtocolError(400, "bare LF in a trailer")
-            if find_bare_cr(data, start, stop) >= 0:
+            has_bare_lf = end == -2 and find_head_end(cut(data, 0, stop), start, start) == -2
+            if has_bare_lf or find_bare_cr(data, start, stop) >= 0:
                 raise ProtocolError(400, "malformed trailer")
             if size > self._limits.head_size:
                 raise ProtocolError(431, "trailers too long")

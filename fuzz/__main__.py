@@ -1,0 +1,137 @@
+"""Command line: `python -m fuzz`, in the project's folder, with atheris installed. See docs/fuzzing.md."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pronghorn
+from fuzz import corpus, sanitizers
+from fuzz.targets import TARGETS
+
+FINDINGS = Path("build/fuzz")
+# Of one input: seconds, MiB of the process, bytes.
+LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-max_len=4096")
+_PROGRESS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+
+
+@dataclass
+class Outcome:
+    """One target's run: inputs tried, edges of the code reached, inputs kept, and whether one failed."""
+
+    target: str
+    executions: int
+    edges: int
+    kept: int
+    failed: bool
+
+
+def main() -> None:
+    options = parse()
+    environment = {**os.environ, **(sanitizers.environment() if options.sanitized else {})}
+    outcomes = []
+    for target in options.targets or TARGETS:
+        outcomes.append(fuzz(target, options.seconds, options.keep, environment))
+        print(row(outcomes[-1]), flush=True)
+    if options.output:
+        options.output.write_text(report(outcomes, options))
+    if any(each.failed for each in outcomes):
+        sys.exit(1)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m fuzz")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"all, or some of {', '.join(TARGETS)}")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target; default: %(default)s")
+    parser.add_argument(
+        "--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang"
+    )
+    parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/corpus")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there")
+    options = parser.parse_args()
+    if unknown := set(options.targets) - set(TARGETS):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}")
+    return options
+
+
+def fuzz(target: str, seconds: int, keep: bool, environment: dict[str, str]) -> Outcome:
+    """Run one target. An input that fails is kept in build/fuzz, with what it led to."""
+    findings = FINDINGS / target
+    findings.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder, "inputs")
+        unpack(corpus.read(target) + corpus.seeds(target), inputs)
+        options = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/"]
+        run = subprocess.run(
+            [sys.executable, "-m", "fuzz.run", target, *options, str(inputs)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds * 2 + 120,
+            check=False,
+        )
+        output = run.stdout.decode(errors="replace")
+        if run.returncode:
+            (findings / "output.txt").write_text(output)
+            print(f"{target}: an input failed, see {findings}", file=sys.stderr)
+        elif keep:
+            corpus.write(target, smallest(target, inputs, environment))
+    executions, edges, _, kept = map(int, (_PROGRESS.findall(output) or [(0, 0, 0, 0)])[-1])
+    return Outcome(target, executions, edges, kept, run.returncode != 0)
+
+
+def unpack(inputs: list[bytes], folder: Path) -> None:
+    folder.mkdir()
+    for each in inputs:
+        (folder / sha256(each).hexdigest()).write_bytes(each)
+
+
+def smallest(target: str, inputs: Path, environment: dict[str, str]) -> list[bytes]:
+    """The fewest inputs that reach what all reach, but for those of tests/corpus."""
+    merged = inputs.parent / "merged"
+    merged.mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "fuzz.run", target, "-merge=1", str(merged), str(inputs)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=900,
+        check=True,
+    )
+    known = set(corpus.seeds(target))
+    return [content for path in merged.iterdir() if (content := path.read_bytes()) not in known]
+
+
+def row(outcome: Outcome) -> str:
+    found = "an input failed" if outcome.failed else "nothing"
+    return f"| {outcome.target} | {outcome.executions:,} | {outcome.edges:,} | {outcome.kept:,} | {found} |"
+
+
+def report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
+    form = "compiled with AddressSanitizer and UndefinedBehaviorSanitizer" if options.sanitized else "interpreted"
+    arguments = sys.argv[1:]
+    return "\n".join(
+        [
+            f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, {form}, CPython {platform.python_version()}:",
+            "",
+            f"    python -m fuzz {' '.join(arguments)}",
+            "",
+            "| target | inputs tried | edges reached | inputs kept | found |",
+            "| --- | --: | --: | --: | --- |",
+            *map(row, outcomes),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
