@@ -521,6 +521,11 @@ class Parameters:
         " Forwarded (RFC 7239).",
         choices=get_args(ForwardedHeaders),
     )
+    proxy_protocol: bool = option(
+        False,
+        Topic.PROXY,
+        "Expect the PROXY protocol, version 1 or 2, on every connection; only trusted proxies can connect then.",
+    )
     underscored_headers: UnderscoredHeaders = option(
         "auto",
         Topic.PROXY,

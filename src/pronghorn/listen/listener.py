@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pronghorn.application import tasks
+from pronghorn.errors import StartupError
 from pronghorn.listen.balance import PATIENCE
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _MAX_ACCEPTS = 64
 # Seconds until the next attempt after the system refused to accept.
 _RETRY_DELAY = 1
 
+# Seconds for the TLS handshakes and PROXY headers in progress when the server stops.
+_GRACE = 1
+
 # Errors of one connection, reported when it is accepted (accept(2)). Any other error would recur at once.
 _CONNECTION_ERRORS = (
     *("ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
@@ -30,29 +35,50 @@ _CONNECTION_ERRORS = (
 )
 _IGNORED = {getattr(errno, name) for name in _CONNECTION_ERRORS if hasattr(errno, name)}
 
-# Creates the connection for an accepted socket and the address of its peer.
+Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+"""Makes the protocol of a connection."""
+
 Connect: TypeAlias = Callable[[socket.socket, Any], Awaitable[object]]
+"""Creates the connection for an accepted socket and the address of its peer."""
+
+ConnectWith: TypeAlias = Callable[[Factory, socket.socket, Any], Awaitable[object]]
+"""The same, with a protocol of the factory."""
+
+Wrap: TypeAlias = Callable[[ConnectWith, Factory], Connect]
+"""Adds a step before the connection is created."""
 
 
 async def listen(
     loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.BaseProtocol],
+    factory: Factory,
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
-    connect: Connect,
+    connect: ConnectWith,
     share: Share | None = None,
+    wrap: Wrap = functools.partial,
 ) -> asyncio.Server:
     """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`.
 
-    Workers that accept on the same socket each have their `share`.
+    Workers that accept on the same socket each have their `share`. Raises StartupError if the loop cannot `wrap`.
     """
-    listener = Listener(loop, sock, config.backlog, connect, warn, share)
+    listener = Listener(loop, sock, config.backlog, wrap(connect, factory), warn, share)
     try:
         listener.listen()
     except NotImplementedError:  # a completion-based event loop, as on Windows
+        if wrap is not functools.partial:
+            raise StartupError("This event loop cannot serve with --proxy-protocol.") from None
         return await loop.create_server(factory, sock=sock, ssl=config.ssl, backlog=config.backlog)
     return cast(asyncio.Server, listener)
+
+
+async def settle(servers: Iterable[asyncio.Server]) -> None:
+    """Wait for the connections that are being set up on closed `servers`, and cancel those that take too long."""
+    connecting = [task for server in servers for task in getattr(server, "connecting", ())]
+    if connecting:
+        _, hanging = await asyncio.wait(connecting, timeout=_GRACE)
+        for task in hanging:
+            task.cancel()
 
 
 class Listener:

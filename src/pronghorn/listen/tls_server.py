@@ -17,7 +17,7 @@ import functools
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,13 +31,9 @@ if TYPE_CHECKING:
 
 # Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
 _OUTGOING = 4 * (16 * 1024 + 64)
-# Seconds for the handshakes in progress when the server stops.
-_GRACE = 1
 # In seconds, since None means a default timeout.
 _NEVER = 10**6
 _HAS_READERS = sys.platform != "win32"
-
-_Factory = Callable[[], asyncio.BaseProtocol]
 
 
 def engine(config: Config) -> str:
@@ -47,23 +43,23 @@ def engine(config: Config) -> str:
 
 async def listen(
     loop: asyncio.AbstractEventLoop,
-    factory: _Factory,
+    factory: listener.Factory,
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
     readers: Readers,
     share: Share | None = None,
+    wrap: listener.Wrap = functools.partial,
 ) -> asyncio.Server:
     """Like `listener.listen`, with TLS. `warn` logs the errors of clients."""
     make = functools.partial(
         _connector(loop, config, readers),
-        factory,
         ssl_handshake_timeout=config.timeout_first_byte or None,
         # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
     connect = functools.partial(_handshake, make, config, warn)
-    return await listener.listen(loop, factory, sock, config, warn, connect, share)
+    return await listener.listen(loop, factory, sock, config, warn, connect, share, wrap)
 
 
 def renew(config: Config) -> None:
@@ -74,24 +70,16 @@ def renew(config: Config) -> None:
     config.ssl = context
 
 
-async def settle(servers: Iterable[asyncio.Server]) -> None:
-    """Wait for the handshakes in progress on closed `servers`, and cancel those that take too long."""
-    handshakes = [task for server in servers for task in getattr(server, "connecting", ())]
-    if handshakes:
-        _, hanging = await asyncio.wait(handshakes, timeout=_GRACE)
-        for task in hanging:
-            task.cancel()
-
-
 async def _handshake(
     make: Callable[..., Awaitable[Any]],
     config: Config,
     warn: Callable[..., None],
+    factory: listener.Factory,
     sock: socket.socket,
     address: Any,
 ) -> None:
     try:
-        await make(sock, ssl=config.ssl)
+        await make(factory, sock, ssl=config.ssl)
     except OSError as error:
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None

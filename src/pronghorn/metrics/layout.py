@@ -95,6 +95,7 @@ REASONS = (
     "concurrency",
     "http2",
     "http2_flood",
+    "proxy_protocol",
 )
 TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings")
 FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS = range(len(TIMEOUTS))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
 from pronghorn.application import calls
 from pronghorn.config import SERVER, trusted_proxies
+from pronghorn.errors import StartupError
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say, writes_json
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pronghorn.backend import Wire
     from pronghorn.config import Config
     from pronghorn.listen.balance import Share
+    from pronghorn.listen.listener import Wrap
     from pronghorn.metrics.page import Page
     from pronghorn.metrics.recorder import Recorder
     from pronghorn.server.watchdog import Watchdog
@@ -70,6 +73,7 @@ class ServerState:
         self.traces = False
         self.watchdog: Watchdog | None = None
         self.share: Share | None = None
+        self.wrap: Wrap = functools.partial
         self._warnings = 0
 
     @property
@@ -171,6 +175,8 @@ class ServerState:
         self.outbox = wire.Outbox(loop.call_soon)
         # None where the system has neither epoll nor kqueue.
         self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox, self.context)
+        trusted = _proxies(config, wire)
+        self.wrap = self._wrap(config, trusted)
         self.shared = wire.Shared(
             _limits(config, wire),
             loop.create_future,
@@ -183,7 +189,7 @@ class ServerState:
             access_log=_access_log(config, wire, loop),
             websockets=config.ws_protocol_class is not None,
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
-            proxies=_proxies(config, wire),
+            proxies=trusted if config.proxy_headers else None,
             ignores_lost=self.ignores_lost,
             http2=config.http2,
             sendfile=config.sendfile,
@@ -196,6 +202,16 @@ class ServerState:
         renewed = _access_log(config, self.wire, self.loop)
         if renewed is not None and self.shared.access_log is not None:
             self.shared.access_log = renewed
+
+    def _wrap(self, config: Config, trusted: Proxies | None) -> Wrap:
+        """The step before a connection is created: with the PROXY protocol, its header. Raises StartupError."""
+        if not config.proxy_protocol:
+            return functools.partial
+        from pronghorn.listen import proxy_protocol  # only used behind such a proxy
+
+        if trusted is None:
+            raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
+        return proxy_protocol.Receiver(self.loop, trusted, config.timeout_first_byte, self).wrap
 
     def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
         """The counters of the wire, on the page of this process; None unless a listener shows it."""
@@ -232,7 +248,7 @@ def _seconds(timeout: float | None) -> int:
 
 def _proxies(config: Config, wire: Wire) -> Proxies | None:
     trusted = trusted_proxies.read(config.forwarded_allow_ips or ())
-    return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
+    return wire.Proxies(trusted, config.forwarded_headers) if trusted else None
 
 
 def _observer(config: Config, wire: Wire) -> Observer | None:
