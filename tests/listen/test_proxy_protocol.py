@@ -216,7 +216,7 @@ def refused(loop_factory: Loop, sent: bytes, timeout: float | None, ends: bool) 
                 client.shutdown(socket.SHUT_WR)
             accepted, address = listening.accept()
             accepted.setblocking(False)
-            await asyncio.wait_for(wrap(connect, asyncio.Protocol)(accepted, address), 10)
+            await asyncio.wait_for(wrap(connect)(asyncio.Protocol, accepted, address), 10)
             assert accepted.fileno() < 0
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -251,7 +251,7 @@ def test_cancelled_wait_closes_the_socket(loop_factory: Loop) -> None:
         with ours, theirs:
             ours.setblocking(False)
             connect: Any = functools.partial
-            waiting = asyncio.ensure_future(wrap(connect, asyncio.Protocol)(ours, ""))
+            waiting = asyncio.ensure_future(wrap(connect)(asyncio.Protocol, ours, ""))
             await asyncio.sleep(0.01)
             waiting.cancel()
             await asyncio.wait([waiting])

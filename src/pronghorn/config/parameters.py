@@ -465,6 +465,22 @@ class Parameters:
         unit="bytes",
         exceeded="413",
     )
+    limit_connections: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Maximum number of connections of a worker; more are closed at once. 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed",
+    )
+    limit_connections_per_address: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "The same, of one IPv4 address or one /64 network of IPv6; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed",
+    )
     timeout_first_byte: float | None = limit(
         30,
         Topic.TIMEOUTS,

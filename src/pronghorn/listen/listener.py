@@ -38,13 +38,10 @@ _IGNORED = {getattr(errno, name) for name in _CONNECTION_ERRORS if hasattr(errno
 Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 """Makes the protocol of a connection."""
 
-Connect: TypeAlias = Callable[[socket.socket, Any], Awaitable[object]]
-"""Creates the connection for an accepted socket and the address of its peer."""
+Connect: TypeAlias = Callable[[Factory, socket.socket, Any], Awaitable[object]]
+"""Creates the connection for an accepted socket and the address of its peer, with a protocol of the factory."""
 
-ConnectWith: TypeAlias = Callable[[Factory, socket.socket, Any], Awaitable[object]]
-"""The same, with a protocol of the factory."""
-
-Wrap: TypeAlias = Callable[[ConnectWith, Factory], Connect]
+Wrap: TypeAlias = Callable[[Connect], Connect]
 """Adds a step before the connection is created."""
 
 
@@ -54,20 +51,24 @@ async def listen(
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
-    connect: ConnectWith,
+    connect: Connect,
     share: Share | None = None,
-    wrap: Wrap = functools.partial,
+    wraps: Iterable[Wrap] = (),
 ) -> asyncio.Server:
     """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`.
 
-    Workers that accept on the same socket each have their `share`. Raises StartupError if the loop cannot `wrap`.
+    Workers that accept on the same socket each have their `share`. `wraps` are steps before `connect`, the last one
+    first. Raises StartupError if there are any and the loop does not support them.
     """
-    listener = Listener(loop, sock, config.backlog, wrap(connect, factory), warn, share)
+    wrapped = connect
+    for wrap in wraps:
+        wrapped = wrap(wrapped)
+    listener = Listener(loop, sock, config.backlog, functools.partial(wrapped, factory), warn, share)
     try:
         listener.listen()
     except NotImplementedError:  # a completion-based event loop, as on Windows
-        if wrap is not functools.partial:
-            raise StartupError("This event loop cannot serve with --proxy-protocol.") from None
+        if wrapped is not connect:
+            raise StartupError("This event loop does not support --proxy-protocol and limits on connections.") from None
         return await loop.create_server(factory, sock=sock, ssl=config.ssl, backlog=config.backlog)
     return cast(asyncio.Server, listener)
 
@@ -82,7 +83,7 @@ async def settle(servers: Iterable[asyncio.Server]) -> None:
 
 
 class Listener:
-    """Implements the public interface of `asyncio.Server`.
+    """Implements the public interface of `asyncio.Server`. `connect` creates a connection.
 
     `connecting` holds the running tasks of `connect`. `warn` logs a line when the system refuses to accept, and again
     only after all queued connections were accepted.
@@ -93,7 +94,7 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         backlog: int,
-        connect: Connect,
+        connect: Callable[[socket.socket, Any], Awaitable[object]],
         warn: Callable[..., None],
         share: Share | None = None,
     ) -> None:

@@ -13,11 +13,12 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from pronghorn.listen.addresses import show
 from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn._wire._interfaces import Client, Server
-    from pronghorn.listen.listener import Connect, ConnectWith, Factory
+    from pronghorn.listen.listener import Connect, Factory
 
 Addresses: TypeAlias = "tuple[Client, Server]"
 """The two ends of the client's connection to the proxy."""
@@ -111,16 +112,16 @@ class Receiver:
         self._seconds = seconds
         self._report = report
 
-    def wrap(self, connect: ConnectWith, factory: Factory) -> Connect:
-        """A function that receives the header, then calls `connect(factory, sock, address)`."""
-        return functools.partial(self._connect, connect, factory)
+    def wrap(self, connect: Connect) -> Connect:
+        """`connect`, after the header."""
+        return functools.partial(self._connect, connect)
 
-    async def _connect(self, connect: ConnectWith, factory: Factory, sock: socket.socket, address: Any) -> None:
+    async def _connect(self, connect: Connect, factory: Factory, sock: socket.socket, address: Any) -> None:
         try:
             header = await self._receive(sock, address)
         except BaseException as error:
             sock.close()
-            client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
+            client = show(address)
             if isinstance(error, TimeoutError):
                 self._report.count(layout.TIMED_OUT + layout.FIRST_BYTE)
                 self._report.warn("Connection refused. %s: no PROXY header in time", client)

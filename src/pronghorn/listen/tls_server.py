@@ -17,11 +17,12 @@ import functools
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.listen import listener, tls_context
+from pronghorn.listen.addresses import show
 from pronghorn.listen.readers import Readers
 from pronghorn.listen.tls_context import Context
 
@@ -49,7 +50,7 @@ async def listen(
     warn: Callable[..., None],
     readers: Readers,
     share: Share | None = None,
-    wrap: listener.Wrap = functools.partial,
+    wraps: Iterable[listener.Wrap] = (),
 ) -> asyncio.Server:
     """Like `listener.listen`, with TLS. `warn` logs the errors of clients."""
     make = functools.partial(
@@ -59,7 +60,7 @@ async def listen(
         ssl_shutdown_timeout=_NEVER,
     )
     connect = functools.partial(_handshake, make, config, warn)
-    return await listener.listen(loop, factory, sock, config, warn, connect, share, wrap)
+    return await listener.listen(loop, factory, sock, config, warn, connect, share, wraps)
 
 
 def renew(config: Config) -> None:
@@ -84,8 +85,7 @@ async def _handshake(
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None
         if isinstance(error, ssl.SSLError):  # not a disconnect or a timeout
-            client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
-            warn("TLS handshake with %s failed: %s", client, _reason(error))
+            warn("TLS handshake with %s failed: %s", show(address), _reason(error))
 
 
 def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers) -> Callable[..., Awaitable[Any]]:

@@ -96,6 +96,8 @@ REASONS = (
     "http2",
     "http2_flood",
     "proxy_protocol",
+    "connections",
+    "connections_per_address",
 )
 TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings")
 FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS = range(len(TIMEOUTS))

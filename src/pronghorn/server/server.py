@@ -322,13 +322,13 @@ class Server:
 
             readers = Readers(loop, state.inbox, state.wire.Reader)
             return await tls_server.listen(
-                loop, factory, sock, self.config, state.warn, readers, state.share, state.wrap
+                loop, factory, sock, self.config, state.warn, readers, state.share, state.wraps
             )
 
         async def connect(factory: listener.Factory, sock: socket.socket, address: Any) -> None:
             await loop.connect_accepted_socket(cast("Callable[[], asyncio.Protocol]", factory), sock)
 
-        return await listener.listen(loop, factory, sock, self.config, state.warn, connect, state.share, state.wrap)
+        return await listener.listen(loop, factory, sock, self.config, state.warn, connect, state.share, state.wraps)
 
     def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.config.watchdog is not None:
@@ -419,8 +419,10 @@ class Server:
         protocol: Any = self.config.http_protocol_class
         if isinstance(protocol, type) and issubclass(protocol, HTTPProtocol):
             return functools.partial(protocol, self.server_state)
-        if self.config.proxy_protocol:
-            raise StartupError(f"--proxy-protocol needs pronghorn's own protocol class, not {protocol!r}.")
+        if self.server_state.wraps:
+            raise StartupError(
+                f"--proxy-protocol and limits on connections need pronghorn's own protocol class, not {protocol!r}."
+            )
         return functools.partial(
             protocol,
             config=self.config,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config
+    from pronghorn.listen import admission
     from pronghorn.listen.balance import Share
     from pronghorn.listen.listener import Wrap
     from pronghorn.metrics.page import Page
@@ -73,7 +74,8 @@ class ServerState:
         self.traces = False
         self.watchdog: Watchdog | None = None
         self.share: Share | None = None
-        self.wrap: Wrap = functools.partial
+        self.wraps: list[Wrap] = []
+        self._admissions: list[admission.Limit] = []
         self._warnings = 0
 
     @property
@@ -101,6 +103,8 @@ class ServerState:
         self.connections.discard(connection)
         if self.share is not None:
             self.share.update()
+        for limit in self._admissions:
+            limit.leave(connection)
         if not self.connections:
             self._last_closed.set()
 
@@ -176,7 +180,8 @@ class ServerState:
         # None where the system has neither epoll nor kqueue.
         self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox, self.context)
         trusted = _proxies(config, wire)
-        self.wrap = self._wrap(config, trusted)
+        self._admissions = []
+        self.wraps = list(self._wrap(config, trusted))
         self.shared = wire.Shared(
             _limits(config, wire),
             loop.create_future,
@@ -203,15 +208,25 @@ class ServerState:
         if renewed is not None and self.shared.access_log is not None:
             self.shared.access_log = renewed
 
-    def _wrap(self, config: Config, trusted: Proxies | None) -> Wrap:
-        """The step before a connection is created: with the PROXY protocol, its header. Raises StartupError."""
-        if not config.proxy_protocol:
-            return functools.partial
-        from pronghorn.listen import proxy_protocol  # only used behind such a proxy
+    def _wrap(self, config: Config, trusted: Proxies | None) -> Iterator[Wrap]:
+        """The steps before a connection is created, the last one first. Raises StartupError."""
+        if config.limit_connections_per_address is not None:
+            yield self._admission(config.limit_connections_per_address, "connections_per_address")
+        if config.proxy_protocol:
+            from pronghorn.listen import proxy_protocol  # only used behind such a proxy
 
-        if trusted is None:
-            raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
-        return proxy_protocol.Receiver(self.loop, trusted, config.timeout_first_byte, self).wrap
+            if trusted is None:
+                raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
+            yield proxy_protocol.Receiver(self.loop, trusted, config.timeout_first_byte, self).wrap
+        if config.limit_connections is not None:
+            yield self._admission(config.limit_connections, "connections")
+
+    def _admission(self, most: int, reason: str) -> Wrap:
+        from pronghorn.listen import admission  # only where there is a limit
+
+        limit = admission.Limit(most, reason, self.connections, self)
+        self._admissions.append(limit)
+        return limit.wrap
 
     def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
         """The counters of the wire, on the page of this process; None unless a listener shows it."""
