@@ -286,6 +286,7 @@ SET: dict[str, Any] = {
     "limit_head_fields": 3,
     "limit_target_size": 100,
     "limit_body_size": 100,
+    "limit_body_rate": 100,
     "timeout_first_byte": 0,
     "timeout_head": 1,
     "timeout_body": None,

@@ -34,6 +34,7 @@ class Limits:
 
     __slots__ = (
         "body_buffer_size",
+        "body_rate",
         "body_size",
         "body_timeout",
         "close_timeout",
@@ -59,6 +60,7 @@ class Limits:
     head_fields: int
     target_size: int
     body_size: int
+    body_rate: int
     body_buffer_size: int
     discard_size: int
     pipelined_requests: int
@@ -91,6 +93,7 @@ class Limits:
         queued_messages: int = 32,
         ping_interval: int = 20,
         ping_timeout: int = 20,
+        body_rate: int = 0,
     ) -> None:
         # A head, its number of fields and its target: data that is kept before the application sees the request.
         self.head_size = head_size
@@ -99,6 +102,8 @@ class Limits:
         # A whole body; and the part of it that the application has not received yet, above which reading pauses.
         self.body_size = body_size
         self.body_buffer_size = 65536
+        # Bytes of a body that a client must send in a second while the application waits for it.
+        self.body_rate = body_rate
         # A body that the application does not read is read and discarded up to this size to keep the connection.
         self.discard_size = 262144
         # Requests that one connection may start per event-loop iteration before it yields to other connections.

@@ -465,6 +465,15 @@ class Parameters:
         unit="bytes",
         exceeded="413",
     )
+    limit_body_rate: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Minimum rate of a body for which APP waits, in bytes per second, over 10 seconds; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        unit="bytes",
+        exceeded="408",
+    )
     limit_connections: int | None = limit(
         None,
         Topic.LIMITS,

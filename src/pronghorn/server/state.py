@@ -253,6 +253,7 @@ def _limits(config: Config, wire: Wire) -> Limits:
         queued_messages=max(1, config.ws_max_queue),
         ping_interval=_seconds(config.ws_ping_interval),
         ping_timeout=_seconds(config.ws_ping_timeout),
+        body_rate=config.limit_body_rate or 0,
     )
 
 
