@@ -287,6 +287,7 @@ SET: dict[str, Any] = {
     "limit_target_size": 100,
     "limit_body_size": 100,
     "limit_body_rate": 100,
+    "limit_requests_per_connection": 100,
     "timeout_first_byte": 0,
     "timeout_head": 1,
     "timeout_body": None,

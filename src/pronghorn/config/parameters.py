@@ -490,6 +490,15 @@ class Parameters:
         default_text="no limit",
         exceeded="closed",
     )
+    limit_requests_per_connection: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Close a connection after this many requests; 0 for no limit.",
+        most=2**30,
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed after the last response",
+    )
     timeout_first_byte: float | None = limit(
         30,
         Topic.TIMEOUTS,

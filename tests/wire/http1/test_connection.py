@@ -937,6 +937,20 @@ def test_body_must_have_the_minimum_rate(wire, sent, expected):
     assert rig.take() == expected
 
 
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("sends", [[5], [1, 1, 1], [2, 2]], ids=str)
+def test_connection_closes_after_its_last_request(wire, version, sends):
+    get = b"GET / HTTP/%b\r\nhost: a\r\nconnection: keep-alive\r\n\r\n" % version
+    rig = Rig(wire, ok, requests=3)
+    for count in sends:
+        assert not rig.is_over()
+        rig.receive(get * count)
+        rig.turn()
+    answers = rig.take().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [b"connection: close\r\n" in answer for answer in answers] == [False, False, True]
+    assert rig.is_over()
+
+
 def test_body_may_stall_for_less_than_ten_seconds(wire):
     rig = Rig(wire, body_rate=10)
     rig.receive(post(10000) + bytes(5000))

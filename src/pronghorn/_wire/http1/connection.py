@@ -571,7 +571,9 @@ class Connection(Channel):
         if head.upgrade is not None and shared.websockets and is_websocket_upgrade(head):
             self._open_websocket(head, scope, client_text)
             return
-        encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive_timeout > 0)
+        encoder = new_encoder(
+            shared, head.method, is_http11, head.keep_alive and self._requests < shared.limits.requests
+        )
         has_body = head.framing != NO_BODY
         request = new_request(head, has_body, encoder, self, shared, scope, client_text)
         self.request = request

@@ -644,6 +644,8 @@ class HTTP2Connection(Output):
             self._refuse(number, error)
         else:
             self._open(number, head)
+        if number >= limits.last_stream:
+            self._leave()
 
     def _read_window_update(self, number: int, start: int, end: int) -> None:
         if end - start != 4:
