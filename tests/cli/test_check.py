@@ -163,7 +163,7 @@ def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> No
         (["top"], "--int", ["--interval"]),
         (["bench", "main:app"], "--app", ["--app-dir"]),
         ([], "--timeout-h", ["--timeout-head"]),
-        (["main:app"], "--limit-b", ["--limit-body-size"]),
+        (["main:app"], "--limit-body-s", ["--limit-body-size"]),
         (["check"], "ch", []),
         (["check"], "--lifes", ["--lifespan"]),
         (["check", "--lifespan"], "o", ["on", "off"]),

@@ -287,6 +287,8 @@ SET: dict[str, Any] = {
     "limit_head_fields": 3,
     "limit_target_size": 100,
     "limit_body_size": 100,
+    "limit_body_rate": 100,
+    "limit_requests_per_connection": 100,
     "timeout_first_byte": 0,
     "timeout_head": 1,
     "timeout_body": None,
@@ -301,7 +303,8 @@ reload reload_delay workers timeout_notify callback_notify timeout_graceful_shut
 limit_max_rss limit_worker_lifetime limit_worker_lifetime_jitter timeout_upgrade preload
 install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
-metrics_bind health_path drain_delay
+metrics_bind health_path drain_delay proxy_protocol
+limit_connections limit_connections_per_address
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 ssl_sni ssl_reload hsts https_redirect
 """

@@ -117,7 +117,7 @@ def test_completion_based_loop_uses_its_own_server() -> None:
         config: Any = type("Config", (), {"backlog": 7, "ssl": None})
         loop: Any = Loop()
         factory: Any = asyncio.Protocol
-        connect: Any = None
+        connect: Any = print
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             made: Any = await listener.listen(loop, factory, sock, config, print, connect)

@@ -8,8 +8,9 @@ cdef str HTTP_1_0, HTTP_1_1, HTTP_2
 @cython.final
 cdef class Limits:
     # Bytes, and numbers of things.
-    cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_buffer_size, discard_size
-    cdef readonly Py_ssize_t pipelined_requests, linger_size, message_size, queued_messages
+    cdef readonly Py_ssize_t head_size, head_fields, target_size, body_size, body_rate, body_buffer_size
+    cdef readonly Py_ssize_t discard_size, linger_size, message_size
+    cdef readonly Py_ssize_t pipelined_requests, queued_messages, requests, last_stream
     # Seconds.
     cdef readonly long first_byte_timeout, head_timeout, body_timeout, write_timeout, keep_alive_timeout
     cdef readonly long linger_timeout, linger_total_timeout, ping_interval, ping_timeout, close_timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -34,6 +35,7 @@ class Limits:
 
     __slots__ = (
         "body_buffer_size",
+        "body_rate",
         "body_size",
         "body_timeout",
         "close_timeout",
@@ -43,6 +45,7 @@ class Limits:
         "head_size",
         "head_timeout",
         "keep_alive_timeout",
+        "last_stream",
         "linger_size",
         "linger_timeout",
         "linger_total_timeout",
@@ -51,6 +54,7 @@ class Limits:
         "ping_timeout",
         "pipelined_requests",
         "queued_messages",
+        "requests",
         "target_size",
         "write_timeout",
     )
@@ -59,9 +63,12 @@ class Limits:
     head_fields: int
     target_size: int
     body_size: int
+    body_rate: int
     body_buffer_size: int
     discard_size: int
     pipelined_requests: int
+    requests: int
+    last_stream: int
     linger_size: int
     message_size: int
     queued_messages: int
@@ -91,6 +98,8 @@ class Limits:
         queued_messages: int = 32,
         ping_interval: int = 20,
         ping_timeout: int = 20,
+        body_rate: int = 0,
+        requests: int = 0,
     ) -> None:
         # A head, its number of fields and its target: data that is kept before the application sees the request.
         self.head_size = head_size
@@ -99,10 +108,15 @@ class Limits:
         # A whole body; and the part of it that the application has not received yet, above which reading pauses.
         self.body_size = body_size
         self.body_buffer_size = 65536
+        # Bytes of a body that a client must send in a second while the application waits for it.
+        self.body_rate = body_rate
         # A body that the application does not read is read and discarded up to this size to keep the connection.
         self.discard_size = 262144
         # Requests that one connection may start per event-loop iteration before it yields to other connections.
         self.pipelined_requests = 32
+        # Requests of one connection of HTTP/1.1, and the number of the last stream of HTTP/2.
+        self.requests = (requests or sys.maxsize) if keep_alive_timeout else 1
+        self.last_stream = 2 * requests - 1 if requests else sys.maxsize
         # Seconds for slow clients: to send the first byte, the rest of a head, more of a body; to read output; to begin
         # the next request.
         self.first_byte_timeout = first_byte_timeout

@@ -472,6 +472,40 @@ class Parameters:
         unit="bytes",
         exceeded="413",
     )
+    limit_body_rate: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Minimum rate of a body for which APP waits, in bytes per second, over 10 seconds; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        unit="bytes",
+        exceeded="408",
+    )
+    limit_connections: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Maximum number of connections of a worker; more are closed at once. 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed",
+    )
+    limit_connections_per_address: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "The same, of one IPv4 address or one /64 network of IPv6; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed",
+    )
+    limit_requests_per_connection: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Close a connection after this many requests; 0 for no limit.",
+        most=2**30,
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="closed after the last response",
+    )
     timeout_first_byte: float | None = limit(
         30,
         Topic.TIMEOUTS,
@@ -527,6 +561,11 @@ class Parameters:
         "Header fields to trust: X-Forwarded-For and -Proto; those and X-Forwarded-Host, -Port and -Prefix; or"
         " Forwarded (RFC 7239).",
         choices=get_args(ForwardedHeaders),
+    )
+    proxy_protocol: bool = option(
+        False,
+        Topic.PROXY,
+        "Expect the PROXY protocol, version 1 or 2, on every connection; only trusted proxies can connect then.",
     )
     underscored_headers: UnderscoredHeaders = option(
         "auto",

@@ -23,6 +23,11 @@ def get_local_addr(transport: asyncio.BaseTransport) -> tuple[str, int | None] |
     return (str(name), None) if name else None
 
 
+def show(address: Any) -> str:
+    """The address of an accepted socket's peer, as the log shows it."""
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
+
+
 def is_ssl(transport: asyncio.BaseTransport) -> bool:
     """Return whether the connection uses TLS."""
     return transport.get_extra_info("sslcontext") is not None

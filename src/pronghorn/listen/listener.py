@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pronghorn.application import tasks
+from pronghorn.errors import StartupError
 from pronghorn.listen.balance import PATIENCE
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _MAX_ACCEPTS = 64
 # Seconds until the next attempt after the system refused to accept.
 _RETRY_DELAY = 1
 
+# Seconds for the TLS handshakes and PROXY headers in progress when the server stops.
+_GRACE = 1
+
 # Errors of one connection, reported when it is accepted (accept(2)). Any other error would recur at once.
 _CONNECTION_ERRORS = (
     *("ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
@@ -30,33 +35,55 @@ _CONNECTION_ERRORS = (
 )
 _IGNORED = {getattr(errno, name) for name in _CONNECTION_ERRORS if hasattr(errno, name)}
 
-# Creates the connection for an accepted socket and the address of its peer.
-Connect: TypeAlias = Callable[[socket.socket, Any], Awaitable[object]]
+Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+"""Makes the protocol of a connection."""
+
+Connect: TypeAlias = Callable[[Factory, socket.socket, Any], Awaitable[object]]
+"""Creates the connection for an accepted socket and the address of its peer, with a protocol of the factory."""
+
+Wrap: TypeAlias = Callable[[Connect], Connect]
+"""Adds a step before the connection is created."""
 
 
 async def listen(
     loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.BaseProtocol],
+    factory: Factory,
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
     connect: Connect,
     share: Share | None = None,
+    wraps: Iterable[Wrap] = (),
 ) -> asyncio.Server:
     """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`.
 
-    Workers that accept on the same socket each have their `share`.
+    Workers that accept on the same socket each have their `share`. `wraps` are steps before `connect`, the last one
+    first. Raises StartupError if there are any and the loop does not support them.
     """
-    listener = Listener(loop, sock, config.backlog, connect, warn, share)
+    wrapped = connect
+    for wrap in wraps:
+        wrapped = wrap(wrapped)
+    listener = Listener(loop, sock, config.backlog, functools.partial(wrapped, factory), warn, share)
     try:
         listener.listen()
     except NotImplementedError:  # a completion-based event loop, as on Windows
+        if wrapped is not connect:
+            raise StartupError("This event loop does not support --proxy-protocol and limits on connections.") from None
         return await loop.create_server(factory, sock=sock, ssl=config.ssl, backlog=config.backlog)
     return cast(asyncio.Server, listener)
 
 
+async def settle(servers: Iterable[asyncio.Server]) -> None:
+    """Wait for the connections that are being set up on closed `servers`, and cancel those that take too long."""
+    connecting = [task for server in servers for task in getattr(server, "connecting", ())]
+    if connecting:
+        _, hanging = await asyncio.wait(connecting, timeout=_GRACE)
+        for task in hanging:
+            task.cancel()
+
+
 class Listener:
-    """Implements the public interface of `asyncio.Server`.
+    """Implements the public interface of `asyncio.Server`. `connect` creates a connection.
 
     `connecting` holds the running tasks of `connect`. `warn` logs a line when the system refuses to accept, and again
     only after all queued connections were accepted.
@@ -67,7 +94,7 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         backlog: int,
-        connect: Connect,
+        connect: Callable[[socket.socket, Any], Awaitable[object]],
         warn: Callable[..., None],
         share: Share | None = None,
     ) -> None:

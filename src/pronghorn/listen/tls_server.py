@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.constants import PIECE_SIZE
 from pronghorn.listen import listener, tls_context
+from pronghorn.listen.addresses import show
+from pronghorn.listen.peeking import peek
 from pronghorn.listen.readers import Readers
 from pronghorn.listen.tls_context import Context
 
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 # Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
 _OUTGOING = 4 * (16 * 1024 + 64)
-# Seconds for the handshakes in progress when the server stops.
-_GRACE = 1
 # Seconds for a client of plain HTTP to read the answer.
 _LINGER = 2
 # In seconds, since None means a default timeout.
@@ -50,8 +50,6 @@ _PLAIN_HTTP = (
 )
 _HAS_READERS = sys.platform != "win32"
 
-_Factory = Callable[[], asyncio.BaseProtocol]
-
 
 def engine(config: Config) -> str:
     """The display name of the TLS engine for the loaded `config`: `aiofastnet` or `ssl`."""
@@ -60,22 +58,22 @@ def engine(config: Config) -> str:
 
 async def listen(
     loop: asyncio.AbstractEventLoop,
-    factory: _Factory,
+    factory: listener.Factory,
     sock: socket.socket,
     config: Config,
     warn: Callable[..., None],
     readers: Readers,
     share: Share | None = None,
+    wraps: Iterable[listener.Wrap] = (),
 ) -> asyncio.Server:
     """Like `listener.listen`, with TLS. `warn` logs the errors of clients."""
     make = functools.partial(
         _connector(loop, config, readers),
-        factory,
         # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
     connect = functools.partial(_connect, loop, make, config, warn)
-    return await listener.listen(loop, factory, sock, config, warn, connect, share)
+    return await listener.listen(loop, factory, sock, config, warn, connect, share, wraps)
 
 
 def renew(config: Config) -> None:
@@ -86,20 +84,12 @@ def renew(config: Config) -> None:
     config.ssl = context
 
 
-async def settle(servers: Iterable[asyncio.Server]) -> None:
-    """Wait for the handshakes in progress on closed `servers`, and cancel those that take too long."""
-    handshakes = [task for server in servers for task in getattr(server, "connecting", ())]
-    if handshakes:
-        _, hanging = await asyncio.wait(handshakes, timeout=_GRACE)
-        for task in hanging:
-            task.cancel()
-
-
 async def _connect(
     loop: asyncio.AbstractEventLoop,
     make: Callable[..., Awaitable[Any]],
     config: Config,
     warn: Callable[..., None],
+    factory: listener.Factory,
     sock: socket.socket,
     address: Any,
 ) -> None:
@@ -116,7 +106,8 @@ async def _connect(
         return
     try:
         # The engines take no timeout of 0, and None for their default.
-        await make(sock, ssl=config.ssl, ssl_handshake_timeout=max(end - loop.time(), 0.001) if limit else None)
+        left = max(end - loop.time(), 0.001) if limit else None
+        await make(factory, sock, ssl=config.ssl, ssl_handshake_timeout=left)
     except OSError as error:
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None
@@ -127,20 +118,11 @@ async def _connect(
 async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket, limit: float | None) -> bytes:
     """Wait for the first byte, which stays in the socket; empty if the client sends none. Raises OSError."""
     try:
-        return sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        pass
-    arrived = loop.create_future()
-    loop.add_reader(sock, _set, arrived)
-    try:
         async with asyncio.timeout(limit):
-            await arrived
+            return await peek(loop, sock, 1)
     except BaseException:
-        loop.remove_reader(sock)
         sock.close()  # here, as the server cancels this when it stops
         raise
-    loop.remove_reader(sock)
-    return sock.recv(1, socket.MSG_PEEK)
 
 
 async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
@@ -153,14 +135,8 @@ async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socke
                 pass
 
 
-def _set(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():
-        arrived.set_result(None)
-
-
 def _warn_of(address: Any, reason: str, warn: Callable[..., None]) -> None:
-    client = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a client"
-    warn("TLS handshake with %s failed: %s", client, reason)
+    warn("TLS handshake with %s failed: %s", show(address), reason)
 
 
 def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers) -> Callable[..., Awaitable[Any]]:

@@ -95,9 +95,12 @@ REASONS = (
     "concurrency",
     "http2",
     "http2_flood",
+    "proxy_protocol",
+    "connections",
+    "connections_per_address",
 )
-TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings")
-FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS = range(len(TIMEOUTS))
+TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate")
+FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE = range(len(TIMEOUTS))
 
 PROTOCOLS = ("http1", "http2")
 ACTIVITIES = ("active", "idle")

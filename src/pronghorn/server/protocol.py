@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.http2.connection import HTTP2Connection
     from pronghorn._wire.request import Request
     from pronghorn._wire.websocket.session import WebSocket
+    from pronghorn.listen.proxy_protocol import Addresses
 
 # The reader of the input. The inbox reads for connections that are used again, and for large bodies: for a single short
 # request, joining it costs more than it gains.
@@ -49,6 +50,7 @@ class HTTPProtocol(asyncio.Protocol):
         "_socket",
         "_state",
         "_transport",
+        "addresses",
         "connection",
         "on_request",
         "on_websocket",
@@ -61,6 +63,8 @@ class HTTPProtocol(asyncio.Protocol):
     """Set for each connection, so that the hot path calls the application without a Python method in between."""
     sending: asyncio.Future[Any] | None
     """The file operation in progress, if any."""
+    addresses: Addresses | None
+    """Those of the PROXY protocol, if the connection began with any."""
     _transport: asyncio.Transport
 
     def __init__(self, state: ServerState) -> None:
@@ -69,6 +73,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.on_websocket = state.start_websocket
         self._reader = OPENED
         self.sending = None
+        self.addresses = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
@@ -241,7 +246,7 @@ class HTTPProtocol(asyncio.Protocol):
         state = self._state
         transport = self._transport
         kind = state.wire.load_http2() if is_http2 else state.wire.Connection
-        client, server = get_remote_addr(transport), get_local_addr(transport)
+        client, server = self.addresses or (get_remote_addr(transport), get_local_addr(transport))
         joins = transports.needs_joining(transport)
         tls = None
         if self._is_secure:

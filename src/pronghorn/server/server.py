@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pronghorn import backend, signal_handlers
 from pronghorn.application import tasks
@@ -243,10 +243,7 @@ class Server:
             state.shared.draining = True
             await drain.stop_accepting(self._sockets, self._has_bound)
         self._close_sockets()
-        if self.config.ssl is not None:
-            from pronghorn.listen import tls_server
-
-            await tls_server.settle(self.servers)
+        await listener.settle(self.servers)
         await self._wait_tasks_to_complete()
         drain.abort_connections()
         if self.lifespan is not None and not self.force_exit:
@@ -319,12 +316,14 @@ class Server:
             from pronghorn.listen.readers import Readers
 
             readers = Readers(loop, state.inbox, state.wire.Reader)
-            return await tls_server.listen(loop, factory, sock, self.config, state.warn, readers, state.share)
+            return await tls_server.listen(
+                loop, factory, sock, self.config, state.warn, readers, state.share, state.wraps
+            )
 
-        async def connect(sock: socket.socket, address: Any) -> None:
-            await loop.connect_accepted_socket(factory, sock)
+        async def connect(factory: listener.Factory, sock: socket.socket, address: Any) -> None:
+            await loop.connect_accepted_socket(cast("Callable[[], asyncio.Protocol]", factory), sock)
 
-        return await listener.listen(loop, factory, sock, self.config, state.warn, connect, state.share)
+        return await listener.listen(loop, factory, sock, self.config, state.warn, connect, state.share, state.wraps)
 
     def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.config.watchdog is not None:
@@ -421,6 +420,10 @@ class Server:
         protocol: Any = self.config.http_protocol_class
         if isinstance(protocol, type) and issubclass(protocol, HTTPProtocol):
             return functools.partial(protocol, self.server_state)
+        if self.server_state.wraps:
+            raise StartupError(
+                f"--proxy-protocol and limits on connections need pronghorn's own protocol class, not {protocol!r}."
+            )
         return functools.partial(
             protocol,
             config=self.config,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
 from pronghorn.application import calls
 from pronghorn.config import SERVER, trusted_proxies
+from pronghorn.errors import StartupError
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say, writes_json
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from pronghorn._wire.shared import Limits, Shared
     from pronghorn.backend import Wire
     from pronghorn.config import Config
+    from pronghorn.listen import admission
     from pronghorn.listen.balance import Share
+    from pronghorn.listen.listener import Wrap
     from pronghorn.metrics.page import Page
     from pronghorn.metrics.recorder import Recorder
     from pronghorn.server.watchdog import Watchdog
@@ -70,6 +74,8 @@ class ServerState:
         self.traces = False
         self.watchdog: Watchdog | None = None
         self.share: Share | None = None
+        self.wraps: list[Wrap] = []
+        self._admissions: list[admission.Limit] = []
         self._warnings = 0
 
     @property
@@ -97,6 +103,8 @@ class ServerState:
         self.connections.discard(connection)
         if self.share is not None:
             self.share.update()
+        for limit in self._admissions:
+            limit.leave(connection)
         if not self.connections:
             self._last_closed.set()
 
@@ -171,6 +179,9 @@ class ServerState:
         self.outbox = wire.Outbox(loop.call_soon)
         # None where the system has neither epoll nor kqueue.
         self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox, self.context)
+        trusted = _proxies(config, wire)
+        self._admissions = []
+        self.wraps = list(self._wrap(config, trusted))
         self.shared = wire.Shared(
             _limits(config, wire),
             loop.create_future,
@@ -183,7 +194,7 @@ class ServerState:
             access_log=_access_log(config, wire, loop),
             websockets=config.ws_protocol_class is not None,
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
-            proxies=_proxies(config, wire),
+            proxies=trusted if config.proxy_headers else None,
             ignores_lost=self.ignores_lost,
             http2=config.http2,
             sendfile=config.sendfile,
@@ -196,6 +207,26 @@ class ServerState:
         renewed = _access_log(config, self.wire, self.loop)
         if renewed is not None and self.shared.access_log is not None:
             self.shared.access_log = renewed
+
+    def _wrap(self, config: Config, trusted: Proxies | None) -> Iterator[Wrap]:
+        """The steps before a connection is created, the last one first. Raises StartupError."""
+        if config.limit_connections_per_address is not None:
+            yield self._admission(config.limit_connections_per_address, "connections_per_address")
+        if config.proxy_protocol:
+            from pronghorn.listen import proxy_protocol  # only used behind such a proxy
+
+            if trusted is None:
+                raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
+            yield proxy_protocol.Receiver(self.loop, trusted, config.timeout_first_byte, self).wrap
+        if config.limit_connections is not None:
+            yield self._admission(config.limit_connections, "connections")
+
+    def _admission(self, most: int, reason: str) -> Wrap:
+        from pronghorn.listen import admission  # only where there is a limit
+
+        limit = admission.Limit(most, reason, self.connections, self)
+        self._admissions.append(limit)
+        return limit.wrap
 
     def _metrics(self, config: Config, wire: Wire) -> Metrics | None:
         """The counters of the wire, on the page of this process; None unless a listener shows it."""
@@ -222,6 +253,8 @@ def _limits(config: Config, wire: Wire) -> Limits:
         queued_messages=max(1, config.ws_max_queue),
         ping_interval=_seconds(config.ws_ping_interval),
         ping_timeout=_seconds(config.ws_ping_timeout),
+        body_rate=config.limit_body_rate or 0,
+        requests=config.limit_requests_per_connection or 0,
     )
 
 
@@ -232,7 +265,7 @@ def _seconds(timeout: float | None) -> int:
 
 def _proxies(config: Config, wire: Wire) -> Proxies | None:
     trusted = trusted_proxies.read(config.forwarded_allow_ips or ())
-    return wire.Proxies(trusted, config.forwarded_headers) if config.proxy_headers and trusted else None
+    return wire.Proxies(trusted, config.forwarded_headers) if trusted else None
 
 
 def _observer(config: Config, wire: Wire) -> Observer | None:

@@ -10,6 +10,7 @@ import pytest
 
 from pronghorn._wire.http1.connection import HEAD, IDLE, RESPONDING
 from pronghorn.errors import ClientDisconnected
+from pronghorn.metrics import layout
 from tests.support.rig import (
     BAD_REQUEST,
     CONTINUE,
@@ -920,6 +921,96 @@ def test_progressing_body_does_not_time_out(wire):
     assert rig.take() == b""
     rig.tick(24 + 6)
     assert rig.take() == TIMEOUT
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(10, b""), (9, TIMEOUT)], ids=["rate", "below the rate"])
+def test_body_must_have_the_minimum_rate(wire, sent, expected):
+    rig = Rig(wire, body_rate=10, body_timeout=0)
+    rig.receive(post(10000))
+    now = 0
+    while now < 150 and not rig.is_over():
+        drive(rig.request.receive())
+        now += 1
+        rig.tick(now)
+        rig.receive(bytes(sent))
+        drive(rig.request.receive())
+    assert rig.take() == expected
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("sends", [[5], [1, 1, 1], [2, 2]], ids=str)
+def test_connection_closes_after_its_last_request(wire, version, sends):
+    get = b"GET / HTTP/%b\r\nhost: a\r\nconnection: keep-alive\r\n\r\n" % version
+    rig = Rig(wire, ok, requests=3)
+    for count in sends:
+        assert not rig.is_over()
+        rig.receive(get * count)
+        rig.turn()
+    answers = rig.take().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [b"connection: close\r\n" in answer for answer in answers] == [False, False, True]
+    assert rig.is_over()
+
+
+def test_body_may_stall_for_less_than_ten_seconds(wire):
+    rig = Rig(wire, body_rate=10)
+    rig.receive(post(10000) + bytes(5000))
+    drive(rig.request.receive())
+    drive(rig.request.receive())
+    for now in range(1, 11):
+        rig.tick(now)
+    assert rig.take() == b""
+    rig.tick(11)
+    assert rig.take() == TIMEOUT
+    assert rig.counted(layout.TIMED_OUT + layout.BODY_RATE) == 1
+
+
+@pytest.mark.parametrize("arrived", [0, 100 * KIB], ids=["before the body", "above the buffer"])
+def test_rate_does_not_count_while_the_application_does_not_read(wire, arrived):
+    rig = Rig(wire, body_rate=1000, body_timeout=0)
+    rig.receive(post(200 * KIB) + bytes(arrived))
+    for now in range(1, 100):
+        rig.tick(now)
+    assert rig.take() == b""
+
+
+def test_rate_does_not_count_while_the_server_has_input_to_read(wire):
+    rig = Rig(wire, body_rate=1000, body_timeout=0)
+    rig.receive(post(200 * KIB))
+    drive(rig.request.receive())
+    rig.input = True
+    for now in range(1, 100):
+        rig.tick(now)
+    assert rig.take() == b""
+
+
+def test_rate_does_not_count_before_continue_is_sent(wire):
+    rig = Rig(wire, body_rate=1000, body_timeout=0)
+    rig.receive(EXPECT)
+    for now in range(1, 100):
+        rig.tick(now)
+    assert rig.take() == b""
+
+
+def test_body_that_is_discarded_must_have_the_minimum_rate(wire):
+    rig = Rig(wire, ok, body_rate=10, body_timeout=0)
+    rig.receive(post(1000))
+    assert rig.take() == OK
+    for now in range(1, 12):
+        assert not rig.is_over()
+        rig.tick(now)
+    assert rig.is_over()
+
+
+def test_each_body_of_a_connection_has_its_own_rate(wire):
+    rig = Rig(wire, body_rate=10, body_timeout=0)
+    for _ in range(2):
+        rig.receive(post(5))
+        drive(rig.request.receive())
+        for now in range(10):
+            rig.tick(now)
+        rig.receive(bytes(5))
+        ok(rig.request)
+        assert rig.take() == OK
 
 
 def test_body_does_not_time_out_while_the_application_does_not_read(wire):

@@ -449,6 +449,30 @@ def test_deferred_requests_are_served_after_the_end_of_input(wire: Any) -> None:
     assert "close" in peer.rig.calls
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["one after the other", "at once"])
+def test_connection_ends_after_its_last_request(wire: Any, alone: bool) -> None:
+    peer = Peer(wire, ok, requests=3)
+    frames = []
+    for batch in [[1], [3], [5]] if alone else [[1, 3, 5, 7]]:
+        assert not peer.rig.is_over()
+        frames += peer.exchange(*[get(number) for number in batch])
+    assert [answer.status for answer in peer.answers(frames).values()] == [200] * 3
+    assert only(frames, GOAWAY)[3][:4] == (5).to_bytes(4, "big")
+    assert only(frames, GOAWAY).code == NO_ERROR
+    assert peer.rig.is_over()
+
+
+def test_requests_of_an_open_stream_go_on_after_the_last_one(wire: Any) -> None:
+    peer = Peer(wire, requests=2)
+    frames = peer.exchange(get(1), get(3))
+    assert only(frames, GOAWAY).last == 3
+    assert not peer.rig.is_over()
+    for request in peer.rig.requests:
+        ok(request)
+    assert len(peer.answers(peer.take())) == 2
+    assert peer.rig.is_over()
+
+
 def test_client_that_waits_for_us_does_not_time_out(wire: Any) -> None:
     peer = Peer(wire, body_timeout=2)
     peer.send(post(1))

@@ -668,6 +668,38 @@ def test_awaited_body_times_out(wire: Any, fields: Any, overdue: bool) -> None:
     assert [answer.status for answer in answers.values()] == ([408] if overdue else [])
 
 
+def statuses_at_rate(
+    wire: Any, sent: int, fields: Any = (), is_read: bool = True, is_waiting: bool = False
+) -> list[int]:
+    """The statuses of the answers to a body of which `sent` bytes arrive each second, with a minimum rate of 10."""
+    peer = Peer(wire, body_rate=10, body_timeout=0)
+    peer.send(post(1, *fields))
+    peer.rig.input = is_waiting
+    answers: dict[int, Any] = {}
+    for now in range(1, 150):
+        if is_read:
+            drive(peer.rig.request.receive())
+        peer.rig.tick(now)
+        answers |= peer.answers(peer.take())
+        if answers:
+            break
+        if sent:
+            peer.send(data(1, bytes(sent)))
+            drive(peer.rig.request.receive())
+    return [answer.status for answer in answers.values()]
+
+
+@pytest.mark.parametrize(("sent", "statuses"), [(10, []), (9, [408]), (0, [408])])
+def test_body_must_have_the_minimum_rate(wire: Any, sent: int, statuses: list[int]) -> None:
+    assert statuses_at_rate(wire, sent) == statuses
+
+
+def test_rate_does_not_count_where_nobody_waits_for_the_client(wire: Any) -> None:
+    assert statuses_at_rate(wire, 0, is_read=False) == []
+    assert statuses_at_rate(wire, 0, is_waiting=True) == []
+    assert statuses_at_rate(wire, 0, (TE,)) == []
+
+
 def test_body_that_nobody_awaits_does_not_time_out(wire: Any) -> None:
     peer = Peer(wire, body_timeout=3)
     peer.send(post(1))

@@ -1,4 +1,5 @@
 from ..kernels cimport cut, find_bare_cr, find_byte, find_head_end, split_fields
+from ..pace cimport Pace
 from ..shared cimport Limits
 
 cdef int CHUNKED, LENGTH
@@ -12,6 +13,7 @@ cdef class Decoder:
     cdef int _expected
     cdef readonly bint done
     cdef readonly Py_ssize_t position, remaining, size
+    cdef public Pace pace
 
     cpdef bytes feed(self, bytes data, Py_ssize_t position)
     cdef bytes _take(self, bytes data, Py_ssize_t position)

@@ -7,6 +7,7 @@ from ..forwarded cimport Origin
 from ..head cimport Head
 from ..kernels cimport cut, find_bare_cr, find_head_end, method_end, visible_end
 from ..outbox cimport Outbox
+from ..pace cimport Pace
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
 from ..shared cimport Limits, Shared
@@ -90,6 +91,7 @@ cdef class Connection(Channel):
     cdef _arm(self, int timer, long seconds)
     cdef _disarm(self)
     cdef _expire(self)
+    cdef _check_pace(self)
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)

@@ -5,6 +5,7 @@ from ..forwarded cimport Origin
 from ..head cimport Head, new_head
 from ..kernels cimport cut
 from ..outbox cimport Outbox
+from ..pace cimport Pace
 from ..proxies cimport Proxies
 from ..request cimport Request, new_request
 from ..shared cimport Limits, Shared
@@ -65,6 +66,7 @@ cdef class HTTP2Connection(Output):
     # Limits.
     cdef Budget _budget
     cdef long _idle_by, _acknowledged_by, _head_by, _window_by
+    cdef dict _paces
     # `_advance` is on the stack; `process_deferred` will be called in the next iteration; the budget is spent.
     cdef bint _advancing, _deferred, _throttled
 
@@ -121,6 +123,8 @@ cdef class HTTP2Connection(Output):
     cdef _expect_request(self)
     cdef _fail(self, error)
     cdef _expire(self, long now)
+    @cython.locals(stream=Stream, pace=Pace)
+    cdef _check_paces(self)
     cdef _check_window(self, long now)
     cdef _defer(self)
 

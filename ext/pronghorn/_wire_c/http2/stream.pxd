@@ -5,6 +5,7 @@ from ..channel cimport Channel
 from ..endpoint cimport Endpoint
 from ..exchange cimport Exchange
 from ..head cimport Head
+from ..pace cimport Pace
 from ..request cimport Request
 from ..shared cimport Shared
 from ..websocket.session cimport WebSocket
@@ -86,6 +87,7 @@ cdef class Stream(Channel):
     cpdef reset(self, unsigned int code)
     cpdef Exchange exchange(self)
     cpdef on_tick(self, long now)
+    cpdef bint is_too_slow(self, Pace pace)
     cpdef notice_departure(self)
     cdef _end_session(self)
     cdef _take_credit(self, Py_ssize_t buffered)

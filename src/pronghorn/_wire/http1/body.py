@@ -11,6 +11,9 @@ from pronghorn.errors import ProtocolError
 from ..kernels import cut, find_bare_cr, find_byte, find_head_end, split_fields
 
 if TYPE_CHECKING:
+    from _typeshed import MaybeNone
+
+    from ..pace import Pace
     from ..shared import Limits
 
 # Chunk extensions are ignored, whatever characters their values have. But a quoted string must be a whole value and end
@@ -31,15 +34,16 @@ TRAILERS = 3
 
 class Decoder:
     """Decodes one body. `remaining` is the number of bytes missing from the declared length or the current chunk,
-    `size` the size of the content so far.
+    `size` the size of the content so far, `pace` the client's, from the first second on in which it is measured.
     """
 
-    __slots__ = ("_chunked", "_expected", "_limits", "done", "position", "remaining", "size")
+    __slots__ = ("_chunked", "_expected", "_limits", "done", "pace", "position", "remaining", "size")
 
     done: bool
     position: int
     remaining: int
     size: int
+    pace: Pace | MaybeNone
     _limits: Limits
     _chunked: bool
     _expected: int
@@ -52,6 +56,7 @@ class Decoder:
         self.done = framing != CHUNKED and length == 0
         self.position = 0
         self.size = 0
+        self.pace = None
         if limits.body_size and framing == LENGTH and length > limits.body_size:
             raise ProtocolError(413, "body too long")
 

@@ -18,6 +18,7 @@ from ..access_log import log_response
 from ..channel import Channel
 from ..encoder import own_answer
 from ..kernels import cut, find_bare_cr, find_head_end, method_end, visible_end
+from ..pace import Pace
 from ..request import new_request
 from ..websocket.handshake import is_websocket_upgrade, switch
 from ..websocket.handshake import read as read_handshake
@@ -400,6 +401,8 @@ class Connection(Channel):
     def on_tick(self, now: int) -> None:
         if self.deadline and now >= self.deadline:
             self._expire()
+        if self._shared.limits.body_rate and self.reading == BODY and not self._paused and not self._continue_due:
+            self._check_pace()
         if self.writer.is_given_up(now, self._end != CLOSED):
             self._abort()
         if self._session is not None:
@@ -569,7 +572,9 @@ class Connection(Channel):
         if head.upgrade is not None and shared.websockets and is_websocket_upgrade(head):
             self._open_websocket(head, scope, client_text)
             return
-        encoder = new_encoder(shared, head.method, is_http11, head.keep_alive and shared.limits.keep_alive_timeout > 0)
+        encoder = new_encoder(
+            shared, head.method, is_http11, head.keep_alive and self._requests < shared.limits.requests
+        )
         has_body = head.framing != NO_BODY
         request = new_request(head, has_body, encoder, self, shared, scope, client_text)
         self.request = request
@@ -820,6 +825,18 @@ class Connection(Channel):
         elif self.reading == IDLE or self.writer.is_ready():  # otherwise a request waits until the client reads
             self._shared.timed_out(_KINDS[timer])
             self._close()
+
+    def _check_pace(self) -> None:
+        """Refuse a body that arrives too slowly while the application waits for it, or has no use for it."""
+        request = self.request
+        decoder = self._decoder
+        if not (request.is_waiting() or request.is_complete()) or self._owner.has_input():
+            return
+        if decoder.pace is None:
+            decoder.pace = Pace(self._shared.limits.body_rate)
+        if decoder.pace.is_too_slow(decoder.size):
+            self._shared.timed_out(layout.BODY_RATE)
+            self._refuse(ProtocolError(408, "body below the minimum rate"))
 
     def _notice_departure(self) -> None:
         """Report to waiting applications that the client has ended its stream, and end a response that has made no

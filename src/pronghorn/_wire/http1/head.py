@@ -31,7 +31,7 @@ _PREAMBLES = (
     (
         re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)[ \r]|(?:\r\n)?\r\n\0\r\nQUIT\n"),
         400,
-        "PROXY protocol, which is not read here: turn it off at the proxy (send-proxy, proxy_protocol)",
+        "PROXY protocol, which is not expected here: serve with --proxy-protocol, or turn it off at the proxy",
     ),
     (re.compile(rb"\x16"), 400, "TLS on a port without TLS: use http:// there, or serve with --ssl-certfile"),
     (

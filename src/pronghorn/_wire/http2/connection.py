@@ -52,6 +52,7 @@ from pronghorn.metrics import layout
 from ..encoder import own_answer
 from ..head import new_head
 from ..kernels import cut
+from ..pace import Pace
 from ..request import new_request
 from ..websocket.handshake import read_extended
 from ..websocket.session import WebSocket
@@ -127,6 +128,7 @@ class HTTP2Connection(Output):
         "_last",
         "_opened",
         "_owed",
+        "_paces",
         "_padding_left",
         "_position",
         "_proxies",
@@ -175,6 +177,7 @@ class HTTP2Connection(Output):
     _acknowledged_by: int
     _head_by: int
     _window_by: int
+    _paces: dict[int, Pace]
 
     _advancing: bool
     _deferred: bool
@@ -225,6 +228,7 @@ class HTTP2Connection(Output):
         self._acknowledged_by = 0
         self._head_by = 0
         self._window_by = 0
+        self._paces = {}
         self._advancing = False
         self._deferred = False
         self._throttled = False
@@ -307,6 +311,8 @@ class HTTP2Connection(Output):
             return  # what the client owes may be in our buffer
         self._expire(now)
         self._check_window(now)
+        if self._shared.limits.body_rate and self._window > 0 and not self.owner.has_input():
+            self._check_paces()
         departed = self._input_ended or (self._paused and self.owner.has_left())
         for stream in list(self.streams.values()):
             stream.on_tick(now)
@@ -639,6 +645,8 @@ class HTTP2Connection(Output):
             self._refuse(number, error)
         else:
             self._open(number, head)
+        if number >= limits.last_stream:
+            self._leave()
 
     def _read_window_update(self, number: int, start: int, end: int) -> None:
         if end - start != 4:
@@ -882,6 +890,18 @@ class HTTP2Connection(Output):
             else:
                 self._shared.timed_out(layout.KEEP_ALIVE)
                 self._close(NO_ERROR, "")
+
+    def _check_paces(self) -> None:
+        """Refuse the bodies that arrive too slowly."""
+        paces = self._paces
+        self._paces = {}
+        for number, stream in list(self.streams.items()):
+            pace = paces.get(number) or Pace(self._shared.limits.body_rate)
+            if stream.is_too_slow(pace):
+                self._shared.timed_out(layout.BODY_RATE)
+                stream.refuse(ProtocolError(408, "body below the minimum rate"))
+            else:
+                self._paces[number] = pace
 
     def _check_window(self, now: int) -> None:
         """Close if the client has not opened the window of the connection in time, although content waits for it."""

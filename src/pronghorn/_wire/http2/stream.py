@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .._interfaces import ConnectionOwner
     from ..exchange import Exchange
     from ..head import Head
+    from ..pace import Pace
     from ..request import Request
     from ..shared import Shared
     from ..websocket.session import WebSocket
@@ -515,6 +516,14 @@ class Stream(Channel):
             self.reset(CANCEL)
         elif self.session is not None:
             self.session.on_tick(now)
+
+    def is_too_slow(self, pace: Pace) -> bool:
+        """Return whether the body, for which the application may wait, arrives below the minimum rate: `pace`."""
+        request = self.request
+        is_awaited = self.state == OPEN and self.session is None and request is not None
+        if not is_awaited or self._is_patient or request.buffered or not request.is_waiting():
+            return False
+        return pace.is_too_slow(self._received)
 
     def notice_departure(self) -> None:
         """Report to the application that the client has ended the connection's input, and end a response that has made
