@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pronghorn import signal_handlers
 from pronghorn.errors import StartupError
+from pronghorn.process import pids
 
 if TYPE_CHECKING:
     from pronghorn.process.upgrade import Program
 
 # Maximum bytes to read from a file that may be something else.
 _MAX_SIZE = 64
-
-# Windows: the right PROCESS_QUERY_LIMITED_INFORMATION, and the exit code of a process that has none yet.
-_QUERY = 0x1000
-_STILL_ACTIVE = 259
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -55,7 +51,7 @@ class _PIDFile:
     def write(self) -> None:
         try:
             owner = self._read()
-            if owner not in (None, self._pid, self._predecessor) and _exists(owner):
+            if owner not in (None, self._pid, self._predecessor) and pids.exists(owner):
                 raise StartupError(f"--pid-file {self._path!r} names the running process {owner}. Stop it first.")
             self._replace()
         except ValueError:
@@ -98,28 +94,3 @@ class _PIDFile:
         except BaseException:
             os.unlink(temporary)
             raise
-
-
-if sys.platform == "win32":
-    import _winapi
-
-    def _exists(pid: int) -> bool:  # `os.kill` would end the process
-        try:
-            handle = _winapi.OpenProcess(_QUERY, False, pid)
-        except OSError:
-            return False
-        try:
-            return _winapi.GetExitCodeProcess(handle) == _STILL_ACTIVE
-        finally:
-            _winapi.CloseHandle(handle)
-
-else:
-
-    def _exists(pid: int) -> bool:
-        try:
-            os.kill(pid, 0)
-        except (ProcessLookupError, OverflowError):
-            return False
-        except PermissionError:  # another user's
-            pass
-        return True

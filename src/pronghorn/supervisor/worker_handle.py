@@ -38,6 +38,7 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
+from pronghorn.process import pids
 from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
@@ -303,7 +304,7 @@ class WorkerHandle:
     def _poll_exitcode(self) -> int | None:
         if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
             self._has_sentinel = False  # the process has just ended, or its application has closed all descriptors
-        is_gone = not self._has_sentinel and not _exists(self.pid)
+        is_gone = not self._has_sentinel and not pids.exists(self.pid)
         exitcode = self._process.exitcode  # after that: once the process is gone, its exit code can be known
         return UNKNOWN_EXITCODE if exitcode is None and is_gone else exitcode
 
@@ -372,18 +373,6 @@ def ensure_picklable(config: Config) -> None:
         reduction.ForkingPickler(io.BytesIO()).dump(config)
     except Exception as error:
         raise StartupError(f"The configuration cannot be sent to worker processes: {error}") from None
-
-
-def _exists(pid: int) -> bool:
-    """Return whether the process exists. A process that has ended exists until its parent has waited for it."""
-    if sys.platform != "win32":  # on Windows, `os.kill` with 0 would end it
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-    return True
 
 
 def _run_worker(
