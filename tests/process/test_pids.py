@@ -35,6 +35,6 @@ def test_process_of_another_user_exists(child):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     code = (
         "import os\nfrom pronghorn.process import pids\nos.setuid(65534)\n"
-        + f"raise SystemExit(not pids.exists({child.pid}))"
+        f"raise SystemExit(not pids.exists({child.pid}))"
     )
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0

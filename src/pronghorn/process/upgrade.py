@@ -20,6 +20,8 @@ from enum import Enum, auto
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pronghorn import deadlines
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
 from pronghorn.listen.places import Place
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     import subprocess
 
 SIGNAL = "SIGUSR2"
-
-FOREVER = float("inf")
 
 # The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[PLACE, 6], …]}.
 _VARIABLE = "PRONGHORN_HANDOVER"
@@ -121,7 +121,7 @@ class Upgrade:
         self._is_over = False
         self._failed: list[subprocess.Popen[bytes]] = []
         self._program = program
-        self._timeout = FOREVER if timeout is None else timeout
+        self._timeout = timeout
         self._is_requested = False
         self._process: subprocess.Popen[bytes]
         self._successor: socket.socket
@@ -207,7 +207,7 @@ class Upgrade:
                 raise
         self._successor = ours
         self.state = State.STARTING
-        self.deadline = time.monotonic() + self._timeout
+        self.deadline = deadlines.after(self._timeout)
 
     def _follow(self) -> None:
         reason = ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from pronghorn import backend, signal_handlers
+from pronghorn import backend, deadlines, signal_handlers
 from pronghorn.application import tasks
 from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
@@ -410,8 +410,7 @@ class Server:
         await Drain(self).wait(self._deadline())
 
     def _deadline(self) -> float:
-        timeout = self.config.timeout_graceful_shutdown
-        return float("inf") if timeout is None else time.monotonic() + timeout
+        return deadlines.after(self.config.timeout_graceful_shutdown)
 
     def _close_sockets(self) -> None:
         release(self._sockets, self.config)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.listen.sockets import withdraw
@@ -23,7 +24,7 @@ from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
-from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
+from pronghorn.supervisor.worker_messages import HEARTBEAT, max_stop_time
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 

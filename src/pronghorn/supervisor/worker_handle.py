@@ -35,6 +35,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
@@ -42,7 +43,6 @@ from pronghorn.process import pids
 from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
-    FOREVER,
     HEARTBEAT,
     MAX_SIZE,
     LimitReached,

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.logging import log, outlet, streams
@@ -26,7 +27,6 @@ from pronghorn.server import Server
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import (
-    FOREVER,
     HEARTBEAT,
     Alive,
     LimitReached,
