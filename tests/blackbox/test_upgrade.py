@@ -174,6 +174,22 @@ def test_old_program_continues_if_the_new_one_takes_too_long(run, flags, tmp_pat
     assert programs.visit()
 
 
+def test_pid_file_names_the_program_that_serves(run, flags, tmp_path):
+    path, start = tmp_path / "server.pid", tmp_path / "start"
+    start.write_text("")
+    programs = run(*flags, "--pid-file", str(path), START=str(start))
+    start.write_text("fail")
+    failed = programs.request()
+    programs.log.wait_for(rf"The new program \[{failed}\] ended with exit code 3")
+    assert int(path.read_text()) == programs.process.pid
+    start.write_text("")
+    programs.pids = [failed, programs.process.pid]
+    programs.upgrade()
+    wait_until(lambda: int(path.read_text()) == programs.pids[-1])
+    programs.stop()
+    assert not path.exists()
+
+
 def test_second_signal_is_refused_while_a_new_program_starts(run, flags, tmp_path):
     start = tmp_path / "start"
     start.write_text("")

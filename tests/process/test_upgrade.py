@@ -13,6 +13,7 @@ import pytest
 
 from pronghorn.config import Config
 from pronghorn.listen import sockets
+from pronghorn.process import pid_file, pids
 from pronghorn.process.upgrade import Program, State, Upgrade
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR2")
@@ -98,3 +99,49 @@ def test_working_directory_is_named_as_the_shell_does(monkeypatch: pytest.Monkey
     for named, expected in (("current", "current"), ("elsewhere", "release"), ("", "release")):
         monkeypatch.setenv("PWD", str(tmp_path / named))
         assert Program().directory == str(tmp_path / expected)
+
+
+@pytest.fixture
+def pid_path(tmp_path: Path) -> Path:
+    """A PID file of the older program, which is process 1 in `old`."""
+    path = tmp_path / "server.pid"
+    path.write_text("1\n")
+    return path
+
+
+def test_pid_file_is_the_new_programs_once_the_old_one_knows(old: socket.socket, pid_path: Path) -> None:
+    program = Program()
+    with pid_file.written(pid_path, program):
+        assert pid_path.read_text() == "1\n"
+        program.announce()
+        assert pid_path.read_text() == f"{os.getpid()}\n"
+
+
+def test_pid_file_of_program_that_has_given_up_stays(old: socket.socket, pid_path: Path) -> None:
+    program = Program()
+    with pid_file.written(pid_path, program):
+        old.shutdown(socket.SHUT_RD)
+        program.announce()
+        assert pid_path.read_text() == "1\n"
+    assert pid_path.read_text() == "1\n"
+
+
+def test_program_takes_the_place_of_one_that_has_crashed(
+    old: socket.socket, pid_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program()
+    with pid_file.written(pid_path, program):
+        old.close()
+        monkeypatch.setattr(pids, "exists", lambda pid: False)
+        program.announce()
+        assert pid_path.read_text() == f"{os.getpid()}\n"
+
+
+def test_step_that_fails_does_not_prevent_the_next(old: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+    program = Program()
+    done: list[int] = []
+    program.on_taking_over(lambda: 1 // 0)
+    program.on_taking_over(lambda: done.append(1))
+    program.announce()
+    assert done == [1]
+    assert "After the upgrade: ZeroDivisionError" in caplog.text

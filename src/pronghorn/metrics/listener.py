@@ -44,7 +44,7 @@ def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = 
             if upgrade is None or not upgrade.replaces_another():
                 thread.begin()
             else:  # until then the older program answers
-                upgrade.before_announcing(thread.begin)
+                upgrade.on_taking_over(thread.begin)
             if upgrade is not None:
                 upgrade.on_done.append(lambda pid: thread.stop())
             for message, _ in sockets.describe(bound, config):

@@ -34,7 +34,7 @@ def written(path: str | os.PathLike[str], program: Program | None = None) -> Ite
     if program is None or predecessor is None:
         file.write()
     else:
-        program.before_announcing(file.write)
+        program.on_taking_over(file.write)
     try:
         with signal_handlers.before_death(file.remove):
             yield

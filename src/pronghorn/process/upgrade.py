@@ -26,7 +26,7 @@ from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
 from pronghorn.listen.places import Place
 from pronghorn.logging import log
-from pronghorn.process import init
+from pronghorn.process import init, pids
 from pronghorn.signal_handlers import reset_after_fork
 
 if TYPE_CHECKING:
@@ -70,29 +70,33 @@ class Program:
             self._socket.set_inheritable(False)
             sockets.offer([(Place(*place), socket.socket(fileno=number)) for place, number in described["sockets"]])
 
-    def before_announcing(self, step: Callable[[], object]) -> None:
-        """Call `step` when this program takes the place of an older one. It may raise StartupError, which is logged."""
+    def on_taking_over(self, step: Callable[[], object]) -> None:
+        """Call `step` once this program has taken the place of an older one. Its exceptions are logged."""
         self._steps.append(step)
 
     def announce(self) -> None:
         """Tell the older program, if there is one, that this one serves. From then on, the sockets belong to it."""
-        if self._socket is None:
+        if self._socket is None or self.predecessor is None:
             return
+        has_heard = True
+        with self._socket:
+            try:
+                self._socket.send(_SERVES)
+            except OSError:
+                has_heard = False
+        self._socket = None
+        if not has_heard:
+            _log.warning("The program that started this one does not wait for it any more.")
+            if pids.exists(self.predecessor):  # it has given up: its sockets and files are its own
+                return
+        sockets.take_over()
         for step in self._steps:
             try:
                 step()
             except StartupError as error:
                 log.report(error)
-        with self._socket:
-            try:
-                self._socket.send(_SERVES)
-            except OSError:
-                # It has given up, or it has ended. The sockets may be in use by it: this program must not close them
-                # to others when it stops.
-                _log.warning("The program that started this one does not wait for it any more.")
-            else:
-                sockets.take_over()
-        self._socket = None
+            except Exception as error:
+                _log.error("After the upgrade: %r", error)
 
 
 class State(Enum):
@@ -138,9 +142,9 @@ class Upgrade:
         """Return whether an older program started this one."""
         return self._program.predecessor is not None
 
-    def before_announcing(self, step: Callable[[], object]) -> None:
-        """See `Program.before_announcing`."""
-        self._program.before_announcing(step)
+    def on_taking_over(self, step: Callable[[], object]) -> None:
+        """See `Program.on_taking_over`."""
+        self._program.on_taking_over(step)
 
     def announce(self) -> None:
         """Tell an older program that this one serves."""
