@@ -224,6 +224,8 @@ class Supervisor:
         from pronghorn.logging import log_files  # rarely needed
 
         log_files.reopen()
+        if self._nurseries is not None:
+            self._nurseries.reopen_logs()
 
     def _report(self) -> None:
         """Tell the service manager how many workers serve, and when a start or a restart is over."""
