@@ -84,6 +84,39 @@ def test_drain_delay_serves_on(healthy):
     assert "Traceback" not in server.log.text()
 
 
+@pytest.fixture
+def spent(start):
+    """A single process that has reached a limit at its first request."""
+    server = start("processes:app", "--limit-max-requests", "1", "--health-path", "/health", "--drain-delay", "5")
+    ask(server, "/")
+    server.log.wait_for("Maximum request limit")
+    return server
+
+
+def test_single_process_serves_on_after_a_limit(spent):
+    spent.log.wait_for("Draining: the shutdown begins in 5 seconds")
+    assert (ask(spent), ask(spent, "/")) == (503, 200)
+    assert spent.wait() == 0
+
+
+def test_stop_of_a_process_that_leaves_already_changes_nothing(spent):
+    began = time.monotonic()
+    spent.log.wait_for("Draining")
+    spent.signal()
+    assert (ask(spent), ask(spent, "/")) == (503, 200)
+    assert spent.wait() == -signal.SIGTERM
+    assert time.monotonic() - began > 3
+
+
+def test_process_that_leaves_can_be_interrupted(start):
+    limits = ("--limit-max-requests", "1", "--drain-delay", "600")
+    server = start("processes:app", *limits)
+    ask(server, "/")
+    server.log.wait_for("Draining")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+
+
 def test_server_that_never_served_does_not_wait(start, tmp_path):
     wanted = tmp_path / "start"
     wanted.write_text("hang")
