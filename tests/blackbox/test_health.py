@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.support.http2 import PREFACE, get, settings
 from tests.support.raw_client import Client
 from tests.support.server import Process, wait_until
 
@@ -72,6 +73,25 @@ def test_health_does_not_count_as_concurrent(start):
     server = start("asgi:app", "--limit-concurrency", "1", "--health-path", "/health")
     assert ask(server, "/") == 503
     assert ask(server) == 200
+
+
+FORMATS = {"default": (), "at the end": ("--access-log-format", '%(h)s "%(r)s" %(B)s')}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_probe_is_not_in_the_access_log(start, name):
+    server = start("asgi:app", "--health-path", "/health", *FORMATS[name])
+    for target in ("/health", "/after"):
+        ask(server, target)
+    server.access.wait_for("/after")
+    assert "/health" not in server.access.text()
+
+
+def test_probe_over_http2_is_not_in_the_access_log(start, connect):
+    server = start("asgi:app", "--http2", "--health-path", "/health")
+    connect(server).send(PREFACE + settings() + get(1, b"/health") + get(3, b"/after"))
+    server.access.wait_for("/after")
+    assert "/health" not in server.access.text()
 
 
 def test_drain_delay_serves_on(healthy):

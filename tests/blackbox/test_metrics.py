@@ -90,6 +90,18 @@ def test_request_in_progress_is_shown(watched, connect):
     assert watched.value("pronghorn_cancelled_responses_total") == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_probe_is_counted_apart(watch, connect, method):
+    watched = watch("asgi:app", "--health-path", "/health")
+    client = connect(watched)
+    client.get("/health", method=method)
+    client.read(without_body=method == "HEAD")
+    samples = watched.samples()
+    assert samples["pronghorn_health_probes_total",] == 1
+    assert samples["http_server_active_requests",] == samples["http_server_request_duration_seconds_count",] == 0
+    assert not any(value for name, value in samples.items() if name[0] == "pronghorn_requests_total")
+
+
 def test_both_text_formats_parse(watched):
     text, other = watched.ask("/metrics"), watched.ask("/metrics", OPENMETRICS)
     assert text.field("content-type").startswith("text/plain")

@@ -60,9 +60,9 @@ class WebSocket(Exchange):
     `is_held` is true while reading is paused, because of too many messages, a violation or the server's stop;
     `client_closed` is true once the client's close frame has arrived.
 
-    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> LEAVING by `restart`; OPEN or
-    LEAVING -> FAILING by a violation; OPEN, LEAVING or FAILING -> CLOSING by `close`; OPEN, LEAVING, FAILING or CLOSING
-    -> CLOSED by `_finish_closing`; any -> CLOSED by `end_input`.
+    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> LEAVING by `restart`; OPEN
+    or LEAVING -> FAILING by a violation; OPEN, LEAVING or FAILING -> CLOSING by `close`; OPEN, LEAVING, FAILING or
+    CLOSING -> CLOSED by `_finish_closing`; any -> CLOSED by `end_input`.
     """
 
     __slots__ = (
@@ -192,7 +192,7 @@ class WebSocket(Exchange):
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
     def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake, unless it has begun, and drop the messages that the application has not taken."""
+        """Start the closing handshake, unless it has begun, and drop the messages that are not taken."""
         if OPEN <= self._state < CLOSING:
             self._messages = None
             self._queued = 0
