@@ -249,6 +249,18 @@ def test_workers_are_summed_up(workers):
     assert workers.value("pronghorn_workers") == workers.value("pronghorn_worker_starts_total") == 2
 
 
+def test_replaced_worker_keeps_its_number(workers):
+    is_number = lambda name: name[0] == "pronghorn_worker_cpu_seconds_total"  # noqa: E731
+    workers.signal(signal.SIGHUP)
+    workers.log.wait_for("Finished server process", 2)
+    workers.wait_for(4, "pronghorn_worker_starts_total")
+    workers.wait_for(2, "pronghorn_workers")
+    assert sorted(filter(is_number, workers.samples())) == [
+        ("pronghorn_worker_cpu_seconds_total", "1"),
+        ("pronghorn_worker_cpu_seconds_total", "2"),
+    ]
+
+
 def test_counters_never_go_back(workers):
     visit(workers, 20)
     first, second = (worker["pid"] for worker in workers.health()[1]["workers"])

@@ -5,6 +5,7 @@ Signals, messages and deaths of workers only change the wanted state; `_balance`
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 import sys
@@ -255,12 +256,18 @@ class Supervisor:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
+        worker.slot = self._free_slot() if replaces is None else replaces.slot
         self._workers.append(worker)
         self.tally.count_start()
         if self._table is not None:
             self._table.add(worker.pid)
         if worker.page is not None:
-            self.pages.add(worker.pid, worker.page)
+            self.pages.add(worker.pid, worker.page, worker.slot)
+
+    def _free_slot(self) -> int:
+        """The lowest slot that no wanted worker has."""
+        taken = {each.slot for each in self._settled()}
+        return next(slot for slot in itertools.count(1) if slot not in taken)
 
     def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():

@@ -123,7 +123,8 @@ class WorkerHandle:
 
     `replacement` is the reason to replace this worker by another: a restart, which is cancelled if the new worker does
     not serve, or a limit, at which it is replaced even if the first attempt fails. `cause` is the cause of its end, if
-    its parent decided it. `page` is its page, if its parent needs that.
+    its parent decided it. `page` is its page, if its parent needs that. `slot` is its number among the workers, which
+    the next one in its place gets.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class WorkerHandle:
     ) -> None:
         assert process.pid is not None
         self.page = page
+        self.slot = 0
         self.pid = process.pid
         self.state: State
         self.deadline: float
