@@ -127,6 +127,18 @@ def test_every_place_is_handed_over(run, flags, tmp_path):
         assert programs.visit(place)
 
 
+def test_metrics_are_not_mixed_up_with_the_application(run, flags):
+    pytest.importorskip("prometheus_client")
+    programs = run(*flags, "--host", "127.0.0.1", "--metrics-bind", "127.0.0.1:0")
+    shown = ("127.0.0.1", int(programs.log.wait_for(r"Metrics are shown on http://127.0.0.1:(\d+)")[1]))
+    programs.upgrade()
+    for _ in range(3):
+        assert programs.visit()
+        with contextlib.closing(Client(shown)) as client:
+            client.get("/health", "connection: close")
+            assert b'"workers"' in client.read().body
+
+
 def test_inherited_socket_is_handed_over_and_left_open(flags):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         running = None

@@ -47,7 +47,7 @@ def test_unix_socket_is_the_new_programs_once_the_old_one_knows(
     listener = sockets.bind(config)
     sockets.leave()
     program = Program()
-    sockets.offer([(place, sock.dup()) for place, sock in sockets.held() if sock in listener])
+    sockets.offer([(use, sock.dup()) for use, sock in sockets.held() if sock in listener])
     handed = sockets.bind(config)
     if is_late:
         old.shutdown(socket.SHUT_RD)
@@ -59,11 +59,26 @@ def test_unix_socket_is_the_new_programs_once_the_old_one_knows(
         sock.close()
 
 
+def test_sockets_of_one_place_are_not_mixed_up() -> None:
+    """The system chooses another port for each port 0."""
+    place = "127.0.0.1:0"
+    config = Config("main:app", bind=[place, place], log_config=None)
+    metrics = Config("main:app", bind=place, log_config=None)
+    before = [*sockets.bind(metrics, "metrics"), *sockets.bind(config)]
+    sockets.offer([(use, sock.dup()) for use, sock in sockets.held() if sock in before][::-1])
+    after = [*sockets.bind(config), *sockets.bind(metrics, "metrics")]
+    sockets.take_over()
+    names = [sock.getsockname() for sock in after]
+    assert [names[2], *names[:2]] == [sock.getsockname() for sock in before]
+    for sock in (*before, *after):
+        sock.close()
+
+
 def test_offered_socket_without_a_place_is_closed(tmp_path: Path) -> None:
     before = sockets.bind(Config("main:app", uds=str(tmp_path / "before"), log_config=None))
     now = Config("main:app", uds=str(tmp_path / "now"), log_config=None)
     offered = before[0].dup()
-    sockets.offer([(place, offered) for place, sock in sockets.held() if sock in before])
+    sockets.offer([(use, offered) for use, sock in sockets.held() if sock in before])
     bound = sockets.bind(now)
     sockets.take_over()
     assert offered.fileno() == -1

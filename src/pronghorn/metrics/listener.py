@@ -37,7 +37,7 @@ _log = logging.getLogger("pronghorn.error")
 def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = None) -> Iterator[None]:
     """Listen at `place` for requests about `observed`, while this program is the main one. Raises StartupError."""
     config = _configure(place, _application(observed))
-    bound = sockets.bind(config)
+    bound = sockets.bind(config, "metrics")
     try:
         thread = _Thread(config, bound)
         try:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SIGNAL = "SIGUSR2"
 
-# The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[PLACE, 6], …]}.
+# The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[USE, 6], …]}.
 _VARIABLE = "PRONGHORN_HANDOVER"
 
 _SERVES = b"S"
@@ -68,7 +68,8 @@ class Program:
             self.predecessor = described["pid"]
             self._socket = socket.socket(fileno=described["socket"])
             self._socket.set_inheritable(False)
-            sockets.offer([(Place(*place), socket.socket(fileno=number)) for place, number in described["sockets"]])
+            uses = [(sockets.Use(Place(*place), *rest), number) for (place, *rest), number in described["sockets"]]
+            sockets.offer([(use, socket.socket(fileno=number)) for use, number in uses])
 
     def on_taking_over(self, step: Callable[[], object]) -> None:
         """Call `step` once this program has taken the place of an older one. Its exceptions are logged."""
@@ -196,7 +197,7 @@ class Upgrade:
         handed = {
             "pid": os.getpid(),
             "socket": theirs.fileno(),
-            "sockets": [(place, sock.fileno()) for place, sock in held],
+            "sockets": [(use, sock.fileno()) for use, sock in held],
         }
         with theirs:
             try:
