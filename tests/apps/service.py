@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 
+from living import live
+
 LOADED_AS = None if sys.platform == "win32" else (os.getuid(), os.getgid())
 
 
@@ -24,10 +26,7 @@ def facts():
 async def app(scope, receive, send):
     """Answer with facts; /block blocks the event loop, /log logs a line."""
     if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        return await send({"type": "lifespan.shutdown.complete"})
+        return await live(receive, send)
     match scope["path"]:
         case "/block":
             time.sleep(60)  # noqa: ASYNC251 - as an application does that hangs
