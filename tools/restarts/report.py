@@ -28,8 +28,8 @@ _OUTCOME = ("times", "requests", "failed", "resent", "refused", "median s", "lon
 _EXPLANATION = (
     "`failed` counts the requests that had no complete answer: only a worker that is killed may cause that. `resent`"
     " are those that the protocol declares unprocessed, `refused` the connections that were refused. Seconds last from"
-    " the beginning of a change until the log shows that it is complete. There are more requests than asked for where the"
-    " changes took longer."
+    " the beginning of a change until the log shows that it is complete. There are more requests than asked for where"
+    " the changes took longer."
 )
 
 _PROCESSES = {"one": "1", "workers": "2"}
