@@ -8,6 +8,7 @@ import sys
 import time
 
 from living import live
+from saying import say
 
 LOADED_AS = None if sys.platform == "win32" else (os.getuid(), os.getgid())
 
@@ -38,7 +39,7 @@ async def app(scope, receive, send):
 
 
 def _say(number, frame):
-    print(f"application got {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    say(f"application got {signal.Signals(number).name}")
 
 
 async def handles(scope, receive, send):

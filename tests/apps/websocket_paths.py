@@ -7,13 +7,10 @@ import sys
 
 import asgi
 from asgi import event, query
+from saying import say
 
 notes = {}
 rooms = {}
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def note(scope, value):
