@@ -76,7 +76,7 @@ def _count(memory):
 
 def test_page_is_shared_with_another_process():
     context = multiprocessing.get_context("spawn")
-    memory = page.allocate_shared(context)
+    memory = page.allocate_shared()
     child = context.Process(target=_count, args=(memory,))
     child.start()
     child.join(60)

@@ -8,11 +8,11 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from pronghorn import shared_memory
 from pronghorn.metrics import layout
+from pronghorn.shared_memory import Memory
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnContext
-
     from pronghorn.config import Config
 
 Page: TypeAlias = "memoryview[int]"
@@ -40,13 +40,13 @@ def is_wanted(config: Config) -> bool:
     return bool(config.metrics_bind or config.health_path or config.drain_delay)
 
 
-def allocate_shared(context: SpawnContext) -> Any:
-    """Memory for the page of a process that is spawned, to be one of its arguments. `of_shared` keeps it alive."""
-    return context.RawArray("q", layout.size())
+def allocate_shared() -> Memory:
+    """Memory for the page of a process that is spawned."""
+    return shared_memory.allocate(layout.size())
 
 
-def of_shared(memory: Any) -> Page:
-    return memoryview(memory).cast("B").cast("q")
+def of_shared(memory: Memory) -> Page:
+    return shared_memory.cells(memory)
 
 
 def create_file() -> int:

@@ -27,10 +27,10 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.listen import balance
 from pronghorn.logging import log, log_files, outlet, streams
 from pronghorn.metrics import page
 from pronghorn.metrics.page import Page
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import UNKNOWN_EXITCODE, WorkerHandle, make_pipe, spawn
 
@@ -123,7 +123,7 @@ class ForkedProcess:
 class Nursery:
     """The supervisor's handle on a nursery."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: Memory | None) -> None:
         self.state = State.LOADING
         self._config = config
         self._workers: dict[int, ForkedProcess] = {}
@@ -224,7 +224,7 @@ class Event(Enum):
 class Nurseries:
     """The current nursery, the next one while it loads, and the others, whose processes have not ended yet."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None = None) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: Memory | None = None) -> None:
         self._config = config
         self._sockets = sockets
         self._table = table
@@ -302,7 +302,7 @@ def _run(
     config: Config,
     sockets: list[socket.socket],
     parent: socket.socket,
-    table: balance.Memory | None,
+    table: Memory | None,
     stdin: int | None,
 ) -> None:
     """The program of a nursery, and then of each worker, which continues here as its copy."""

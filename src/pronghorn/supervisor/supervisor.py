@@ -21,6 +21,7 @@ from pronghorn.logging import log
 from pronghorn.metrics.page import Pages
 from pronghorn.process.service_manager import ServiceManager
 from pronghorn.process.upgrade import Upgrade
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
@@ -363,7 +364,7 @@ class Supervisor:
         return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded, exit_at])
 
 
-def _allocate_table(workers: int) -> balance.Memory | None:
+def _allocate_table(workers: int) -> Memory | None:
     """The memory in which workers see each other's connections, with room for more of them and their successors."""
     if sys.platform != "win32":  # where the event loop accepts by itself
         try:

@@ -37,9 +37,9 @@ from typing import Any, Protocol
 from pronghorn.config import Config
 from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
-from pronghorn.listen import balance
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
 from pronghorn.process import pids
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
@@ -139,6 +139,7 @@ class WorkerHandle:
         assert process.pid is not None
         self.page = page
         self.slot = 0
+        self._memory: Memory | None = None
         self.pid = process.pid
         self.state: State
         self.deadline: float
@@ -154,6 +155,11 @@ class WorkerHandle:
         self._has_sentinel = True
         self._has_failed = False
         self._to_starting()
+
+    def keep_page(self, memory: Memory) -> None:
+        """Set its page, and keep the memory of the page as long as this handle."""
+        self._memory = memory
+        self.page = of_shared(memory)
 
     def is_serving(self) -> bool:
         return self.state in (State.SERVING, State.SILENT)
@@ -328,7 +334,7 @@ def launch(
     replaces: WorkerHandle | None = None,
     serve_within: float = FOREVER,
     target: Target | None = None,
-    table: balance.Memory | None = None,
+    table: Memory | None = None,
 ) -> WorkerHandle:
     """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
 
@@ -336,10 +342,13 @@ def launch(
     of `table`.
     """
     pipe, workers_end = make_pipe()
-    memory = allocate_shared(_context) if is_wanted(config) else None
+    memory = allocate_shared() if is_wanted(config) else None
     with workers_end:
         process = spawn(_run_worker, config, sockets, workers_end, target, memory, table)
-    return WorkerHandle(config, process, pipe, replaces, serve_within, None if memory is None else of_shared(memory))
+    handle = WorkerHandle(config, process, pipe, replaces, serve_within)
+    if memory is not None:
+        handle.keep_page(memory)
+    return handle
 
 
 def make_pipe() -> tuple[Any, Any]:
@@ -382,8 +391,8 @@ def _run_worker(
     sockets: list[socket.socket],
     pipe: Any,
     target: Target | None,
-    memory: Any,
-    table: balance.Memory | None,
+    memory: Memory | None,
+    table: Memory | None,
     stdin: int | None,
 ) -> None:
     from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need

@@ -24,6 +24,7 @@ from pronghorn.metrics.page import Page
 from pronghorn.process import operator_signals
 from pronghorn.process.limits import Limit
 from pronghorn.server import Server
+from pronghorn.shared_memory import Memory
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import (
@@ -50,7 +51,7 @@ def main(
     stdin: int | None,
     target: Target | None = None,
     own_page: Page | None = None,
-    table: balance.Memory | None = None,
+    table: Memory | None = None,
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`.
     `table` is shared with the workers that accept on the same sockets.
