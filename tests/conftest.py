@@ -5,15 +5,17 @@ import os
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pronghorn.cli import commands
 from tests.support.forms import FORMS, load_form
 
-settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-settings.register_profile("dev", deadline=None)
-settings.register_profile("few", derandomize=True, deadline=None, max_examples=10, stateful_step_count=20)
-settings.register_profile("long", deadline=None, print_blob=True, max_examples=10000, stateful_step_count=60)
+# No limit on the time of an example or its generation: other work may take the processor.
+QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", derandomize=True, print_blob=True, **QUIET)
+settings.register_profile("dev", **QUIET)
+settings.register_profile("few", derandomize=True, max_examples=10, stateful_step_count=20, **QUIET)
+settings.register_profile("long", print_blob=True, max_examples=10000, stateful_step_count=60, **QUIET)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from pronghorn.metrics import collector
+    from pronghorn.process.pid_file import PIDFile
     from pronghorn.server import Server
     from pronghorn.supervisor.reloader import Reloader
     from pronghorn.supervisor.supervisor import Supervisor
@@ -146,14 +147,17 @@ def _bound(config: Config, program: Program) -> Iterator[list[socket.socket]]:
     from pronghorn.logging import log_files
     from pronghorn.process import privileges
 
-    def give(uid: int, gid: int) -> None:
-        sockets.give(config, uid, gid)
-        log_files.give(uid, gid)
-
     identity = privileges.identify(config)
     bound = sockets.bind(config)
     try:
-        with _pid_file(config, program), _redirecting(config, bound) as begin:
+        with _pid_file(config, program) as pid_file, _redirecting(config, bound) as begin:
+
+            def give(uid: int, gid: int) -> None:
+                sockets.give(config, uid, gid)
+                log_files.give(uid, gid)
+                if pid_file is not None:
+                    pid_file.give(uid, gid)
+
             privileges.drop(config, identity, give)
             begin()
             yield bound
@@ -171,7 +175,7 @@ def _redirecting(config: Config, bound: list[socket.socket]) -> contextlib.Abstr
     return redirecting(config, ports[0] if ports else 0)
 
 
-def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[None]:
+def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[PIDFile | None]:
     if config.pid_file is None:
         return contextlib.nullcontext()
     from pronghorn.process import pid_file

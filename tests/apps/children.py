@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import time
 
+from living import live
+
 context = multiprocessing.get_context("fork")
 
 
-def live(up):
+def stay(up):
     up.send_bytes(b"up")
     while True:
         time.sleep(0.1)  # signal.pause() would miss a signal just before it
@@ -15,7 +17,7 @@ def live(up):
 
 def launch(daemon):
     ours, theirs = context.Pipe()
-    child = context.Process(target=live, args=(theirs,), daemon=daemon)
+    child = context.Process(target=stay, args=(theirs,), daemon=daemon)
     child.start()
     theirs.close()  # a dying child then ends the wait
     ours.recv_bytes()
@@ -24,10 +26,7 @@ def launch(daemon):
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        return await send({"type": "lifespan.shutdown.complete"})
+        return await live(receive, send)
     child = launch(scope["path"] != "/other")
     body = str(child.pid)
     if scope["path"] == "/killed":

@@ -2,9 +2,10 @@
 
 import atexit
 import os
-import sys
 import time
 from pathlib import Path
+
+from saying import say
 
 FIRST = Path(os.environ["MARKS"], "first")
 SECOND = Path(os.environ["MARKS"], "second")
@@ -15,9 +16,9 @@ def clean_up():
         FIRST.touch(exist_ok=False)
     except FileExistsError:
         SECOND.touch()
-        print("cleanup begins", file=sys.stderr, flush=True)
+        say("cleanup begins")
         time.sleep(1)
-        print("cleanup ends", file=sys.stderr, flush=True)
+        say("cleanup ends")
     else:
         end = time.monotonic() + 30
         while not SECOND.exists() and time.monotonic() < end:

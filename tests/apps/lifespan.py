@@ -1,12 +1,9 @@
 """Lifespans and requests that start and end in every way. They print the events for tests to stderr."""
 
 import asyncio
-import sys
 import time
 
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+from saying import say
 
 
 async def serve(scope, receive, send):

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 
+from living import live
+
 
 async def app(scope, receive, send):
     """Answer with the exit codes of all children, collected once the orphan is gone, and whether it is."""
     if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        return await send({"type": "lifespan.shutdown.complete"})
+        return await live(receive, send)
     first = subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(7)"])  # noqa: ASYNC220 - it ends at once
     second = await asyncio.create_subprocess_exec("sh", "-c", "exit 9")
     third = multiprocessing.get_context("fork").Process(target=os._exit, args=(5,))

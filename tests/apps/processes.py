@@ -3,18 +3,14 @@
 import asyncio
 import gc
 import os
-import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from saying import say
+
 grown = []
-
-
-def say(text):
-    sys.stderr.write(f"{text}\n")  # at once: the lines of two workers must not mix
-    sys.stderr.flush()
 
 
 async def serve(scope, receive, send):

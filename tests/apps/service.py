@@ -7,6 +7,9 @@ import signal
 import sys
 import time
 
+from living import live
+from saying import say
+
 LOADED_AS = None if sys.platform == "win32" else (os.getuid(), os.getgid())
 
 
@@ -24,10 +27,7 @@ def facts():
 async def app(scope, receive, send):
     """Answer with facts; /block blocks the event loop, /log logs a line."""
     if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        return await send({"type": "lifespan.shutdown.complete"})
+        return await live(receive, send)
     match scope["path"]:
         case "/block":
             time.sleep(60)  # noqa: ASYNC251 - as an application does that hangs
@@ -39,7 +39,7 @@ async def app(scope, receive, send):
 
 
 def _say(number, frame):
-    print(f"application got {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    say(f"application got {signal.Signals(number).name}")
 
 
 async def handles(scope, receive, send):

@@ -7,13 +7,10 @@ import sys
 
 import asgi
 from asgi import event, query
+from saying import say
 
 notes = {}
 rooms = {}
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def note(scope, value):
@@ -64,6 +61,14 @@ async def echo(scope, receive, send):
             await send({"type": "websocket.send", "text": message["text"], "bytes": None})
         else:
             await send({"type": "websocket.send", "text": None, "bytes": message["bytes"]})
+
+
+async def slow_echo(scope, receive, send):
+    """Send every message back after a while."""
+    await accept(scope, receive, send)
+    async for message in messages(receive):
+        await asyncio.sleep(0.1)
+        await send_text(send, message["text"])
 
 
 async def greet(scope, receive, send):
@@ -323,6 +328,7 @@ PATHS = {
     "/refuse": refuse,
     "/room": room,
     "/slow-accept": slow_accept,
+    "/slow-echo": slow_echo,
     "/stay": stay,
     "/two-ears": two_ears,
 }

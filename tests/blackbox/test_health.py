@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.support.http2 import PREFACE, get, settings
 from tests.support.raw_client import Client
 from tests.support.server import Process, wait_until
 
@@ -74,6 +75,25 @@ def test_health_does_not_count_as_concurrent(start):
     assert ask(server) == 200
 
 
+FORMATS = {"default": (), "at the end": ("--access-log-format", '%(h)s "%(r)s" %(B)s')}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_probe_is_not_in_the_access_log(start, name):
+    server = start("asgi:app", "--health-path", "/health", *FORMATS[name])
+    for target in ("/health", "/after"):
+        ask(server, target)
+    server.access.wait_for("/after")
+    assert "/health" not in server.access.text()
+
+
+def test_probe_over_http2_is_not_in_the_access_log(start, connect):
+    server = start("asgi:app", "--http2", "--health-path", "/health")
+    connect(server).send(PREFACE + settings() + get(1, b"/health") + get(3, b"/after"))
+    server.access.wait_for("/after")
+    assert "/health" not in server.access.text()
+
+
 def test_drain_delay_serves_on(healthy):
     server = healthy("--drain-delay", "3")
     server.signal()
@@ -82,6 +102,39 @@ def test_drain_delay_serves_on(healthy):
     assert ask(server, "/") == 200
     assert ends(server)
     assert "Traceback" not in server.log.text()
+
+
+@pytest.fixture
+def spent(start):
+    """A single process that has reached a limit at its first request."""
+    server = start("processes:app", "--limit-max-requests", "1", "--health-path", "/health", "--drain-delay", "5")
+    ask(server, "/")
+    server.log.wait_for("Maximum request limit")
+    return server
+
+
+def test_single_process_serves_on_after_a_limit(spent):
+    spent.log.wait_for("Draining: the shutdown begins in 5 seconds")
+    assert (ask(spent), ask(spent, "/")) == (503, 200)
+    assert spent.wait() == 0
+
+
+def test_stop_of_a_process_that_leaves_already_changes_nothing(spent):
+    began = time.monotonic()
+    spent.log.wait_for("Draining")
+    spent.signal()
+    assert (ask(spent), ask(spent, "/")) == (503, 200)
+    assert spent.wait() == -signal.SIGTERM
+    assert time.monotonic() - began > 3
+
+
+def test_process_that_leaves_can_be_interrupted(start):
+    limits = ("--limit-max-requests", "1", "--drain-delay", "600")
+    server = start("processes:app", *limits)
+    ask(server, "/")
+    server.log.wait_for("Draining")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
 
 
 def test_server_that_never_served_does_not_wait(start, tmp_path):

@@ -90,6 +90,18 @@ def test_request_in_progress_is_shown(watched, connect):
     assert watched.value("pronghorn_cancelled_responses_total") == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_probe_is_counted_apart(watch, connect, method):
+    watched = watch("asgi:app", "--health-path", "/health")
+    client = connect(watched)
+    client.get("/health", method=method)
+    client.read(without_body=method == "HEAD")
+    samples = watched.samples()
+    assert samples["pronghorn_health_probes_total",] == 1
+    assert samples["http_server_active_requests",] == samples["http_server_request_duration_seconds_count",] == 0
+    assert not any(value for name, value in samples.items() if name[0] == "pronghorn_requests_total")
+
+
 def test_both_text_formats_parse(watched):
     text, other = watched.ask("/metrics"), watched.ask("/metrics", OPENMETRICS)
     assert text.field("content-type").startswith("text/plain")
@@ -235,6 +247,18 @@ def test_workers_are_summed_up(workers):
     visit(workers, 20)
     assert workers.value("pronghorn_requests_total", "GET", "2xx") == 20
     assert workers.value("pronghorn_workers") == workers.value("pronghorn_worker_starts_total") == 2
+
+
+def test_replaced_worker_keeps_its_number(workers):
+    is_number = lambda name: name[0] == "pronghorn_worker_cpu_seconds_total"  # noqa: E731
+    workers.signal(signal.SIGHUP)
+    workers.log.wait_for("Finished server process", 2)
+    workers.wait_for(4, "pronghorn_worker_starts_total")
+    workers.wait_for(2, "pronghorn_workers")
+    assert sorted(filter(is_number, workers.samples())) == [
+        ("pronghorn_worker_cpu_seconds_total", "1"),
+        ("pronghorn_worker_cpu_seconds_total", "2"),
+    ]
 
 
 def test_counters_never_go_back(workers):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sys
 
 import pytest
@@ -39,9 +40,9 @@ async def app(scope, receive, send):
 class Served:
     """A server with two workers, and the file of its application."""
 
-    def __init__(self, folder, *flags, **options):
+    def __init__(self, folder, *flags, more="", **options):
         self.file = folder / "preloaded.py"
-        self.write("one")
+        self.write("one", more)
         self.process = Process(
             "preloaded:app", "--app-dir", str(folder), "--port", "0", "--preload", "--workers", "2",
             "--lifespan", "off", "--log-level", "debug", *flags, **options,
@@ -176,6 +177,61 @@ def test_threads_of_the_application_are_refused(tmp_path):
     process = Process("threads:app", "--app-dir", str(tmp_path), "--port", "0", "--preload", "--workers", "2")
     assert process.wait() == 3
     process.log.wait_for(r"ERROR:    --preload: the application starts threads when it is imported \(exporter\)")
+
+
+def test_unread_log_is_no_thread_of_the_application(tmp_path):
+    talks = "import logging\nfor _ in range(300): logging.getLogger('pronghorn.error').info('x' * 1000)\n"
+    (tmp_path / "talks.py").write_text(APP.format(answer="") + talks)
+    path = str(tmp_path / "socket")
+    reader, writer = os.pipe()
+    process = Process(
+        "talks:app", "--app-dir", str(tmp_path), "--uds", path, "--preload", "--workers", "2", "--lifespan", "off",
+        prefix=["sh", "-c", f'exec "$@" 2>/proc/self/fd/{writer}', "sh"], pass_fds=[writer],
+    )  # fmt: skip
+    os.close(writer)
+    try:
+        wait_until(lambda: listens(path) or process.has_ended())
+        with contextlib.closing(Client(path)) as client:
+            client.get("/", "connection: close")
+            assert client.read().status == 200
+    finally:
+        os.close(reader)
+        process.end()
+
+
+def listens(path):
+    """Return whether a server listens at a path."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
+OPENS_A_FILE = """
+import logging
+log = logging.getLogger("shop")
+log.setLevel("INFO")
+log.addHandler(logging.FileHandler("{path}"))
+os.register_at_fork(after_in_child=lambda: log.info("forked"))
+"""
+
+
+def test_worker_that_is_forked_later_writes_to_the_new_log_files(tmp_path):
+    output, file = tmp_path / "output", tmp_path / "file"
+    redirect = ["sh", "-c", f'exec "$@" >{output} 2>&1', "sh"]
+    served = Served(tmp_path, more=OPENS_A_FILE.format(path=file), prefix=redirect)
+    try:
+        wait_until(lambda: output.exists() and output.read_text().count("] serves") == 2)
+        for each in (output, file):
+            each.rename(f"{each}.1")
+        served.process.signal(signal.SIGUSR1)
+        wait_until(output.exists)
+        served.process.signal(signal.SIGTTIN)
+        wait_until(lambda: "] serves" in output.read_text())
+        served.process.signal()
+        served.process.wait()
+    finally:
+        served.process.end()
+    assert output.read_text().count("Started server process") == 1
+    assert file.read_text().count("forked") == 1
 
 
 def test_hanging_import_can_be_interrupted(tmp_path):

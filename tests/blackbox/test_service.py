@@ -105,6 +105,14 @@ def test_server_with_pid_file_drains_a_socket_of_its_own(launch, tmp_path):
 needs_users = pytest.mark.skipif(not users.can_change(), reason="only root may become another user")
 
 
+@pytest.fixture
+def root_folder():
+    """A folder in which only root may create files, and others may read."""
+    with users.open_folder() as folder:
+        folder.chmod(0o755)
+        yield folder
+
+
 @needs_users
 @kinds
 def test_application_is_loaded_by_the_user(launch, tmp_path, kind):
@@ -155,6 +163,41 @@ def test_files_in_a_folder_of_root_stay_and_are_replaced(launch, tmp_path):
         assert server.wait() == -signal.SIGTERM
         server.log.wait_for("Cannot remove --pid-file '.*': Permission denied. The next start replaces it.")
     assert "Traceback" not in server.log.text()
+
+
+@needs_users
+@pytest.mark.parametrize("kind", ["single", "workers"])
+def test_pid_file_in_a_folder_of_root_follows_an_upgrade(launch, root_folder, kind):
+    path = root_folder / "server.pid"
+    server = launch(kind, "--pid-file", str(path), "--user", "nobody", prefix=users.prefix())
+    wait_until_serving(server, kind)
+    server.signal(signal.SIGUSR2)
+    new = int(server.log.wait_for(r"The new program \[(\d+)\] serves")[1])
+    try:
+        wait_until(lambda: path.read_text() == f"{new}\n")
+    finally:
+        os.kill(new, signal.SIGTERM)
+        server.wait()
+    assert path.read_text() == ""
+    assert path.stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    assert "Cannot write" not in server.log.text()
+
+
+@needs_users
+def test_pid_file_that_cannot_follow_an_upgrade_is_logged_once(launch, root_folder):
+    path = root_folder / "server.pid"
+    server = launch("single", "--pid-file", str(path), "--user", "nobody", prefix=users.prefix())
+    server.wait_until_running()
+    os.chown(path, 0, 0)
+    server.signal(signal.SIGUSR2)
+    new = int(server.log.wait_for(r"The new program \[(\d+)\] serves")[1])
+    try:
+        server.log.wait_for("ERROR:    Cannot write --pid-file '.*': Permission denied.")
+        assert visit(server)["pid"] == new
+    finally:
+        os.kill(new, signal.SIGTERM)
+        server.wait()
+    assert server.log.text().count("Cannot write") == 1
 
 
 @pytest.mark.parametrize("flags", [("--user", "no such"), ("--group", "no such")], ids=str)

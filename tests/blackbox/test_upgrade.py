@@ -127,6 +127,18 @@ def test_every_place_is_handed_over(run, flags, tmp_path):
         assert programs.visit(place)
 
 
+def test_metrics_are_not_mixed_up_with_the_application(run, flags):
+    pytest.importorskip("prometheus_client")
+    programs = run(*flags, "--host", "127.0.0.1", "--metrics-bind", "127.0.0.1:0")
+    shown = ("127.0.0.1", int(programs.log.wait_for(r"Metrics are shown on http://127.0.0.1:(\d+)")[1]))
+    programs.upgrade()
+    for _ in range(3):
+        assert programs.visit()
+        with contextlib.closing(Client(shown)) as client:
+            client.get("/health", "connection: close")
+            assert b'"workers"' in client.read().body
+
+
 def test_inherited_socket_is_handed_over_and_left_open(flags):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         running = None
@@ -172,6 +184,22 @@ def test_old_program_continues_if_the_new_one_takes_too_long(run, flags, tmp_pat
     programs.log.wait_for(rf"ERROR:    The new program \[{late}\] did not serve in time; this one keeps the sockets")
     wait_until(lambda: not runs(late))
     assert programs.visit()
+
+
+def test_pid_file_names_the_program_that_serves(run, flags, tmp_path):
+    path, start = tmp_path / "server.pid", tmp_path / "start"
+    start.write_text("")
+    programs = run(*flags, "--pid-file", str(path), START=str(start))
+    start.write_text("fail")
+    failed = programs.request()
+    programs.log.wait_for(rf"The new program \[{failed}\] ended with exit code 3")
+    assert int(path.read_text()) == programs.process.pid
+    start.write_text("")
+    programs.pids = [failed, programs.process.pid]
+    programs.upgrade()
+    wait_until(lambda: int(path.read_text()) == programs.pids[-1])
+    programs.stop()
+    assert not path.exists()
 
 
 def test_second_signal_is_refused_while_a_new_program_starts(run, flags, tmp_path):

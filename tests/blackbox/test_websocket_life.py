@@ -280,6 +280,19 @@ def test_drain_closes_with_1012(start, connect, variant):
     assert "Traceback" not in text
 
 
+def test_messages_before_the_drain_are_answered(start, connect):
+    server = start("websocket_app:app")
+    socket = Socket(connect(server), "/slow-echo")
+    for number in range(5):
+        socket.send_text(str(number))
+    assert socket.read_text() == "0"
+    server.signal()
+    assert [socket.read_text() for _ in range(4)] == ["1", "2", "3", "4"]
+    assert socket.read_close()[0] == 1012
+    socket.send(CLOSE, close_payload(1012))
+    assert server.wait() == -signal.SIGTERM
+
+
 def test_drain_does_not_need_close_frame_of_client(start, connect):
     server = start("websocket_app:app", "--timeout-graceful-shutdown", "1")
     socket = Socket(connect(server))

@@ -98,6 +98,7 @@ def test_table_has_every_value_of_a_label():
     assert values.pop("status") == ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
     values["cause"] = list(Server().worker_events()[1])
     assert told.pop("pid") == []
+    assert told.pop("worker") == ["--workers"]
     assert {label: [each for each in told[label] if not each.startswith("--")] for label in told} == values
 
 

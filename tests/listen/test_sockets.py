@@ -573,7 +573,7 @@ def test_metrics_listener_needs_another_place(where: dict[str, Any]) -> None:
 
 def test_socket_of_systemd_is_not_ours_after_an_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given, given.dup() as other:
-        sockets.offer([(places.parse("fd://shop"), other)])
+        sockets.offer([(sockets.Use(places.parse("fd://shop"), "requests", 0), other)])
         monkeypatch.setenv("LISTEN_PID", "1")
         bound = sockets.bind(config(bind=["fd://shop", "127.0.0.1:0"]))
         sockets.take_over()

@@ -91,6 +91,7 @@ def test_buckets_include_each_other(ask, observed):
 def test_time_is_in_seconds(ask, observed):
     observed.set(layout.CPU, 1_500_000_000)
     assert samples(ask)["process_cpu_seconds_total",] == 1.5
+    assert samples(ask)["pronghorn_worker_cpu_seconds_total", "1"] == 1.5
 
 
 def test_worker_has_its_own_sample(ask, observed):

@@ -32,9 +32,21 @@ def test_each_process_is_shown(pages):
 
 def test_counters_outlive_their_process(pages):
     pages.retire(1)
-    total, workers = pages.read()
+    total, workers, _ = pages.read()
     assert [total[cell] for cell in (layout.REQUESTS, layout.DURATION)] == [2, 2]
     assert list(workers) == [2]
+
+
+def test_processor_time_of_a_slot_includes_earlier_processes():
+    pages = Pages()
+    for pid, slot, spent in ((1, 1, 10), (2, 2, 20), (3, 1, 5)):
+        made = page.allocate()
+        made[layout.CPU] = spent
+        pages.add(pid, made, slot)
+    pages.retire(1)
+    reading = pages.read()
+    assert reading.cpu == {1: 15, 2: 20}
+    assert reading.total[layout.CPU] == 35
 
 
 def test_gauges_end_with_their_process(pages):
@@ -64,7 +76,7 @@ def _count(memory):
 
 def test_page_is_shared_with_another_process():
     context = multiprocessing.get_context("spawn")
-    memory = page.allocate_shared(context)
+    memory = page.allocate_shared()
     child = context.Process(target=_count, args=(memory,))
     child.start()
     child.join(60)

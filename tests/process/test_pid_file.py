@@ -104,3 +104,48 @@ def test_relative_path_survives_change_of_directory(path: Path, monkeypatch: pyt
     with pid_file.written(path.name):
         monkeypatch.chdir("/")
     assert not path.exists()
+
+
+@pytest.fixture
+def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A path in a folder in which no file may be created or removed."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pid_file.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    return path
+
+
+def test_file_in_a_closed_folder_is_overwritten_and_emptied(closed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    closed.write_text(f"{'9' * 30}\n")
+    with pid_file.written(closed):
+        assert closed.read_text() == f"{os.getpid()}\n"
+    assert closed.read_text() == ""
+    assert "Cannot remove --pid-file" in caplog.text
+
+
+def test_missing_file_in_a_closed_folder_is_reported(closed: Path) -> None:
+    with (
+        pytest.raises(StartupError, match=r"Cannot write --pid-file '.*': "),
+        pid_file.written(closed),
+    ):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owners of this kind")
+def test_only_our_own_file_is_given_away(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append(uid))
+    other = tmp_path / "other"
+    other.write_text("")
+    with pid_file.written(path) as file:
+        file.give(1, 1)
+        path.unlink()
+        path.symlink_to(other)
+        file.give(2, 2)
+        path.unlink()
+        os.link(other, path)
+        file.give(3, 3)
+    assert given == [1]

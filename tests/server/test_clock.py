@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pronghorn.server import beat
 from pronghorn.server.clock import Clock
 
 
@@ -24,7 +25,6 @@ class Loop:
     def call_later(self, delay, callback):
         timer = SimpleNamespace(at=self.now + delay, callback=callback, cancelled=False)
         timer.cancel = lambda: setattr(timer, "cancelled", True)
-        timer.when = lambda: timer.at
         self.timers.append(timer)
         return timer
 
@@ -58,8 +58,10 @@ class State:
 
 
 @pytest.fixture
-def state():
-    return State()
+def state(monkeypatch):
+    state = State()
+    monkeypatch.setattr(beat, "monotonic", state.loop.time)
+    return state
 
 
 def date_of(shared):

@@ -122,18 +122,6 @@ def test_busy_loop_that_turns_is_not_reported(run, records):
     assert records == []
 
 
-def test_lag_is_measured(run):
-    async def main():
-        watchdog = started(seconds=1)
-        await until(lambda: watchdog.lag > 0)
-        pause(0.3)
-        await until(lambda: watchdog.lag >= 0.19)
-        await until(lambda: watchdog.lag < 0.19)
-        watchdog.stop()
-
-    run(main())
-
-
 def test_nothing_is_reported_while_the_server_stops(run, records):
     async def main():
         checks = []

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.process.limits import Limit
 from pronghorn.supervisor import worker_handle
 from pronghorn.supervisor.signals import Signals
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, ensure_picklable, wait
-from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, Alive, LimitReached, Message, Serving
+from pronghorn.supervisor.worker_messages import HEARTBEAT, Alive, LimitReached, Message, Serving
 from tests.support.fake_workers import FakeWorker
 
 

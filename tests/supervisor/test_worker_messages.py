@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.process.limits import Limit
 from pronghorn.supervisor.worker_messages import (
-    FOREVER,
     MAX_SIZE,
     Alive,
     LimitReached,

@@ -164,6 +164,9 @@ class Process:
         self.log.wait_for_end()
         return code
 
+    def has_ended(self) -> bool:
+        return self._popen.poll() is not None
+
     def end(self) -> None:
         """Kill the process."""
         self._popen.kill()

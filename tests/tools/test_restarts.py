@@ -3,14 +3,17 @@
 import asyncio
 import itertools
 import sys
+from collections import Counter
 
 import pytest
 
 from tests.support.server import PATIENCE
 from tools.restarts import http1
+from tools.restarts.__main__ import everything
 from tools.restarts.changes import CHANGES
 from tools.restarts.clients import Peer, Tally
 from tools.restarts.faults import FAULTS
+from tools.restarts.report import Table
 from tools.restarts.trial import PLACES, PROCESSES, WAYS, Setup, lacks
 from tools.restarts.trial import run as load
 
@@ -78,6 +81,18 @@ def test_fault_does_not_reach_other_requests(fault):
     tally = asyncio.run(load(setup, 500, 1, []))
     assert tally.lost.total() <= setup.may_lose(1)
     assert tally.answered.total() >= 500
+
+
+def test_table_of_everything_is_written(tmp_path):
+    with (tmp_path / "results.md").open("w+") as file:
+        table = Table(file)
+        for setup in everything():
+            table.add(setup, 20, Tally(Counter(echo=99_999), 100, 1_000, Counter(reason=10), [0.5, 100.0]))
+        file.seek(0)
+        lines = file.read().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert lines[-1].endswith("| 20 | 100,009 | 10 | 1,000 | 100 | 50.2 | 100.0 |")
+    assert len([line for line in lines if line.startswith("| ")]) == len(list(everything())) + 2
 
 
 async def outcome(serve, load):

@@ -67,6 +67,16 @@ def test_request_is_counted_when_its_response_is_complete(wire: Any) -> None:
     assert seen(rig, layout.DURATION) == seen(rig, layout.TIME_TO_FIRST_BYTE) == 1
 
 
+def test_probe_is_counted_apart(wire: Any) -> None:
+    rig = Rig(wire)
+    rig.receive(GET)
+    rig.request.set_apart()
+    assert (rig.counted(layout.ACTIVE_REQUESTS), rig.counted(layout.PROBES)) == (0, 1)
+    ok(rig.request)
+    assert (requests(rig), rig.shared.total_requests) == ({}, 0)
+    assert seen(rig, layout.DURATION) == rig.counted(layout.CANCELLED) == rig.counted(layout.ACTIVE_REQUESTS) == 0
+
+
 def test_first_byte_is_earlier_than_the_last(wire: Any) -> None:
     rig = Rig(wire)
     rig.receive(GET)

@@ -6,19 +6,13 @@ import argparse
 import asyncio
 import itertools
 import signal
-import statistics
 import sys
 from collections.abc import Iterable
 
 from tools.restarts.changes import STOP
-from tools.restarts.clients import Tally
+from tools.restarts.report import RESULTS, Table
 from tools.restarts.serving import Failed
 from tools.restarts.trial import CHANGES, CLIENTS, PLACES, PROCESSES, WAYS, Setup, lacks, run
-
-_COLUMNS = (
-    *("change", "processes", "place", "way", "client"),
-    *("times", "requests", "failed", "resent", "refused", "median s", "longest s"),
-)
 
 
 def main() -> int:
@@ -31,21 +25,29 @@ def main() -> int:
         "--change", choices=[STOP, *CHANGES], help="instead of a stop, do this to a server that serves on"
     )
     parser.add_argument("--all", action="store_true", help="every change with every client, directly")
+    parser.add_argument("--write", action="store_true", help=f"with --all, also write the table to {RESULTS.name}")
     parser.add_argument("--client", choices=CLIENTS, help="the protocol; default http1, and each of them with --all")
     parser.add_argument("--processes", choices=PROCESSES, help="only this number of processes")
     parser.add_argument("--place", choices=PLACES, help="only on an inherited socket (fd), or on a port of its own")
     parser.add_argument("--way", choices=WAYS, help="only directly, or through this proxy")
     parser.add_argument("flags", nargs="*", help="options of the server, after --")
     options = parser.parse_args()
+    if options.write and not options.all:
+        parser.error("--write needs --all")
     asked = (options.processes, options.place, options.way, options.change, options.client)
     setups = everything() if options.all else combinations(options.change or STOP, options.client or "http1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
+    setups = [each for each in setups if all(part in (None, own) for part, own in zip(asked, each, strict=True))]
+    if not options.write:
+        return run_all(setups, Table(None), options)
+    with RESULTS.open("w", encoding="utf-8") as file:
+        return run_all(setups, Table(file), options)
+
+
+def run_all(setups: Iterable[Setup], table: Table, options: argparse.Namespace) -> int:
+    """Run each of `setups`, and add its outcome to `table`. Return 1 if one failed or lost a request, 0 otherwise."""
     has_failed = False
-    print("| " + " | ".join(_COLUMNS) + " |")
-    print("| " + " | ".join("---" if name in Setup._fields else "---:" for name in _COLUMNS) + " |", flush=True)
     for setup in setups:
-        if not all(wanted in (None, part) for wanted, part in zip(asked, setup, strict=True)):
-            continue
         times = setup.times(options.stops)
         try:
             if reason := lacks(setup):
@@ -55,7 +57,7 @@ def main() -> int:
             print(f"{'  '.join(setup)}: {error}", file=sys.stderr)
             has_failed = True
             continue
-        print(row(setup, times, tally), flush=True)
+        table.add(setup, times, tally)
         for reason, count in tally.lost.most_common():
             print(f"{'  '.join(setup)}: {count} × {reason}", file=sys.stderr, flush=True)
         has_failed |= tally.lost.total() > setup.may_lose(times)
@@ -74,15 +76,6 @@ def everything() -> Iterable[Setup]:
         setup = Setup(processes, "fd" if change == STOP else "port", "direct", change, client)
         if setup.is_possible():
             yield setup
-
-
-def row(setup: Setup, times: int, tally: Tally) -> str:
-    """A line of the table. Its seconds last from the beginning of a change until the log shows that it is complete."""
-    what = "another server takes its place" if setup.change == STOP else CHANGES[setup.change].what
-    answered, lost = tally.answered.total(), tally.lost.total()
-    seconds = f"{statistics.median(tally.seconds):.1f} | {max(tally.seconds):.1f}" if tally.seconds else "|"
-    outcome = f"{times} | {answered + lost:,} | {lost:,} | {tally.resent:,} | {tally.refused:,} | {seconds}"
-    return f"| {what} | {setup.processes} | {setup.place} | {setup.way} | {setup.client} | {outcome} |"
 
 
 if __name__ == "__main__":

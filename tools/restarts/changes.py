@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from tools.restarts.serving import Server
@@ -17,7 +18,8 @@ SERVES = r"\] serves"
 
 
 class Change(NamedTuple):
-    """A change: `make` it and wait until it is complete. `what` it is, in a few words.
+    """A change: `make` it and wait until it is complete. `what` it is, in a few words. `prepare` writes the files that
+    the server needs into its folder.
 
     `flags` are those that the server needs for it, and `prefix` the command that runs the server; `{folder}` in them is
     the server's. `processes` are the numbers of processes that can undergo it, and `clients` those that make sense, all
@@ -35,6 +37,7 @@ class Change(NamedTuple):
     loses: bool = False
     closes_idle: bool = False
     errors: str = ""
+    prepare: Callable[[Path], object] | None = None
 
 
 async def restart(server: Server) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
+from importlib.util import find_spec
 from pathlib import Path
 
 from tools.restarts.changes import FINISHED, SERVES, Change
-from tools.restarts.serving import Server
+from tools.restarts.serving import Failed, Server
 
 _ONLY = ("http1",)
 
@@ -18,6 +20,9 @@ _FEW = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 
 _FULL = ("sh", "-c", 'exec "$@" >/dev/full', "sh")
 _CLOSED = ("bash", "-c", 'exec "$@" > >(head -n 100 >/dev/null; echo "The log is closed" >&2)', "bash")
+
+_CERTIFICATE = "certificate.pem"
+_RENEWED = "Renewed the certificates"
 
 _LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 _FAKED = (
@@ -80,8 +85,34 @@ def _weekday(head: bytes) -> bytes:
     return head.partition(b"\r\ndate: ")[2][:3]
 
 
+def _write_certificate(folder: Path) -> bytes:
+    """Put a new certificate with its key into the folder, in one step; return it, encoded by DER."""
+    import trustme
+
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    file = folder / "next.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(file)
+    file.rename(folder / _CERTIFICATE)
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
+async def _renew_certificate(server: Server) -> None:
+    """Replace the certificate: a single process reads it, workers are replaced. New connections are shown it."""
+    renewed, finished = server.count(_RENEWED), server.count(FINISHED)
+    expected = _write_certificate(server.folder)
+    server.signal(signal.SIGHUP)
+    if server.has_workers:
+        await server.wait_for(FINISHED, finished + 2)
+    else:
+        await server.wait_for(_RENEWED, renewed + 1)
+    if await server.certificate() != expected:
+        raise Failed("the server shows another certificate than the new one")
+
+
 def lacks_for(name: str) -> str | None:
     """The reason why the fault `name` cannot happen here; None if it can."""
+    if name == "certificate" and find_spec("trustme") is None:
+        return "trustme is not installed"
     return "libfaketime is not installed" if name == "clock" and _LIBRARY is None else None
 
 
@@ -127,6 +158,14 @@ FAULTS = {
         clients=_ONLY,
         most=1,
         errors="ERROR: +Cannot write the log to standard output: Broken pipe",
+    ),
+    "certificate": Change(
+        "SIGHUP renews the certificate",
+        _renew_certificate,
+        ("--ssl-certfile", f"{{folder}}/{_CERTIFICATE}"),
+        processes=("one", "workers"),
+        clients=("http1", "http2"),
+        prepare=_write_certificate,
     ),
     "clock": Change(
         "the wall clock is moved by a day and back",

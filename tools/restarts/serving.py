@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tools.restarts.app import FOLDER
+from tools.restarts.clients import trusting
 from tools.web_servers import nginx_configuration, program
 
 # Seconds for a process to start, and to end.
@@ -75,6 +76,7 @@ class Server:
     ) -> None:
         self.folder = folder
         self.port: int = place.getsockname()[1] if isinstance(place, socket.socket) else place
+        self.has_workers = workers > 1
         self._workers = workers
         self._errors = errors
         is_inherited = isinstance(place, socket.socket)
@@ -138,6 +140,17 @@ class Server:
         if not answer.startswith(b"HTTP/1.1 200 "):
             raise self._failed(f"a wrong answer: {answer!r}")
         return answer
+
+    async def certificate(self) -> bytes | None:
+        """The certificate that a new connection is shown, encoded by DER. Raises Failed."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=trusting())
+        except (OSError, TimeoutError) as error:
+            raise self._failed(f"no connection with TLS: {error!r}") from None
+        shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        return shown
 
     def count(self, pattern: str) -> int:
         """The number of lines with `pattern` in the log so far."""

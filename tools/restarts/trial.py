@@ -31,7 +31,7 @@ CLIENTS = ("http1", "http2", "websocket")
 _LIBRARIES = {"http2": "h2", "websocket": "websockets"}
 
 # Seconds for all of one setup.
-_LONGEST = 1800
+_LONGEST = 3600
 
 
 class Setup(NamedTuple):
@@ -104,6 +104,8 @@ def _launcher(setup: Setup, place: socket.socket | int, flags: list[str], folder
     make = partial(Server, 2 if setup.processes == "workers" else 1, place)
     if change is None:
         return partial(make, flags, folder)
+    if change.prepare is not None:
+        change.prepare(folder)
     flags = [each.replace("{folder}", str(folder)) for each in (*change.flags, *flags)]
     prefix = [each.replace("{folder}", str(folder)) for each in change.prefix]
     return partial(make, flags, folder, prefix=prefix, errors=change.errors)
@@ -112,7 +114,8 @@ def _launcher(setup: Setup, place: socket.socket | int, flags: list[str], folder
 def _peer(setup: Setup, port: int, flags: list[str]) -> Peer:
     change = CHANGES.get(setup.change)
     protocols = ("h2",) if setup.client == "http2" else ()
-    tls = clients.trusting(*protocols) if "--ssl-certfile" in flags else None
+    all_flags = flags if change is None else [*change.flags, *flags]
+    tls = clients.trusting(*protocols) if "--ssl-certfile" in all_flags else None
     return Peer(port, tls, closes_idle=change is not None and change.closes_idle)
 
 

@@ -2,7 +2,7 @@ cimport cython
 
 from .kernels cimport Cells, method_index, monotonic
 
-cdef int ACTIVE_REQUESTS, CANCELLED, DURATION, RECEIVED, REQUESTS, SENT, TIMED_OUT, TIME_TO_FIRST_BYTE
+cdef int ACTIVE_REQUESTS, CANCELLED, DURATION, PROBES, RECEIVED, REQUESTS, SENT, TIMED_OUT, TIME_TO_FIRST_BYTE
 cdef int _CLASSES
 
 
@@ -15,5 +15,6 @@ cdef class Metrics:
     cpdef timed_out(self, int kind)
     cpdef cancelled(self)
     cpdef began(self)
+    cpdef probed(self)
     @cython.locals(now=double, status_class=int)
     cpdef ended(self, str method, int status, double began, double answered)

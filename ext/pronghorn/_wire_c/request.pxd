@@ -26,6 +26,7 @@ cdef class Request(Exchange):
     cdef list _trailers
     # The states of the body, the response and the client: side by side, they take one word.
     cdef signed char _body, _phase, _client, _reported_by
+    cdef readonly bint is_probe
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
@@ -45,6 +46,7 @@ cdef class Request(Exchange):
     cpdef replace(self, Encoder encoder)
     cpdef abandon(self)
     cpdef count_end(self, int status, bint is_cancelled, bint is_http)
+    cpdef set_apart(self)
     cpdef Py_ssize_t frame_head(self) except -1
     cpdef bint begin_file(self, Py_ssize_t size) except -1
     cpdef file_sent(self, Py_ssize_t size)

@@ -253,7 +253,8 @@ class FormattedLines(AccessLines):
 def log_response(lines: AccessLines, request: Request, status: int, owner: ConnectionOwner) -> None:
     """Log the response with `status` to `request`. Raises nothing: `owner` reports a line that was lost."""
     try:
-        lines.log(request, status)
+        if not request.is_probe:
+            lines.log(request, status)
     except Exception as error:  # for example in a user's filter: the response must not fail
         owner.on_log_failed(error)
 

@@ -8,6 +8,7 @@ from pronghorn.metrics.layout import (
     ACTIVE_REQUESTS,
     CANCELLED,
     DURATION,
+    PROBES,
     RECEIVED,
     REQUESTS,
     SENT,
@@ -53,6 +54,11 @@ class Metrics:
     def began(self) -> None:
         """Count a request whose head was read."""
         self._cells.add(ACTIVE_REQUESTS, 1)
+
+    def probed(self) -> None:
+        """Count a request that has begun as a probe of the server's health."""
+        self._cells.add(ACTIVE_REQUESTS, -1)
+        self._cells.add(PROBES, 1)
 
     def ended(self, method: str, status: int, began: float, answered: float) -> None:
         """Count the end of a request, whose head was read at `began` and whose response began at `answered`, or now if

@@ -72,12 +72,14 @@ class Request(Exchange):
         "buffered",
         "encoder",
         "head",
+        "is_probe",
     )
 
     head: Head
     encoder: Encoder
     began: float
     answered: float
+    is_probe: bool
     _scope_template: dict[str, Any]
 
     buffered: int
@@ -192,6 +194,8 @@ class Request(Exchange):
         """Count the end of this request, once. `status` is that of its response, or 0 if it had none; it `is_cancelled`
         if the client left before the end of the response. The handshake of a WebSocket is not `is_http`.
         """
+        if self.is_probe:
+            return
         metrics = self._shared.metrics
         if metrics is not None:
             metrics.ended(self.head.method, status, self.began, self.answered)
@@ -200,6 +204,13 @@ class Request(Exchange):
         observer = self._shared.observer
         if observer is not None and is_http:
             observer.on_end(self, status)
+
+    def set_apart(self) -> None:
+        """Count this request as a probe of the server's health, not as the application's; do not log it."""
+        self.is_probe = True
+        self._shared.total_requests -= 1
+        if self._shared.metrics is not None:
+            self._shared.metrics.probed()
 
     def frame_head(self) -> int:
         """Frame a head that still waits for its body; return the number of bytes added to the channel's `out`."""
@@ -394,6 +405,7 @@ def new_request(
     request._parts = None
     request._phase = WAITING
     request._reported_by = UNREPORTED
+    request.is_probe = False
     request._scope_template = scope_template
     request._trailers = None
     # The times when the head was read, and when that of the response was framed, if somebody needs them.

@@ -19,7 +19,7 @@ class Server(Protocol):
 
 def answering(path: str, server: Server, start: Callable[[Exchange], None]) -> Callable[[Exchange], None]:
     """Wrap `start`, which calls the application, so that GET and HEAD requests for `path` are answered: with 200 while
-    the server serves, with 503 once it is draining.
+    the server serves, with 503 once it is draining. They are neither logged nor counted as the application's.
     """
 
     def answer_or_start(request: Any) -> None:
@@ -30,6 +30,7 @@ def answering(path: str, server: Server, start: Callable[[Exchange], None]) -> C
                 (b"content-length", b"%d" % len(text)),
                 (b"cache-control", b"no-store"),
             ]
+            request.set_apart()
             request.deliver({"type": "http.response.start", "status": status, "headers": fields})
             request.deliver({"type": "http.response.body", "body": text})
         else:

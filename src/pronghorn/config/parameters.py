@@ -721,7 +721,7 @@ class Parameters:
     drain_delay: float = option(
         0,
         Topic.MONITORING,
-        "Seconds to serve on after SIGTERM, while --health-path says 503, before the shutdown begins.",
+        "Seconds to serve on after SIGTERM or a limit, while --health-path says 503, before the shutdown begins.",
         unit="seconds",
     )
 

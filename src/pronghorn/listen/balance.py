@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sized
-from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:
-    from multiprocessing.heap import BufferWrapper
-
-Memory: TypeAlias = "BufferWrapper"
-"""The memory of a table; can be an argument of a process that is spawned."""
+from pronghorn import shared_memory
+from pronghorn.shared_memory import Memory
 
 # Connections by which a worker may be ahead of another, and one more for each of these that the other has. Less would
 # only make clients wait until the other has woken up.
@@ -31,19 +27,16 @@ _AHEAD_PER_SURPLUS = 32
 # More than any number of connections: such a worker is never behind another.
 _ABSENT = 1 << 62
 
-_CELL = 8
-
 PATIENCE = 0.001
 """Seconds for which a worker that is ahead leaves connections to the others."""
 
 
 def allocate(workers: int) -> Memory:
     """Memory for an empty table with room for a number of workers. Raises OSError."""
-    from multiprocessing.heap import BufferWrapper  # only the parent of workers needs it
-
-    memory = BufferWrapper(2 * _CELL * workers)
-    for cell, value in enumerate([0] * workers + [_ABSENT] * workers):
-        _cells(memory)[cell] = value
+    memory = shared_memory.allocate(2 * workers)
+    cells = shared_memory.cells(memory)
+    for row in range(workers):
+        cells[workers + row] = _ABSENT
     return memory
 
 
@@ -53,7 +46,7 @@ class Table:
     """
 
     def __init__(self, memory: Memory) -> None:
-        cells = _cells(memory)
+        cells = shared_memory.cells(memory)
         rows = len(cells) // 2
         self._pids, self._counts = cells[:rows], cells[rows:]
 
@@ -137,7 +130,3 @@ class Share:
         if self._row is not None and not self._is_over:
             self._table.write(self._row, own)
         return own
-
-
-def _cells(memory: Memory) -> memoryview[int]:
-    return memory.create_memoryview().cast("q")

@@ -15,7 +15,7 @@ import stat
 import struct
 import sys
 import weakref
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pronghorn.errors import StartupError
 from pronghorn.listen import activation, places
@@ -61,25 +61,41 @@ _Address: TypeAlias = tuple[int, int, int, tuple[Any, ...]]
 # The sockets that this process has bound to an address.
 _bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
-# The place that each socket is for.
-_places: weakref.WeakKeyDictionary[socket.socket, Place] = weakref.WeakKeyDictionary()
+
+class Use(NamedTuple):
+    """The use of sockets that are bound together: their place, their purpose, and the number of equal ones before: for
+    port 0, the system chooses a port for each.
+    """
+
+    place: Place
+    purpose: str
+    number: int
+
+
+# The use of each socket.
+_uses: weakref.WeakKeyDictionary[socket.socket, Use] = weakref.WeakKeyDictionary()
 
 # Sockets of an older program, for `bind` to use.
-_offered: dict[Place, list[socket.socket]] = {}
+_offered: dict[Use, list[socket.socket]] = {}
 
 # The identity of the file at each path bound here; it differs once a later server has replaced the file.
 _files: dict[str, tuple[int, int, int]] = {}
 
 
-def bind(options: Options) -> list[socket.socket]:
-    """Bind all sockets of `options`: one for each descriptor or path, and one for each address of a host."""
+def bind(options: Options, purpose: str = "requests") -> list[socket.socket]:
+    """Bind all sockets of `options`: one for each descriptor or path, and one for each address of a host.
+
+    A new program gets those of an older one that have the same `purpose`.
+    """
     _refuse_overlaps(options)
     _ensure_ports_can_be_shared(options)
     sockets: list[socket.socket] = []
     try:
-        for place in places.of(options):
-            for sock in _offered.pop(place, None) or _bind_place(place, options):
-                _places[sock] = place
+        named = places.of(options)
+        for index, place in enumerate(named):
+            use = Use(place, purpose, named[:index].count(place))
+            for sock in _offered.pop(use, None) or _bind_place(place, options):
+                _uses[sock] = use
                 sockets.append(sock)
     except StartupError:
         release(sockets, options)
@@ -94,16 +110,16 @@ def release(sockets: list[socket.socket], options: Options) -> None:
     unlink(options)
 
 
-def held() -> list[tuple[Place, socket.socket]]:
-    """The open sockets that `bind` has returned, with their places."""
-    return [(place, sock) for sock, place in _places.items() if sock.fileno() >= 0]
+def held() -> list[tuple[Use, socket.socket]]:
+    """The open sockets that `bind` has returned, with their uses."""
+    return [(use, sock) for sock, use in _uses.items() if sock.fileno() >= 0]
 
 
-def offer(handed: list[tuple[Place, socket.socket]]) -> None:
+def offer(handed: list[tuple[Use, socket.socket]]) -> None:
     """Let `bind` use sockets of an older program, which continues to use them too. They count as inherited."""
-    for place, sock in handed:
+    for use, sock in handed:
         sock.set_inheritable(False)
-        _offered.setdefault(place, []).append(sock)
+        _offered.setdefault(use, []).append(sock)
 
 
 def take_over() -> None:
@@ -111,7 +127,7 @@ def take_over() -> None:
     for sock in itertools.chain(*_offered.values()):  # for places that are no longer configured
         sock.close()
     _offered.clear()
-    for place, sock in held():
+    for (place, _, _), sock in held():
         if place.descriptor is None and place.name is None:
             _bound.add(sock)
         if place.path is not None:
@@ -230,7 +246,8 @@ def _refuse_overlaps(options: Options) -> None:
     if options.metrics_bind is not None:
         named.append((f"--metrics-bind {options.metrics_bind}", places.parse(options.metrics_bind)))
     named += [(f"--https-redirect {place.port}", place) for place in places.of_redirect(options)]
-    named = [(text, place) for text, place in named if place not in _offered]
+    offered = {use.place for use in _offered}
+    named = [(text, place) for text, place in named if place not in offered]
     for (text, place), (other_text, other) in itertools.combinations(named, 2):
         if _overlap(place, other):
             raise StartupError(f"{text} and {other_text} overlap: remove one of them.")

@@ -115,7 +115,7 @@ class Outlet:
         self._size = 0
         self._dropped = 0
         self._has_timed_out = False
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
 
     def write(self, lines: bytes, stream: TextIO) -> None:
         """Write `lines` after the output that is buffered in `stream`, which has this descriptor."""
@@ -220,13 +220,13 @@ class Outlet:
         self._changed.notify_all()
 
     def _has_thread(self) -> bool:
-        if self._thread is None:
+        if self.thread is None:
             thread = threading.Thread(target=self._write_kept, name=f"log {self.fd}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # too many threads
                 return False
-            self._thread = thread
+            self.thread = thread
         return True
 
     def _write_kept(self) -> None:
@@ -289,6 +289,11 @@ def outlet_of(stream: Any) -> Outlet | None:
     if outlet is None:
         outlet = _outlets.setdefault(fd, Outlet(fd))
     return outlet
+
+
+def threads() -> set[threading.Thread]:
+    """The threads that write kept lines. A forked child does without them."""
+    return {outlet.thread for outlet in _outlets.values() if outlet.thread is not None}
 
 
 def flush() -> None:

@@ -49,6 +49,12 @@ class PageCollector(Collector):
         reading = self._server.pages.read()
         for family in layout.FAMILIES:
             yield _metric(family, reading)
+        cpu = CounterMetricFamily(
+            "pronghorn_worker_cpu_seconds", "Processor time of each worker and those before it.", labels=["worker"]
+        )
+        for slot, spent in sorted(reading.cpu.items()):
+            cpu.add_metric([str(slot)], spent * layout.NANOSECONDS)
+        yield cpu
         started, ended = self._server.worker_events()
         yield CounterMetricFamily("pronghorn_worker_starts", "Worker processes started.", started)
         ends = CounterMetricFamily("pronghorn_worker_ends", "Worker processes ended, by cause.", labels=["cause"])

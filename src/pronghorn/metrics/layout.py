@@ -116,6 +116,7 @@ REQUESTS = _counter(
     "pronghorn_requests", "Requests that have ended, by method and class of status.", method=METHODS, status=STATUSES
 )
 CANCELLED = _counter("pronghorn_cancelled_responses", "Responses that were not complete when their client left.")
+PROBES = _counter("pronghorn_health_probes", "Requests for the health path, which no other family counts.")
 RECEIVED = _counter("pronghorn_received_bytes", "Bytes received from clients, decrypted.")
 SENT = _counter("pronghorn_sent_bytes", "Bytes sent to clients, before encryption.")
 REFUSED = _counter("pronghorn_refused_requests", "Requests that the server has refused, by reason.", reason=REASONS)

@@ -31,7 +31,7 @@ def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = 
         if upgrade is None or not upgrade.replaces_another():
             listener.begin()
         else:  # until then the older program answers
-            upgrade.before_announcing(listener.begin)
+            upgrade.on_taking_over(listener.begin)
         if upgrade is not None:
             upgrade.on_done.append(lambda pid: listener.stop())
         for address in addresses:

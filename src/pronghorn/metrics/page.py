@@ -5,13 +5,14 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from pronghorn import shared_memory
 from pronghorn.metrics import layout
+from pronghorn.shared_memory import Memory
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnContext
-
     from pronghorn.config import Config
 
 Page: TypeAlias = "memoryview[int]"
@@ -39,13 +40,13 @@ def is_wanted(config: Config) -> bool:
     return bool(config.metrics_bind or config.health_path or config.drain_delay)
 
 
-def allocate_shared(context: SpawnContext) -> Any:
-    """Memory for the page of a process that is spawned, to be one of its arguments. `of_shared` keeps it alive."""
-    return context.RawArray("q", layout.size())
+def allocate_shared() -> Memory:
+    """Memory for the page of a process that is spawned."""
+    return shared_memory.allocate(layout.size())
 
 
-def of_shared(memory: Any) -> Page:
-    return memoryview(memory).cast("B").cast("q")
+def of_shared(memory: Memory) -> Page:
+    return shared_memory.cells(memory)
 
 
 def create_file() -> int:
@@ -61,14 +62,17 @@ def of_file(descriptor: int) -> Page:
 
 
 class Reading(NamedTuple):
-    """The cells of all pages at one time: summed up, and by process ID."""
+    """The cells of all pages at one time: summed up, and by process ID. `cpu` is the cell CPU, summed up by slot."""
 
     total: list[int]
     workers: dict[int, list[int]]
+    cpu: dict[int, int]
 
 
 class Pages:
     """The pages of a server's processes. Counters include those of processes that have ended: they never go back.
+
+    The slot of a process is a small number, which its successor takes over.
 
     All methods may be called in any thread.
     """
@@ -76,17 +80,21 @@ class Pages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pages: dict[int, Page] = {}
+        self._slots: dict[int, int] = {}
         self._ended = [0] * layout.size()
+        self._ended_cpu: Counter[int] = Counter()
 
-    def add(self, pid: int, page: Page) -> None:
+    def add(self, pid: int, page: Page, slot: int = 1) -> None:
         with self._lock:
             self._pages[pid] = page
+            self._slots[pid] = slot
 
     def retire(self, pid: int) -> None:
         """Keep the counters of a process that has ended."""
         with self._lock:
             page = self._pages.pop(pid, None)
             if page is not None:
+                self._ended_cpu[self._slots.pop(pid)] += page[layout.CPU]
                 for cell in _KEPT:
                     self._ended[cell] += page[cell]
 
@@ -105,4 +113,8 @@ class Pages:
     def read(self) -> Reading:
         with self._lock:
             workers = {pid: list(page) for pid, page in self._pages.items()}
-            return Reading([sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)], workers)
+            cpu = self._ended_cpu.copy()
+            for pid, cells in workers.items():
+                cpu[self._slots[pid]] += cells[layout.CPU]
+        total = [sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)]
+        return Reading(total, workers, cpu)

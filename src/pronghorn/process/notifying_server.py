@@ -7,6 +7,7 @@ import socket
 import time
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.process.service_manager import ServiceManager
 from pronghorn.server import Server
 
@@ -44,6 +45,6 @@ class NotifyingServer(Server):
 
     def _feed_watchdog(self) -> None:
         due = self._manager.beat()
-        if due != float("inf"):
+        if due != FOREVER:
             delay = due - time.monotonic()
             self._beat = asyncio.get_running_loop().call_later(max(0.0, delay), self._feed_watchdog)

@@ -16,11 +16,10 @@ import sys
 import time
 from enum import Enum, auto
 
+from pronghorn.deadlines import FOREVER
+
 # Seconds to wait for a service manager that does not read its socket.
 _PATIENCE = 0.5
-
-# Seconds between two checks of a process without a watchdog.
-_FOREVER = float("inf")
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -38,11 +37,11 @@ class ServiceManager:
     `watchdog` is the number of seconds after which the service manager restarts a process that has not called `beat`.
     """
 
-    def __init__(self, address: str = "", watchdog: float = _FOREVER) -> None:
+    def __init__(self, address: str = "", watchdog: float = FOREVER) -> None:
         self.state = State.STARTING
         self._address = address
         self._interval = watchdog / 2
-        self._next_beat = 0.0 if address else _FOREVER
+        self._next_beat = 0.0 if address else FOREVER
         self._status = ""
         self._has_failed = False
 
@@ -74,14 +73,14 @@ class ServiceManager:
         """Another process takes the place of this one, and talks to the service manager from now on."""
         self._send(f"MAINPID={pid}")
         self.state = State.STOPPING
-        self._next_beat = _FOREVER
+        self._next_beat = FOREVER
 
     def beat(self) -> float:
         """Tell the watchdog that this process lives, if it is time; return the time for the next call."""
         now = time.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + self._interval
-            if self._interval != _FOREVER:
+            if self._interval != FOREVER:
                 self._send("WATCHDOG=1")
         return self._next_beat
 

@@ -20,11 +20,13 @@ from enum import Enum, auto
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pronghorn import deadlines
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
 from pronghorn.listen.places import Place
 from pronghorn.logging import log
-from pronghorn.process import init
+from pronghorn.process import init, pids
 from pronghorn.signal_handlers import reset_after_fork
 
 if TYPE_CHECKING:
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
 
 SIGNAL = "SIGUSR2"
 
-FOREVER = float("inf")
-
-# The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[PLACE, 6], …]}.
+# The older program and the inherited descriptors, as JSON: {"pid": 4, "socket": 5, "sockets": [[USE, 6], …]}.
 _VARIABLE = "PRONGHORN_HANDOVER"
 
 _SERVES = b"S"
@@ -68,31 +68,36 @@ class Program:
             self.predecessor = described["pid"]
             self._socket = socket.socket(fileno=described["socket"])
             self._socket.set_inheritable(False)
-            sockets.offer([(Place(*place), socket.socket(fileno=number)) for place, number in described["sockets"]])
+            uses = [(sockets.Use(Place(*place), *rest), number) for (place, *rest), number in described["sockets"]]
+            sockets.offer([(use, socket.socket(fileno=number)) for use, number in uses])
 
-    def before_announcing(self, step: Callable[[], object]) -> None:
-        """Call `step` when this program takes the place of an older one. It may raise StartupError, which is logged."""
+    def on_taking_over(self, step: Callable[[], object]) -> None:
+        """Call `step` once this program has taken the place of an older one. Its exceptions are logged."""
         self._steps.append(step)
 
     def announce(self) -> None:
         """Tell the older program, if there is one, that this one serves. From then on, the sockets belong to it."""
-        if self._socket is None:
+        if self._socket is None or self.predecessor is None:
             return
+        has_heard = True
+        with self._socket:
+            try:
+                self._socket.send(_SERVES)
+            except OSError:
+                has_heard = False
+        self._socket = None
+        if not has_heard:
+            _log.warning("The program that started this one does not wait for it any more.")
+            if pids.exists(self.predecessor):  # it has given up: its sockets and files are its own
+                return
+        sockets.take_over()
         for step in self._steps:
             try:
                 step()
             except StartupError as error:
                 log.report(error)
-        with self._socket:
-            try:
-                self._socket.send(_SERVES)
-            except OSError:
-                # It has given up, or it has ended. The sockets may be in use by it: this program must not close them
-                # to others when it stops.
-                _log.warning("The program that started this one does not wait for it any more.")
-            else:
-                sockets.take_over()
-        self._socket = None
+            except Exception as error:
+                _log.error("After the upgrade: %r", error)
 
 
 class State(Enum):
@@ -121,7 +126,7 @@ class Upgrade:
         self._is_over = False
         self._failed: list[subprocess.Popen[bytes]] = []
         self._program = program
-        self._timeout = FOREVER if timeout is None else timeout
+        self._timeout = timeout
         self._is_requested = False
         self._process: subprocess.Popen[bytes]
         self._successor: socket.socket
@@ -138,9 +143,9 @@ class Upgrade:
         """Return whether an older program started this one."""
         return self._program.predecessor is not None
 
-    def before_announcing(self, step: Callable[[], object]) -> None:
-        """See `Program.before_announcing`."""
-        self._program.before_announcing(step)
+    def on_taking_over(self, step: Callable[[], object]) -> None:
+        """See `Program.on_taking_over`."""
+        self._program.on_taking_over(step)
 
     def announce(self) -> None:
         """Tell an older program that this one serves."""
@@ -192,7 +197,7 @@ class Upgrade:
         handed = {
             "pid": os.getpid(),
             "socket": theirs.fileno(),
-            "sockets": [(place, sock.fileno()) for place, sock in held],
+            "sockets": [(use, sock.fileno()) for use, sock in held],
         }
         with theirs:
             try:
@@ -207,7 +212,7 @@ class Upgrade:
                 raise
         self._successor = ours
         self.state = State.STARTING
-        self.deadline = time.monotonic() + self._timeout
+        self.deadline = deadlines.after(self._timeout)
 
     def _follow(self) -> None:
         reason = ""

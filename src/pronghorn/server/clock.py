@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from pronghorn.server.beat import Beat
 from pronghorn.server.state import ServerState
 
 
@@ -15,20 +14,20 @@ class Clock:
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        self._timer: asyncio.TimerHandle | None = None
+        self._beat: Beat | None = None
 
     def start(self) -> None:
-        self._now = int(self._state.loop.time())
+        loop = self._state.loop
+        self._now = int(loop.time())
         self._state.tick(self._now)
-        self._timer = self._state.loop.call_later(1, self._tick)
+        self._beat = Beat(loop, 1, self._tick)
+        self._beat.start()
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.stop()
 
-    def _tick(self) -> None:
-        if self._timer is not None:
-            self._state.note_lag(self._state.loop.time() - self._timer.when())
-        self._timer = self._state.loop.call_later(1, self._tick)
+    def _tick(self, lag: float) -> None:
+        self._state.note_lag(lag)
         self._now += 1
         self._state.tick(self._now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import functools
 import logging
 import random
@@ -14,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pronghorn import backend, signal_handlers
+from pronghorn import backend, deadlines, signal_handlers
 from pronghorn.application import tasks
 from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import STARTUP_FAILURE as STARTUP_FAILURE
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
     from pronghorn.process.upgrade import Upgrade
 
 logger = _log = logging.getLogger("pronghorn.error")
+
+
+class Phase(enum.Enum):
+    """The phase of a server, from one `startup` to the next."""
+
+    STARTING = enum.auto()
+    SERVING = enum.auto()
+    """In the main loop."""
+    LEAVING = enum.auto()
+    """Serves on, while the health path sends clients elsewhere."""
+    STOPPING = enum.auto()
 
 
 class Server:
@@ -75,8 +87,7 @@ class Server:
         self.upgrade: Upgrade | None = None
         self._limits: ProcessLimits | MaybeNone = None
         self._renewal: Renewal | None = None
-        self._is_in_main_loop = False
-        self._is_serving_on = False
+        self._phase = Phase.STARTING
 
     @functools.cached_property
     def limit_max_requests(self) -> int | None:
@@ -122,8 +133,8 @@ class Server:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._is_in_main_loop:
-            self._serving.cancel()  # ends only the main loop, without waiting for the next tick
+        if self._phase in (Phase.SERVING, Phase.LEAVING):
+            self._serving.cancel()  # ends only this phase, without waiting for the next tick
         try:
             await asyncio.wait([self._serving])
         except asyncio.CancelledError:  # like a second SIGINT: stop waiting
@@ -143,6 +154,7 @@ class Server:
         self.signalled = bool(self._captured_signals)
         self.servers, self._sockets = [], []
         self.started = self.force_exit = self._is_spent = False
+        self._phase = Phase.STARTING
         self._limits = ProcessLimits(self.config)
         if self.lifespan is None:
             self._load()
@@ -272,7 +284,7 @@ class Server:
         """Begin the graceful shutdown; a second SIGINT stops without waiting."""
         self._captured_signals.append(sig)
         self.signalled = True
-        if self.should_exit and sig == signal.SIGINT and not self._is_serving_on:
+        if self.should_exit and sig == signal.SIGINT and self._phase is not Phase.LEAVING:
             self.force_exit = True
         else:
             self.should_exit = True
@@ -354,18 +366,18 @@ class Server:
     async def _go_on(self, sockets: list[socket.socket] | None) -> None:
         try:
             if not self.should_exit:
-                self._is_in_main_loop = True
+                self._phase = Phase.SERVING
                 await self.main_loop()
-            if self.started and self._captured_signals == [signal.SIGTERM]:
+            if self.started and self._may_serve_on() and (self._captured_signals or self._is_spent):
                 await self._serve_on()
         finally:
-            self._is_in_main_loop = False
+            self._phase = Phase.STOPPING
             await self.shutdown(sockets)
             if self.started:
                 log.announce("Finished server process")
 
     async def _serve_on(self) -> None:
-        """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere, or until a signal."""
+        """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere."""
         delay = self.drain_delay
         if not delay:
             return
@@ -373,14 +385,17 @@ class Server:
             self.upgrade.give_up()
         self.server_state.page[layout.DRAINING] = 1
         _log.info("Draining: the shutdown begins in %g seconds.", delay)
-        self._is_serving_on = True
+        self._phase = Phase.LEAVING
         end = time.monotonic() + delay
         counter = 0
-        while time.monotonic() < end and len(self._captured_signals) == 1 and not self.force_exit:
+        while time.monotonic() < end and self._may_serve_on() and not self.force_exit:
             await asyncio.sleep(POLL)
             counter += 1
             await self.on_tick(counter)
-        self._is_serving_on = False
+
+    def _may_serve_on(self) -> bool:
+        """Return whether no signal but one SIGTERM asks for the stop."""
+        return self._captured_signals in ([], [signal.SIGTERM])
 
     def _load(self) -> None:
         if not self.config.loaded:
@@ -410,8 +425,7 @@ class Server:
         await Drain(self).wait(self._deadline())
 
     def _deadline(self) -> float:
-        timeout = self.config.timeout_graceful_shutdown
-        return float("inf") if timeout is None else time.monotonic() + timeout
+        return deadlines.after(self.config.timeout_graceful_shutdown)
 
     def _close_sockets(self) -> None:
         release(self._sockets, self.config)

@@ -44,7 +44,7 @@ class SideListener(threading.Thread):
     @contextlib.contextmanager
     def bound(self) -> Iterator[list[str]]:
         """Bind, and stop at the end. Yields the addresses. Raises StartupError."""
-        self._bound = sockets.bind(self._config)
+        self._bound = sockets.bind(self._config, self._kind)
         try:
             yield sockets.addresses(self._bound, self._config)
         finally:

@@ -1,4 +1,4 @@
-"""The watchdog: reports an event loop that is blocked, with the stack of its thread, and measures its lag.
+"""The watchdog: reports an event loop that is blocked, with the stack of its thread.
 
 A timer of the loop notes that the loop runs. A thread checks that: only a thread can see the stack while the loop is
 blocked. `faulthandler.dump_traceback_later` would even see it while a C function holds the interpreter's lock, but it
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from time import monotonic, process_time
 
 from pronghorn.logging.log import say
+from pronghorn.server.beat import Beat
 
 # Seconds between checks: this part of the time that makes a block, and no more than a second.
 _PART = 0.1
@@ -35,22 +36,19 @@ class Watchdog:
     Clocks go on, but the watching thread wakes late, and the process has hardly used the processor meanwhile. If it
     has, the thread alone had to wait, for a call that held the interpreter's lock.
 
-    `blocks` counts them; `lag` is the number of seconds by which the loop's last timer was late. Nothing is reported
-    once `is_stopping()` is true.
+    `blocks` counts them. Nothing is reported once `is_stopping()` is true.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, is_stopping: Callable[[], bool]) -> None:
         self.blocks = 0
-        self.lag = 0.0
         self._loop = loop
         self._seconds = seconds
         self._is_stopping = is_stopping
         self._interval = min(max(seconds * _PART, _LEAST), _MOST)
         self._stopped = threading.Event()
-        # The time of the loop's next turn, and the lags that may have been blocks.
-        self._due = 0.0
+        self._beat = Beat(loop, self._interval, self._take_turn)
+        # The lags that may have been blocks.
         self._late: collections.deque[float] = collections.deque()
-        self._timer: asyncio.TimerHandle | None = None
         self._thread_id = 0
         # The rest belongs to the watching thread. The suspended time is that since the loop's last turn.
         self._suspended = 0.0
@@ -58,28 +56,21 @@ class Watchdog:
 
     def start(self) -> None:
         self._thread_id = threading.get_ident()
-        self._await_turn()
+        self._beat.start()
         threading.Thread(target=self._watch, name="pronghorn watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """May be called again."""
         self._stopped.set()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._beat.stop()
 
-    def _await_turn(self) -> None:
-        self._due = monotonic() + self._interval
-        self._timer = self._loop.call_later(self._interval, self._take_turn)
-
-    def _take_turn(self) -> None:
+    def _take_turn(self, lag: float) -> None:
         """Called by the loop, which runs."""
-        self.lag = max(0.0, monotonic() - self._due)
-        if self.lag >= self._seconds:
-            self._late.append(self.lag)
-        self._await_turn()
+        if lag >= self._seconds:
+            self._late.append(lag)
 
     def _watch(self) -> None:
-        due = self._due
+        due = self._beat.due
         before, cpu_before = monotonic(), process_time()
         while not self._stopped.wait(self._interval):
             now, cpu = monotonic(), process_time()
@@ -90,8 +81,8 @@ class Watchdog:
                 return
             if self._is_stopping():
                 continue
-            if self._due != due:
-                due = self._due
+            if self._beat.due != due:
+                due = self._beat.due
                 self._end_block()
                 # The loop's turn may have been before or after the time that was lost just now.
                 self._suspended = max(0.0, min(lost, now - due + self._interval))

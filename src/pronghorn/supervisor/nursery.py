@@ -5,8 +5,8 @@ the supervisor can hold a lock in a fork. A nursery lives until its last worker 
 codes.
 
 The supervisor and a nursery talk through a pair of sockets that keep messages apart. The supervisor sends `_FORK` with
-the descriptor of the new worker's pipe, and ends the stream when it needs no more workers. The nursery answers in
-messages of `_MESSAGE`.
+the descriptor of the new worker's pipe, or `_REOPEN`, and ends the stream when it needs no more workers. The nursery
+answers in messages of `_MESSAGE`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.listen import balance
-from pronghorn.logging import log
+from pronghorn.logging import log, log_files, outlet, streams
 from pronghorn.metrics import page
 from pronghorn.metrics.page import Page
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import UNKNOWN_EXITCODE, WorkerHandle, make_pipe, spawn
 
 _FORK = b"F"
+
+# Open log files again that were moved: a worker begins with those of the nursery.
+_REOPEN = b"O"
 
 # The kind of the message, a process id, and an exit code or errno. `_FORKED` comes with a descriptor of the process
 # and, if the supervisor needs it, that of its page.
@@ -120,7 +123,7 @@ class ForkedProcess:
 class Nursery:
     """The supervisor's handle on a nursery."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: Memory | None) -> None:
         self.state = State.LOADING
         self._config = config
         self._workers: dict[int, ForkedProcess] = {}
@@ -150,6 +153,12 @@ class Nursery:
                 raise OSError("the process that forks workers has ended, or does not answer")
             process = self._read()
         return WorkerHandle(self._config, process, pipe, replaces, serve_within, process.page)
+
+    def reopen_logs(self) -> None:
+        """Let the workers that are forked from now on write to log files that were opened again."""
+        if self.state in (State.LOADING, State.READY):
+            with contextlib.suppress(OSError):
+                self._socket.send(_REOPEN)
 
     def forget(self, pid: int) -> None:
         """The worker's handle is closed."""
@@ -215,7 +224,7 @@ class Event(Enum):
 class Nurseries:
     """The current nursery, the next one while it loads, and the others, whose processes have not ended yet."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket], table: balance.Memory | None = None) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], table: Memory | None = None) -> None:
         self._config = config
         self._sockets = sockets
         self._table = table
@@ -242,6 +251,11 @@ class Nurseries:
         """Fork a worker. Raises OSError."""
         assert self._current is not None
         return self._current.launch(replaces, serve_within)
+
+    def reopen_logs(self) -> None:
+        """Let all of them open log files again."""
+        for each in self._all():
+            each.reopen_logs()
 
     def waitables(self) -> list[Any]:
         return [each for each in self._all() if each.state is not State.ENDED]
@@ -288,10 +302,11 @@ def _run(
     config: Config,
     sockets: list[socket.socket],
     parent: socket.socket,
-    table: balance.Memory | None,
+    table: Memory | None,
     stdin: int | None,
 ) -> None:
     """The program of a nursery, and then of each worker, which continues here as its copy."""
+    streams.remember_files()
     try:
         _preload(config)
     except StartupError as error:
@@ -315,7 +330,7 @@ def _preload(config: Config) -> None:
     backend.load(config.http)
     before = set(threading.enumerate())
     config.load_app()
-    if started := sorted(thread.name for thread in set(threading.enumerate()) - before):
+    if started := sorted(thread.name for thread in set(threading.enumerate()) - before - outlet.threads()):
         raise StartupError(
             f"--preload: the application starts threads when it is imported ({', '.join(started)}), which forks lack."
             " Start them in the lifespan's startup, or remove --preload."
@@ -348,6 +363,9 @@ def _fork_on_request(parent: socket.socket, has_pages: bool) -> tuple[int, Page 
             data, descriptors, _, _ = _socket.recv_fds(parent, 1, 1)
             if not data:
                 is_open = False
+                continue
+            if data == _REOPEN:
+                log_files.reopen()
                 continue
             pages: list[int] = []
             try:

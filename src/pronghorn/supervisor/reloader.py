@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.logging import log
 from pronghorn.process.service_manager import ServiceManager
 from pronghorn.supervisor.file_watcher import Files, Watcher
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
-from pronghorn.supervisor.worker_messages import FOREVER, Target
+from pronghorn.supervisor.worker_messages import Target
 
 # Seconds for running requests, which may include an open stream, after a file has changed.
 _GRACE = 2.0

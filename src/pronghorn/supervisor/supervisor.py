@@ -5,6 +5,7 @@ Signals, messages and deaths of workers only change the wanted state; `_balance`
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.listen.sockets import withdraw
@@ -19,11 +21,12 @@ from pronghorn.logging import log
 from pronghorn.metrics.page import Pages
 from pronghorn.process.service_manager import ServiceManager
 from pronghorn.process.upgrade import Upgrade
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.nursery import Event, Nurseries
 from pronghorn.supervisor.signals import EXIT_SIGNALS, Signals
 from pronghorn.supervisor.tally import Cause, Tally
 from pronghorn.supervisor.worker_handle import State, WorkerHandle, launch, wait
-from pronghorn.supervisor.worker_messages import FOREVER, HEARTBEAT, max_stop_time
+from pronghorn.supervisor.worker_messages import HEARTBEAT, max_stop_time
 
 _OTHER_SIGNALS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCHLD")
 
@@ -223,6 +226,8 @@ class Supervisor:
         from pronghorn.logging import log_files  # rarely needed
 
         log_files.reopen()
+        if self._nurseries is not None:
+            self._nurseries.reopen_logs()
 
     def _report(self) -> None:
         """Tell the service manager how many workers serve, and when a start or a restart is over."""
@@ -252,12 +257,18 @@ class Supervisor:
             _log.error("Cannot launch a process: %r", error)
             self._back_off(time.monotonic())
             return
+        worker.slot = self._free_slot() if replaces is None else replaces.slot
         self._workers.append(worker)
         self.tally.count_start()
         if self._table is not None:
             self._table.add(worker.pid)
         if worker.page is not None:
-            self.pages.add(worker.pid, worker.page)
+            self.pages.add(worker.pid, worker.page, worker.slot)
+
+    def _free_slot(self) -> int:
+        """The lowest slot that no wanted worker has."""
+        taken = {each.slot for each in self._settled()}
+        return next(slot for slot in itertools.count(1) if slot not in taken)
 
     def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():
@@ -353,7 +364,7 @@ class Supervisor:
         return min([*(worker.deadline for worker in self._workers), self._not_before or FOREVER, upgraded, exit_at])
 
 
-def _allocate_table(workers: int) -> balance.Memory | None:
+def _allocate_table(workers: int) -> Memory | None:
     """The memory in which workers see each other's connections, with room for more of them and their successors."""
     if sys.platform != "win32":  # where the event loop accepts by itself
         try:

@@ -35,13 +35,14 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
-from pronghorn.listen import balance
 from pronghorn.metrics.page import Page, allocate_shared, is_wanted, of_shared
+from pronghorn.process import pids
+from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.signals import HANDLED_LATER
 from pronghorn.supervisor.tally import Cause
 from pronghorn.supervisor.worker_messages import (
-    FOREVER,
     HEARTBEAT,
     MAX_SIZE,
     LimitReached,
@@ -122,7 +123,8 @@ class WorkerHandle:
 
     `replacement` is the reason to replace this worker by another: a restart, which is cancelled if the new worker does
     not serve, or a limit, at which it is replaced even if the first attempt fails. `cause` is the cause of its end, if
-    its parent decided it. `page` is its page, if its parent needs that.
+    its parent decided it. `page` is its page, if its parent needs that. `slot` is its number among the workers, which
+    the next one in its place gets.
     """
 
     def __init__(
@@ -136,6 +138,8 @@ class WorkerHandle:
     ) -> None:
         assert process.pid is not None
         self.page = page
+        self.slot = 0
+        self._memory: Memory | None = None
         self.pid = process.pid
         self.state: State
         self.deadline: float
@@ -151,6 +155,11 @@ class WorkerHandle:
         self._has_sentinel = True
         self._has_failed = False
         self._to_starting()
+
+    def keep_page(self, memory: Memory) -> None:
+        """Set its page, and keep the memory of the page as long as this handle."""
+        self._memory = memory
+        self.page = of_shared(memory)
 
     def is_serving(self) -> bool:
         return self.state in (State.SERVING, State.SILENT)
@@ -303,7 +312,7 @@ class WorkerHandle:
     def _poll_exitcode(self) -> int | None:
         if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
             self._has_sentinel = False  # the process has just ended, or its application has closed all descriptors
-        is_gone = not self._has_sentinel and not _exists(self.pid)
+        is_gone = not self._has_sentinel and not pids.exists(self.pid)
         exitcode = self._process.exitcode  # after that: once the process is gone, its exit code can be known
         return UNKNOWN_EXITCODE if exitcode is None and is_gone else exitcode
 
@@ -325,7 +334,7 @@ def launch(
     replaces: WorkerHandle | None = None,
     serve_within: float = FOREVER,
     target: Target | None = None,
-    table: balance.Memory | None = None,
+    table: Memory | None = None,
 ) -> WorkerHandle:
     """Start a process that serves `config.app` on `sockets`, or that calls `target` with them.
 
@@ -333,10 +342,13 @@ def launch(
     of `table`.
     """
     pipe, workers_end = make_pipe()
-    memory = allocate_shared(_context) if is_wanted(config) else None
+    memory = allocate_shared() if is_wanted(config) else None
     with workers_end:
         process = spawn(_run_worker, config, sockets, workers_end, target, memory, table)
-    return WorkerHandle(config, process, pipe, replaces, serve_within, None if memory is None else of_shared(memory))
+    handle = WorkerHandle(config, process, pipe, replaces, serve_within)
+    if memory is not None:
+        handle.keep_page(memory)
+    return handle
 
 
 def make_pipe() -> tuple[Any, Any]:
@@ -374,25 +386,13 @@ def ensure_picklable(config: Config) -> None:
         raise StartupError(f"The configuration cannot be sent to worker processes: {error}") from None
 
 
-def _exists(pid: int) -> bool:
-    """Return whether the process exists. A process that has ended exists until its parent has waited for it."""
-    if sys.platform != "win32":  # on Windows, `os.kill` with 0 would end it
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-    return True
-
-
 def _run_worker(
     config: Config,
     sockets: list[socket.socket],
     pipe: Any,
     target: Target | None,
-    memory: Any,
-    table: balance.Memory | None,
+    memory: Memory | None,
+    table: Memory | None,
     stdin: int | None,
 ) -> None:
     from pronghorn.supervisor.worker_main import main  # here: it imports the server, which the parent does not need

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.logging import log, outlet, streams
@@ -23,10 +24,10 @@ from pronghorn.metrics.page import Page
 from pronghorn.process import operator_signals
 from pronghorn.process.limits import Limit
 from pronghorn.server import Server
+from pronghorn.shared_memory import Memory
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import (
-    FOREVER,
     HEARTBEAT,
     Alive,
     LimitReached,
@@ -50,7 +51,7 @@ def main(
     stdin: int | None,
     target: Target | None = None,
     own_page: Page | None = None,
-    table: balance.Memory | None = None,
+    table: Memory | None = None,
 ) -> None:
     """Serve on `sockets` until SIGTERM, SIGINT or the end of the stream from `parent`, which may read `own_page`.
     `table` is shared with the workers that accept on the same sockets.

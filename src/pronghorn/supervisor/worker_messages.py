@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pronghorn.config import Config
+from pronghorn.deadlines import FOREVER
 from pronghorn.process.limits import Limit
 
 # Seconds between two `Alive` messages.
@@ -17,8 +18,6 @@ HEARTBEAT = 1.0
 
 # Maximum bytes of an encoded message. A longer one is garbage, and the parent refuses it.
 MAX_SIZE = 16
-
-FOREVER = float("inf")
 
 # Runs in a worker instead of our server: called as `target(sockets=sockets)`.
 Target: TypeAlias = Callable[..., Any]

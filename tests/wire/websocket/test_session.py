@@ -1658,13 +1658,93 @@ def test_second_drain_has_no_effect(wire: Any) -> None:
     assert socket.sent() == close_sent(1012)
 
 
-def test_drain_does_not_wait_for_unreceived_messages(wire: Any) -> None:
-    socket = opened(wire, queued_messages=1)
-    socket.receive(frame(TEXT, b"a") * 5 + close(1000))
+def test_messages_before_the_drain_are_received_and_answered(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") + frame(TEXT, b"b"))
     socket.connection.drain()
-    assert socket.sent() == close_sent(1012)
-    assert socket.calls[-1] == "close"
+    assert socket.take() == b""
+    for content in ("a", "b"):
+        assert socket.hear() == text(content)
+        socket.say("send", text=content)
+    assert served(socket.take()) == [(TEXT, 0, b"a"), (TEXT, 0, b"b")]
     assert socket.hear() == disconnect(1012)
+    assert socket.sent() == close_sent(1012)
+    socket.receive(close(1012))
+    socket.turn()
+    assert socket.calls[-1] == "close"
+
+
+def test_messages_that_exceeded_the_queue_are_received_after_the_drain(wire: Any) -> None:
+    socket = opened(wire, queued_messages=1)
+    socket.receive(b"".join(frame(TEXT, b"%d" % number) for number in range(5)))
+    socket.connection.drain()
+    assert [socket.hear() for _ in range(6)] == [*(text(str(number)) for number in range(5)), disconnect(1012)]
+    assert socket.sent() == close_sent(1012)
+
+
+def test_message_after_the_drain_is_not_received(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"before"))
+    socket.connection.drain()
+    assert socket.calls[-1] == "pause"
+    assert socket.hear() == text("before")
+    assert socket.hear() == disconnect(1012)
+    socket.receive(frame(TEXT, b"after"))
+    assert socket.hear() == disconnect(1012)
+
+
+def test_close_of_the_client_before_the_drain_counts(wire: Any) -> None:
+    socket = opened(wire, queued_messages=1)
+    socket.receive(frame(TEXT, b"a") * 2 + close(1000))
+    socket.connection.drain()
+    assert [socket.hear() for _ in range(3)] == [text("a"), text("a"), disconnect(1000)]
+    assert socket.sent() == close_sent(1000)
+
+
+def test_violation_before_the_drain_ends_the_session(wire: Any) -> None:
+    socket = opened(wire, queued_messages=1)
+    socket.receive(frame(TEXT, b"a") * 2 + frame(3))
+    socket.connection.drain()
+    heard = [socket.hear() for _ in range(3)]
+    assert heard[:2] == [text("a"), text("a")]
+    assert heard[2]["code"] == 1002
+
+
+def test_application_may_close_during_the_drain(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a"))
+    socket.connection.drain()
+    socket.say("close", code=3000)
+    assert socket.sent() == close_sent(3000)
+    assert socket.hear() == disconnect(3000)
+
+
+def test_drain_does_not_wait_long_for_an_application_that_takes_no_messages(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a"))
+    socket.connection.drain()
+    socket.seconds(3)
+    assert socket.sent() == close_sent(1012)
+    assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1012)]
+
+
+def test_drain_waits_for_an_application_that_takes_messages(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a") * 5)
+    socket.connection.drain()
+    for _ in range(5):
+        socket.seconds(1)
+        assert socket.hear() == text("a")
+    assert socket.take() == b""
+    assert socket.hear() == disconnect(1012)
+
+
+def test_client_that_leaves_during_the_drain_is_reported_after_its_messages(wire: Any) -> None:
+    socket = opened(wire)
+    socket.receive(frame(TEXT, b"a"))
+    socket.connection.drain()
+    socket.connection.lose()
+    assert [socket.hear(), socket.hear()] == [text("a"), disconnect(1006)]
 
 
 def test_client_that_does_not_answer_the_drain_is_disconnected(wire: Any) -> None:

@@ -1,3 +1,5 @@
+cimport cython
+
 from ..encoder cimport checked_fields
 from ..exchange cimport Exchange, as_bytes
 from ..request cimport Request
@@ -5,9 +7,10 @@ from .deflate cimport Deflate
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
 
-cdef int CONNECTING, DENYING, OPEN, FAILING, CLOSING, CLOSED
+cdef int CONNECTING, DENYING, OPEN, LEAVING, FAILING, CLOSING, CLOSED
 cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT
 cdef int INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
+cdef int LEAVE_TIMEOUT
 cdef Py_ssize_t WORTHWHILE
 
 
@@ -55,6 +58,8 @@ cdef class WebSocket(Exchange):
     cdef _accept(self, dict message)
     cdef _begin_denial(self, dict message)
     cdef _continue_denial(self, dict message)
+    @cython.locals(has_failed=bint)
+    cdef _start_closing(self, int code, str reason)
     cdef _close_with(self, int code, str reason)
     cdef _to_failing(self, error)
     cdef _fail(self, error)

@@ -45,20 +45,24 @@ if TYPE_CHECKING:
 CONNECTING = 0  # the application has not answered the handshake
 DENYING = 1  # the application is answering the handshake with an HTTP response
 OPEN = 2
-FAILING = 3  # the client has violated the protocol; the application first receives the earlier messages
-CLOSING = 4  # our close frame is sent, the client's is due
-CLOSED = 5
+LEAVING = 3  # the server is stopping; the application first receives the messages that have arrived
+FAILING = 4  # the client has violated the protocol; the application first receives the earlier messages
+CLOSING = 5  # our close frame is sent, the client's is due
+CLOSED = 6
+
+# Seconds for the application to take the next message in LEAVING: it may never call `receive()`.
+LEAVE_TIMEOUT = 2
 
 
 class WebSocket(Exchange):
     """One session. `scope` is the application's; `handshake` is None once it was accepted.
 
-    `is_held` is true while reading is paused, because of too many messages or a violation; `client_closed` is true once
-    the client's close frame has arrived.
+    `is_held` is true while reading is paused, because of too many messages, a violation or the server's stop;
+    `client_closed` is true once the client's close frame has arrived.
 
-    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> FAILING by a violation; OPEN
-    or FAILING -> CLOSING by `close`; OPEN, FAILING or CLOSING -> CLOSED by `_finish_closing`; any -> CLOSED by
-    `end_input`.
+    Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> LEAVING by `restart`; OPEN
+    or LEAVING -> FAILING by a violation; OPEN, LEAVING or FAILING -> CLOSING by `close`; OPEN, LEAVING, FAILING or
+    CLOSING -> CLOSED by `_finish_closing`; any -> CLOSED by `end_input`.
     """
 
     __slots__ = (
@@ -155,6 +159,8 @@ class WebSocket(Exchange):
         self._answering = False
         if self._state == FAILING:
             self._fail(self._failure)
+        elif self._state == LEAVING:
+            self._start_closing(SERVICE_RESTART, "")
         if self._code:
             return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
         return None
@@ -162,7 +168,7 @@ class WebSocket(Exchange):
     def deliver(self, message: dict[str, Any]) -> Awaitable[Any] | None:
         kind = message["type"]
         state = self._state
-        if state in (OPEN, FAILING):
+        if state in (OPEN, LEAVING, FAILING):
             if kind == "websocket.send":
                 return self._send(message)
             if kind == "websocket.close":
@@ -186,20 +192,11 @@ class WebSocket(Exchange):
         raise RuntimeError(f"{kind!r} is not expected {_STATES[state]}")
 
     def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake, unless it has begun."""
-        state = self._state
-        if state != OPEN and state != FAILING:
-            return
-        self._send_frame(CLOSE, close_payload(code, reason))
-        self._state = CLOSING
-        self._close_by = self._shared.deadline(self._shared.limits.close_timeout)
-        self._messages = None
-        self._queued = 0
-        self._end(code, reason)
-        if state == FAILING:
-            self._finish_closing()
-        elif self.is_held:
-            self._resume_reading()
+        """Start the closing handshake, unless it has begun, and drop the messages that are not taken."""
+        if OPEN <= self._state < CLOSING:
+            self._messages = None
+            self._queued = 0
+            self._start_closing(code, reason)
 
     def finish(self, failed: bool) -> bool:
         """Close the session after the application's return or failure. Return false if the handshake is unanswered."""
@@ -238,14 +235,25 @@ class WebSocket(Exchange):
             self._end(LOST, "")
 
     def restart(self) -> None:
-        """Close because the server is stopping."""
-        self.close(SERVICE_RESTART, "")
+        """Close because the server is stopping, once the application has taken the messages that have arrived, and has
+        answered them.
+        """
+        if self._state == OPEN and self._messages:
+            self._state = LEAVING
+            self._close_by = self._shared.deadline(LEAVE_TIMEOUT)
+            if not self.is_held:
+                self._hold()
+        elif self._state == OPEN or self._state == FAILING:
+            self._start_closing(SERVICE_RESTART, "")
 
     def on_tick(self, now: int) -> None:
         """Act on deadlines that have passed. Called once a second."""
         if self._state == OPEN:
             if self._ping_at:
                 self._keep_alive(now)
+        elif self._state == LEAVING:
+            if now >= self._close_by:
+                self._start_closing(SERVICE_RESTART, "")
         elif self._state == FAILING:
             if now >= self._close_by:
                 self._fail(self._failure)
@@ -268,7 +276,7 @@ class WebSocket(Exchange):
             while True:
                 opcode = reader.next()
                 if opcode in (TEXT, BINARY):
-                    if self._state == OPEN:
+                    if self._state in (OPEN, LEAVING):
                         self._queue(reader.payload)
                         if self.is_held:
                             return
@@ -280,7 +288,7 @@ class WebSocket(Exchange):
                     self._close_with(reader.code, reader.reason)
                     return
         except FrameError as error:
-            if self._state == OPEN and (self._messages or self._answering) and not self._input_ended:
+            if self._state in (OPEN, LEAVING) and (self._messages or self._answering) and not self._input_ended:
                 self._to_failing(error)
             else:
                 self._fail(error)
@@ -305,6 +313,8 @@ class WebSocket(Exchange):
     def _take_message(self) -> dict[str, Any]:
         payload = self._messages.pop(0)
         self._queued -= len(payload)
+        if self._state == LEAVING:
+            self._close_by = self._shared.deadline(LEAVE_TIMEOUT)
         if self.is_held and self._failure is None and not self._is_full():
             self._resume_reading()
         if type(payload) is str:
@@ -318,7 +328,9 @@ class WebSocket(Exchange):
     def _resume_reading(self) -> None:
         self.is_held = False
         self._read()
-        if not self.is_held:
+        if self._state == LEAVING:
+            self.is_held = True  # the rest was read, and no more is
+        elif not self.is_held:
             self._channel.need_body()
 
     def _pong(self, payload: bytes) -> None:
@@ -392,6 +404,18 @@ class WebSocket(Exchange):
         self._request.deliver({"type": "http.response.body", "body": body})
         self.end_input()
 
+    def _start_closing(self, code: int, reason: str) -> None:
+        """Send a close frame. A client that has violated the protocol is not waited for."""
+        has_failed = self._state == FAILING
+        self._send_frame(CLOSE, close_payload(code, reason))
+        self._state = CLOSING
+        self._close_by = self._shared.deadline(self._shared.limits.close_timeout)
+        self._end(code, reason)
+        if has_failed:
+            self._finish_closing()
+        elif self.is_held:
+            self._resume_reading()
+
     def _close_with(self, code: int, reason: str) -> None:
         """Answer the client's close frame, and close."""
         self.client_closed = True
@@ -450,6 +474,7 @@ class WebSocket(Exchange):
 _STATES = (
     "before the handshake is answered",
     "after 'websocket.http.response.start'",
+    "after 'websocket.accept'",
     "after 'websocket.accept'",
     "after 'websocket.accept'",
 )
