@@ -109,16 +109,19 @@ class Drain:
         await self._serve_waiting(deadline)
         idle = self._idle()
         await self._wait_while_idle(deadline)
-        for connection in connections - (self._idle() - idle):
-            _shut_down(connection)
+        self._shut_down_all_but(self._idle() - idle)
         await asyncio.sleep(0)
         if connections and not self._server.force_exit:
             _log.info("Waiting for connections to close. (CTRL+C to force quit)")
         while connections and not self._is_over(deadline):
             idle = self._idle()
             await self._wait_while_connected(deadline)
-            for connection in idle & self._idle():
-                _shut_down(connection)
+            self._shut_down_all_but(self._idle() - idle)
+
+    def _shut_down_all_but(self, newly_idle: set[Any]) -> None:
+        """Shut down connections. Those that were before are told again: they may have begun a stream since."""
+        for connection in self._state.connections - newly_idle:
+            _shut_down(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         await asyncio.sleep(0)
