@@ -350,10 +350,14 @@ class Life:
             self.fail("the server still listens")
 
 
+def _measure_nothing(recorder: Recorder) -> None:
+    pass
+
+
 @contextmanager
 def _quickly() -> Iterator[None]:
     """Leave out what takes long, and concerns the real process: its memory."""
-    with mock.patch.object(Recorder, "process", lambda _: None), mock.patch.object(state, "_LARGEST_BLOCK", 0):
+    with mock.patch.object(Recorder, "process", _measure_nothing), mock.patch.object(state, "_LARGEST_BLOCK", 0):
         yield
 
 

@@ -186,6 +186,8 @@ class Link:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         self.buffer_size = rng.choice((0, 0, 20_000, 5000))
+        if self.latency > 0.1:  # in small steps, long responses would take minutes
+            self.buffer_size, self._read_size = 0, 100_000
 
     @property
     def slack(self) -> float:
