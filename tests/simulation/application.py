@@ -58,7 +58,7 @@ class Planned(Exception):
 
 class Plan:
     """One request. `pieces` are the body of the response, each sent after its pause; `at` is the piece before which
-    the call ends early, -2 before anything is sent, -1 after the head.
+    the call ends early, -2 before anything is sent, -1 after the head. The body is read before the head, or late.
 
     `calls`, `outcome` and `body_read` are what happened; `problem` is what the application must never see.
     """
@@ -69,6 +69,7 @@ class Plan:
         self.body = body
         self.status = rng.choice((200, 200, 200, 201, 404, 500, *BODILESS))
         self.reads = rng.choice(list(Reads)) if body else Reads.NOTHING
+        self.reads_late = rng.random() < 0.15
         self.has_length = rng.random() < 0.5
         self.delay = _pause(rng)
         self.pieces: list[bytes] = []
@@ -108,13 +109,16 @@ class Plan:
         return fields
 
     async def run(self, receive: Receive, send: Send, life: Surroundings) -> None:
-        await self._read(receive)
+        if not self.reads_late:
+            await self._read(receive)
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.blocks:
             life.block(self.blocks)
         await self._may_end(-2, receive)
         await send({"type": "http.response.start", "status": self.status, "headers": self.fields()})
+        if self.reads_late:
+            await self._read(receive)
         await self._may_end(-1, receive)
         pieces = self.pieces
         last = len(pieces) - (not self.separate_end)

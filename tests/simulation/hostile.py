@@ -79,7 +79,7 @@ class Hostile:
     def _slow_body(self) -> Script:
         link = self.link
         self.plan = plan = self._plan()
-        plan.reads = Reads.ALL
+        plan.reads, plan.reads_late = Reads.ALL, False
         link.send(f"POST /{plan.key} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n".encode() + b"x" * 10)
         for _ in range(self.rng.choice((0, 3))):
             yield from link.wait(1.0)

@@ -110,7 +110,7 @@ class Talk:
                 yield from link.until(lambda: self._read() or self.code is not None, 0.3)
             if self.code is not None or not link.is_open():
                 return
-        what = rng.choice(("close", "close", "wait", "wait", "silent", "vanish", "reset", "half-close"))
+        what = rng.choice(("close", "close", "wait", "wait", "silent", "silent", "vanish", "reset", "half-close"))
         if what == "close":
             self._fully_echoed = yield from link.until(
                 lambda: self._read() or self.code is not None or len(self.echoed) == len(self.sent), life.patience
