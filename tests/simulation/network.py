@@ -147,7 +147,7 @@ class Link:
     "reset" once the server has ended its stream.
 
     `left_at` is the time when the client went away, `half_closed_at` when it ended its stream, `server_closed_at` when
-    the server closed. While `stalls`, the client reads nothing.
+    the server closed; `sent_too_late` says that more has arrived after that. While `stalls`, the client reads nothing.
     """
 
     def __init__(self, network: Network, number: int, rng: random.Random) -> None:
@@ -160,6 +160,7 @@ class Link:
         self.accepted: Accepted | None = None
         self.accepted_at = 0.0
         self.was_reset = False
+        self.sent_too_late = False
         self.resets = False
         self.left_at: float | None = None
         self.half_closes = False
@@ -336,6 +337,7 @@ class Link:
                 return
             except OSError:  # the server has closed: TCP answers with a reset
                 self._outgoing.clear()
+                self.sent_too_late = True
                 self._network.after(self.latency, self._get_reset)
                 return
             self.sent_at = self._network.read_clock()

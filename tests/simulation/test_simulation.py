@@ -9,11 +9,12 @@ import time
 
 import pytest
 
-from tests.simulation.campaign import live
 from tests.support.forms import load_form
 
 if sys.platform != "linux":
     pytest.skip("the simulated network needs Linux", allow_module_level=True)
+
+from tests.simulation.campaign import live
 
 SECONDS = 8
 

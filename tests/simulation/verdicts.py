@@ -64,6 +64,8 @@ def judge_unanswered(life: Life, link: Link, plan: Plan, seen: Seen | None, had_
     elif plan.calls:
         if not _is_excused(life, link, plan, seen):
             life.fail(f"{plan.key}: {plan.outcome}, but not answered; the client saw {link.ended}")
+    elif life.config.limit_concurrency is not None and link.sent_too_late:
+        pass  # what was pipelined behind a request that got 503 has destroyed that answer
     elif not (had_closed or life.is_stopping(link.ended_at)):
         life.fail(f"{plan.key}: never reached the application; the client saw {link.ended}")
 
