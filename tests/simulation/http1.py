@@ -221,12 +221,17 @@ class Conversation:
                 verdicts.judge_answer(self.life, self.link, ask.plan, seen)
             earlier = self.asks[index - 1] if index else None
             had_closed = (earlier is not None and earlier.ends_connection()) or self._was_late(earlier, ask)
-            if ask.is_sent:
+            if ask.is_sent and not self._was_destroyed(index):
                 verdicts.judge_unanswered(self.life, self.link, ask.plan, seen, had_closed)
             # What follows an unanswered request cannot be answered, which `received` would show.
             return
         if self.link.received:
             self._fail(f"more than the answers: {bytes(self.link.received[:80])!r}")
+
+    def _was_destroyed(self, index: int) -> bool:
+        """Return whether the server has broken off a later response with a reset, which destroys what is on its way."""
+        later = self.asks[index + 1 :]
+        return self.link.resets and any(each.plan.calls and each.plan.outcome is not Outcome.COMPLETE for each in later)
 
     def _was_late(self, earlier: Ask | None, ask: Ask) -> bool:
         """Return whether the request was sent when the server could have closed the idle connection already."""
