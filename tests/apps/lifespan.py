@@ -7,7 +7,7 @@ from saying import say
 
 
 async def serve(scope, receive, send):
-    """Answer: /slow when the body is complete, /never never, /stream until the disconnect."""
+    """Answer: /slow when the body is complete, /never never, /stream then and until the disconnect."""
     match scope["path"]:
         case "/slow":
             say("slow begins")
@@ -23,6 +23,9 @@ async def serve(scope, receive, send):
             finally:
                 say("never was cancelled")
         case "/stream":
+            say("stream is called")
+            while (await receive()).get("more_body"):
+                pass
             await send({"type": "http.response.start", "status": 200})
             await send({"type": "http.response.body", "body": b"begun", "more_body": True})
             say("stream begins")

@@ -129,6 +129,19 @@ def test_stream_gets_disconnect(start, connect, variant):
     assert server.wait() == -signal.SIGTERM
 
 
+def test_stream_that_begins_during_the_shutdown_gets_disconnect(start, connect, variant):
+    server = start("lifespan:whole", "--loop", variant[1], form=variant[0])
+    client = connect(server)
+    client.get("/stream", "content-length: 4", method="POST")
+    server.log.wait_for("stream is called")
+    server.signal()
+    server.log.wait_for("Waiting for connections to close")
+    client.send(b"body")
+    server.log.wait_for("stream was told")
+    assert client.read().body == b"begunended"
+    assert server.wait() == -signal.SIGTERM
+
+
 def test_server_waits_for_background_work(start, connect):
     server = start("lifespan:whole")
     client = connect(server)

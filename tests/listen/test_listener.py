@@ -84,6 +84,33 @@ def test_failed_accept_is_retried_and_logged_once(loop_factory: Loop, number: in
     assert warnings_at(loop_factory, *[number] * 5) == [line] * 3
 
 
+def test_listener_that_closes_leaves_no_timer() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+        waiting: Any = loop.call_later
+
+        def call_later(*arguments: Any) -> asyncio.TimerHandle:
+            timers.append(waiting(*arguments))
+            return timers[-1]
+
+        loop.call_later = call_later  # type: ignore[method-assign]
+        refused = asyncio.Event()
+        with Refusing() as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.errors = (errno.EMFILE,)
+            server = Listener(loop, sock, 10, Any, lambda *line: refused.set())
+            server.listen()
+            _, writer = await asyncio.open_connection(*sock.getsockname())
+            await asyncio.wait_for(refused.wait(), 10)
+            server.close()
+            writer.close()
+            await writer.wait_closed()
+        assert [timer.cancelled() for timer in timers if timer.when() < loop.time() + 5] == [True]
+
+    asyncio.run(main())
+
+
 def test_socket_is_closed_if_connecting_fails(loop_factory: Loop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

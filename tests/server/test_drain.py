@@ -133,6 +133,30 @@ def test_running_task_is_cancelled_at_the_deadline(caplog: pytest.LogCaptureFixt
     assert caplog.messages == ["Cancel 1 running task(s), timeout graceful shutdown exceeded"]
 
 
+def test_call_that_begins_while_others_are_cancelled_is_cancelled_too() -> None:
+    async def main() -> tuple[bool, bool]:
+        stopping = server()
+        tasks: Any = stopping.server_state.tasks
+        late: list[asyncio.Task[Any]] = []
+
+        async def running() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:  # its connection reads the next request
+                late.append(asyncio.ensure_future(asyncio.Event().wait()))  # type: ignore[arg-type]
+                tasks.add(late[0])
+
+        tasks.add(asyncio.ensure_future(running()))
+        drain = Drain(stopping)
+        await drain.wait(soon(0.1))
+        was_running = not late[0].done()
+        drain.abort_connections()
+        await drain.cancel_late_calls()
+        return was_running, late[0].cancelled()
+
+    assert asyncio.run(main()) == (True, True)
+
+
 def test_wait_ends_when_the_exit_is_forced() -> None:
     async def main() -> tuple[list[str], bool]:
         stopping = server()

@@ -106,6 +106,7 @@ class Listener:
         self._warn = warn
         self._share = share
         self._is_refused = False
+        self._pause_over: asyncio.TimerHandle | None = None
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -130,6 +131,8 @@ class Listener:
         if self._sock is not None:
             self._loop.remove_reader(self._sock)
             self._sock = None
+        if self._pause_over is not None:
+            self._pause_over.cancel()
 
     async def wait_closed(self) -> None:
         while self.connecting:
@@ -178,7 +181,7 @@ class Listener:
         """Stop accepting for a while: the socket stays readable, and would keep the event loop busy."""
         assert self._sock is not None
         self._loop.remove_reader(self._sock)
-        self._loop.call_later(delay, self._start_reading)
+        self._pause_over = self._loop.call_later(delay, self._start_reading)
 
     def _start_reading(self) -> None:
         if self._sock is not None:

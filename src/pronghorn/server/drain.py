@@ -50,7 +50,9 @@ class Stopping(Protocol):
 
 
 class Drain:
-    """Drains the connections and tasks of `server`: first `stop_accepting`, then `wait`, then `abort_connections`."""
+    """Drains the connections and tasks of `server`: first `stop_accepting`, then `wait`, then `abort_connections`
+    and `cancel_late_calls`.
+    """
 
     def __init__(self, server: Stopping) -> None:
         self._server = server
@@ -94,6 +96,12 @@ class Drain:
         for connection in list(self._state.connections):
             _abort(connection)
 
+    async def cancel_late_calls(self) -> None:
+        """Cancel applications that connections have called since the deadline, until they were aborted."""
+        late = {task for task in self._running() if not task.cancelling()}
+        if late and not self._server.force_exit:
+            await _cancel(late)
+
     async def _accept_queued(self, sockets: list[socket.socket]) -> None:
         with selectors.DefaultSelector() as selector:
             for sock in _still_open(sockets):
@@ -109,16 +117,19 @@ class Drain:
         await self._serve_waiting(deadline)
         idle = self._idle()
         await self._wait_while_idle(deadline)
-        for connection in connections - (self._idle() - idle):
-            _shut_down(connection)
+        self._shut_down_all_but(self._idle() - idle)
         await asyncio.sleep(0)
         if connections and not self._server.force_exit:
             _log.info("Waiting for connections to close. (CTRL+C to force quit)")
         while connections and not self._is_over(deadline):
             idle = self._idle()
             await self._wait_while_connected(deadline)
-            for connection in idle & self._idle():
-                _shut_down(connection)
+            self._shut_down_all_but(self._idle() - idle)
+
+    def _shut_down_all_but(self, newly_idle: set[Any]) -> None:
+        """Shut down connections. Those that were before are told again: they may have begun a stream since."""
+        for connection in self._state.connections - newly_idle:
+            _shut_down(connection)
 
     async def _wait_for_tasks(self, deadline: float) -> None:
         await asyncio.sleep(0)
@@ -130,9 +141,7 @@ class Drain:
             running = self._running()
         if running and not self._server.force_exit:
             _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(running))
-            for task in running:
-                task.cancel("timeout graceful shutdown exceeded")
-            await asyncio.wait(running, timeout=1)
+            await _cancel(running)
 
     # The next two count polls, not seconds: clients can do nothing while the event loop, or the machine, is blocked.
 
@@ -190,6 +199,13 @@ async def _connect() -> None:
 def _until(deadline: float) -> float:
     """The seconds until `force_exit` and `deadline` are checked again."""
     return min(POLL, max(0.0, deadline - time.monotonic()))
+
+
+async def _cancel(running: set[asyncio.Task[None]]) -> None:
+    """Cancel applications, and give them a moment to end."""
+    for task in running:
+        task.cancel("timeout graceful shutdown exceeded")
+    await asyncio.wait(running, timeout=1)
 
 
 def _shut_down(connection: Any) -> None:

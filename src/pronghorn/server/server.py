@@ -258,6 +258,7 @@ class Server:
         await listener.settle(self.servers)
         await self._wait_tasks_to_complete()
         drain.abort_connections()
+        await drain.cancel_late_calls()
         if self.lifespan is not None and not self.force_exit:
             await self._bounded(self.lifespan.shutdown(), self._deadline())
         if self._clock is not None:

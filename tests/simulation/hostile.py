@@ -1,0 +1,159 @@
+"""Clients that are slow, silent, or send what is no HTTP. The server must end each, in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pronghorn.http2_constants import PREFACE
+from tests.simulation.application import Ends, Plan, Reads
+from tests.simulation.loop import EPOCH
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+    from tests.simulation.network import Link, Script
+
+GARBAGE = (
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"GET / HTTP/1.1\nhost: a\n\n",
+    b"GET  / HTTP/1.1\r\nhost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost : a\r\n\r\n",
+    b"GET / HTTP/3.0\r\nhost: a\r\n\r\n",
+    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 200 + b"\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 80_000 + b"\r\n\r\n",
+    PREFACE + b"\0\0\0\x09\0\0\0\0\1",
+    PREFACE + b"\xff\xff\xff\x04\0\0\0\0\0",
+)
+
+
+class Hostile:
+    kind = "hostile"
+
+    def __init__(self, life: Life, link: Link) -> None:
+        self.life = life
+        self.link = link
+        self.rng = link.rng
+        self.plan: Plan | None = None
+
+    def script(self) -> Script:
+        ways: tuple[Callable[[], Script], ...] = (
+            self._silent,
+            self._slow_head,
+            self._slow_body,
+            self._garbage,
+            self._vanishing,
+            self._unread,
+            self._bad_frame,
+        )
+        way = self.rng.choice(ways)
+        self.life.count(f"hostile: {way.__name__.strip('_').replace('_', ' ')}")
+        return way()
+
+    def judge(self) -> None:
+        if self.plan is not None and self.plan.calls > 1:
+            self.life.fail(f"client {self.link.number}: the application was called {self.plan.calls} times")
+
+    def _silent(self) -> Script:
+        yield from self.link.until(lambda: False, self.life.patience)
+        self._check("first byte", self.link.accepted_at, self.life.config.timeout_first_byte)
+
+    def _slow_head(self) -> Script:
+        """A head that never ends, whether more of it arrives or not."""
+        link = self.link
+        link.send(b"GET / HTTP/1.1\r\nhost:")
+        if self.rng.random() < 0.5:
+            yield from link.until(lambda: False, self.life.patience)
+        else:
+            for _ in range(40):
+                yield from link.wait(1.0)
+                if link.received or not link.is_open():
+                    break
+                link.send(b" ")
+        yield from link.until(lambda: False, self.life.patience)
+        self._check("head", link.first_sent_at, self.life.config.timeout_head)
+        self._check_answer(b"408")
+
+    def _slow_body(self) -> Script:
+        link = self.link
+        self.plan = plan = self._plan()
+        plan.reads, plan.reads_late = Reads.ALL, False
+        link.send(f"POST /{plan.key} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n".encode() + b"x" * 10)
+        for _ in range(self.rng.choice((0, 3))):
+            yield from link.wait(1.0)
+            link.send(b"y")
+        yield from link.until(lambda: False, 1.0)
+        began = link.sent_at
+        yield from link.until(lambda: False, self.life.patience)
+        self._check("body", began, self.life.config.timeout_body)
+        self._check_answer(b"408")
+
+    def _garbage(self) -> Script:
+        link = self.link
+        data = self.rng.choice(GARBAGE)
+        link.send(data)
+        yield from link.until(lambda: link.received and link.ended, 20)
+        self.life.check_end(link, "refusal", EPOCH, self.life.now() if link.ended else link.sent_at)
+
+    def _vanishing(self) -> Script:
+        yield self.rng.choice((0.0, 0.0001, 0.01)), False
+        if self.rng.random() < 0.5:
+            self.link.send(self.rng.choice((b"G", b"\r\n", PREFACE[:10])))
+            yield self.link.latency * self.rng.choice((0.5, 3)), False
+        if self.rng.random() < 0.5:
+            self.link.reset()
+        else:
+            self.link.close()
+
+    def _unread(self) -> Script:
+        """Ask for much, and read nothing."""
+        link, life = self.link, self.life
+        self.plan = plan = self._plan()
+        plan.pieces = [b"z" * 300_000] * 3
+        plan.pauses = [0.0] * 3
+        link.send(f"GET /{plan.key} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+        link.stall()
+        yield from link.until(lambda: link.server_closed_at, life.config.timeout_write * 2 + 12)
+        if link.server_closed_at is None and not life.is_stopping(life.now()) and plan.calls:
+            life.fail(f"client {link.number}: reads nothing, and is not cut off")
+        link.close()
+
+    def _bad_frame(self) -> Script:
+        """A frame that is not masked, in a session that echoes."""
+        from tests.simulation.websocket import KEY, Manner, Session
+
+        link = self.link
+        session = Session(str(link.number), self.rng)
+        session.manner = Manner.ECHO
+        self.life.application.sessions[f"/{link.number}"] = session
+        link.send(
+            f"GET /{link.number} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            f"sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n".encode()
+            + b"\x81\x01a"
+        )
+        began = self.life.now()
+        yield from link.until(lambda: False, self.life.patience)
+        self.life.check_end(link, "bad frame", EPOCH, began + 5)
+
+    def _plan(self) -> Plan:
+        plan = Plan(f"{self.link.number}.0", self.rng, "GET", b"")
+        plan.ends = Ends.COMPLETE
+        plan.status = 200
+        plan.has_length = False
+        plan.delay = 0.0
+        plan.blocks = 0.0
+        self.life.application.plans[f"/{plan.key}"] = plan
+        return plan
+
+    def _check(self, what: str, since: float, seconds: float) -> None:
+        if self.link.received[9:12] == b"503" and self.life.config.limit_concurrency is not None:
+            return
+        self.life.check_end(self.link, f"timeout of the {what}", since + seconds, since + seconds)
+
+    def _check_answer(self, status: bytes) -> None:
+        link = self.link
+        was_served = link.ended_at is not None and not self.life.is_stopping(link.ended_at)
+        if was_served and link.received[9:12] not in (status, b"503"):
+            self.life.fail(f"client {link.number}: {bytes(link.received[:60])!r} instead of {status!r}")
