@@ -56,6 +56,13 @@ SEEDS = {
         b"\x000-10.0.0.1, [::1]:80\n\x01https\n\x02a:8\n\x03443\n\x04/a%20b",
         b'\x05for="[::1]:4";proto=https;host=a, by=_x',
     ],
+    "proxy_protocol": [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65535\r\nGET",
+        b"PROXY TCP6 ::1 2001:db8::1 1 2\r\n",
+        b"PROXY UNKNOWN a b\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\2\1\xc0\0\2\2\0\1\0\2\4\0\0",
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    ],
     "configuration": [
         bytes((index,)) + text
         for index in range(24)

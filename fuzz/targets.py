@@ -20,6 +20,8 @@ from pronghorn.config.parameters import PARAMETERS, encode_headers
 from pronghorn.errors import HTTP2Error, ProtocolError
 from pronghorn.http2_constants import ACK, PREFACE
 from pronghorn.http2_constants import SETTINGS as SETTINGS_KIND
+from pronghorn.listen.proxy_protocol import LARGEST, HeaderError
+from pronghorn.listen.proxy_protocol import parse as parse_proxy_header
 from pronghorn.logging import trace_context
 from pronghorn.metrics import layout
 from pronghorn.process import memory, modes
@@ -165,6 +167,22 @@ def proxies(data: bytes) -> None:
     assert read is None or all(re.fullmatch("[0-9a-f]+", each) for each in read)
 
 
+def proxy_protocol(data: bytes) -> None:
+    """The header of a proxy, at once and byte by byte."""
+    whole = attempt(HeaderError, parse_proxy_header, data)
+    parts = None
+    for size in range(1, len(data) + 1):
+        parts = attempt(HeaderError, parse_proxy_header, data[:size])
+        if parts is not None:
+            break
+    if whole is not None and whole[0] == HeaderError.__name__:
+        assert parts is not None
+        assert parts[0] == HeaderError.__name__
+    else:
+        assert whole == parts
+        assert whole is None or whole.size <= min(len(data), LARGEST)
+
+
 # An operator's words
 
 
@@ -305,7 +323,8 @@ def _scope(wire: Any, head: bytes, kind: str) -> dict[str, Any] | None:
     return _readable(rig.request.scope) if rig.requests else None
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each
-    for each in (heads, bodies, connections, machine, frames, deflate, http2, hpack, proxies, configuration)
-}
+_HTTP = (heads, bodies, connections, machine, http2, hpack)
+_WEBSOCKET = (frames, deflate)
+_OTHERS = (proxies, proxy_protocol, configuration)
+
+TARGETS: dict[str, Callable[[bytes], None]] = {each.__name__: each for each in _HTTP + _WEBSOCKET + _OTHERS}
