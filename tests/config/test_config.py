@@ -300,7 +300,7 @@ reload reload_delay workers timeout_notify callback_notify timeout_graceful_shut
 limit_max_rss limit_worker_lifetime limit_worker_lifetime_jitter timeout_upgrade preload
 install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
-metrics_bind health_path drain_delay
+metrics_bind health_path drain_delay worker_class
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 """
 

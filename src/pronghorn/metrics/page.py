@@ -61,10 +61,11 @@ def of_file(descriptor: int) -> Page:
 
 
 class Reading(NamedTuple):
-    """The cells of all pages at one time: summed up, and by process ID."""
+    """The cells of all pages at one time: summed up, and by the ID of the worker and of the process."""
 
     total: list[int]
     workers: dict[int, list[int]]
+    processes: dict[int, list[int]]
 
 
 class Pages:
@@ -105,4 +106,5 @@ class Pages:
     def read(self) -> Reading:
         with self._lock:
             workers = {pid: list(page) for pid, page in self._pages.items()}
-            return Reading([sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)], workers)
+            total = [sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)]
+            return Reading(total, workers, workers)

@@ -206,6 +206,10 @@ class Server:
         """Stop the server; called once, when it has reached `limit`."""
         self.should_exit = True
 
+    def announce(self, what: str) -> None:
+        """Log that the server has `Started` or `Finished`."""
+        log.announce(f"{what} server process")
+
     def reload(self) -> None:
         """Read again what may change while the server runs; called after SIGHUP. What cannot be read stays as it is."""
         try:
@@ -344,7 +348,7 @@ class Server:
 
     async def _begin(self, sockets: list[socket.socket] | None) -> None:
         self._load()
-        log.announce("Started server process")
+        self.announce("Started")
         try:
             await self.startup(sockets)
         except BaseException:
@@ -362,7 +366,7 @@ class Server:
             self._is_in_main_loop = False
             await self.shutdown(sockets)
             if self.started:
-                log.announce("Finished server process")
+                self.announce("Finished")
 
     async def _serve_on(self) -> None:
         """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere, or until a signal."""

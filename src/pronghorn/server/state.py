@@ -70,6 +70,8 @@ class ServerState:
         self.traces = False
         self.watchdog: Watchdog | None = None
         self.share: Share | None = None
+        self.owns_process = True
+        """False if the process has other servers: then none of them records what the process uses."""
         self._warnings = 0
 
     @property
@@ -144,7 +146,8 @@ class ServerState:
             elif isinstance(connection, self.wire.Endpoint):
                 http2.append(connection)
         recorder.connections(http1, http2, sum(len(each.streams) for each in http2))
-        recorder.process()
+        if self.owns_process:
+            recorder.process()
         if self.watchdog is not None:
             self.page[layout.BLOCKS] = self.watchdog.blocks
 
