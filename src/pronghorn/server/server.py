@@ -52,6 +52,8 @@ class Server:
     """
 
     linger = LINGER
+    ends = "process"
+    """What ends with the server."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -194,7 +196,7 @@ class Server:
                 reached = self._limits.exceeded_memory()
             if reached is not None:
                 limit, reason = reached
-                _log.info("%s Terminating process.", reason)
+                _log.info("%s Terminating %s.", reason, self.ends)
                 self._is_spent = True
                 self.on_limit(limit)
         if self.upgrade is not None and self.upgrade.step():

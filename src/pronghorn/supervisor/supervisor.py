@@ -337,7 +337,7 @@ class Supervisor:
         for worker in [each for each in self._workers if each.is_overdue()]:
             cause = Cause.NO_ANSWER
             if worker.state is State.STOPPING:
-                _log.error("%s did not end in time, killing it.", worker.title)
+                _log.error("%s did not end in time, %s.", worker.title, worker.last_resort)
             elif worker.replaces is not None:
                 self._cancel_restart(worker.replaces, worker, "was not ready in time")
                 cause = Cause.START

@@ -88,6 +88,7 @@ class ThreadHandle(WorkerHandle):
     """A thread sends no heartbeats, as it would be silent only if the whole process were."""
 
     noun = "worker thread"
+    last_resort = "leaving it behind"
     max_start_silence = FOREVER
 
     def max_silence(self, config: Config) -> float:
@@ -172,12 +173,16 @@ class WorkerThread:
         with self._lock:
             if self.exitcode is None:
                 self.exitcode = code
-                for each in (*self._sockets, self._pipe, self._sentinels_other_end):
-                    each.close()
+                for sock in self._sockets:
+                    sock.close()
+                self._pipe.close()
+                self._sentinels_other_end.close()
 
 
 class ThreadServer(WorkerServer):
     """Leaves the signals to the supervisor, and all that belongs to the process."""
+
+    ends = "thread"
 
     def __init__(self, config: Config, parent: Connection) -> None:
         config.loaded = False  # each thread has its own TLS context and, from a factory, its own application

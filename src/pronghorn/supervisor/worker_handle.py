@@ -126,6 +126,7 @@ class WorkerHandle:
     """
 
     noun = "child process"
+    last_resort = "killing it"
     max_start_silence = _MAX_START_SILENCE
 
     def __init__(
