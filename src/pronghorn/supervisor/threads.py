@@ -122,6 +122,7 @@ class WorkerThread:
         try:
             self._thread.start()
         except BaseException:  # too many threads
+            self._release()
             self._end(_RAISED)
             self.close()
             raise
@@ -154,6 +155,7 @@ class WorkerThread:
         except BaseException as error:
             log.say(logging.ERROR, "Exception in a worker thread\n", error=error)
         finally:
+            self._release()
             self._end(code)
 
     def _serve(self) -> int:
@@ -165,17 +167,19 @@ class WorkerThread:
             server.run(self._sockets)
         return 0 if server.started or server.should_exit else StartupError.code
 
+    def _release(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        self._pipe.close()
+
     def _leave_behind(self) -> None:
-        if self._thread.is_alive():
-            self._end(_LEFT)
+        """Count it as ended. What it uses stays open: its event loop may still go on."""
+        self._end(_LEFT)
 
     def _end(self, code: int) -> None:
         with self._lock:
             if self.exitcode is None:
                 self.exitcode = code
-                for sock in self._sockets:
-                    sock.close()
-                self._pipe.close()
                 self._sentinels_other_end.close()
 
 
