@@ -690,14 +690,14 @@ class Parameters:
         if self.reuse_port and any(not place.is_port() for place in places.of(self)):
             raise ConfigError("reuse_port needs a host and port: other sockets cannot be bound twice", "reuse_port")
         if self.worker_class == "thread":
+            for name, reason in _NOT_WITH_THREADS.items():
+                if getattr(self, name):
+                    raise ConfigError(f"{name} cannot be combined with worker_class thread: {reason}", name)
             if sys.platform == "win32":
                 raise ConfigError(
                     "worker_class thread is not available on Windows: its event loops cannot share a socket",
                     "worker_class",
                 )
-            for name, reason in _NOT_WITH_THREADS.items():
-                if getattr(self, name):
-                    raise ConfigError(f"{name} cannot be combined with worker_class thread: {reason}", name)
 
 
 def _described(declared: Field[Any]) -> Parameter:
