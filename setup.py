@@ -113,10 +113,14 @@ def translate(extensions: list[Extension]) -> list[Extension]:
         force=declarations_changed(),
         include_path=[str(DECLARATIONS)],
         build_dir=str(TRANSLATED),
-        # Without freethreading_compatible, a free-threaded CPython enables its GIL. The kernels need it: they iterate
-        # twice over lists that the application may share with its threads, and keep one StopIteration for all threads.
-        # The .pxd declare the types: annotations are for type checkers, and must not become run-time checks.
-        compiler_directives={"language_level": 3, "infer_types": True, "annotation_typing": False},
+        # The .pxd declare the types: annotations are for type checkers, and must not become run-time checks. Without
+        # freethreading_compatible, a free-threaded CPython would enable its GIL.
+        compiler_directives={
+            "language_level": 3,
+            "infer_types": True,
+            "annotation_typing": False,
+            "freethreading_compatible": True,
+        },
     )
 
 

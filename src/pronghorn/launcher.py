@@ -14,7 +14,7 @@ from pronghorn import signal_handlers
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.logging import log, streams
-from pronghorn.process import operator_signals
+from pronghorn.process import gil, operator_signals
 from pronghorn.process.upgrade import Program, Upgrade, requested_by_signal
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def run(*args: Any, **kwargs: Any) -> None:
     signal_handlers.handle_sigterm_as_process_1()
     try:
         config = Config(*args, **kwargs)
-        code = _serve_in_processes(config, program) if config.use_subprocess else _serve(config, program)
+        serve = _serve_in_workers if config.use_subprocess or config.use_threads else _serve
+        with gil.watched():
+            code = serve(config, program)
     except KeyboardInterrupt:
         return
     except StartupError as error:
@@ -114,22 +116,15 @@ def _shown(server: Server) -> collector.Server:
     return ServerProcess(server)
 
 
-def _serve_in_processes(config: Config, program: Program) -> int:
+def _serve_in_workers(config: Config, program: Program) -> int:
     from pronghorn.listen import sockets
     from pronghorn.process.limits import ProcessLimits
-    from pronghorn.supervisor import nursery, worker_handle
 
-    if not isinstance(config.app, str):
-        _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
-        return StartupError.code
-    if config.reload and (config.workers or 1) > 1:
-        _log.warning('"workers" flag is ignored when reloading is enabled.')
-    if config.reload and config.metrics_bind is not None:
-        _log.warning("--metrics-bind has no effect with --reload.")
-        config.metrics_bind = None
-    worker_handle.ensure_picklable(config)
-    if config.preload:
-        nursery.check(config)
+    if config.use_subprocess:
+        if not isinstance(config.app, str):
+            _log.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
+            return StartupError.code
+        _check_processes(config)
     ProcessLimits(config)  # raises here, instead of in each worker
     with _bound(config, program) as bound:
         upgrade = Upgrade(program, config.timeout_upgrade)
@@ -138,6 +133,20 @@ def _serve_in_processes(config: Config, program: Program) -> int:
             _log.info(message, extra={"color_message": color_message})
         with _showing_metrics(config, lambda: cast("Supervisor", parent), upgrade):
             return parent.run()
+
+
+def _check_processes(config: Config) -> None:
+    """Warn about what has no effect. Raises StartupError for what child processes cannot do."""
+    from pronghorn.supervisor import nursery, worker_handle
+
+    if config.reload and (config.workers or 1) > 1:
+        _log.warning('"workers" flag is ignored when reloading is enabled.')
+    if config.reload and config.metrics_bind is not None:
+        _log.warning("--metrics-bind has no effect with --reload.")
+        config.metrics_bind = None
+    worker_handle.ensure_picklable(config)
+    if config.preload:
+        nursery.check(config)
 
 
 @contextlib.contextmanager
@@ -191,7 +200,13 @@ def _parent(config: Config, bound: list[socket.socket], upgrade: Upgrade) -> Rel
         from pronghorn.supervisor.reloader import Reloader
 
         return Reloader(config, bound, manager=manager)
+    upgrade.on_done.append(manager.hand_over)
+    if config.use_threads:
+        from pronghorn.supervisor.threads import ThreadSupervisor
+
+        with operator_signals.counted(also_ignored=True), requested_by_signal(upgrade):
+            config.app = config.load_app()  # once, and here: a module may call asyncio.run when it is imported
+        return ThreadSupervisor(config, bound, upgrade, manager)
     from pronghorn.supervisor.supervisor import Supervisor
 
-    upgrade.on_done.append(manager.hand_over)
     return Supervisor(config, bound, upgrade, manager)

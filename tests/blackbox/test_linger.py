@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pronghorn import Config, Server
-from pronghorn.supervisor import worker_main
+from pronghorn.supervisor.worker_server import WorkerServer
 from tests.support.raw_client import Client
 from tests.support.server import PATIENCE, lacks, thread
 
@@ -209,7 +209,5 @@ def test_only_own_sockets_are_withdrawn(monkeypatch, is_given):
 
 
 def test_reloaded_worker_lingers_for_a_moment():
-    servers = [
-        worker_main._Server(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)
-    ]
+    servers = [WorkerServer(Config("main:app", reload=reload, log_config=None), None) for reload in (False, True)]
     assert [server.linger for server in servers] == [Server.linger, 0.1]

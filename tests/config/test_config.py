@@ -132,6 +132,7 @@ def test_env_file_needs_python_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
         {"loop": "quick"},
         {"http": "quick"},
         {"ws": "quick"},
+        {"worker_class": "fibre"},
         {"log_level": "loud"},
         {"headers": [("na me", "value")]},
         {"headers": [("name", "a\r\nset-cookie: b")]},
@@ -144,6 +145,26 @@ def test_invalid_value_is_refused_by_name(wrong: dict[str, Any]) -> None:
         ConfigError, match=next(iter(wrong.values()))[0][0] if "headers" in wrong else next(iter(wrong))
     ):
         make(**wrong)
+
+
+@pytest.mark.parametrize("excluded", [{"reload": True}, {"preload": True}, {"limit_max_rss": 100}], ids=str)
+def test_parameter_without_a_meaning_for_threads_is_refused(excluded: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"^{next(iter(excluded))} cannot be combined with worker_class thread"):
+        make(worker_class="thread", **excluded)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "uses"),
+    [
+        ({"workers": 2, "worker_class": "thread"}, (False, True)),
+        ({"workers": 2}, (True, False)),
+        ({"workers": 1, "worker_class": "thread"}, (False, False)),
+    ],
+    ids=str,
+)
+def test_several_workers_are_processes_or_threads(parameters: dict[str, Any], uses: tuple[bool, bool]) -> None:
+    config = make("main:app", **parameters)
+    assert (config.use_subprocess, config.use_threads) == uses
 
 
 @pytest.mark.parametrize("value", ["-1", "two", "1.5", " "])
@@ -303,7 +324,7 @@ reload reload_delay workers timeout_notify callback_notify timeout_graceful_shut
 limit_max_rss limit_worker_lifetime limit_worker_lifetime_jitter timeout_upgrade preload
 install_signals app_dir backlog factory http2 limit_max_requests_jitter access_log_format underscored_headers
 send_after_disconnect sendfile reuse_port uds_permissions pid_file user group umask request_id_header log_slow watchdog
-metrics_bind health_path drain_delay proxy_protocol
+metrics_bind health_path drain_delay worker_class proxy_protocol
 limit_connections limit_connections_per_address
 ssl_keyfile ssl_certfile ssl_keyfile_password ssl_version ssl_cert_reqs ssl_ca_certs ssl_ciphers ssl_context_factory
 ssl_sni ssl_reload hsts https_redirect

@@ -144,7 +144,7 @@ def test_supervising_goes_on_after_errors(monkeypatch: pytest.MonkeyPatch, caplo
     monkeypatch.setattr(supervisor, "_balance", lambda: None)
     assert supervisor.run() == 0
     failures = [line for line in caplog.messages if line.startswith("Cannot supervise")]
-    assert failures == [f"Cannot supervise the child processes: RuntimeError('{each}')" for each in ("one", "another")]
+    assert failures == [f"Cannot supervise the processes: RuntimeError('{each}')" for each in ("one", "another")]
 
 
 def test_failed_launch_is_retried_later(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ cpdef str method_text(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef int method_index(str method) except -1
 cpdef Py_ssize_t visible_end(bytes data, Py_ssize_t start, Py_ssize_t end) noexcept
 cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end)
+cpdef list stable_fields(headers)
 cpdef bytes encode_fields(list fields)
 cpdef bint same_name(bytes name, bytes lower) noexcept
 cpdef bint is_plain_host(bytes value) noexcept

@@ -28,6 +28,7 @@ cdef extern from "Python.h":
         PyObject* value
     PyObject* new_bytes "PyBytes_FromStringAndSize"(const char* text, Py_ssize_t size) except NULL
     int resize_bytes "_PyBytes_Resize"(PyObject** each, Py_ssize_t size) except -1
+    void PyErr_SetObject(object kind, object value)
     void PyErr_Restore(PyObject* kind, PyObject* value, PyObject* traceback)
     Py_ssize_t Py_REFCNT(object each)
     void Py_INCREF(object each)
@@ -38,6 +39,27 @@ cdef extern from "Python.h":
         PYGEN_ERROR
         PYGEN_NEXT
     PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
+
+cdef extern from *:
+    """
+    /* Without the GIL, threads with an event loop each run at the same time. With it, none of this costs anything. */
+    #ifndef Py_GIL_DISABLED
+    #define FREE_THREADED 0
+    #define PER_THREAD
+    #else
+    #define FREE_THREADED 1
+    #ifdef _MSC_VER
+    #define PER_THREAD __declspec(thread)
+    #else
+    #define PER_THREAD _Thread_local
+    #endif
+    #endif
+    #define RECEIVE_SIZE 262144
+    static PER_THREAD char received[RECEIVE_SIZE];
+    """
+    bint FREE_THREADED
+    Py_ssize_t RECEIVE_SIZE
+    char* RECEIVED "received"
 
 # The value of a hexadecimal digit, or 255 for any other character.
 cdef unsigned char[256] HEX
@@ -227,8 +249,18 @@ cpdef list split_fields(bytes data, Py_ssize_t start, Py_ssize_t end):
     return fields
 
 
+cpdef list stable_fields(headers):
+    if FREE_THREADED:
+        return [tuple(pair) if type(pair) is list else pair for pair in list(headers)]
+    # No other thread runs before the caller has read the list.
+    return <list>headers if type(headers) is list else list(headers)
+
+
 cdef bint take_pair(object pair, PyObject** name, PyObject** value) noexcept:
-    """Borrow the two bytes objects of a pair. Return false if it is not a pair of bytes objects."""
+    """Borrow the two bytes objects of a pair. Return false if it is not a pair of bytes objects.
+
+    The pair is one of `stable_fields`, or of our own: nothing changes it while they are in use.
+    """
     if type(pair) is tuple:
         if PyTuple_GET_SIZE(pair) != 2:
             return False
@@ -527,11 +559,8 @@ cdef int pointed_at(object buffer, iovec* place) except -1:
     return 0
 
 
-cdef char RECEIVED[262144]
-
-
 cpdef bytes receive_now(int fd, Py_ssize_t size):
-    cdef Py_ssize_t count = receive_at_once(fd, RECEIVED, size if size < 262144 else 262144)
+    cdef Py_ssize_t count = receive_at_once(fd, RECEIVED, min(size, RECEIVE_SIZE))
     if count == -2:
         PyErr_SetFromErrno(OSError)
     return None if count < 0 else PyBytes_FromStringAndSize(RECEIVED, count)
@@ -540,8 +569,7 @@ cpdef bytes receive_now(int fd, Py_ssize_t size):
 cpdef bytes receive_large(int fd, Py_ssize_t size):
     cdef PyObject* data
     cdef Py_ssize_t count
-    if size > 262144:
-        size = 262144
+    size = min(size, RECEIVE_SIZE)
     data = new_bytes(NULL, size)
     count = receive_at_once(fd, PyBytes_AS_STRING(<object>data), size)
     if count < 0:
@@ -650,13 +678,16 @@ cpdef object advance(object coroutine):
 
 
 # The exception that `stop_with` raises again and again, unless other code has kept it: a new one costs as much as the
-# rest of the call.
+# rest of the call. Without the GIL, each call has a new one: a thread cannot know that no other thread has this one.
 cdef object STOP = StopIteration()
 
 
 cpdef void stop_with(object value) noexcept:
     global STOP
     cdef PyStopIterationObject* stop
+    if FREE_THREADED:
+        PyErr_SetObject(StopIteration, StopIteration(value))
+        return
     if Py_REFCNT(STOP) > 1:
         STOP = StopIteration()
     stop = <PyStopIterationObject*>STOP

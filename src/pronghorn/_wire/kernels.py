@@ -20,6 +20,7 @@ from pronghorn.constants import COMMON_METHODS, RETURNED
 from pronghorn.metrics.layout import BOUNDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from _typeshed import MaybeNone
@@ -114,9 +115,16 @@ def split_fields(data: bytes, start: int, end: int) -> Headers | None:
     return [(name.lower(), value) for name, value in pairs]
 
 
+def stable_fields(headers: Iterable[Any]) -> list[Any]:
+    """The application's `headers` as a list that no other thread changes, and neither its pairs, until the caller has
+    encoded and read them. Compiled, with the GIL, a list stays as it is.
+    """
+    return [tuple(pair) if type(pair) is list else pair for pair in list(headers)]
+
+
 def encode_fields(fields: list[Any]) -> bytes | MaybeNone:
     """Field lines for `fields`, pairs of exactly `bytes`, with names in lower case; None if a member is anything else,
-    a name is not a token or a value is not a field value.
+    a name is not a token or a value is not a field value. No other thread may change `fields` meanwhile.
     """
     lines = []
     for pair in fields:

@@ -53,7 +53,7 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
     return {
         "application": f"{checked.app} ({checked.interface})",
         "address": ", ".join(_address(place, scheme) for place in places.of(checked)),
-        "workers": "1, restarted when a file changes" if checked.reload else str(checked.workers),
+        "workers": _workers(checked),
         "limits": ", ".join(_limits(checked)) or "the defaults",
         "wire": _wire(checked),
         "loop": loop,
@@ -61,6 +61,12 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
         "TLS": _tls(checked),
         "HTTP/2": "on" if checked.http2 else "off",
     }
+
+
+def _workers(checked: Config) -> str:
+    if checked.reload:
+        return "1, restarted when a file changes"
+    return f"{checked.workers} threads" if checked.use_threads else str(checked.workers)
 
 
 def _address(place: Place, scheme: str) -> str:

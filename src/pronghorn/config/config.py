@@ -26,6 +26,7 @@ from pronghorn.config.parameters import LifespanType as LifespanType
 from pronghorn.config.parameters import LoopFactoryType as LoopFactoryType
 from pronghorn.config.parameters import Path as Path
 from pronghorn.config.parameters import UnderscoredHeaders as UnderscoredHeaders
+from pronghorn.config.parameters import WorkerClass as WorkerClass
 from pronghorn.config.parameters import WSProtocolType as WSProtocolType
 from pronghorn.errors import StartupError
 from pronghorn.listen import sockets
@@ -122,7 +123,12 @@ class Config(Parameters):
     @property
     def use_subprocess(self) -> bool:
         """True if child processes serve instead of this one."""
-        return self.reload or (self.workers or 1) > 1
+        return self.reload or ((self.workers or 1) > 1 and self.worker_class == "process")
+
+    @property
+    def use_threads(self) -> bool:
+        """True if several threads of this process serve, each in an event loop of its own."""
+        return (self.workers or 1) > 1 and self.worker_class == "thread"
 
     @property
     def binds_first(self) -> bool:

@@ -41,6 +41,7 @@ SendAfterDisconnect: TypeAlias = Literal["ignore", "raise"]
 ForwardedHeaders: TypeAlias = Literal["x-forwarded", "x-forwarded-all", "forwarded"]
 UnderscoredHeaders: TypeAlias = Literal["auto", "drop", "keep"]
 LogFormat: TypeAlias = Literal["text", "json"]
+WorkerClass: TypeAlias = Literal["process", "thread"]
 
 SSL_PROTOCOL_VERSION = 17  # ssl.PROTOCOL_TLS_SERVER, without importing ssl
 
@@ -67,6 +68,13 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _HOST_AND_PORT = ("127.0.0.1", 8000)
+
+# Parameters that worker threads exclude, and the reason.
+_NOT_WITH_THREADS = {
+    "reload": "only a new process can load changed code",
+    "preload": "threads share all memory",
+    "limit_max_rss": "a thread has no memory of its own",
+}
 
 
 class Topic(enum.StrEnum):
@@ -352,7 +360,7 @@ class Parameters:
     reload_excludes: Sequence[str] | None = option(
         None, Topic.RELOADING, "Pattern of files to ignore; repeatable.", flag="--reload-exclude", is_repeatable=True
     )
-    workers: int | None = option(None, Topic.RUN, "Number of worker processes.", default_text="$WEB_CONCURRENCY, or 1")
+    workers: int | None = option(None, Topic.RUN, "Number of workers.", default_text="$WEB_CONCURRENCY, or 1")
     proxy_headers: bool = option(True, Topic.PROXY, "Take client address and scheme from trusted proxies.")
     server_header: bool = option(True, Topic.RESPONSES, "Send a Server field.")
     date_header: bool = option(True, Topic.RESPONSES, "Send a Date field.")
@@ -724,6 +732,13 @@ class Parameters:
         "Seconds to serve on after SIGTERM or a limit, while --health-path says 503, before the shutdown begins.",
         unit="seconds",
     )
+    worker_class: WorkerClass = option(
+        "process",
+        Topic.RUN,
+        "Kind of the workers: processes, or threads of one process, which need a free-threaded Python to run in"
+        " parallel.",
+        choices=get_args(WorkerClass),
+    )
 
     def _normalize(self) -> None:
         """Give each value one form: lists for None, None for 0, a number for a port from the environment."""
@@ -747,6 +762,15 @@ class Parameters:
             raise ConfigError("bind cannot be combined with host, port, uds or fd", "bind")
         if self.reuse_port and any(not place.is_port() for place in places.of(self)):
             raise ConfigError("reuse_port needs a host and port: other sockets cannot be bound twice", "reuse_port")
+        if self.worker_class == "thread":
+            for name, reason in _NOT_WITH_THREADS.items():
+                if getattr(self, name):
+                    raise ConfigError(f"{name} cannot be combined with worker_class thread: {reason}", name)
+            if sys.platform == "win32":
+                raise ConfigError(
+                    "worker_class thread is not available on Windows: its event loops cannot share a socket",
+                    "worker_class",
+                )
 
 
 def _described(declared: Field[Any]) -> Parameter:

@@ -80,10 +80,11 @@ class Table:
 
 
 class Share:
-    """The share of this process in the connections of a table's workers: `connections`, and those being set up."""
+    """The share of the worker `pid` in the connections of a table's workers: `connections`, and those being set up."""
 
-    def __init__(self, table: Table, connections: Sized) -> None:
+    def __init__(self, table: Table, connections: Sized, pid: int | None = None) -> None:
         self._table = table
+        self._pid = os.getpid() if pid is None else pid
         self._row: int | None = None
         self._counted = [connections]
         self._is_over = False
@@ -96,7 +97,7 @@ class Share:
         self.update()
 
     def leave(self) -> None:
-        """Accept without regard to the others from now on, and let none of them wait for this process."""
+        """Accept without regard to the others from now on, and let none of them wait for this worker."""
         self._is_over = True
         if self._row is not None:
             self._table.leave(self._row)
@@ -125,8 +126,8 @@ class Share:
 
     def _write(self) -> int:
         own = sum(map(len, self._counted))
-        if self._row is None:  # the parent may add this process a moment after its start
-            self._row = self._table.row_of(os.getpid())
+        if self._row is None:  # the parent may add this worker a moment after its start
+            self._row = self._table.row_of(self._pid)
         if self._row is not None and not self._is_over:
             self._table.write(self._row, own)
         return own

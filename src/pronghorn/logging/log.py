@@ -104,7 +104,8 @@ def say(
             traceback.print_exc()
 
 
-def announce(what: str, how: str = "") -> None:
-    """Log an event of this process with its PID, coloured on a terminal."""
+def announce(what: str, how: str = "", number: int | None = None) -> None:
+    """Log an event with a number, coloured on a terminal: that of a thread, or the PID of this process."""
     colored = f"{what} [\x1b[36m%d\x1b[0m]{how}"
-    logging.getLogger("pronghorn.error").info(f"{what} [%d]{how}", os.getpid(), extra={"color_message": colored})
+    number = os.getpid() if number is None else number
+    logging.getLogger("pronghorn.error").info(f"{what} [%d]{how}", number, extra={"color_message": colored})

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from pronghorn import __version__
 from pronghorn.metrics import layout
-from pronghorn.metrics.layout import Family, Kind
+from pronghorn.metrics.layout import Family, Kind, Samples
 
 if TYPE_CHECKING:
     from pronghorn.metrics.page import Pages, Reading
@@ -71,9 +71,10 @@ def _metric(family: Family, reading: Reading) -> Metric:
     match family.kind:
         case Kind.HISTOGRAM:
             return _histogram(family, reading.total)
-        case Kind.GAUGE if family.is_of_worker:
+        case Kind.GAUGE if family.samples is not None:
             gauge = GaugeMetricFamily(family.name, family.help, labels=["pid"])
-            for pid, cells in reading.workers.items():
+            pages = reading.workers if family.samples is Samples.WORKERS else reading.processes
+            for pid, cells in pages.items():
                 gauge.add_metric([str(pid)], cells[family.first] * family.scale)
             return gauge
     kind = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily

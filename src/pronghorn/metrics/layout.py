@@ -33,6 +33,11 @@ class Kind(enum.Enum):
     """Its cells are the buckets, which do not include each other, and the sum."""
 
 
+class Samples(enum.Enum):
+    WORKERS = enum.auto()
+    PROCESSES = enum.auto()
+
+
 @dataclass(frozen=True)
 class Family:
     """One family: `first` is its first cell, a cell times `scale` is a value in the unit that its name ends with."""
@@ -43,8 +48,8 @@ class Family:
     first: int
     scale: float = 1
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    is_of_worker: bool = False
-    """True if a sum over workers says little: each worker has a sample of its own."""
+    samples: Samples | None = None
+    """Of a gauge whose sum over workers says little: one for each worker, or for each process."""
 
     @property
     def size(self) -> int:
@@ -66,8 +71,8 @@ def _counter(name: str, text: str, scale: float = 1, /, **labels: tuple[str, ...
     return _add(Family(name, Kind.COUNTER, text, size(), scale, labels))
 
 
-def _gauge(name: str, text: str, scale: float = 1, /, is_of_worker: bool = False, **labels: tuple[str, ...]) -> int:
-    return _add(Family(name, Kind.GAUGE, text, size(), scale, labels, is_of_worker))
+def _gauge(name: str, text: str, scale: float = 1, /, samples: Samples | None = None, **labels: tuple[str, ...]) -> int:
+    return _add(Family(name, Kind.GAUGE, text, size(), scale, labels, samples))
 
 
 def _histogram(name: str, text: str) -> int:
@@ -131,11 +136,11 @@ WEBSOCKETS = _counter("pronghorn_websockets", "WebSockets accepted.")
 OPEN_WEBSOCKETS = _gauge("pronghorn_open_websockets", "Open WebSockets.")
 
 LAG = _histogram("pronghorn_event_loop_lag_seconds", "Delay of a timer that is due once a second.")
-LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, is_of_worker=True)
+LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, Samples.WORKERS)
 BLOCKS = _counter("pronghorn_event_loop_blocks", "Blocks of the event loop that --watchdog has reported.")
 CPU = _counter("process_cpu_seconds", "Processor time, in user and system mode.", NANOSECONDS)
-MEMORY = _gauge("process_resident_memory_bytes", "Resident memory.", is_of_worker=True)
-DESCRIPTORS = _gauge("process_open_fds", "Open file descriptors.", is_of_worker=True)
+MEMORY = _gauge("process_resident_memory_bytes", "Resident memory.", 1, Samples.PROCESSES)
+DESCRIPTORS = _gauge("process_open_fds", "Open file descriptors.", 1, Samples.PROCESSES)
 COLLECTIONS = _counter(
     "python_gc_collections", "Runs of the garbage collector, by generation.", generation=("0", "1", "2")
 )

@@ -62,10 +62,13 @@ def of_file(descriptor: int) -> Page:
 
 
 class Reading(NamedTuple):
-    """The cells of all pages at one time: summed up, and by process ID. `cpu` is the cell CPU, summed up by slot."""
+    """The cells of all pages at one time: summed up, and by the ID of the worker and of the process. `cpu` is the cell
+    CPU, summed up by slot.
+    """
 
     total: list[int]
     workers: dict[int, list[int]]
+    processes: dict[int, list[int]]
     cpu: dict[int, int]
 
 
@@ -117,4 +120,4 @@ class Pages:
             for pid, cells in workers.items():
                 cpu[self._slots[pid]] += cells[layout.CPU]
         total = [sum(cells) for cells in zip(self._ended, *workers.values(), strict=True)]
-        return Reading(total, workers, cpu)
+        return Reading(total, workers, workers, cpu)

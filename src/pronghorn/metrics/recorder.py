@@ -73,6 +73,10 @@ class Recorder:
             page[layout.CONNECTIONS + 2 * index + 1] = idle.count(True)
         page[layout.STREAMS] = streams
 
+    def thread(self) -> None:
+        """Record what this thread uses."""
+        self._page[layout.CPU] = time.thread_time_ns()
+
     def process(self) -> None:
         """Record what this process uses."""
         page = self._page

@@ -65,6 +65,8 @@ class Server:
     """
 
     linger = LINGER
+    ends = "process"
+    """What ends with the server."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -211,7 +213,7 @@ class Server:
                 reached = self._limits.exceeded_memory()
             if reached is not None:
                 limit, reason = reached
-                _log.info("%s Terminating process.", reason)
+                _log.info("%s Terminating %s.", reason, self.ends)
                 self._is_spent = True
                 self.on_limit(limit)
         if self.upgrade is not None and self.upgrade.step():
@@ -222,6 +224,10 @@ class Server:
     def on_limit(self, limit: Limit) -> None:
         """Stop the server; called once, when it has reached `limit`."""
         self.should_exit = True
+
+    def announce(self, what: str) -> None:
+        """Log that the server has `Started` or `Finished`."""
+        log.announce(f"{what} server process")
 
     def reload(self) -> None:
         """Read again what may change while the server runs; called after SIGHUP. What cannot be read stays as it is."""
@@ -357,7 +363,7 @@ class Server:
 
     async def _begin(self, sockets: list[socket.socket] | None) -> None:
         self._load()
-        log.announce("Started server process")
+        self.announce("Started")
         try:
             await self.startup(sockets)
         except BaseException:
@@ -375,7 +381,7 @@ class Server:
             self._phase = Phase.STOPPING
             await self.shutdown(sockets)
             if self.started:
-                log.announce("Finished server process")
+                self.announce("Finished")
 
     async def _serve_on(self) -> None:
         """Serve for `drain_delay` seconds more, while the health path sends clients elsewhere."""

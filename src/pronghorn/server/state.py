@@ -74,6 +74,8 @@ class ServerState:
         self.traces = False
         self.watchdog: Watchdog | None = None
         self.share: Share | None = None
+        self.owns_process = True
+        """False if the process has other servers: then each records only what its thread uses."""
         self.wraps: list[Wrap] = []
         self._admissions: list[admission.Limit] = []
         self._warnings = 0
@@ -152,7 +154,10 @@ class ServerState:
             elif isinstance(connection, self.wire.Endpoint):
                 http2.append(connection)
         recorder.connections(http1, http2, sum(len(each.streams) for each in http2))
-        recorder.process()
+        if self.owns_process:
+            recorder.process()
+        else:
+            recorder.thread()
         if self.watchdog is not None:
             self.page[layout.BLOCKS] = self.watchdog.blocks
 

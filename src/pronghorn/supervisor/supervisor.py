@@ -44,6 +44,9 @@ class Supervisor:
     `tally` counts them. `upgrade`, if given, replaces all of this program after SIGUSR2. `manager` is told about it.
     """
 
+    noun = "parent process"
+    worker_noun, workers_noun = "process", "processes"
+
     def __init__(
         self,
         config: Config,
@@ -71,7 +74,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until a signal; return the exit code: 0 after a signal, 3 if workers cannot start."""
         with Signals(*EXIT_SIGNALS, *_OTHER_SIGNALS) as signals:
-            log.announce("Started parent process")
+            log.announce(f"Started {self.noun}")
             try:
                 self._supervise(signals)
             finally:
@@ -80,7 +83,7 @@ class Supervisor:
                     worker.close()
                 if self._nurseries is not None:
                     self._nurseries.end()
-            log.announce("Stopping parent process")
+            log.announce(f"Stopping {self.noun}")
         assert self._exit_code is not None
         return self._exit_code
 
@@ -93,7 +96,7 @@ class Supervisor:
             except Exception as error:
                 # The workers must continue to serve, even if this fails every time.
                 if failure != (failure := repr(error)):
-                    _log.exception("Cannot supervise the child processes: %r", error)
+                    _log.exception("Cannot supervise the %s: %r", self.workers_noun, error)
                 time.sleep(HEARTBEAT)
 
     def _step(self, signals: Signals) -> None:
@@ -147,9 +150,9 @@ class Supervisor:
                 else:
                     self._exit(0)
             case "SIGHUP":
-                _log.info("Received SIGHUP, restarting processes.")
+                _log.info("Received SIGHUP, restarting %s.", self.workers_noun)
                 self._manager.reloading()
-                self._reopen_logs()
+                self._reload_logging()
                 if self._nurseries is not None:
                     self._nurseries.start()
                 else:
@@ -160,14 +163,18 @@ class Supervisor:
                 for worker in self._workers:
                     worker.reopen_logs()
             case "SIGTTIN":
-                _log.info("Received SIGTTIN, increasing the number of processes.")
+                _log.info("Received SIGTTIN, increasing the number of %s.", self.workers_noun)
                 self._wanted += 1
             case "SIGTTOU" if self._wanted > 1:
-                _log.info("Received SIGTTOU, decreasing number of processes.")
+                _log.info("Received SIGTTOU, decreasing number of %s.", self.workers_noun)
                 self._wanted -= 1
             case "SIGTTOU":
-                _log.info("Received SIGTTOU, decreasing number of processes.")
-                _log.info("Already reached one process, cannot decrease the number of processes anymore.")
+                _log.info("Received SIGTTOU, decreasing number of %s.", self.workers_noun)
+                _log.info(
+                    "Already reached one %s, cannot decrease the number of %s anymore.",
+                    self.worker_noun,
+                    self.workers_noun,
+                )
             case "SIGUSR2" if self._upgrade is not None:
                 self._upgrade.request()
             case "SIGCHLD":  # wakes us if a process that the worker forked keeps the worker's sentinel open
@@ -188,7 +195,7 @@ class Supervisor:
                 case Event.RENEWED:
                     self._restart()
                 case Event.CANNOT_LOAD:
-                    _log.error("Cannot import the application, stopping the parent process.")
+                    _log.error("Cannot import the application, stopping the %s.", self.noun)
                     self._exit(StartupError.code)
                 case Event.LOST:
                     _log.error("The process that forks workers has ended, starting another.")
@@ -222,6 +229,10 @@ class Supervisor:
                         self._back_off(worker.launched_at)  # the limit may be less than every worker needs
                     break
 
+    def _reload_logging(self) -> None:
+        """Prepare for the restart of all workers. A new process configures its own logging."""
+        self._reopen_logs()
+
     def _reopen_logs(self) -> None:
         from pronghorn.logging import log_files  # rarely needed
 
@@ -249,12 +260,9 @@ class Supervisor:
         if replaces is not None and replaces.replacement is Cause.RESTART:
             serve_within = self._config.timeout_worker_healthcheck or FOREVER
         try:
-            if self._nurseries is not None:
-                worker = self._nurseries.launch(replaces, serve_within)
-            else:
-                worker = launch(self._config, self._sockets, replaces, serve_within, table=self._memory)
+            worker = self._start(replaces, serve_within)
         except Exception as error:
-            _log.error("Cannot launch a process: %r", error)
+            _log.error("Cannot launch a %s: %r", self.worker_noun, error)
             self._back_off(time.monotonic())
             return
         worker.slot = self._free_slot() if replaces is None else replaces.slot
@@ -270,12 +278,18 @@ class Supervisor:
         taken = {each.slot for each in self._settled()}
         return next(slot for slot in itertools.count(1) if slot not in taken)
 
+    def _start(self, replaces: WorkerHandle | None, serve_within: float) -> WorkerHandle:
+        """A new worker. Raises anything if it cannot be launched."""
+        if self._nurseries is not None:
+            return self._nurseries.launch(replaces, serve_within)
+        return launch(self._config, self._sockets, replaces, serve_within, table=self._memory)
+
     def _stop(self, worker: WorkerHandle, cause: Cause | None = None) -> None:
         if worker.is_active():
             self.pages.stop(worker.pid)
             worker.stop(max_stop_time(self._config), cause)
-            _log.info("Terminated child process [%d]", worker.pid)
-            _log.info("Waiting for child process [%d]", worker.pid)
+            _log.info("Terminated %s", worker)
+            _log.info("Waiting for %s", worker)
 
     def _serves(self) -> bool:
         return any(each.is_serving() for each in self._workers)
@@ -323,29 +337,29 @@ class Supervisor:
         if worker.replaces is not None:
             self._cancel_restart(worker.replaces, worker, f"failed to start ({worker.exit_reason()})")
         elif worker.state is State.DIED or worker.was_killed():
-            _log.info("Child process [%d] died: %s", worker.pid, worker.exit_reason())
+            _log.info("%s died: %s", worker.title, worker.exit_reason())
         elif self._was_complete and self._serves():
-            _log.error("Child process [%d] failed to start: %s", worker.pid, worker.exit_reason())
+            _log.error("%s failed to start: %s", worker.title, worker.exit_reason())
         else:
-            _log.error("Child process [%d] failed to start, stopping the parent process.", worker.pid)
+            _log.error("%s failed to start, stopping the %s.", worker.title, self.noun)
             self._exit(StartupError.code)
 
     def _kill_overdue(self) -> None:
         for worker in [each for each in self._workers if each.is_overdue()]:
             cause = Cause.NO_ANSWER
             if worker.state is State.STOPPING:
-                _log.error("Child process [%d] did not end in time, killing it.", worker.pid)
+                _log.error("%s did not end in time, %s.", worker.title, worker.last_resort)
             elif worker.replaces is not None:
                 self._cancel_restart(worker.replaces, worker, "was not ready in time")
                 cause = Cause.START
             else:
-                _log.info("Child process [%d] died: no answer", worker.pid)
+                _log.info("%s died: no answer", worker.title)
                 self._back_off(worker.launched_at)
             worker.kill(cause)
 
     def _cancel_restart(self, old: WorkerHandle, new: WorkerHandle, reason: str) -> None:
         """Keep the old workers. Those that reached a limit are still replaced later."""
-        _log.error("New child process [%d] %s; keeping worker [%d] and aborting the restart.", new.pid, reason, old.pid)
+        _log.error("New %s %s; keeping worker [%d] and aborting the restart.", new, reason, old.pid)
         for worker in self._workers:
             worker.cancel_restart()
 

@@ -105,7 +105,7 @@ class WorkerProcess(Protocol):
     def exitcode(self) -> int | None: ...
 
     @property
-    def sentinel(self) -> int: ...
+    def sentinel(self) -> Any: ...
 
     def terminate(self) -> None: ...
 
@@ -126,6 +126,10 @@ class WorkerHandle:
     its parent decided it. `page` is its page, if its parent needs that. `slot` is its number among the workers, which
     the next one in its place gets.
     """
+
+    noun = "child process"
+    last_resort = "killing it"
+    max_start_silence = _MAX_START_SILENCE
 
     def __init__(
         self,
@@ -149,12 +153,24 @@ class WorkerHandle:
         self.exitcode: int | None = None
         self.launched_at = time.monotonic()
         self._serve_by = self.launched_at + serve_within
-        self._max_silence = config.timeout_worker_healthcheck or FOREVER
+        self._max_silence = self.max_silence(config)
         self._process = process
         self._pipe = pipe
         self._has_sentinel = True
         self._has_failed = False
         self._to_starting()
+
+    def __str__(self) -> str:
+        return f"{self.noun} [{self.pid}]"
+
+    @property
+    def title(self) -> str:
+        """Its name at the start of a sentence."""
+        return str(self).capitalize()
+
+    def max_silence(self, config: Config) -> float:
+        """The maximum seconds between two messages while it serves."""
+        return config.timeout_worker_healthcheck or FOREVER
 
     def keep_page(self, memory: Memory) -> None:
         """Set its page, and keep the memory of the page as long as this handle."""
@@ -271,7 +287,7 @@ class WorkerHandle:
         match self.state, message:
             case State.STARTING, Serving():
                 self._to_serving()
-                _log.debug("Child process [%d] serves.", self.pid)
+                _log.debug("%s serves.", self.title)
             case State.STARTING, _:
                 self._to_starting()
             case ((State.SERVING | State.SILENT), _):
@@ -279,7 +295,7 @@ class WorkerHandle:
 
     def _to_starting(self) -> None:
         self.state = State.STARTING
-        self.deadline = min(self._serve_by, time.monotonic() + _MAX_START_SILENCE)
+        self.deadline = min(self._serve_by, time.monotonic() + self.max_start_silence)
 
     def _to_serving(self) -> None:
         self.state = State.SERVING
@@ -292,11 +308,14 @@ class WorkerHandle:
     def _to_stopping(self, timeout: float) -> None:
         self.state = State.STOPPING
         self.deadline = time.monotonic() + timeout
+        with self._contain_errors():
+            self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
         if sys.platform == "win32":  # `terminate` would kill: the end of the stream stops the worker instead
             self._pipe.close()
         else:
-            with self._contain_errors():
-                self._process.terminate()
+            self._process.terminate()
 
     def _to_killed(self) -> None:
         self.state = State.KILLED
@@ -312,7 +331,7 @@ class WorkerHandle:
     def _poll_exitcode(self) -> int | None:
         if self._process.exitcode is None and self._has_sentinel and connection.wait([self._process.sentinel], 0):
             self._has_sentinel = False  # the process has just ended, or its application has closed all descriptors
-        is_gone = not self._has_sentinel and not pids.exists(self.pid)
+        is_gone = self._process.exitcode is None and not self._has_sentinel and not pids.exists(self.pid)
         exitcode = self._process.exitcode  # after that: once the process is gone, its exit code can be known
         return UNKNOWN_EXITCODE if exitcode is None and is_gone else exitcode
 
@@ -325,7 +344,7 @@ class WorkerHandle:
             self._pipe.close()
             if not self._has_failed:
                 self._has_failed = True
-                _log.error("Lost contact with child process [%d]: %r", self.pid, error)
+                _log.error("Lost contact with %s: %r", self, error)
 
 
 def launch(

@@ -22,21 +22,11 @@ from pronghorn.logging import log, outlet, streams
 from pronghorn.metrics import layout
 from pronghorn.metrics.page import Page
 from pronghorn.process import operator_signals
-from pronghorn.process.limits import Limit
-from pronghorn.server import Server
 from pronghorn.shared_memory import Memory
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
-from pronghorn.supervisor.worker_messages import (
-    HEARTBEAT,
-    Alive,
-    LimitReached,
-    Message,
-    Serving,
-    Target,
-    encode,
-    max_stop_time,
-)
+from pronghorn.supervisor.worker_messages import HEARTBEAT, Alive, Target, encode, max_stop_time
+from pronghorn.supervisor.worker_server import WorkerServer
 
 # Seconds for atexit functions, threads and child processes of the application once the server has ended.
 _CLEANUP_TIMEOUT = 5
@@ -75,7 +65,7 @@ def main(
         return
     try:
         config.load_app()  # before the event loop: an imported module may call asyncio.run
-        server = _Server(config, parent)
+        server = WorkerServer(config, parent)
         if own_page is not None:
             server.server_state.page = own_page
         if table is not None:
@@ -91,33 +81,6 @@ def main(
         threading.Thread(target=_exit_after_cleanup, daemon=True).start()
     if not server.started:
         sys.exit(StartupError.code)
-
-
-class _Server(Server):
-    def __init__(self, config: Config, parent: Connection) -> None:
-        super().__init__(config)
-        self._parent = parent
-        if config.reload:  # a developer waits for the next worker, and a new connection is about to send its request
-            self.linger = 0.1
-
-    @property
-    def drain_delay(self) -> float:
-        # The parent waits before it stops its workers. A service manager may send SIGTERM to all processes at once.
-        delay = super().drain_delay
-        return 0.0 if not delay or self.server_state.page[layout.STOPPED] else delay
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._send(Serving())
-
-    def on_limit(self, limit: Limit) -> None:
-        # Continue to serve: the parent stops this process once another one serves in its place.
-        self._send(LimitReached(limit))
-
-    def _send(self, message: Message) -> None:
-        with contextlib.suppress(OSError):
-            self._parent.send_bytes(encode(message))
 
 
 def _send_heartbeats(parent: Connection, max_stop: float, own_page: Page | None) -> None:

@@ -1,7 +1,7 @@
 cimport cython
 
 from ..encoder cimport Encoder, checked_fields, declared_length
-from ..kernels cimport encode_fields, glue, same_name
+from ..kernels cimport encode_fields, glue, same_name, stable_fields
 from ..shared cimport Shared
 
 cdef Py_ssize_t COPIED

@@ -1,7 +1,7 @@
 cimport cython
 
 from ..encoder cimport Encoder, checked_fields, declared_length
-from ..kernels cimport same_name
+from ..kernels cimport same_name, stable_fields
 from ..shared cimport Shared
 from .kernels cimport encode_literals
 from .stream cimport Stream

@@ -21,7 +21,7 @@ from pronghorn.constants import (
 )
 
 from ..encoder import Encoder, checked_fields, declared_length
-from ..kernels import encode_fields, glue, same_name
+from ..kernels import encode_fields, glue, same_name, stable_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ class HTTP1Encoder(Encoder):
         line = STATUS_LINES.get(status)
         if line is None or not isinstance(status, int):
             raise ValueError(f"not a status for a response: {status!r}")
-        fields = headers if type(headers) is list else list(headers)
+        fields = stable_fields(headers)
         block = encode_fields(fields)
         if block is None:
             fields = checked_fields(fields)

@@ -49,7 +49,8 @@ def encode_literals(fields: list[Any]) -> bytes | MaybeNone:
     """A field block for `fields`, pairs of exactly `bytes`, that leaves the client's table as it is (RFC 7541 sections
     6.2.2 and 6.2.3). Names become lower case, values lose the whitespace around them.
 
-    None if a member is anything else, a name is not a token or a value is not a field value.
+    None if a member is anything else, a name is not a token or a value is not a field value. No other thread may change
+    `fields` meanwhile.
     """
     if encode_fields(fields) is None:
         return None

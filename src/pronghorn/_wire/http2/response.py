@@ -9,7 +9,7 @@ from pronghorn.hpack_tables import STATUS_FIELDS
 from pronghorn.http2_constants import CONNECTION_FIELDS
 
 from ..encoder import Encoder, checked_fields, declared_length
-from ..kernels import same_name
+from ..kernels import same_name, stable_fields
 from .kernels import encode_literals
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class HTTP2Encoder(Encoder):
     def start(self, status: int, headers: Iterable[Any], has_trailers: bool) -> None:
         if status not in STATUS_LINES or not isinstance(status, int):
             raise ValueError(f"not a status for a response: {status!r}")
-        fields = headers if type(headers) is list else list(headers)
+        fields = stable_fields(headers)
         block = encode_literals(fields)
         if block is None:
             fields = checked_fields(fields)
