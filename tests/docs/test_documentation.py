@@ -38,6 +38,8 @@ NOT_RUN = {
     "python -m build": "takes minutes; test_build.py builds",
     "python -m tools.wheels": "takes minutes",
     "python -m bench ": "takes minutes",
+    "python -m fuzz": "takes minutes, and needs atheris; tests/fuzz/test_targets.py runs seconds of it",
+    "pip install -e '.[fuzz]'": "is for the line after it",
     "python -m tests.simulation": "takes minutes; tests/simulation/test_simulation.py runs seconds of it",
     "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
 }

@@ -32,7 +32,7 @@ def test_each_process_is_shown(pages):
 
 def test_counters_outlive_their_process(pages):
     pages.retire(1)
-    total, workers, _ = pages.read()
+    total, workers, *_ = pages.read()
     assert [total[cell] for cell in (layout.REQUESTS, layout.DURATION)] == [2, 2]
     assert list(workers) == [2]
 

@@ -29,7 +29,9 @@ def handlers() -> list[Any]:
 
 
 @pytest.fixture(autouse=True)
-def defaults() -> Iterator[None]:
+def defaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Otherwise the first tick of a server in another test would heed signals of these.
+    monkeypatch.setattr(operator_signals, "received", operator_signals.received)
     before = [signal.signal(number, signal.SIG_DFL) for number in BOTH]
     yield
     for number, handler in zip(BOTH, before, strict=True):
