@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from pronghorn.process import gil
-from tests.support.raw_client import Client
+from tests.support.raw_client import Client, visit
 from tests.support.server import Process, wait_until
 
 
@@ -30,15 +30,6 @@ def start_threads(start):
 def started(server):
     """The numbers of the threads in the order of their start."""
     return [int(found[1]) for line in server.log if (found := re.search(r"Started worker thread \[(\d+)\]", line))]
-
-
-def visit(server, target="/", place=None):
-    """Send a request on a new connection. Returns the body of the response."""
-    with contextlib.closing(Client(place or ("127.0.0.1", server.port))) as client:
-        client.get(target, "connection: close")
-        answer = client.read()
-    assert answer.status == 200
-    return answer.body.decode()
 
 
 def visit_each(server, target="/"):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support.raw_client import Client
+from tests.support.raw_client import Client, visit
 from tests.support.server import Process
 
 FORKED = pytest.param(("--preload",), marks=pytest.mark.skipif(sys.platform != "linux", reason="it needs Linux"))
@@ -32,15 +32,6 @@ def start_two(request, start):
 def pids(server):
     """The process ids of the workers in the order of their start."""
     return [int(found[1]) for line in server.log if (found := re.search(r"Started server process \[(\d+)\]", line))]
-
-
-def visit(server, target="/", place=None):
-    """Send a request on a new connection. Returns the body of the response."""
-    with contextlib.closing(Client(place or ("127.0.0.1", server.port))) as client:
-        client.get(target, "connection: close")
-        answer = client.read()
-    assert answer.status == 200
-    return answer.body.decode()
 
 
 def is_free(port):

@@ -1,5 +1,6 @@
 """An HTTP client that sends and returns the exact bytes."""
 
+import contextlib
 import select
 import socket
 from typing import NamedTuple
@@ -143,3 +144,12 @@ class Client:
         if not data:
             raise EOFError(f"the stream ended after {self._buffer!r}")
         self._buffer += data
+
+
+def visit(server, target="/", place=None):
+    """Send a request on a new connection. Returns the body of the response."""
+    with contextlib.closing(Client(place or ("127.0.0.1", server.port))) as client:
+        client.get(target, "connection: close")
+        answer = client.read()
+    assert answer.status == 200
+    return answer.body.decode()
