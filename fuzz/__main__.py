@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang"
     )
-    parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/corpus")
+    parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/inputs")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there")
     options = parser.parse_args()
     if unknown := set(options.targets) - set(TARGETS):

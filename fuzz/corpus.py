@@ -8,7 +8,7 @@ from pathlib import Path
 from fuzz.comparing import CUTS
 from tests.support import corpus as cases
 
-FOLDER = Path(__file__).parent / "corpus"
+FOLDER = Path(__file__).parent / "inputs"
 WHOLE = bytes(CUTS)
 
 

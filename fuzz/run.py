@@ -17,7 +17,8 @@ def main() -> None:
         from fuzz.targets import TARGETS
     # A warning for each odd value would fill the terminal.
     logging.disable()
-    atheris.Setup([sys.argv[0], *options], TARGETS[target])
+    # The first argument is a command that libFuzzer runs for a merge.
+    atheris.Setup([f"{sys.executable} -m fuzz.run {target}", *options], TARGETS[target])
     atheris.Fuzz()
 
 

@@ -82,7 +82,9 @@ def frames(data: bytes) -> None:
     content, pieces = with_cuts(data[1:])
     for wire in forms():
         websockets.compare(wire, content, pieces, offer)
-    alike(*(websockets.ours(wire, each, offer) for wire in forms() for each in ([content], pieces)))
+    whole, parts = (alike(*(websockets.ours(wire, each, offer) for wire in forms())) for each in ([content], pieces))
+    # Text is checked as it is inflated: of two faults, the pieces decide which is seen first.
+    assert whole == parts or {whole[1], parts[1]} == {"invalid UTF-8", "invalid compressed data"}
 
 
 def deflate(data: bytes) -> None:
@@ -103,14 +105,11 @@ def deflate(data: bytes) -> None:
 
 def http2(data: bytes) -> None:
     """All that one client sends after its preface."""
+    # An application that is called, or answers, between two pieces changes what the rest means.
     content, pieces = with_cuts(data)
     for application in (echo, leave_the_body, fail, wait):
-        whole, parts = (
-            alike(*(_exchange(wire, each, application) for wire in forms())) for each in ([content], pieces)
-        )
-        # Credit that is returned, and so when a stream ends, depends on what comes at once.
-        assert whole["refused"] == parts["refused"]
-        assert whole["requests"] == parts["requests"]
+        for each in ([content], pieces):
+            alike(*(_exchange(wire, each, application) for wire in forms()))
 
 
 def hpack(data: bytes) -> None:
