@@ -103,3 +103,21 @@ def test_total_limit_is_for_unix_sockets_too(serve, connect, tmp_path):
     first = connect(path)
     assert is_served(first)
     assert is_closed(connect(path))
+
+
+# Requests
+
+
+def test_request_that_takes_too_long_is_ended(start, connect, form):
+    server = start("asgi:app", "--timeout-request", "1", form=form)
+    slow, streaming, quick = (connect(server) for _ in range(3))
+    slow.get("/left?name=left")
+    streaming.get("/idle?name=idle")
+    assert streaming.read_head().status == 200
+    assert is_served(quick)
+    assert slow.read().status == 503
+    assert slow.rest() == b""
+    with pytest.raises(ConnectionResetError):
+        streaming.rest()
+    assert is_served(quick)
+    server.log.wait_for(r"Connection cut off\. 127\.0\.0\.1:\d+: its request has taken more than 1 s", 2)

@@ -293,6 +293,7 @@ SET: dict[str, Any] = {
     "timeout_head": 1,
     "timeout_body": None,
     "timeout_write": 2,
+    "timeout_request": 60,
     "cancel_on_disconnect": "never",
     "forwarded_headers": "forwarded",
 }

@@ -566,6 +566,61 @@ def test_concurrency_limit_counts_tasks(wire, run, log):
     assert run(main) == OK * 2 + CROWDED
 
 
+# The deadline of a request
+
+
+@pytest.mark.parametrize(("policy", "is_cancelled"), [("never", False), ("streaming", False), ("always", True)])
+def test_application_is_told_that_its_request_takes_too_long(wire, run, log, policy, is_cancelled):
+    seen = []
+
+    async def application(scope, receive, send):
+        await receive()
+        try:
+            seen.append(await receive())
+            await asyncio.sleep(0)
+            await answer(send)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def main():
+        service = Service(wire, application, timeout_request=1, cancel_on_disconnect=policy)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        for _ in range(2):
+            service.tick()
+        await iterations()
+        await service.idle()
+        return transport.written
+
+    assert run(main) == CROWDED
+    assert seen == (["cancelled"] if is_cancelled else [{"type": "http.disconnect"}])
+    assert log == [("WARNING", "Connection cut off. 127.0.0.1:50000: its request has taken more than 1 s", None)]
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["not begun", "begun"])
+def test_endless_response_is_cancelled_after_the_deadline(wire, run, log, is_begun):
+    async def application(scope, receive, send):
+        if not is_begun:
+            await receive()
+            await receive()
+        await send(STREAM)
+        while True:
+            await send(PART)
+
+    async def main():
+        service = Service(wire, application, timeout_request=1, timeout_write=1)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        await iterations()
+        for _ in range(2):
+            service.tick()
+        await service.idle()
+        return transport.calls
+
+    assert run(main) == (["abort"] if is_begun else ["close"])
+
+
 # Errors of the application
 
 

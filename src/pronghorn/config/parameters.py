@@ -538,6 +538,15 @@ class Parameters:
         unit="seconds",
         exceeded="reset",
     )
+    timeout_request: float | None = limit(
+        None,
+        Topic.TIMEOUTS,
+        "Maximum time from a request's head to the last byte of its response; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        unit="seconds",
+        exceeded="503, or reset once the response has begun",
+    )
     cancel_on_disconnect: CancelOnDisconnect = option(
         "streaming",
         Topic.TIMEOUTS,

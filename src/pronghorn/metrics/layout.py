@@ -99,8 +99,8 @@ REASONS = (
     "connections",
     "connections_per_address",
 )
-TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate")
-FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE = range(len(TIMEOUTS))
+TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate", "request")
+FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE, REQUEST = range(len(TIMEOUTS))
 
 PROTOCOLS = ("http1", "http2")
 ACTIVITIES = ("active", "idle")
@@ -120,7 +120,9 @@ PROBES = _counter("pronghorn_health_probes", "Requests for the health path, whic
 RECEIVED = _counter("pronghorn_received_bytes", "Bytes received from clients, decrypted.")
 SENT = _counter("pronghorn_sent_bytes", "Bytes sent to clients, before encryption.")
 REFUSED = _counter("pronghorn_refused_requests", "Requests that the server has refused, by reason.", reason=REASONS)
-TIMED_OUT = _counter("pronghorn_timeouts", "Clients that were too slow, by the timeout.", kind=TIMEOUTS)
+TIMED_OUT = _counter(
+    "pronghorn_timeouts", "Clients and applications that were too slow, by the timeout.", kind=TIMEOUTS
+)
 
 ACCEPTED = _counter("pronghorn_accepted_connections", "Connections accepted.")
 CONNECTIONS = _gauge(

@@ -255,6 +255,7 @@ def _limits(config: Config, wire: Wire) -> Limits:
         ping_timeout=_seconds(config.ws_ping_timeout),
         body_rate=config.limit_body_rate or 0,
         requests=config.limit_requests_per_connection or 0,
+        request_timeout=_seconds(config.timeout_request),
     )
 
 
