@@ -142,6 +142,9 @@ class Request(Exchange):
         """Return whether the response is complete."""
         return self._phase >= COMPLETE
 
+    def awaits_answer(self) -> bool:
+        return self._phase < COMPLETE and self._client == PRESENT
+
     def is_settled(self) -> bool:
         return self._phase >= COMPLETE and self._client != LOST
 

@@ -98,6 +98,7 @@ REASONS = (
     "proxy_protocol",
     "connections",
     "connections_per_address",
+    "websockets",
 )
 TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate", "request")
 FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE, REQUEST = range(len(TIMEOUTS))
@@ -131,6 +132,7 @@ CONNECTIONS = _gauge(
 STREAMS = _gauge("pronghorn_http2_streams", "Open streams of HTTP/2.")
 WEBSOCKETS = _counter("pronghorn_websockets", "WebSockets accepted.")
 OPEN_WEBSOCKETS = _gauge("pronghorn_open_websockets", "Open WebSockets.")
+WAITING = _gauge("pronghorn_waiting_requests", "Requests and WebSockets that wait because of --limit-concurrency.")
 
 LAG = _histogram("pronghorn_event_loop_lag_seconds", "Delay of a timer that is due once a second.")
 LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, is_of_worker=True)

@@ -1438,6 +1438,7 @@ def run(socket: Socket, app: Any) -> None:
         eager=False,
         tasks=set(),
         limit_concurrency=None,
+        limit_websockets=None,
         health_path=None,
     )
     _, start = calls.make_starts(server)
