@@ -891,6 +891,7 @@ def test_application_is_told_that_its_request_takes_too_long(wire, run, log, pol
         service = Service(wire, application, timeout_request=1, cancel_on_disconnect=policy)
         protocol, transport = service.connect()
         protocol.data_received(GET)
+        await iterations()
         for _ in range(2):
             service.tick()
         await iterations()

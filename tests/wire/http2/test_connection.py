@@ -499,6 +499,19 @@ def test_request_that_takes_too_long_is_answered_503(wire: Any) -> None:
     assert list(peer.answers(peer.take())) == [5]
 
 
+def test_client_that_has_spent_its_budget_gets_no_more_time(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=2)
+    peer.send(get(1))
+    for now in range(1, 4):
+        for _ in range(5):
+            peer.send(ping() * 250)
+            peer.rig.turn()
+        assert peer.rig.is_paused()
+        peer.take()
+        peer.rig.tick(now)
+    assert peer.rig.counted(layout.TIMED_OUT + layout.REQUEST) == 1
+
+
 def test_response_that_has_begun_too_long_ago_is_reset(wire: Any) -> None:
     peer = Peer(wire, request_timeout=5)
     peer.send(get(1))

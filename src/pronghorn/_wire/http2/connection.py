@@ -307,6 +307,8 @@ class HTTP2Connection(Output):
         if not self._budget.refill():
             self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
             return
+        if self._shared.limits.request_timeout:
+            self._check_requests(now)
         if self._throttled:
             if not self._budget.is_spent():
                 self._throttled = False
@@ -316,8 +318,6 @@ class HTTP2Connection(Output):
         self._check_window(now)
         if self._shared.limits.body_rate and self._window > 0 and not self.owner.has_input():
             self._check_paces()
-        if self._shared.limits.request_timeout:
-            self._check_requests(now)
         departed = self._input_ended or (self._paused and self.owner.has_left())
         for stream in list(self.streams.values()):
             stream.on_tick(now)
