@@ -67,7 +67,7 @@ class Limit:
         self._reason = reason
         self._refused = _refused(reason)
         self._running = 0
-        # The function that calls the application, for each exchange that waits. There are some only while calls run.
+        # The function that calls the application, for each exchange that waits: only while `most` calls run.
         self._waiting: dict[Exchange, Start] = {}
 
     def wrap(self, start: Start) -> Start:
@@ -91,7 +91,7 @@ class Limit:
             self._drop(exchange)
 
     def _enter(self, start: Start, exchange: Exchange) -> None:
-        if self._running < self._most and not self._waiting:
+        if self._running < self._most:
             self._start(start, exchange)
         elif len(self._waiting) < self._room:
             self._waiting[exchange] = start
