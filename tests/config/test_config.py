@@ -265,7 +265,8 @@ def derived(config: Config) -> dict[str, Any]:
         "limits": {name: getattr(limits, name) for name in dir(limits) if not name.startswith("_")},
         "scope": {name: shared.scope[name] for name in ("scheme", "root_path")},
         "proxies": shared.proxies is not None and shared.proxies.trusts_peer(("10.0.0.1", 1), None),
-        "state": (state.limit_concurrency, state.cancel_on_disconnect, state.shared.access_log is None),
+        "concurrency": (state.limit_concurrency, state.limit_queue, state.limit_websockets),
+        "state": (state.cancel_on_disconnect, state.shared.access_log is None),
         "context": len(state.context),
         "places": places.of(config),
         "requests": server.limit_max_requests,
@@ -299,6 +300,8 @@ SET: dict[str, Any] = {
     "forwarded_allow_ips": "127.0.0.1",
     "root_path": "/api",
     "limit_concurrency": 1,
+    "limit_queue": 10,
+    "limit_websockets": 10,
     "limit_max_requests": 10,
     "timeout_keep_alive": 9,
     "headers": [("a", "b")],
@@ -314,6 +317,7 @@ SET: dict[str, Any] = {
     "timeout_head": 1,
     "timeout_body": None,
     "timeout_write": 2,
+    "timeout_request": 60,
     "cancel_on_disconnect": "never",
     "forwarded_headers": "forwarded",
 }
@@ -336,7 +340,11 @@ DONE = "log_config log_level use_colors log_format env_file reload_dirs reload_i
 
 @pytest.mark.parametrize("name", list(SET))
 def test_attribute_set_later_takes_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    common = {"forwarded_allow_ips": "10.0.0.1"} if name in ("proxy_headers", "forwarded_allow_ips") else {}
+    common: dict[str, Any] = {}
+    if name in ("proxy_headers", "forwarded_allow_ips"):
+        common = {"forwarded_allow_ips": "10.0.0.1"}
+    elif name == "limit_queue":
+        common = {"limit_concurrency": 1}
     variable = contextvars.ContextVar[int]("variable")
     variable.set(1)
     given = make(**{"target": app, **common, "target" if name == "app" else name: SET[name]})
@@ -465,3 +473,10 @@ def test_own_field_replaces_that_of_hsts(certificates: Certificates) -> None:
     own = ("Strict-Transport-Security", "max-age=1; preload")
     config = loaded(app, hsts=60, headers=[own], server_header=False, **certificates.parameters)
     assert config.encoded_headers == [(b"strict-transport-security", b"max-age=1; preload")]
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+def test_queue_needs_a_limit_on_concurrency(limit: int | None) -> None:
+    assert make(limit_queue=0, limit_concurrency=limit).limit_queue is None
+    with pytest.raises(ConfigError, match="limit_queue needs limit_concurrency"):
+        make(limit_queue=1, limit_concurrency=limit)

@@ -12,6 +12,7 @@ import pytest
 from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.errors import ClientDisconnected
+from pronghorn.metrics import layout
 from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import WARNINGS_A_SECOND, ServerState
 from tests.support.forms import FORMS
@@ -564,6 +565,365 @@ def test_concurrency_limit_counts_tasks(wire, run, log):
         return transport.written
 
     assert run(main) == OK * 2 + CROWDED
+
+
+# The queue of the limit on concurrency
+
+
+class Turns:
+    """An application whose calls begin in the order of `begun`, and each end when the test says so."""
+
+    def __init__(self):
+        self.begun = []
+        self._ends = {}
+
+    async def __call__(self, scope, receive, send):
+        path = scope["path"]
+        self.begun.append(path)
+        ended = self._ends[path] = asyncio.Event()
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await ended.wait()
+            return
+        await ended.wait()
+        await answer(send)
+
+    async def end(self, path):
+        self._ends[path].set()
+        await iterations(6)
+
+
+class Crowd:
+    """The clients of a service of `Turns` or another application where one call may run, and `room` more may wait."""
+
+    def __init__(self, wire, room=None, application=None, **options):
+        self.turns = application or Turns()
+        options = {"limit_concurrency": 1, "limit_queue": room, "metrics_bind": "127.0.0.1:0", **options}
+        self.service = Service(wire, self.turns, **options)
+
+    async def ask(self, path, *fields):
+        """Send a request on a new connection."""
+        protocol, transport = self.service.connect()
+        protocol.data_received(b"\r\n".join([b"GET %b HTTP/1.1" % path.encode(), b"host: a", *fields, b"", b""]))
+        await iterations()
+        return protocol, transport
+
+    def waiting(self):
+        return self.service.state.page[layout.WAITING]
+
+    def refused(self, reason="concurrency"):
+        return self.service.state.page[layout.REFUSED + layout.REASONS.index(reason)]
+
+
+UPGRADE = (
+    b"connection: Upgrade",
+    b"upgrade: websocket",
+    b"sec-websocket-version: 13",
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n"
+
+
+def test_requests_wait_for_their_turn_in_order(wire, run, log):
+    async def main():
+        crowd = Crowd(wire, 2)
+        transports = [(await crowd.ask(f"/{number}"))[1] for number in range(4)]
+        assert crowd.turns.begun == ["/0"]
+        assert [transport.written for transport in transports] == [b"", b"", b"", CROWDED]
+        assert (crowd.waiting(), crowd.refused()) == (2, 1)
+        for number in range(3):
+            await crowd.turns.end(f"/{number}")
+        assert [transport.written for transport in transports] == [OK, OK, OK, CROWDED]
+        assert (crowd.waiting(), crowd.refused()) == (0, 1)
+        assert (await crowd.ask("/4"))[1].written == b""
+        await crowd.turns.end("/4")
+
+    run(main)
+    assert log == [("WARNING", "Exceeded concurrency limit.", None)]
+
+
+def test_new_request_does_not_overtake_those_that_wait(wire, run):
+    async def main():
+        crowd = Crowd(wire, 9)
+        first, _ = await crowd.ask("/0")
+        await crowd.ask("/1")
+        crowd.turns._ends["/0"].set()
+        first.data_received(GET)
+        await iterations(6)
+        assert crowd.turns.begun == ["/0", "/1"]
+        await crowd.turns.end("/1")
+        assert crowd.turns.begun == ["/0", "/1", "/"]
+        await crowd.turns.end("/")
+
+    run(main)
+
+
+def test_idle_connections_take_no_turn_of_a_queue(wire, run):
+    async def main():
+        crowd = Crowd(wire, 1)
+        for _ in range(5):
+            crowd.service.connect()
+        _, transport = await crowd.ask("/0")
+        await crowd.turns.end("/0")
+        return transport.written
+
+    assert run(main) == OK
+
+
+@pytest.mark.parametrize("kind", [(), UPGRADE], ids=["request", "WebSocket"])
+def test_client_that_is_lost_leaves_the_queue(wire, run, kind):
+    async def main():
+        crowd = Crowd(wire, 1)
+        await crowd.ask("/0")
+        protocol, _ = await crowd.ask("/1", *kind)
+        protocol.connection_lost(None)
+        assert crowd.waiting() == 0
+        await crowd.ask("/2")
+        await crowd.turns.end("/0")
+        await crowd.turns.end("/2")
+        return crowd.turns.begun, crowd.refused()
+
+    assert run(main) == (["/0", "/2"], 0)
+
+
+@pytest.mark.parametrize("ticks", [True, False], ids=["before a tick", "before its turn"])
+def test_client_that_ends_its_stream_leaves_the_queue(wire, run, ticks):
+    async def main():
+        crowd = Crowd(wire, 1)
+        await crowd.ask("/0")
+        protocol, transport = await crowd.ask("/1")
+        protocol.eof_received()
+        if ticks:
+            crowd.service.tick()
+            await iterations()
+            assert transport.written == CROWDED
+            assert crowd.waiting() == 0
+        await crowd.turns.end("/0")
+        assert crowd.turns.begun == ["/0"]
+        return transport.written, transport.calls
+
+    assert run(main) == (CROWDED, ["close"])
+
+
+def test_request_that_waits_too_long_leaves_the_queue(wire, run):
+    async def main():
+        crowd = Crowd(wire, 1, timeout_request=2)
+        await crowd.ask("/0")
+        crowd.service.tick()
+        crowd.service.tick()
+        _, transport = await crowd.ask("/1")
+        crowd.service.tick()
+        await crowd.ask("/2")
+        for _ in range(2):
+            crowd.service.tick()
+        await iterations()
+        assert transport.written == CROWDED
+        assert crowd.waiting() == 0
+        await crowd.turns.end("/0")
+        return crowd.turns.begun
+
+    assert run(main) == ["/0"]
+
+
+def test_request_refused_while_it_waits_is_not_called(wire, run):
+    async def main():
+        crowd = Crowd(wire, 1, timeout_body=1)
+        await crowd.ask("/0")
+        _, transport = await crowd.ask("/1", b"content-length: 9")
+        crowd.service.tick()
+        crowd.service.tick()
+        await iterations()
+        assert transport.written.startswith(b"HTTP/1.1 408")
+        assert crowd.waiting() == 0
+        await crowd.turns.end("/0")
+        return crowd.turns.begun, transport.written.count(b"HTTP/1.1")
+
+    assert run(main) == (["/0"], 1)
+
+
+def test_calls_that_end_at_once_need_no_turn(wire, run):
+    gate = asyncio.Event()
+
+    async def application(scope, receive, send):
+        if scope["path"] == "/0":
+            await gate.wait()
+        await answer(send)
+
+    async def main():
+        crowd = Crowd(wire, 9, application)
+        transports = [(await crowd.ask(f"/{number}"))[1] for number in range(9)]
+        gate.set()
+        await crowd.service.idle()
+        return [transport.written for transport in transports]
+
+    assert run(main) == [OK] * 9
+
+
+def test_failed_start_does_not_keep_others_from_their_turn(wire, run, log):
+    error = Failure()
+    starts = []
+
+    def factory(loop, coroutine, **more):
+        starts.append(coroutine)
+        if len(starts) == 2 + before:
+            coroutine.close()
+            raise error
+        return asyncio.Task(coroutine, loop=loop, **more)
+
+    async def main():
+        nonlocal before
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        crowd = Crowd(wire, 2)
+        before = len(starts)
+        await crowd.ask("/0")
+        _, failed = await crowd.ask("/1")
+        _, transport = await crowd.ask("/2")
+        await crowd.turns.end("/0")
+        await crowd.turns.end("/2")
+        loop.set_task_factory(None)
+        return failed.calls, transport.written
+
+    before = 0
+    assert run(main) == (["abort"], OK)
+    assert log == [("ERROR", "Exception in a connection\n", error)]
+
+
+def test_cancelled_call_gives_its_turn_away(wire, run):
+    async def main():
+        crowd = Crowd(wire, 1, cancel_on_disconnect="always")
+        protocol, _ = await crowd.ask("/0")
+        _, transport = await crowd.ask("/1")
+        protocol.connection_lost(None)
+        await iterations(6)
+        await crowd.turns.end("/1")
+        return transport.written
+
+    assert run(main) == OK
+
+
+def test_websocket_waits_for_its_turn_and_takes_one(wire, run):
+    async def main():
+        crowd = Crowd(wire, 2)
+        await crowd.ask("/0")
+        _, websocket = await crowd.ask("/1", *UPGRADE)
+        _, transport = await crowd.ask("/2")
+        assert websocket.written == b""
+        await crowd.turns.end("/0")
+        assert websocket.written.startswith(SWITCHED)
+        assert crowd.turns.begun == ["/0", "/1"]
+        await crowd.turns.end("/1")
+        await crowd.turns.end("/2")
+        return transport.written
+
+    assert run(main) == OK
+
+
+def test_waiting_exchanges_can_be_refused_all_at_once(wire, run):
+    async def main():
+        crowd = Crowd(wire, 2)
+        _, first = await crowd.ask("/0")
+        _, second = await crowd.ask("/1")
+        _, third = await crowd.ask("/2", *UPGRADE)
+        crowd.service.state.queue.refuse_waiting()
+        await iterations()
+        assert (crowd.waiting(), crowd.refused()) == (0, 2)
+        await crowd.turns.end("/0")
+        return first.written, second.written, third.written, crowd.turns.begun
+
+    assert run(main) == (OK, CROWDED, CROWDED, ["/0"])
+
+
+# The limit on WebSockets
+
+
+def test_websockets_over_the_limit_are_refused(wire, run, log):
+    async def main():
+        crowd = Crowd(wire, limit_concurrency=None, limit_websockets=2)
+        transports = [(await crowd.ask(f"/{number}", *UPGRADE))[1] for number in range(3)]
+        assert [transport.written[:12] for transport in transports] == [SWITCHED[:12], SWITCHED[:12], CROWDED[:12]]
+        assert transports[2].written == CROWDED
+        assert crowd.refused("websockets") == 1
+        await crowd.turns.end("/0")
+        _, transport = await crowd.ask("/3", *UPGRADE)
+        assert transport.written.startswith(SWITCHED)
+        for path in ("/1", "/3"):
+            await crowd.turns.end(path)
+
+    run(main)
+    assert [line for line in log if line[0] != "INFO"] == [("WARNING", "Exceeded WebSocket limit.", None)]
+
+
+def test_websockets_with_a_limit_of_their_own_take_no_turn(wire, run):
+    async def main():
+        crowd = Crowd(wire, limit_websockets=2)
+        for number in range(2):
+            _, websocket = await crowd.ask(f"/{number}", *UPGRADE)
+            assert websocket.written.startswith(SWITCHED)
+        _, first = await crowd.ask("/2")
+        _, second = await crowd.ask("/3")
+        for path in ("/0", "/1", "/2"):
+            await crowd.turns.end(path)
+        return first.written, second.written
+
+    assert run(main) == (OK, CROWDED)
+
+
+# The deadline of a request
+
+
+@pytest.mark.parametrize(("policy", "is_cancelled"), [("never", False), ("streaming", False), ("always", True)])
+def test_application_is_told_that_its_request_takes_too_long(wire, run, log, policy, is_cancelled):
+    seen = []
+
+    async def application(scope, receive, send):
+        await receive()
+        try:
+            seen.append(await receive())
+            await asyncio.sleep(0)
+            await answer(send)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def main():
+        service = Service(wire, application, timeout_request=1, cancel_on_disconnect=policy)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        await iterations()
+        for _ in range(2):
+            service.tick()
+        await iterations()
+        await service.idle()
+        return transport.written
+
+    assert run(main) == CROWDED
+    assert seen == (["cancelled"] if is_cancelled else [{"type": "http.disconnect"}])
+    assert log == [("WARNING", "Connection cut off. 127.0.0.1:50000: its request has taken more than 1 s", None)]
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["not begun", "begun"])
+def test_endless_response_is_cancelled_after_the_deadline(wire, run, log, is_begun):
+    async def application(scope, receive, send):
+        if not is_begun:
+            await receive()
+            await receive()
+        await send(STREAM)
+        while True:
+            await send(PART)
+
+    async def main():
+        service = Service(wire, application, timeout_request=1, timeout_write=1)
+        protocol, transport = service.connect()
+        protocol.data_received(GET)
+        await iterations()
+        for _ in range(2):
+            service.tick()
+        await service.idle()
+        return transport.calls
+
+    assert run(main) == (["abort"] if is_begun else ["close"])
 
 
 # Errors of the application

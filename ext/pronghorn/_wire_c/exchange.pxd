@@ -39,6 +39,7 @@ cdef class Exchange:
     cpdef deliver(self, dict message)
     cpdef fail(self, int status)
     cpdef crash(self, error)
+    cpdef bint awaits_answer(self)
     cpdef bint is_settled(self)
     cpdef bint is_stalled(self)
     cpdef bint send_has_failed(self)

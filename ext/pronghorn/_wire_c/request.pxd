@@ -30,6 +30,7 @@ cdef class Request(Exchange):
 
     cpdef feed(self, bytes data)
     cpdef finish_body(self)
+    cpdef outlive(self)
     cpdef forget_body(self)
     cpdef disconnect(self)
     cpdef lose(self)

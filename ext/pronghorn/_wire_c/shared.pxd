@@ -12,7 +12,8 @@ cdef class Limits:
     cdef readonly Py_ssize_t discard_size, linger_size, message_size
     cdef readonly Py_ssize_t pipelined_requests, queued_messages, requests, last_stream
     # Seconds.
-    cdef readonly long first_byte_timeout, head_timeout, body_timeout, write_timeout, keep_alive_timeout
+    cdef readonly long first_byte_timeout, head_timeout, body_timeout, write_timeout, request_timeout
+    cdef readonly long keep_alive_timeout
     cdef readonly long linger_timeout, linger_total_timeout, ping_interval, ping_timeout, close_timeout
 
 

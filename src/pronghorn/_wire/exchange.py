@@ -194,6 +194,10 @@ class Exchange:
         """Report any other error, and end this exchange's connection alone. Raises nothing."""
         self._channel.crash(error)
 
+    def awaits_answer(self) -> bool:
+        """Return whether nothing has answered, and the client has not ended its stream."""
+        raise NotImplementedError
+
     def is_settled(self) -> bool:
         """Return whether nothing is left to do when the application returns None."""
         return False

@@ -44,7 +44,7 @@ class Metrics:
         self._cells.add(SENT, size)
 
     def timed_out(self, kind: int) -> None:
-        """Count a client that was too slow, by the index of the timeout."""
+        """Count a client or an application that was too slow, by the index of the timeout."""
         self._cells.add(TIMED_OUT + kind, 1)
 
     def cancelled(self) -> None:

@@ -55,8 +55,8 @@ class Request(Exchange):
     """An HTTP exchange. Uses framing only through its `Encoder`, the network only through its `Channel`.
 
     The response: WAITING -> STARTED by 'http.response.start', -> STREAMING by the first framed byte, <-> SENDING_FILE,
-    -> TRAILERS if it has any, -> COMPLETE. `replace`: WAITING or STARTED -> COMPLETE. Once the client is lost, messages
-    only lead to DROPPED.
+    -> TRAILERS if it has any, -> COMPLETE. `replace`: WAITING or STARTED -> COMPLETE, and back to WAITING by
+    `outlive`. Once the client is lost, messages only lead to DROPPED.
     """
 
     __slots__ = (
@@ -118,6 +118,11 @@ class Request(Exchange):
         self._client = LOST
         self.wake()
 
+    def outlive(self) -> None:
+        """Lose the client, for which another response has replaced this one: the application may still send its own."""
+        self._phase = WAITING
+        self.lose()
+
     def forget_body(self) -> None:
         """Drop a body that will never be complete."""
         if self._body == ARRIVING:
@@ -136,6 +141,9 @@ class Request(Exchange):
     def is_complete(self) -> bool:
         """Return whether the response is complete."""
         return self._phase >= COMPLETE
+
+    def awaits_answer(self) -> bool:
+        return self._phase < COMPLETE and self._client == PRESENT
 
     def is_settled(self) -> bool:
         return self._phase >= COMPLETE and self._client != LOST
@@ -355,8 +363,11 @@ class Request(Exchange):
         elif kind == "http.response.trailers":
             if not message.get("more_trailers", False):
                 self._phase = DROPPED
-        elif not message.get("more_body", False) and kind in ("http.response.body", "http.response.zerocopysend"):
-            self._phase = TRAILERS if encoder.has_trailers else DROPPED
+        elif kind in ("http.response.body", "http.response.zerocopysend"):
+            if message.get("more_body", False):
+                self._phase = STREAMING
+            else:
+                self._phase = TRAILERS if encoder.has_trailers else DROPPED
         return YieldOnce()
 
     def _complete(self, size: int) -> None:

@@ -54,6 +54,7 @@ class Limits:
         "ping_timeout",
         "pipelined_requests",
         "queued_messages",
+        "request_timeout",
         "requests",
         "target_size",
         "write_timeout",
@@ -76,6 +77,7 @@ class Limits:
     head_timeout: int
     body_timeout: int
     write_timeout: int
+    request_timeout: int
     keep_alive_timeout: int
     linger_timeout: int
     linger_total_timeout: int
@@ -100,6 +102,7 @@ class Limits:
         ping_timeout: int = 20,
         body_rate: int = 0,
         requests: int = 0,
+        request_timeout: int = 0,
     ) -> None:
         # A head, its number of fields and its target: data that is kept before the application sees the request.
         self.head_size = head_size
@@ -124,6 +127,8 @@ class Limits:
         self.body_timeout = body_timeout
         self.write_timeout = write_timeout
         self.keep_alive_timeout = keep_alive_timeout
+        # Seconds for a whole request, from its head to the last byte of its response.
+        self.request_timeout = request_timeout
         # A refused client may continue to send until it reads the response. The connection closes after these limits:
         # seconds of silence, seconds in total, and bytes. Closing during input resets the connection.
         self.linger_timeout = 2
@@ -316,7 +321,7 @@ class Shared:
         return scope
 
     def timed_out(self, kind: int) -> None:
-        """Count a client that was too slow, by the timeout's index in `pronghorn.metrics.layout`."""
+        """Count a client or an application that was too slow, by the timeout's index in `pronghorn.metrics.layout`."""
         if self.metrics is not None:
             self.metrics.timed_out(kind)
 

@@ -14,13 +14,13 @@ from pronghorn.application import health, tasks
 from pronghorn.constants import PHRASES
 from pronghorn.errors import is_disconnect
 from pronghorn.logging.log import say
-from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn._wire.exchange import Exchange
     from pronghorn._wire.request import Request
     from pronghorn._wire.shared import Shared
     from pronghorn._wire.websocket.session import WebSocket
+    from pronghorn.application.concurrency import Limit
     from pronghorn.backend import Wire
 
 Start: TypeAlias = "Callable[[Exchange], None]"
@@ -41,25 +41,32 @@ class Server(health.Server, Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     limit_concurrency: int | None
+    limit_queue: int | None
+    limit_websockets: int | None
+    queue: Limit | None
     health_path: str | None
     cancel_on_disconnect: str
     shared: Shared
 
     def warn(self, message: str, *arguments: object) -> None: ...
 
-    def count(self, cell: int) -> None: ...
+    def count(self, cell: int, amount: int = 1) -> None: ...
 
 
 def make_starts(server: Server) -> tuple[Start, Start]:
     """The functions that call the application of `server` for a request and for a WebSocket.
 
-    With as many connections or tasks as `limit_concurrency`, they answer 503 instead. Requests for `health_path` do not
-    reach the application.
+    They keep within the limits on concurrent calls. Requests for `health_path` do not reach the application.
     """
     start_request = _make_start(server, _end_request)
+    start_websocket = _make_start(server, _end_websocket)
+    if server.limit_concurrency is not None or server.limit_websockets is not None:
+        from pronghorn.application import concurrency  # only where it is limited
+
+        start_request, start_websocket = concurrency.limit(server, start_request, start_websocket)
     if server.health_path is not None:
         start_request = health.answering(server.health_path, server, start_request)
-    return start_request, _make_start(server, _end_websocket)
+    return start_request, start_websocket
 
 
 def _make_start(server: Server, end: End) -> Start:
@@ -81,26 +88,18 @@ def _make_start(server: Server, end: End) -> Start:
     application = server.wire.Application(
         server.app, server.tasks, isolated, create_task, server.loop, server.context, server.eager
     )
-    limit = server.limit_concurrency
-    if limit is None:
-        return application.start
-
-    def start(exchange: Exchange) -> None:
-        if len(server.connections) >= limit or len(server.tasks) >= limit:
-            server.count(layout.REFUSED + layout.REASONS.index("concurrency"))
-            server.warn("Exceeded concurrency limit.")
-            exchange.fail(503)
-        else:
-            application.start(exchange)
-
-    return start
+    return application.start
 
 
 def end_without_client(server: Server, exchange: Exchange) -> None:
-    """Cancel a call whose client is gone, as `cancel_on_disconnect` says: at once, or if it does not end in time."""
+    """Cancel a call whose client is gone, as `cancel_on_disconnect` says: at once, or if it does not end in time. One
+    that waits for its turn is forgotten.
+    """
     policy = server.cancel_on_disconnect
     task = exchange.task
     if task is None:
+        if server.queue is not None:
+            server.queue.leave(exchange)
         return
     if policy == "streaming" and exchange.outlives_client():
         if timeout := server.shared.limits.write_timeout:

@@ -489,6 +489,24 @@ class Parameters:
         unit="bytes",
         exceeded="408",
     )
+    limit_queue: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Maximum number of requests that wait for their turn at --limit-concurrency, which then counts requests only;"
+        " more are answered with 503. 0 for none.",
+        zero_is_none=True,
+        default_text="none",
+        exceeded="503",
+    )
+    limit_websockets: int | None = limit(
+        None,
+        Topic.LIMITS,
+        "Maximum number of WebSockets, which then do not count for --limit-concurrency; more are answered with 503. 0"
+        " for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        exceeded="503",
+    )
     limit_connections: int | None = limit(
         None,
         Topic.LIMITS,
@@ -545,6 +563,15 @@ class Parameters:
         zero_is_none=True,
         unit="seconds",
         exceeded="reset",
+    )
+    timeout_request: float | None = limit(
+        None,
+        Topic.TIMEOUTS,
+        "Maximum time from a request's head to the last byte of its response; 0 for no limit.",
+        zero_is_none=True,
+        default_text="no limit",
+        unit="seconds",
+        exceeded="503, or reset once the response has begun",
     )
     cancel_on_disconnect: CancelOnDisconnect = option(
         "streaming",
@@ -760,6 +787,8 @@ class Parameters:
         elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
         if self.bind and elsewhere:
             raise ConfigError("bind cannot be combined with host, port, uds or fd", "bind")
+        if self.limit_queue and not self.limit_concurrency:
+            raise ConfigError("limit_queue needs limit_concurrency: without that, nothing waits", "limit_queue")
         if self.reuse_port and any(not place.is_port() for place in places.of(self)):
             raise ConfigError("reuse_port needs a host and port: other sockets cannot be bound twice", "reuse_port")
         if self.worker_class == "thread":

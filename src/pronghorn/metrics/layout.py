@@ -103,9 +103,10 @@ REASONS = (
     "proxy_protocol",
     "connections",
     "connections_per_address",
+    "websockets",
 )
-TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate")
-FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE = range(len(TIMEOUTS))
+TIMEOUTS = ("first_byte", "head", "body", "write", "keep_alive", "ping", "settings", "body_rate", "request")
+FIRST_BYTE, HEAD, BODY, WRITE, KEEP_ALIVE, PING, SETTINGS, BODY_RATE, REQUEST = range(len(TIMEOUTS))
 
 PROTOCOLS = ("http1", "http2")
 ACTIVITIES = ("active", "idle")
@@ -125,7 +126,9 @@ PROBES = _counter("pronghorn_health_probes", "Requests for the health path, whic
 RECEIVED = _counter("pronghorn_received_bytes", "Bytes received from clients, decrypted.")
 SENT = _counter("pronghorn_sent_bytes", "Bytes sent to clients, before encryption.")
 REFUSED = _counter("pronghorn_refused_requests", "Requests that the server has refused, by reason.", reason=REASONS)
-TIMED_OUT = _counter("pronghorn_timeouts", "Clients that were too slow, by the timeout.", kind=TIMEOUTS)
+TIMED_OUT = _counter(
+    "pronghorn_timeouts", "Clients and applications that were too slow, by the timeout.", kind=TIMEOUTS
+)
 
 ACCEPTED = _counter("pronghorn_accepted_connections", "Connections accepted.")
 CONNECTIONS = _gauge(
@@ -134,6 +137,7 @@ CONNECTIONS = _gauge(
 STREAMS = _gauge("pronghorn_http2_streams", "Open streams of HTTP/2.")
 WEBSOCKETS = _counter("pronghorn_websockets", "WebSockets accepted.")
 OPEN_WEBSOCKETS = _gauge("pronghorn_open_websockets", "Open WebSockets.")
+WAITING = _gauge("pronghorn_waiting_requests", "Requests and WebSockets that wait because of --limit-concurrency.")
 
 LAG = _histogram("pronghorn_event_loop_lag_seconds", "Delay of a timer that is due once a second.")
 LATEST_LAG = _gauge("pronghorn_event_loop_latest_lag_seconds", "The latest such delay.", NANOSECONDS, Samples.WORKERS)

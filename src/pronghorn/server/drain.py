@@ -141,6 +141,8 @@ class Drain:
             running = self._running()
         if running and not self._server.force_exit:
             _log.error("Cancel %s running task(s), timeout graceful shutdown exceeded", len(running))
+            if self._state.queue is not None:
+                self._state.queue.refuse_waiting()  # else they would take the places of those that are cancelled
             await _cancel(running)
 
     # The next two count polls, not seconds: clients can do nothing while the event loop, or the machine, is blocked.

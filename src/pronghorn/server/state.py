@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
+    from pronghorn.application import concurrency
     from pronghorn.backend import Wire
     from pronghorn.config import Config
     from pronghorn.listen import admission
@@ -67,6 +68,9 @@ class ServerState:
         self.recorder: Recorder | MaybeNone = None
         self.page: Page | MaybeNone = None  # until `prepare`: a server can be sent to another process before
         self.limit_concurrency: int | None = None
+        self.limit_queue: int | None = None
+        self.limit_websockets: int | None = None
+        self.queue: concurrency.Limit | None = None
         self.health_path: str | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
@@ -143,6 +147,8 @@ class ServerState:
         if self.recorder is not None:
             self._record(self.recorder)
         self.wire.sweep([each for each in endpoints if isinstance(each, self.wire.Endpoint)], now)
+        if self.queue is not None:
+            self.queue.tick()
 
     def _record(self, recorder: Recorder) -> None:
         http1: list[Any] = []
@@ -174,6 +180,9 @@ class ServerState:
         if config.http2:
             wire.load_http2()  # now, so that the first client does not wait for it
         self.limit_concurrency = config.limit_concurrency
+        self.limit_queue = config.limit_queue
+        self.limit_websockets = config.limit_websockets
+        self.queue = None
         self.health_path = config.health_path
         self.cancel_on_disconnect = config.cancel_on_disconnect
         # The WSGI adapter needs the error, and passes it on to the application.
@@ -260,6 +269,7 @@ def _limits(config: Config, wire: Wire) -> Limits:
         ping_timeout=_seconds(config.ws_ping_timeout),
         body_rate=config.limit_body_rate or 0,
         requests=config.limit_requests_per_connection or 0,
+        request_timeout=_seconds(config.timeout_request),
     )
 
 

@@ -30,6 +30,7 @@ from tests.support.rig import (
 )
 
 TIMEOUT = refusal(408, "Request Timeout")
+GIVEN_UP = refusal(503, "Service Unavailable")
 DISCONNECT = {"type": "http.disconnect"}
 KIB = 1024
 
@@ -1011,6 +1012,132 @@ def test_each_body_of_a_connection_has_its_own_rate(wire):
         rig.receive(bytes(5))
         ok(rig.request)
         assert rig.take() == OK
+
+
+def ticks(rig, *, until):
+    for now in range(rig.shared.now + 1, until + 1):
+        rig.tick(now)
+
+
+def timeouts_of_requests(rig):
+    return rig.counted(layout.TIMED_OUT + layout.REQUEST)
+
+
+def test_request_that_takes_too_long_is_answered_503(wire):
+    rig = Rig(wire, request_timeout=5)
+    rig.receive(GET)
+    assert drive(rig.request.receive())["type"] == "http.request"
+    ticks(rig, until=5)
+    assert (rig.take(), timeouts_of_requests(rig)) == (b"", 0)
+    rig.tick(6)
+    assert rig.take() == GIVEN_UP
+    assert rig.is_over()
+    assert "left" in rig.calls
+    assert timeouts_of_requests(rig) == 1
+    assert rig.cuts == ["its request has taken more than 5 s"]
+    assert drive(rig.request.receive()) == DISCONNECT
+    assert rig.counted(layout.ACTIVE_REQUESTS) == 0
+
+
+def test_request_that_ends_in_time_is_not_given_up(wire):
+    rig = Rig(wire, request_timeout=5, keep_alive_timeout=60)
+    for now in (0, 4, 8, 12):
+        ticks(rig, until=now)
+        rig.receive(GET)
+        rig.tick(now + 1)
+        ok(rig.request)
+        assert rig.take() == OK
+    ticks(rig, until=30)
+    assert not rig.is_over()
+    assert timeouts_of_requests(rig) == 0
+
+
+def test_progress_of_a_body_does_not_extend_the_time_of_its_request(wire):
+    rig = Rig(wire, request_timeout=5)
+    rig.receive(post(10))
+    for now in range(1, 7):
+        assert not rig.is_over()
+        rig.receive(b"a")
+        rig.tick(now)
+    assert rig.take() == GIVEN_UP
+
+
+@pytest.mark.parametrize("began", [True, False], ids=["head sent", "head queued"])
+def test_response_that_has_begun_is_cut_off(wire, began):
+    rig = Rig(wire, request_timeout=5)
+    rig.receive(GET)
+    ticks(rig, until=5)
+    start(rig.request)
+    body(rig.request, b"part", more=True)
+    if began:
+        rig.take()
+    rig.tick(6)
+    assert rig.calls[-1] == "abort"
+    assert b"503" not in rig.take()
+    assert timeouts_of_requests(rig) == 1
+
+
+@pytest.mark.parametrize("fields", [(), (b"connection: close",)], ids=["keep-alive", "close"])
+def test_response_that_is_not_read_in_time_is_cut_off(wire, fields):
+    rig = Rig(wire, ok, request_timeout=5, write_timeout=0)
+    rig.receive(get(*fields))
+    rig.turn()
+    rig.waiting_bytes = 100
+    ticks(rig, until=5)
+    assert "abort" not in rig.calls
+    rig.tick(6)
+    assert rig.calls[-1] == "abort"
+    assert timeouts_of_requests(rig) == 1
+
+
+def test_application_that_goes_on_after_a_timeout_is_followed(wire):
+    rig = Rig(wire, request_timeout=5, ignores_lost=True)
+    rig.receive(GET)
+    ticks(rig, until=6)
+    assert rig.take() == GIVEN_UP
+    request = rig.request
+    assert not request.is_streaming()
+    start(request)
+    body(request, b"part", more=True)
+    assert request.is_streaming()
+    body(request)
+    assert not request.is_streaming()
+    assert rig.take() == b""
+    rig.connection.lose()
+    assert rig.counted(layout.REQUESTS, layout.CANCELLED - layout.REQUESTS) == 1
+
+
+def test_send_after_a_timeout_fails(wire):
+    rig = Rig(wire, request_timeout=5)
+    rig.receive(GET)
+    ticks(rig, until=6)
+    with pytest.raises(ClientDisconnected):
+        start(rig.request)
+
+
+def test_request_whose_client_is_gone_does_not_time_out(wire):
+    rig = Rig(wire, request_timeout=5)
+    rig.receive(GET)
+    start(rig.request)
+    body(rig.request, b"part", more=True)
+    rig.take()
+    rig.connection.end_input()
+    ticks(rig, until=2)
+    assert rig.request.is_lost()
+    ticks(rig, until=10)
+    assert timeouts_of_requests(rig) == 0
+
+
+def test_connection_goes_on_after_a_request_that_ended_just_in_time(wire):
+    rig = Rig(wire, request_timeout=5, keep_alive_timeout=60)
+    rig.receive(GET * 2)
+    ticks(rig, until=5)
+    ok(rig.requests[0])
+    rig.turn()
+    ticks(rig, until=10)
+    assert not rig.is_over()
+    rig.tick(11)
+    assert rig.take() == OK + GIVEN_UP
 
 
 def test_body_does_not_time_out_while_the_application_does_not_read(wire):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pronghorn.http2_constants import (
     ENHANCE_YOUR_CALM,
     GOAWAY,
     HEADERS,
+    INITIAL_WINDOW_SIZE,
     MAX_CONCURRENT_STREAMS,
     MAX_FRAME_SIZE,
     NO_ERROR,
@@ -29,6 +31,7 @@ from pronghorn.http2_constants import (
     STREAM_CLOSED,
     WINDOW_UPDATE,
 )
+from pronghorn.metrics import layout
 from tests.support.http2 import (
     GET,
     POST,
@@ -471,6 +474,87 @@ def test_requests_of_an_open_stream_go_on_after_the_last_one(wire: Any) -> None:
         ok(request)
     assert len(peer.answers(peer.take())) == 2
     assert peer.rig.is_over()
+
+
+def test_request_that_takes_too_long_is_answered_503(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=5)
+    peer.send(get(1))
+    drive(peer.rig.request.receive())
+    for now in range(1, 6):
+        peer.rig.tick(now)
+    peer.send(get(3), get(5))
+    ok(peer.rig.requests[1])
+    assert list(peer.answers(peer.take())) == [3]
+    peer.rig.tick(6)
+    answer = peer.answers(peer.take())[1]
+    assert (answer.status, answer.content, answer.is_complete) == (503, b"Service Unavailable", True)
+    assert drive(peer.rig.requests[0].receive())["type"] == "http.disconnect"
+    assert peer.rig.calls.count("left") == 1
+    assert peer.rig.cuts == ["its request has taken more than 5 s"]
+    assert peer.rig.counted(layout.TIMED_OUT + layout.REQUEST) == 1
+    for now in range(7, 11):
+        peer.rig.tick(now)
+    assert peer.take() == []
+    peer.rig.tick(11)
+    assert list(peer.answers(peer.take())) == [5]
+
+
+def test_client_that_has_spent_its_budget_gets_no_more_time(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=2)
+    peer.send(get(1))
+    for now in range(1, 4):
+        for _ in range(5):
+            peer.send(ping() * 250)
+            peer.rig.turn()
+        assert peer.rig.is_paused()
+        peer.take()
+        peer.rig.tick(now)
+    assert peer.rig.counted(layout.TIMED_OUT + layout.REQUEST) == 1
+
+
+def test_response_that_has_begun_too_long_ago_is_reset(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=5)
+    peer.send(get(1))
+    start(peer.rig.request)
+    body(peer.rig.request, b"part", more=True)
+    peer.take()
+    for now in range(1, 6):
+        peer.rig.tick(now)
+    assert peer.take() == []
+    peer.rig.tick(6)
+    assert only(peer.take(), RST_STREAM).code == CANCEL
+    assert not peer.rig.is_over()
+
+
+def test_response_whose_window_stays_closed_is_reset(wire: Any) -> None:
+    peer = Peer(wire, ok, settings=settings((INITIAL_WINDOW_SIZE, 0)), request_timeout=5, write_timeout=0)
+    peer.exchange(get(1))
+    for now in range(1, 7):
+        assert peer.take() == []
+        peer.rig.tick(now)
+    assert only(peer.take(), RST_STREAM).code == CANCEL
+    assert peer.rig.counted(layout.TIMED_OUT + layout.REQUEST) == 1
+
+
+def test_client_that_has_its_response_may_send_on(wire: Any) -> None:
+    peer = Peer(wire, ok, request_timeout=5, body_timeout=0)
+    peer.exchange(post(1))
+    for now in range(1, 10):
+        peer.rig.tick(now)
+    assert peer.rig.counted(layout.TIMED_OUT + layout.REQUEST) == 0
+
+
+def test_applications_of_given_up_requests_limit_the_streams(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=5)
+    peer.send(*[get(2 * number + 1) for number in range(100)])
+    peer.rig.turn()
+    for request in peer.rig.requests:
+        request.task = SimpleNamespace(done=lambda: False)
+    for now in range(1, 7):
+        peer.rig.tick(now)
+    peer.take()
+    frames = peer.exchange(*[get(2 * number + 201) for number in range(32)])
+    assert [each.code for each in frames if each.kind == RST_STREAM] == [REFUSED_STREAM] * 4
 
 
 def test_client_that_waits_for_us_does_not_time_out(wire: Any) -> None:

@@ -248,3 +248,24 @@ def test_head_of_the_acceptance_is_one_frame(wire: Any) -> None:
     drive(peer.rig.sessions[0].receive())
     drive(peer.rig.sessions[0].send({"type": "websocket.accept"}))
     assert kinds(peer.take()) == [HEADERS]
+
+
+def test_handshake_that_takes_too_long_is_answered_503(wire: Any) -> None:
+    peer = Peer(wire, request_timeout=5)
+    peer.send(CONNECT)
+    session = peer.rig.sessions[0]
+    drive(session.receive())
+    for now in range(1, 7):
+        assert not peer.rig.denied
+        peer.rig.tick(now)
+    assert peer.answers(peer.take())[1].status == 503
+    assert peer.rig.denied == [(session, 503)]
+    assert drive(session.receive())["type"] == "websocket.disconnect"
+
+
+def test_open_session_has_no_deadline(wire: Any) -> None:
+    peer, session = accepted(wire, request_timeout=5, ping_interval=0)
+    for now in range(1, 20):
+        peer.rig.tick(now)
+    drive(session.send({"type": "websocket.send", "text": "late"}))
+    assert only(peer.take(), DATA).payload == b"\x81\x04late"

@@ -1438,6 +1438,7 @@ def run(socket: Socket, app: Any) -> None:
         eager=False,
         tasks=set(),
         limit_concurrency=None,
+        limit_websockets=None,
         health_path=None,
     )
     _, start = calls.make_starts(server)
@@ -1805,3 +1806,27 @@ def test_session_can_use_another_channel(wire: Any) -> None:
     assert [drive(session.receive()) for _ in range(3)] == [CONNECT, text("a"), disconnect(1000)]
     assert calls == [("accept", [(b"sec-websocket-protocol", b"chat")]), 4, "wake", "ended"]
     assert served(b"".join(stream.out)) == close_sent(1000)
+
+
+def test_handshake_that_takes_too_long_is_answered_503(wire: Any) -> None:
+    socket = Socket(wire, request_timeout=5)
+    assert socket.hear() == CONNECT
+    socket.seconds(5)
+    assert socket.take() == b""
+    socket.seconds(1)
+    assert socket.take() == refusal(503, "Service Unavailable")
+    assert socket.denied == [(socket.session, 503)]
+    assert "left" in socket.calls
+    assert socket.hear() == disconnect(1006)
+    with pytest.raises(ClientDisconnected):
+        socket.say("accept")
+    assert socket.session.finish(False)
+    socket.connection.lose()
+    assert not socket.closed
+
+
+def test_open_session_has_no_deadline(wire: Any) -> None:
+    socket = opened(wire, request_timeout=5, ping_interval=0)
+    socket.seconds(20)
+    socket.say("send", text="late")
+    assert socket.sent() == [(TEXT, 0, b"late")]

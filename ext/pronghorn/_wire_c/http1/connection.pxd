@@ -51,6 +51,9 @@ cdef class Connection(Channel):
     # The running timer and its deadline, in seconds of `Shared.now`.
     cdef readonly long deadline
     cdef int _timer
+    # The deadline of a whole request, and the number of that request.
+    cdef long _request_by
+    cdef Py_ssize_t _timed
     # The end: its state, the bytes discarded, and the second by which lingering ends.
     cdef int _end
     cdef Py_ssize_t _discarded
@@ -92,6 +95,8 @@ cdef class Connection(Channel):
     cdef _disarm(self)
     cdef _expire(self)
     cdef _check_pace(self)
+    cdef _check_request(self, long now)
+    cdef _give_up(self, Request request)
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)

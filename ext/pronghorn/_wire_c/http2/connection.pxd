@@ -66,7 +66,7 @@ cdef class HTTP2Connection(Output):
     # Limits.
     cdef Budget _budget
     cdef long _idle_by, _acknowledged_by, _head_by, _window_by
-    cdef dict _paces
+    cdef dict _paces, _request_ends
     # `_advance` is on the stack; `process_deferred` will be called in the next iteration; the budget is spent.
     cdef bint _advancing, _deferred, _throttled
 
@@ -125,6 +125,8 @@ cdef class HTTP2Connection(Output):
     cdef _expire(self, long now)
     @cython.locals(stream=Stream, pace=Pace)
     cdef _check_paces(self)
+    @cython.locals(stream=Stream, end=long)
+    cdef _check_requests(self, long now)
     cdef _check_window(self, long now)
     cdef _defer(self)
 

@@ -75,6 +75,8 @@ cdef class Stream(Channel):
     cpdef drain(self)
     cpdef lose(self)
     cpdef refuse(self, error)
+    cpdef bint is_unanswered(self)
+    cpdef give_up(self)
     cpdef Py_ssize_t room(self)
     cpdef send_head(self, bytes status, bytes defaults, bytes block, bytes data, bint ends)
     cpdef send_interim(self, bytes status, bytes block)

@@ -112,12 +112,14 @@ class Connection(Channel):
         "_paused",
         "_position",
         "_proxies",
+        "_request_by",
         "_requests",
         "_resume_at",
         "_scope",
         "_session",
         "_skipped_crlf",
         "_stalled_last_tick",
+        "_timed",
         "_timer",
         "deadline",
         "peer_text",
@@ -147,6 +149,8 @@ class Connection(Channel):
 
     deadline: int
     _timer: int
+    _timed: int
+    _request_by: int
 
     _end: int
     _discarded: int
@@ -193,6 +197,9 @@ class Connection(Channel):
         self._decoder = None
         self._session = None
         self._requests = 0
+        # The number of the request that `_request_by` is the deadline of.
+        self._timed = 0
+        self._request_by = 0
         self._discarded = 0
         self._linger_by = 0
         self._advancing = False
@@ -403,6 +410,8 @@ class Connection(Channel):
             self._expire()
         if self._shared.limits.body_rate and self.reading == BODY and not self._paused and not self._continue_due:
             self._check_pace()
+        if self._shared.limits.request_timeout:
+            self._check_request(now)
         if self.writer.is_given_up(now, self._end != CLOSED):
             self._abort()
         if self._session is not None:
@@ -837,6 +846,40 @@ class Connection(Channel):
         if decoder.pace.is_too_slow(decoder.size):
             self._shared.timed_out(layout.BODY_RATE)
             self._refuse(ProtocolError(408, "body below the minimum rate"))
+
+    def _check_request(self, now: int) -> None:
+        """Give a request up that takes too long. Its deadline begins with the first tick after its head."""
+        if self._timed != self._requests:
+            self._timed = self._requests
+            self._request_by = now + self._shared.limits.request_timeout
+        elif self._request_by and now >= self._request_by:
+            self._request_by = 0
+            request = self.request
+            if request is not None and not request.is_complete():
+                if not request.is_lost():
+                    self._give_up(request)
+            elif self._session is None and self._owner.unsent():
+                self._give_up(None)
+
+    def _give_up(self, request: Request | None) -> None:
+        """Answer 503 for an application that takes too long, or cut off the response that it has begun. Without a
+        `request`, only the client has not read all of the response.
+        """
+        owner = self._owner
+        session = self._session
+        self._shared.timed_out(layout.REQUEST)
+        owner.on_slow_client("its request has taken more than %d s" % self._shared.limits.request_timeout)
+        if request is None or not request.is_refusable():
+            self._abort()
+        elif session is not None:
+            owner.on_left(session)
+            session.end_input()
+            self.fail(request, 503)
+        else:
+            owner.on_left(request)
+            self.fail(request, 503)
+            self.request = None
+            request.outlive()
 
     def _notice_departure(self) -> None:
         """Report to waiting applications that the client has ended its stream, and end a response that has made no

@@ -133,6 +133,7 @@ class HTTP2Connection(Output):
         "_position",
         "_proxies",
         "_remembered",
+        "_request_ends",
         "_scope",
         "_skips",
         "_started",
@@ -178,6 +179,7 @@ class HTTP2Connection(Output):
     _head_by: int
     _window_by: int
     _paces: dict[int, Pace]
+    _request_ends: dict[int, int]
 
     _advancing: bool
     _deferred: bool
@@ -229,6 +231,7 @@ class HTTP2Connection(Output):
         self._head_by = 0
         self._window_by = 0
         self._paces = {}
+        self._request_ends = {}
         self._advancing = False
         self._deferred = False
         self._throttled = False
@@ -304,6 +307,8 @@ class HTTP2Connection(Output):
         if not self._budget.refill():
             self._fail(HTTP2Error(ENHANCE_YOUR_CALM, "too many frames without a purpose, or streams reset"))
             return
+        if self._shared.limits.request_timeout:
+            self._check_requests(now)
         if self._throttled:
             if not self._budget.is_spent():
                 self._throttled = False
@@ -902,6 +907,22 @@ class HTTP2Connection(Output):
                 stream.refuse(ProtocolError(408, "body below the minimum rate"))
             else:
                 self._paces[number] = pace
+
+    def _check_requests(self, now: int) -> None:
+        """Give the requests up that take too long. A deadline begins with the first tick after a request's head."""
+        ends = self._request_ends
+        self._request_ends = {}
+        for number, stream in list(self.streams.items()):
+            if not stream.is_unanswered():
+                continue
+            end = ends.get(number) or now + self._shared.limits.request_timeout
+            if now < end:
+                self._request_ends[number] = end
+                continue
+            exchange = stream.exchange()
+            stream.give_up()
+            if exchange is not None and exchange.task is not None and exchange not in self._abandoned:
+                self._abandoned.append(exchange)
 
     def _check_window(self, now: int) -> None:
         """Close if the client has not opened the window of the connection in time, although content waits for it."""

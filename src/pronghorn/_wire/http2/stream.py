@@ -311,6 +311,30 @@ class Stream(Channel):
         else:
             self.reset(CANCEL)
 
+    def is_unanswered(self) -> bool:
+        """Return whether a part of the response is due, to a request or a handshake whose client is there."""
+        if self.state == HALF_CLOSED_LOCAL or self.state == CLOSED:
+            return False
+        request = self.request
+        return self.session is None if request is None else not request.is_lost()
+
+    def give_up(self) -> None:
+        """Answer 503 for an application that takes too long, or reset the stream if the response has begun."""
+        request = self.request
+        session = self.session
+        self._shared.timed_out(layout.REQUEST)
+        self.report_slow_client("its request has taken more than %d s" % self._shared.limits.request_timeout)
+        if request is None or not request.is_refusable():
+            self.reset(CANCEL)
+        elif session is not None:
+            self._connection.owner.on_left(session)
+            session.end_input()
+            self.fail(request, 503)
+        else:
+            self._connection.owner.on_left(request)
+            self.fail(request, 503)
+            request.outlive()
+
     # Output, called by the encoder and the connection
 
     def room(self) -> int:

@@ -207,6 +207,9 @@ class WebSocket(Exchange):
         if self._request is not None:
             self._channel.fail(self._request, status)
 
+    def awaits_answer(self) -> bool:
+        return self._state <= DENYING
+
     def is_over(self) -> bool:
         """Return whether the session is over for the application: `receive()` reports or will report a disconnect."""
         return self._code != 0
