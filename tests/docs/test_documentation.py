@@ -39,6 +39,8 @@ NOT_RUN = {
     "python -m tools.wheels": "takes minutes",
     "python -m bench ": "takes minutes",
     "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
+    "python -m tests.smuggling": "takes minutes; tests/smuggling/test_smuggling.py runs some of it",
+    "python -m tests.attacks": "takes minutes; tests/attacks runs seconds of it",
 }
 
 # Programs that some systems lack.
