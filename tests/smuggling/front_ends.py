@@ -75,7 +75,12 @@ def _process(command: list[str], address: Address) -> Iterator[None]:
             _wait_until_listening(address, made)
             yield
         finally:
-            made.kill()
+            # Not at once: apache2 ends its child.
+            made.terminate()
+            try:
+                made.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                made.kill()
 
 
 def _wait_until_listening(address: Address, process: subprocess.Popen[bytes]) -> None:
@@ -172,6 +177,11 @@ Listen 127.0.0.1:{port}
 ErrorLog /dev/null
 Timeout 5
 StartServers 1
+ServerLimit 1
+ThreadsPerChild 25
+MaxRequestWorkers 25
+MinSpareThreads 25
+MaxSpareThreads 25
 Protocols h2c http/1.1
 {settings}
 RequestHeader set {mark} "expr={secret} %{{reqenv:UNIQUE_ID}} %{{HTTP_HOST}} %{{THE_REQUEST}}"
@@ -204,8 +214,8 @@ def _apache(scheme: str, settings: str = "") -> Run:
                 upstream=upstream,
             )
         )
-        # One process, in the foreground.
-        with _process([_program("apache2"), "-X", "-f", str(file)], ("127.0.0.1", port)):
+        # In the foreground, but with a child, as usual.
+        with _process([_program("apache2"), "-D", "FOREGROUND", "-f", str(file)], ("127.0.0.1", port)):
             yield ("127.0.0.1", port), ("127.0.0.1", port)
 
     return run

@@ -89,7 +89,7 @@ class Trial:
         self._logged.clear()
         with _connected(address) as client:
             if over_http2:
-                greeting = PREFACE + settings() + frame(SETTINGS, ACK)
+                greeting = PREFACE + settings()
                 _send(client, greeting + data + get(99, b"/marked"))
                 answers, ended = _read_frames(client, self._is_last)
             else:
