@@ -194,13 +194,16 @@ def _started(server: Server, interpreter: str) -> Iterator[tuple[int, int] | Non
         try:
             yield (port, made.pid) if _listens(port, made) else None
         finally:
-            os.killpg(made.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(made.pid, signal.SIGKILL)
 
 
 def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     end = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < end:
         with socket.socket() as trying:
+            # From the same address, it could connect to itself.
+            trying.bind((HONEST, 0))
             if not trying.connect_ex((ATTACKER, port)):
                 return True
         time.sleep(0.05)

@@ -75,7 +75,7 @@ def report(fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:
         *[totals(front, outcomes) for front, outcomes in zip(fronts, results, strict=True)],
         "",
         *details("Disagreements", fronts, results, "faults"),
-        *details("What front ends change", fronts, results, "notes"),
+        *details("Other differences", fronts, results, "notes", DIFFERENCES),
         *[line for kind in KINDS for line in table(kind, fronts, results)],
     ]
 
@@ -98,6 +98,10 @@ connection ended, or the front end waits for more of the body. Vectors with the 
 *Lax* is nginx with `proxy_request_buffering off`, `ignore_invalid_headers off` and `underscores_in_headers on`;
 haproxy with `option accept-invalid-http-request`; apache2 with `HttpProtocolOptions Unsafe LenientMethods Allow0.9`.
 *HTTP/2* is what the front end speaks to the server, with prior knowledge; nginx cannot."""
+
+DIFFERENCES = """\
+No smuggling: the front end has rewritten the target, has sent the request again itself, or means another host:
+the application sees that of an absolute-form target (RFC 9112 section 3.2.2), the mark has the Host field."""
 
 COLUMNS = (
     "front end refused",
@@ -129,14 +133,16 @@ def column(outcome: Outcome) -> str:
     )
 
 
-def details(title: str, fronts: list[FrontEnd], results: list[Outcomes], field: str) -> list[str]:
+def details(
+    title: str, fronts: list[FrontEnd], results: list[Outcomes], field: str, text: str | None = None
+) -> list[str]:
     lines = []
     for front, outcomes in zip(fronts, results, strict=True):
         for (_, group, name), outcome in outcomes.items():
             found = list(dict.fromkeys(getattr(outcome, field)))
             if found:
                 lines.append(f"- {front.name}, {group}, {code(name)}: {'; '.join(found)}.")
-    return [f"## {title}", "", *(lines or ["None."]), ""]
+    return [f"## {title}", "", *([text, ""] if text else []), *(lines or ["None."]), ""]
 
 
 def table(kind: str, fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:

@@ -87,6 +87,9 @@ def _wait_until_listening(address: Address, process: subprocess.Popen[bytes]) ->
     end = time.monotonic() + PATIENCE
     while True:
         with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as made:
+            if not isinstance(address, str):
+                # From the same address, it could connect to itself.
+                made.bind(("127.0.0.2", 0))
             if not made.connect_ex(address):
                 return
         assert process.poll() is None, process.stderr.read()
