@@ -322,20 +322,21 @@ def main() -> None:
                 outcome = under(place, flood, options.connections, options.seconds)
             column[flood.name if flood else "none"] = outcome
             print(server.name, flood.name if flood else "none", outcome, file=sys.stderr)
-    text = "\n".join(report(columns, options.connections)) + "\n"
+    command = shlex.join("FILE" if each == options.python else each for each in sys.argv[1:])
+    text = "\n".join(report(columns, options.connections, command)) + "\n"
     print(text, end="")
     if options.output:
         options.output.write_text(text)
 
 
-def report(columns: dict[str, dict[str, Outcome]], connections: int) -> list[str]:
+def report(columns: dict[str, dict[str, Outcome]], connections: int, command: str) -> list[str]:
     attacks = list(next(iter(columns.values())))
     return [
         "# Slow clients, and many of them",
         "",
         f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, compiled, CPython {platform.python_version()}:",
         "",
-        f"    python -m tests.attacks.floods {shlex.join(sys.argv[1:])}",
+        f"    python -m tests.attacks.floods {command}",
         "",
         f"One worker, {os.cpu_count()} cores for the server, the attackers and the honest client. {connections:,}",
         f"connections attack from one address. An honest client with another address sends {RATE} requests a second",
