@@ -42,6 +42,8 @@ NOT_RUN = {
     "pip install -e '.[fuzz]'": "is for the line after it",
     "python -m tests.simulation": "takes minutes; tests/simulation/test_simulation.py runs seconds of it",
     "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
+    "python -m tests.smuggling": "takes minutes; tests/smuggling/test_smuggling.py runs some of it",
+    "python -m tests.attacks": "takes minutes; tests/attacks runs seconds of it",
 }
 
 # Programs that some systems lack.

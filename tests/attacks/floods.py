@@ -1,0 +1,392 @@
+"""Command line: `python -m tests.attacks.floods`, in the project's folder. Slow clients, and many of them.
+
+Each attack runs on a server of its own, beside an honest client. The summary goes to stdout, and to `--output FILE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import multiprocessing
+import os
+import platform
+import selectors
+import shlex
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pronghorn
+from tests.support.server import APPS, PATIENCE, SOURCES, lacks
+
+RATE = 200
+# Requests of the honest client over one connection.
+REUSED = 10
+# Seconds after which a request of the honest client has failed.
+LATEST = 5
+# The honest client has an address of its own, as it would in reality.
+ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
+MIB = 1 << 20
+
+LIMITS = "--limit-connections-per-address 100 --limit-body-rate 500"
+TIMEOUTS = "--timeout-first-byte 5 --timeout-head 5 --timeout-body 5 --timeout-write 5"
+
+
+class Server(NamedTuple):
+    """`command` follows the interpreter. `{port}` stands for the port."""
+
+    name: str
+    command: str
+
+
+class Flood(NamedTuple):
+    """`attack` gets the port, the number of connections and the seconds, and returns when they are over."""
+
+    name: str
+    attack: Callable[[int, int, float], None]
+
+
+class Outcome(NamedTuple):
+    """Of an honest client's requests: their number, those that failed, times in milliseconds. Growth in bytes."""
+
+    requests: int
+    failures: int
+    p50: float
+    p99: float
+    grown: int
+
+
+SERVERS = (
+    Server("pronghorn", "-m pronghorn attacked:app --port {port} --no-access-log"),
+    Server("pronghorn, limits", f"-m pronghorn attacked:app --port {{port}} --no-access-log {LIMITS} {TIMEOUTS}"),
+    Server("uvicorn", "-m uvicorn attacked:app --port {port} --no-access-log"),
+    Server("peregrine", "-m peregrine attacked:app --port {port}"),
+)
+
+
+# Attacks
+
+
+def slow(*options: str, path: str = "/") -> Callable[[int, int, float], None]:
+    """An attack by slowhttptest, all of whose connections are opened within a second."""
+
+    def attack(port: int, connections: int, seconds: float) -> None:
+        command = ["slowhttptest", *options, "-c", str(connections), "-r", str(connections), "-p", "5"]
+        command += ["-l", str(max(1, round(seconds))), "-u", f"http://{ATTACKER}:{port}{path}"]
+        # It ends by itself; without connections that are left, sooner.
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as made:
+            try:
+                made.wait(seconds + PATIENCE)
+            finally:
+                made.kill()
+
+    return attack
+
+
+def abandon(port: int, connections: int, seconds: float) -> None:
+    """Hold so many connections without a byte; each is abandoned after a second at most, and replaced."""
+    until = time.monotonic() + seconds
+    held: list[tuple[float, socket.socket]] = []
+    while (now := time.monotonic()) < until:
+        while held and held[0][0] < now:
+            held.pop(0)[1].close()
+        for _ in range(min(50, connections - len(held))):
+            with contextlib.suppress(OSError):
+                held.append((now + 1, socket.create_connection((ATTACKER, port), timeout=1)))
+        time.sleep(0.01)
+    for _, each in held:
+        each.close()
+
+
+def websockets(port: int, connections: int, seconds: float) -> None:
+    """Hold so many WebSockets: one half is silent, the other sends ten messages of one byte a second.
+
+    Those that end are opened again, at most 500 a second.
+    """
+    handshake = (
+        f"GET / HTTP/1.1\r\nHost: {ATTACKER}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+    message = b"\x81\x81\0\0\0\0x"
+    until = time.monotonic() + seconds
+    held: list[socket.socket] = []
+    with selectors.DefaultSelector() as selector:
+        while time.monotonic() < until:
+            for _ in range(min(50, connections - len(held))):
+                with contextlib.suppress(OSError):
+                    made = socket.create_connection((ATTACKER, port), timeout=1)
+                    made.sendall(handshake)
+                    made.setblocking(False)
+                    selector.register(made, selectors.EVENT_READ)
+                    held.append(made)
+            ended = set()
+            for key, _ in selector.select(0):
+                with contextlib.suppress(BlockingIOError):
+                    try:
+                        if not key.fileobj.recv(65536):  # type: ignore[union-attr]
+                            ended.add(key.fileobj)
+                    except ConnectionError:
+                        ended.add(key.fileobj)
+            for made in held[::2]:
+                with contextlib.suppress(OSError):
+                    made.send(message)
+            for made in ended:
+                selector.unregister(made)
+                made.close()  # type: ignore[union-attr]
+            held = [each for each in held if each not in ended]
+            time.sleep(0.1)
+    for each in held:
+        each.close()
+
+
+FLOODS = (
+    Flood("slow heads", slow("-H", "-i", "1")),
+    Flood("slow bodies", slow("-B", "-i", "1", "-s", "8192", "-x", "10", path="/read")),
+    Flood("slow reading", slow("-X", "-n", "1", "-z", "32", "-w", "512", "-y", "1024", path="/large")),
+    Flood("abandoned connections", abandon),
+    Flood("silent WebSockets, tiny messages", websockets),
+)
+SLOW = FLOODS[:3]
+
+
+# The trial
+
+
+@contextlib.contextmanager
+def serving(server: Server, interpreter: str) -> Iterator[tuple[int, int]]:
+    """Run a server; yield its port and process id."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            place = stack.enter_context(_started(server, interpreter))
+            if place is not None:
+                break
+        else:
+            raise AssertionError(f"{server.name} does not start")
+        yield place
+
+
+@contextlib.contextmanager
+def _started(server: Server, interpreter: str) -> Iterator[tuple[int, int] | None]:
+    """The same; None if it ends, perhaps because another process has taken the port."""
+    with socket.create_server((ATTACKER, 0)) as free:
+        port = free.getsockname()[1]
+    # Both addresses reach it.
+    command = [interpreter, *shlex.split(server.command.format(port=port)), "--host", "0.0.0.0"]
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{APPS}"}
+    # Some servers have workers, which would survive it: they end as a group.
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as made:
+        try:
+            yield (port, made.pid) if _listens(port, made) else None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(made.pid, signal.SIGKILL)
+
+
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        with socket.socket() as trying:
+            # From the same address, it could connect to itself.
+            trying.bind((HONEST, 0))
+            if not trying.connect_ex((ATTACKER, port)):
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def under(place: tuple[int, int], flood: Flood | None, connections: int, seconds: float, rate: int = RATE) -> Outcome:
+    """Attack the server, unless `flood` is None, and measure an honest client meanwhile."""
+    port, pid = place
+    honest = Honest(port, rate)
+    honest.warm_up()
+    before = most = memory(pid)
+    attacker = None
+    if flood is not None:
+        context = multiprocessing.get_context("fork")
+        attacker = context.Process(target=flood.attack, args=(port, connections, seconds))
+        attacker.start()
+    runner = threading.Thread(target=honest.run, args=(time.monotonic() + seconds,))
+    runner.start()
+    while runner.is_alive():
+        most = max(most, memory(pid))
+        runner.join(0.1)
+    if attacker is not None:
+        attacker.join()
+    times = sorted(honest.times) or [float("nan")]
+    p99 = times[min(len(times) - 1, int(0.99 * len(times)))]
+    requests = len(honest.times) + honest.failures
+    return Outcome(requests, honest.failures, statistics.median(times) * 1000, p99 * 1000, most - before)
+
+
+class Honest:
+    """A client that sends `rate` requests a second, `REUSED` of them over one connection, and measures each."""
+
+    def __init__(self, port: int, rate: int) -> None:
+        self._address = ATTACKER, port
+        self._pause = 1 / rate
+        self.times: list[float] = []
+        self.failures = 0
+
+    def warm_up(self) -> None:
+        with contextlib.closing(self._connect()) as connection:
+            for _ in range(100):
+                self._ask(connection)
+
+    def run(self, until: float) -> None:
+        """Send requests until `time.monotonic()` is `until`."""
+        due = time.monotonic()
+        connection = None
+        number = 0
+        while due < until:
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                if connection is None:
+                    connection = self._connect()
+                self._ask(connection)
+            except OSError:
+                self.failures += 1
+                number = 0
+            else:
+                # From the time when it was due: a slow answer delays the next ones.
+                self.times.append(time.monotonic() - due)
+                number = (number + 1) % REUSED
+            if not number and connection is not None:
+                connection.close()
+                connection = None
+            due += self._pause
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(self._address, timeout=LATEST, source_address=(HONEST, 0))
+
+    def _ask(self, connection: socket.socket) -> None:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        received = b""
+        # The response is chunked.
+        while not received.endswith(b"0\r\n\r\n"):
+            more = connection.recv(65536)
+            if not more:
+                raise ConnectionError
+            received += more
+
+
+def memory(pid: int) -> int:
+    """The resident set size of a process and its children in bytes."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in (pid, *children)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+# The command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.floods", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10, help="of each attack; default: %(default)s")
+    parser.add_argument("--connections", type=int, default=1000, help="of each attack; default: %(default)s")
+    parser.add_argument("--python", default=sys.executable, metavar="FILE", help="the interpreter of the other servers")
+    parser.add_argument("--servers", nargs="+", metavar="NAME", default=[], help="default: all that are installed")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the summary there too")
+    options = parser.parse_args()
+    if reason := lacks():
+        sys.exit(f"tests.attacks.floods: {reason}")
+    floods = FLOODS if shutil.which("slowhttptest") else FLOODS[len(SLOW) :]
+    servers = [(each, python_of(each, options.python)) for each in SERVERS]
+    servers = [
+        (each, python)
+        for each, python in servers
+        if (each.name in options.servers or not options.servers) and has(each, python)
+    ]
+    columns = {}
+    for server, python in servers:
+        columns[server.name] = column = {}
+        for flood in (None, *floods):
+            with serving(server, python) as place:
+                outcome = under(place, flood, options.connections, options.seconds)
+            column[flood.name if flood else "none"] = outcome
+            print(server.name, flood.name if flood else "none", outcome, file=sys.stderr)
+    command = shlex.join("FILE" if each == options.python else each for each in sys.argv[1:])
+    text = "\n".join(report(columns, options.connections, command)) + "\n"
+    print(text, end="")
+    if options.output:
+        options.output.write_text(text)
+
+
+def report(columns: dict[str, dict[str, Outcome]], connections: int, command: str) -> list[str]:
+    attacks = list(next(iter(columns.values())))
+    return [
+        "# Slow clients, and many of them",
+        "",
+        f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, compiled, CPython {platform.python_version()}:",
+        "",
+        f"    python -m tests.attacks.floods {command}",
+        "",
+        f"One worker, {os.cpu_count()} cores for the server, the attackers and the honest client. {connections:,}",
+        f"connections attack from one address. An honest client with another address sends {RATE} requests a second",
+        f"meanwhile, {REUSED} over each connection. Each counts from the time when it was due, and fails",
+        f"after {LATEST} seconds.",
+        "",
+        f"*pronghorn, limits* has `{LIMITS}",
+        f"{TIMEOUTS}`, the others have their defaults. In each cell: p50 and p99 of the honest client",
+        "in milliseconds, its failed requests, growth of the server's memory in MiB. **Bold**: more than twice the p99",
+        "without an attack.",
+        "",
+        "| attack | " + " | ".join(columns) + " |",
+        "| --- |" + " --- |" * len(columns),
+        *[
+            f"| {attack} | " + " | ".join(cell(column[attack], column["none"]) for column in columns.values()) + " |"
+            for attack in attacks
+        ],
+        "",
+        WHY,
+    ]
+
+
+WHY = """\
+Where p99 is bold, it says as much about the machine as about the server: attackers, the honest client and the server
+share its cores, and the attackers are busiest in the first second, in which they all connect.
+
+Slow reading is the exception. Each connection asks for 4 MiB, of which the kernel takes 1.7 MB into its buffers,
+though nobody reads. To copy these for all takes the server seconds, nearly all of them in the kernel, and the honest
+client waits for its turn. Timeouts come too late. `--limit-connections-per-address` helps in proportion: the attacker
+has 100 connections instead of 1,000. Against many addresses, a proxy that limits them has to help, or a smaller
+`net.ipv4.tcp_wmem`."""
+
+
+def cell(outcome: Outcome, quiet: Outcome) -> str:
+    p99 = f"{outcome.p99:.2f}"
+    if not outcome.p99 <= 2 * quiet.p99:
+        p99 = f"**{p99}**"
+    return f"{outcome.p50:.2f}, {p99}, {outcome.failures} failed, {outcome.grown / MIB:.0f} MiB"
+
+
+def python_of(server: Server, others: str) -> str:
+    return sys.executable if server.command.startswith("-m pronghorn") else others
+
+
+def has(server: Server, python: str) -> bool:
+    """Return whether the server is installed for this interpreter."""
+    module = server.command.split()[1]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    return not subprocess.run([python, "-c", f"import {module}"], env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Each flood for a moment: an honest client is served meanwhile, and memory stays bounded."""
+
+import shutil
+import sys
+
+import pytest
+
+from tests.attacks.floods import FLOODS, MIB, SERVERS, SLOW, serving, under
+from tests.support.server import lacks
+
+CONNECTIONS = 50
+# A connection that reads slowly holds 64 KiB of output, and a message of 64 KiB.
+MOST = 5 * MIB + CONNECTIONS * 2 * 65536
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and needs an address 127.0.0.2")
+
+
+@pytest.mark.parametrize("server", SERVERS[:2], ids=lambda server: server.name)
+@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.name)
+def test_honest_client_is_served_in_a_flood(flood, server):
+    if reason := lacks():
+        pytest.skip(reason)
+    if flood in SLOW and shutil.which("slowhttptest") is None:
+        pytest.skip("slowhttptest is not installed")
+    with serving(server, sys.executable) as place:
+        outcome = under(place, flood, CONNECTIONS, 1, rate=50)
+    assert outcome.requests > 0
+    assert outcome.failures == 0
+    assert outcome.grown < MOST

@@ -1,0 +1,1 @@
+"""Requests that two servers could read differently, through real front ends."""
