@@ -243,8 +243,12 @@ def _check_server_names(named: Iterable[str] | None) -> None:
 
 
 def _check_health_path(path: str | None) -> None:
-    if path is not None and not path.startswith("/"):
+    if path is None:
+        return
+    if not path.startswith("/"):
         raise ValueError(f"{path!r} does not begin with /")
+    if "?" in path:
+        raise ValueError(f"{path!r} has a query; probes may have any")
 
 
 def _check_mode(mode: int | str | None) -> None:
