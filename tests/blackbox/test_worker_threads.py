@@ -43,6 +43,12 @@ def visit_each(server, target="/"):
     return bodies
 
 
+def test_single_worker_says_that_the_class_has_no_effect():
+    process = Process("asgi:app", "--port", "0", "--worker-class", "thread")
+    process.log.wait_for("WARNING:  --worker-class thread has no effect without --workers")
+    process.end()
+
+
 def test_every_thread_answers_correctly_under_load(start_threads):
     server = start_threads(count=4)
     failures, threads = [], set()
