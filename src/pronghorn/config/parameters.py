@@ -487,7 +487,8 @@ class Parameters:
     limit_body_rate: int | None = limit(
         None,
         Topic.LIMITS,
-        "Minimum rate of a body for which APP waits, in bytes per second, over 10 seconds; 0 for no limit.",
+        "Minimum rate of a body for which APP waits, in bytes per second; a client may fall 10 seconds behind. 0 for no"
+        " limit.",
         zero_is_none=True,
         default_text="no limit",
         unit="bytes",
