@@ -68,6 +68,8 @@ def run(*args: Any, **kwargs: Any) -> None:
 def _serve(config: Config, program: Program) -> int:
     if config.preload:
         _log.warning("--preload has no effect without --workers.")
+    if config.worker_class == "thread":
+        _log.warning("--worker-class thread has no effect without --workers.")
     upgrade = Upgrade(program, config.timeout_upgrade)
     with contextlib.ExitStack() as stack:
         if config.install_signals:  # before the import: a handler that the application installs wins

@@ -102,7 +102,7 @@ CASES = {
     "no descriptor": (
         ["good:app", "--fd", "99"],
         3,
-        "--fd must be the number of an inherited socket.",
+        "file descriptor 99: Bad file descriptor. It must be an inherited socket.",
         None,
     ),
     "no log configuration": (

@@ -43,6 +43,12 @@ def visit_each(server, target="/"):
     return bodies
 
 
+def test_single_worker_says_that_the_class_has_no_effect():
+    process = Process("asgi:app", "--port", "0", "--worker-class", "thread")
+    process.log.wait_for("WARNING:  --worker-class thread has no effect without --workers")
+    process.end()
+
+
 def test_every_thread_answers_correctly_under_load(start_threads):
     server = start_threads(count=4)
     failures, threads = [], set()
@@ -163,8 +169,9 @@ def test_thread_that_is_blocked_does_not_prevent_the_end(start_threads):
     with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
         client.get("/block")
         server.log.wait_for("blocking")
-        for number in (signal.SIGTERM, signal.SIGINT):
-            server.signal(number)
+        server.signal(signal.SIGTERM)
+        server.log.wait_for("Received SIGTERM")  # the order of two pending signals is the kernel's choice
+        server.signal(signal.SIGINT)
         assert server.wait() == 0
     assert "Traceback" not in server.log.text()
 

@@ -155,6 +155,30 @@ def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"https_redirect": 0}, "--https-redirect needs TLS"),
+        ({"proxy_protocol": True, "forwarded_allow_ips": ""}, "--proxy-protocol trusts no proxy"),
+        ({"metrics_bind": "127.0.0.1:0"}, "--metrics-bind needs prometheus_client"),
+    ],
+    ids=str,
+)
+def test_listener_that_lacks_what_it_needs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], reason: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(StartupError, match=reason):
+        check(app, log_config=None, **parameters)
+
+
+def test_metrics_without_effect_need_no_library(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert findings(capsys, metrics_bind="127.0.0.1:0", reload=True)["TLS"] == "off"
+
+
+@pytest.mark.parametrize(
     ("words", "incomplete", "completed"),
     [
         ([], "ch", ["check"]),

@@ -133,6 +133,8 @@ def test_env_file_needs_python_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
         {"http": "quick"},
         {"ws": "quick"},
         {"worker_class": "fibre"},
+        {"health_path": "health"},
+        {"health_path": "/health?ready"},
         {"log_level": "loud"},
         {"headers": [("na me", "value")]},
         {"headers": [("name", "a\r\nset-cookie: b")]},

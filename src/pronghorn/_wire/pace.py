@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# Seconds over which the rate is measured: a network may stall for some of them.
+# Seconds by which a client may fall behind: a network may stall for some of them.
 SECONDS = 10
 
 
 class Pace:
-    """One body's pace, for a client that must send `rate` bytes a second on average, over any SECONDS."""
+    """One body's pace, for a client that must send `rate` bytes a second on average, but may fall SECONDS behind."""
 
     __slots__ = ("_credit", "_rate", "_size")
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from pronghorn import backend
 from pronghorn.application.lifespan import Lifespan
-from pronghorn.config import HTTP_PROTOCOLS, Config
+from pronghorn.config import HTTP_PROTOCOLS, Config, trusted_proxies
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
 from pronghorn.listen import places
 from pronghorn.listen.places import Place
+from pronghorn.metrics import listener
 from pronghorn.process import privileges
 from pronghorn.process.limits import ProcessLimits
+from pronghorn.server import https_redirect
 from pronghorn.supervisor import nursery, worker_handle
 
 
@@ -31,12 +33,23 @@ def check(app: Any, **parameters: Any) -> None:
             nursery.check(checked)
     ProcessLimits(checked)  # raises if the system lacks what they need
     privileges.identify(checked)
+    _check_listeners(checked)
     checked.load()
     with asyncio.Runner(loop_factory=checked.get_loop_factory()) as runner:
         runner.run(_live(checked))
         loop = type(runner.get_loop()).__module__.partition(".")[0]
     for name, text in _findings(checked, loop).items():
         print(f"{name:<12} {text}")
+
+
+def _check_listeners(checked: Config) -> None:
+    """Raises StartupError if a listener lacks what it needs."""
+    if checked.https_redirect is not None:
+        https_redirect.addresses_of(checked)
+    if checked.metrics_bind is not None and not checked.reload:
+        listener.ensure_available()
+    if checked.proxy_protocol:
+        trusted_proxies.of(checked)
 
 
 async def _live(checked: Config) -> None:

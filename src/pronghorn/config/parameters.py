@@ -243,8 +243,12 @@ def _check_server_names(named: Iterable[str] | None) -> None:
 
 
 def _check_health_path(path: str | None) -> None:
-    if path is not None and not path.startswith("/"):
+    if path is None:
+        return
+    if not path.startswith("/"):
         raise ValueError(f"{path!r} does not begin with /")
+    if "?" in path:
+        raise ValueError(f"{path!r} has a query; probes may have any")
 
 
 def _check_mode(mode: int | str | None) -> None:
@@ -483,7 +487,8 @@ class Parameters:
     limit_body_rate: int | None = limit(
         None,
         Topic.LIMITS,
-        "Minimum rate of a body for which APP waits, in bytes per second, over 10 seconds; 0 for no limit.",
+        "Minimum rate of a body for which APP waits, in bytes per second; a client may fall 10 seconds behind. 0 for no"
+        " limit.",
         zero_is_none=True,
         default_text="no limit",
         unit="bytes",

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from pronghorn.errors import StartupError
+
+if TYPE_CHECKING:
+    from pronghorn.config import Config
 
 Trusted: TypeAlias = "list[str | tuple[bytes, int]]"
 
 _log = logging.getLogger("pronghorn.error")
+
+
+def of(config: Config) -> Trusted:
+    """The trusted proxies of `config`. Raises StartupError if there are none, but the PROXY protocol needs one."""
+    trusted = read(config.forwarded_allow_ips or ())
+    if config.proxy_protocol and not trusted:
+        raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
+    return trusted
 
 
 def read(listed: Iterable[str] | str) -> Trusted:

@@ -396,8 +396,7 @@ def _inherit(descriptor: int) -> socket.socket:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
         raise StartupError(
-            f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}. --fd must be the number of "
-            "an inherited socket."
+            f"[Errno {error.errno}] file descriptor {descriptor}: {error.strerror}. It must be an inherited socket."
         ) from None
     if sock.type != socket.SOCK_STREAM:
         sock.close()

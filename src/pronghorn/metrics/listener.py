@@ -39,13 +39,19 @@ def listening(place: str, observed: collector.Server, upgrade: Upgrade | None = 
         yield
 
 
-def _application(observed: collector.Server) -> Any:
+def ensure_available() -> None:
+    """Raises StartupError if the library for metrics is not installed."""
     try:
-        from prometheus_client import CollectorRegistry, make_asgi_app
-
-        from pronghorn.metrics.collector import PageCollector
+        import prometheus_client as prometheus_client
     except ImportError:
         raise StartupError("--metrics-bind needs prometheus_client: pip install 'pronghorn[metrics]'.") from None
+
+
+def _application(observed: collector.Server) -> Any:
+    ensure_available()
+    from prometheus_client import CollectorRegistry, make_asgi_app
+
+    from pronghorn.metrics.collector import PageCollector
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(PageCollector(observed))

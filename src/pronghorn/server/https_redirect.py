@@ -20,17 +20,22 @@ _HTTPS = 443
 _log = logging.getLogger("pronghorn.error")
 
 
-@contextlib.contextmanager
-def redirecting(config: Config, port: int) -> Iterator[Callable[[], None]]:
-    """Bind the port `config.https_redirect` of each host of the server, whose own `port` is that of the https URLs.
-    Yields the function that begins to answer. Raises StartupError.
-    """
+def addresses_of(config: Config) -> list[str]:
+    """The port `config.https_redirect` of each host of the server. Raises StartupError."""
     if not config.is_ssl:
         raise StartupError("--https-redirect needs TLS: --ssl-certfile is missing.")
     named = [place.as_text() for place in places.of_redirect(config)]
     if not named:
         raise StartupError("--https-redirect needs a server with a host and a port.")
-    listener = SideListener("pronghorn-redirect", "redirect", named, _application(port))
+    return named
+
+
+@contextlib.contextmanager
+def redirecting(config: Config, port: int) -> Iterator[Callable[[], None]]:
+    """Bind the addresses of the redirect; `port` is that of the https URLs. Yields the function that begins to answer.
+    Raises StartupError.
+    """
+    listener = SideListener("pronghorn-redirect", "redirect", addresses_of(config), _application(port))
     with listener.bound() as addresses:
 
         def begin() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pronghorn import backend
 from pronghorn.application import calls
 from pronghorn.config import SERVER, trusted_proxies
-from pronghorn.errors import StartupError
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say, writes_json
@@ -223,14 +222,12 @@ class ServerState:
             self.shared.access_log = renewed
 
     def _wrap(self, config: Config, trusted: Proxies | None) -> Iterator[Wrap]:
-        """The steps before a connection is created, the last one first. Raises StartupError."""
+        """The steps before a connection is created, the last one first."""
         if config.limit_connections_per_address is not None:
             yield self._admission(config.limit_connections_per_address, "connections_per_address")
-        if config.proxy_protocol:
+        if config.proxy_protocol and trusted is not None:
             from pronghorn.listen import proxy_protocol  # only used behind such a proxy
 
-            if trusted is None:
-                raise StartupError("--proxy-protocol trusts no proxy: name it with --forwarded-allow-ips.")
             yield proxy_protocol.Receiver(self.loop, trusted, config.timeout_first_byte, self).wrap
         if config.limit_connections is not None:
             yield self._admission(config.limit_connections, "connections")
@@ -279,7 +276,7 @@ def _seconds(timeout: float | None) -> int:
 
 
 def _proxies(config: Config, wire: Wire) -> Proxies | None:
-    trusted = trusted_proxies.read(config.forwarded_allow_ips or ())
+    trusted = trusted_proxies.of(config)
     return wire.Proxies(trusted, config.forwarded_headers) if trusted else None
 
 
