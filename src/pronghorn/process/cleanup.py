@@ -5,6 +5,7 @@ child processes of the application.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -24,8 +25,9 @@ def limit() -> None:
     threading.Thread(target=_exit, daemon=True).start()
 
 
+@functools.cache
 def limit_at_exit() -> None:
-    """End this process soon after its interpreter has begun to exit."""
+    """End this process soon after its interpreter has begun to exit. May be called again."""
     # Functions of `atexit` only run once all threads have ended, but a pool of threads ends its own in this way.
     register = getattr(threading, "_register_atexit", None)
     if register is not None:
