@@ -138,7 +138,7 @@ def _their_fields(decoder: Any, block: bytes) -> list[tuple[bytes, bytes]]:
     return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
 
 
-# What only we refuse in a block of fields, and why.
+# The errors of a block of fields that only we refuse, with the reasons.
 WE_REFUSE_BLOCKS = {
     "table size update within a field block": "it may only come first (RFC 7541 section 4.2); hpack takes it anywhere",
 }
@@ -239,7 +239,7 @@ async def wait(request: Any) -> None:
     request.abandon()
 
 
-# How each reads
+# The readers of the inputs
 
 
 _MACHINE = get_state_machine_test(

@@ -32,6 +32,9 @@ async def serve(scope, receive, send):
         case "/block":
             sys.stderr.write("blocking\n")
             time.sleep(600)  # noqa: ASYNC251 - on purpose
+        case "/block-pool":
+            sys.stderr.write("blocking\n")
+            await asyncio.to_thread(time.sleep, 600)
         case "/raise":
             asyncio.get_running_loop().call_soon(sys.exit, 9)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})

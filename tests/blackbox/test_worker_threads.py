@@ -176,6 +176,17 @@ def test_thread_that_is_blocked_does_not_prevent_the_end(start_threads):
     assert "Traceback" not in server.log.text()
 
 
+def test_pool_of_a_thread_that_is_left_behind_does_not_prevent_the_end(start_threads):
+    server = start_threads()
+    with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
+        client.get("/block-pool")
+        server.log.wait_for("blocking")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server.signal(number)
+        server.log.wait_for("Exiting although threads or child processes of the application are still running")
+        assert server.wait() == 1
+
+
 def test_threads_that_cannot_start_end_the_process(tmp_path):
     path = tmp_path / "start"
     path.write_text("fail")

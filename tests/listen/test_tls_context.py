@@ -8,7 +8,9 @@ import gc
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -173,19 +175,41 @@ def test_contexts_of_names_are_like_the_default(certificates: Certificates) -> N
 
 def test_typed_password_is_asked_for_once(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = [PASSWORD]
-    tls_context._type_password.cache_clear()
+    tls_context._ask.cache_clear()
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("getpass.getpass", lambda prompt: typed.pop())
     asked = config(ssl_certfile=certificates.certificate, ssl_keyfile=certificates.locked_key)
     assert make_context(asked) is not None
     assert make_context(asked) is not None
     assert typed == []
-    tls_context._type_password.cache_clear()
+    tls_context._ask.cache_clear()
     typed.append("no")
     assert refusal(ssl_certfile=certificates.certificate, ssl_keyfile=certificates.locked_key) == (
         f"That is not the password of {str(certificates.locked_key)!r}."
     )
-    tls_context._type_password.cache_clear()
+    tls_context._ask.cache_clear()
+
+
+def test_threads_that_start_together_ask_for_a_password_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = []
+    begun, typed = threading.Event(), threading.Event()
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        begun.set()
+        assert typed.wait(10)
+        return PASSWORD
+
+    tls_context._ask.cache_clear()
+    monkeypatch.setattr("getpass.getpass", ask)
+    with ThreadPoolExecutor() as pool:
+        asking = [pool.submit(tls_context._type_password, "key.pem") for _ in range(2)]
+        assert begun.wait(10)
+        wait(asking, timeout=0.1)
+        typed.set()
+        assert [each.result(10) for each in asking] == [PASSWORD] * 2
+    assert prompts == ["Password of key.pem: "]
+    tls_context._ask.cache_clear()
 
 
 def ciphers(asked: Config) -> set[str]:

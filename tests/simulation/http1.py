@@ -223,7 +223,7 @@ class Conversation:
             had_closed = (earlier is not None and earlier.ends_connection()) or self._was_late(earlier, ask)
             if ask.is_sent and not self._was_destroyed(index):
                 verdicts.judge_unanswered(self.life, self.link, ask.plan, seen, had_closed)
-            # What follows an unanswered request cannot be answered, which `received` would show.
+            # No later request can be answered, which `received` would show.
             return
         if self.link.received:
             self._fail(f"more than the answers: {bytes(self.link.received[:80])!r}")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What a client has received of a response: with its `key` if it is the application's. `has_length` says that the
-    response was complete by its length, whatever the application did next.
+    """The part of a response that a client has received: with its `key` if it is the application's. `has_length` says
+    that the response was complete by its length, whatever the application did next.
     """
 
     status: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Callable, Container, Hashable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pronghorn.listen.addresses import show
 from pronghorn.metrics import layout
@@ -13,18 +13,10 @@ from pronghorn.metrics import layout
 if TYPE_CHECKING:
     import asyncio
 
-    from pronghorn.listen.listener import Connect, Factory
+    from pronghorn.listen.listener import Connect, Factory, Report
 
 # The part of an IPv6 address that a client cannot choose: a provider assigns it a /64 at least.
 _NETWORK_SIZE = 8
-
-
-class Report(Protocol):
-    """The log and the metrics."""
-
-    def warn(self, message: str, *arguments: object) -> None: ...
-
-    def count(self, cell: int) -> None: ...
 
 
 class Limit:

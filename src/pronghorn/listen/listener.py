@@ -9,7 +9,7 @@ import errno
 import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from pronghorn.application import tasks
 from pronghorn.errors import StartupError
@@ -43,6 +43,14 @@ Connect: TypeAlias = Callable[[Factory, socket.socket, Any], Awaitable[object]]
 
 Wrap: TypeAlias = Callable[[Connect], Connect]
 """Adds a step before the connection is created."""
+
+
+class Report(Protocol):
+    """The log and the metrics, for such a step."""
+
+    def warn(self, message: str, *arguments: object) -> None: ...
+
+    def count(self, cell: int) -> None: ...
 
 
 async def listen(

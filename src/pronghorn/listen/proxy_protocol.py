@@ -19,7 +19,7 @@ from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn._wire._interfaces import Client, Server
-    from pronghorn.listen.listener import Connect, Factory
+    from pronghorn.listen.listener import Connect, Factory, Report
 
 Addresses: TypeAlias = "tuple[Client, Server]"
 """The two ends of the client's connection to the proxy."""
@@ -37,8 +37,8 @@ _LINE = re.compile(
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = len(_SIGNATURE) + 4
 _LOCAL, _PROXY = 0x20, 0x21
-# The lengths of two addresses and ports. Whoever is connected through a Unix socket, or in a way that the proxy does
-# not know, has no address to show.
+# The families that have addresses, and the length of one. A client on a Unix socket, or on a transport that the proxy
+# does not know, has none to show.
 _FAMILIES = {0x11: (socket.AF_INET, 4), 0x21: (socket.AF_INET6, 16)}
 _WITHOUT_ADDRESS = {0x00, 0x31}
 
@@ -63,14 +63,6 @@ class Peers(Protocol):
     """The peers that may send headers."""
 
     def trusts_peer(self, client: Client | None, server: Server | None) -> bool: ...
-
-
-class Report(Protocol):
-    """The log and the metrics."""
-
-    def warn(self, message: str, *arguments: object) -> None: ...
-
-    def count(self, cell: int) -> None: ...
 
 
 def parse(data: bytes) -> Header | None:

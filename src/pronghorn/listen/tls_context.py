@@ -9,6 +9,7 @@ import logging
 import re
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,8 @@ _NEVER = ":!aNULL:!eNULL"
 
 # The flags that name the files of the certificate and of the key, for errors.
 _FLAGS = ("--ssl-certfile", "--ssl-keyfile")
+
+_terminal = threading.Lock()
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -225,10 +228,15 @@ def _load_certificate(
         raise StartupError(reason) from None
 
 
-@functools.cache
 def _type_password(key: str) -> str:
     """Ask at the terminal for the password of the file `key`; once, as nobody may be there when it is renewed."""
-    return getpass.getpass(f"Password of {key}: ")
+    with _terminal:  # worker threads start at the same time
+        return _ask(f"Password of {key}: ")
+
+
+@functools.cache
+def _ask(prompt: str) -> str:
+    return getpass.getpass(prompt)
 
 
 def _check_readable(flag: str, path: Path) -> None:

@@ -69,7 +69,7 @@ class PIDFile:
     def give(self, uid: int, gid: int) -> None:
         """Make a user and group the owners of the file: the next program writes to it as this user. Raises OSError."""
         if sys.platform != "win32" and self._status is not None:
-            # Whoever may write to the folder could put another file of root's at the path.
+            # A user who may write to the folder could put another file of root's at the path.
             try:
                 descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
             except OSError:

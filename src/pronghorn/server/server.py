@@ -66,7 +66,7 @@ class Server:
 
     linger = LINGER
     ends = "process"
-    """What ends with the server."""
+    """The thing that ends with the server, for the log."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -25,7 +25,7 @@ from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.logging import log
 from pronghorn.metrics import page
-from pronghorn.process import gil, operator_signals
+from pronghorn.process import cleanup, gil, operator_signals
 from pronghorn.process.service_manager import ServiceManager
 from pronghorn.process.upgrade import Upgrade
 from pronghorn.shared_memory import Memory
@@ -173,7 +173,9 @@ class WorkerThread:
 
     def _leave_behind(self) -> None:
         """Count it as ended. What it uses stays open: its event loop may still go on."""
-        self._end(_LEFT)
+        if self.exitcode is None:
+            cleanup.limit_at_exit()
+            self._end(_LEFT)
 
     def _end(self, code: int) -> None:
         with self._lock:

@@ -21,15 +21,12 @@ from pronghorn.listen import balance
 from pronghorn.logging import log, outlet, streams
 from pronghorn.metrics import layout
 from pronghorn.metrics.page import Page
-from pronghorn.process import operator_signals
+from pronghorn.process import cleanup, operator_signals
 from pronghorn.shared_memory import Memory
 from pronghorn.signal_handlers import reset_after_fork
 from pronghorn.supervisor.signals import EXIT_SIGNALS, HANDLED_LATER, ignore
 from pronghorn.supervisor.worker_messages import HEARTBEAT, Alive, Target, encode, max_stop_time
 from pronghorn.supervisor.worker_server import WorkerServer
-
-# Seconds for atexit functions, threads and child processes of the application once the server has ended.
-_CLEANUP_TIMEOUT = 5
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -78,7 +75,7 @@ def main(
         sys.exit(error.code)
     finally:
         _set_exit_handlers(ignore)  # the exit has begun
-        threading.Thread(target=_exit_after_cleanup, daemon=True).start()
+        cleanup.limit()
     if not server.started:
         sys.exit(StartupError.code)
 
@@ -98,17 +95,6 @@ def _send_heartbeats(parent: Connection, max_stop: float, own_page: Page | None)
         time.sleep(max_stop)
         outlet.flush()
         os._exit(1)
-
-
-def _exit_after_cleanup() -> None:
-    """End this process from a thread: the interpreter would wait forever for threads and child processes."""
-    time.sleep(_CLEANUP_TIMEOUT)
-    _log.warning("Exiting although threads or child processes of the application are still running.")
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    outlet.flush()
-    os._exit(1)
 
 
 def _set_exit_handlers(handler: Callable[[int, FrameType | None], None]) -> None:
