@@ -32,11 +32,11 @@ BRIEFLY = 0.01
 # A front end ends its request this many seconds after the client has left. Its own timeout is 5 seconds.
 LEFT = 8
 
-# Who refused.
+# The party that refused.
 FRONT = "front end"
 PRONGHORN = "pronghorn"
 
-# What the server says about clients.
+# The server's log lines about clients.
 _WARNINGS = ("Invalid HTTP request", "Connection cut off", "Unsupported upgrade request")
 _COUNTS = ("", "one", "two", "three", "four")
 _SECRET = SECRET.encode()
@@ -129,7 +129,7 @@ class Trial:
 
     @staticmethod
     def _notes(seen: list[Seen]) -> Iterator[str]:
-        """What the front end has changed in requests that it has passed on."""
+        """The changes of the front end in requests that it has passed on."""
         marks = [b" ".join(each.values(MARK)).split(b" ", 3) for each in seen]
         for each, mark in zip(seen, marks, strict=True):
             if len(mark) < 4:
@@ -309,7 +309,7 @@ def _answer(head: bytes) -> Answer:
 
 
 def _size_of_body(head: bytes, rest: bytes) -> int | None:
-    """How many bytes of `rest` are the body; None if it ends with the connection or is not whole yet."""
+    """The number of bytes of `rest` that are the body; None if it ends with the connection or is not whole yet."""
     status = int(head.split(b" ")[1])
     if status < 200 or status in (204, 304) or re.search(rb"\r\nseen-method: HEAD", head, re.IGNORECASE):
         return 0
