@@ -230,6 +230,7 @@ def test_failed_replacement_of_dead_worker_is_retried(start_two, tmp_path):
     start = tmp_path / "start"
     start.write_text("")
     server = start_two(START=str(start))
+    visit(server)  # by then the parent knows that both serve
     start.write_text("fail")
     os.kill(pids(server)[0], signal.SIGKILL)
     server.log.wait_for(r"ERROR:    Child process \[\d+\] failed to start: exit code 3")
