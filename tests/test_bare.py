@@ -39,7 +39,7 @@ def test_no_distribution_of_extra_is_installed(extra: str) -> None:
 
 
 def test_every_extra_for_serving_is_known() -> None:
-    for_work = {"bench", "docs", "frameworks", "lint", "test", "test-bare"}
+    for_work = {"bench", "docs", "frameworks", "fuzz", "lint", "test", "test-bare"}
     assert set(metadata.metadata("pronghorn").get_all("Provides-Extra")) == {*EXTRAS, *for_work}
 
 

@@ -170,6 +170,13 @@ QUEUE = ("--limit-concurrency", "1", "--limit-queue", "1", "--metrics-bind", "12
 OCCUPY = "/left?name=left"  # runs until its client has left
 
 
+@pytest.fixture
+def start_with_queue(start):
+    """A function that starts a server where one request may wait. Its metrics show whether one does."""
+    pytest.importorskip("prometheus_client")
+    return lambda app, *flags, **options: start(app, *QUEUE, *flags, **options)
+
+
 def occupy(server, connect):
     client = connect(server)
     client.get(OCCUPY)
@@ -194,8 +201,8 @@ def runs(server):
     return sum("left runs" in line for line in server.log)
 
 
-def test_request_waits_for_its_turn(start, connect, form):
-    server = start("asgi:app", *QUEUE, "--log-slow", "0.1", form=form)
+def test_request_waits_for_its_turn(start_with_queue, connect, form):
+    server = start_with_queue("asgi:app", "--log-slow", "0.1", form=form)
     first, second, third = occupy(server, connect), connect(server), connect(server)
     second.get("/")
     wait_until_full(server, connect)
@@ -212,8 +219,8 @@ def test_request_waits_for_its_turn(start, connect, form):
     assert float(found[2]) >= 0.2 > float(found[1])
 
 
-def test_client_that_leaves_makes_room_in_the_queue(start, connect, form):
-    server = start("asgi:app", *QUEUE, form=form)
+def test_client_that_leaves_makes_room_in_the_queue(start_with_queue, connect, form):
+    server = start_with_queue("asgi:app", form=form)
     first, second, third = occupy(server, connect), connect(server), connect(server)
     second.get(OCCUPY)
     wait_until_full(server, connect)
@@ -226,8 +233,8 @@ def test_client_that_leaves_makes_room_in_the_queue(start, connect, form):
     assert runs(server) == 1
 
 
-def test_websocket_waits_for_its_turn(start, connect, form):
-    server = start("websocket_app:app", *QUEUE, form=form)
+def test_websocket_waits_for_its_turn(start_with_queue, connect, form):
+    server = start_with_queue("websocket_app:app", form=form)
     first, second = connect(server), connect(server)
     first.send(raw_websocket.handshake())
     assert first.read_head().status == 101
@@ -238,8 +245,8 @@ def test_websocket_waits_for_its_turn(start, connect, form):
     assert second.read_head().status == 101
 
 
-def test_requests_that_wait_are_served_during_the_shutdown(start, connect, form):
-    server = start("asgi:app", *QUEUE, form=form)
+def test_requests_that_wait_are_served_during_the_shutdown(start_with_queue, connect, form):
+    server = start_with_queue("asgi:app", form=form)
     first, second = occupy(server, connect), connect(server)
     second.get("/")
     wait_until_full(server, connect)
@@ -251,8 +258,8 @@ def test_requests_that_wait_are_served_during_the_shutdown(start, connect, form)
     server.wait()
 
 
-def test_requests_that_still_wait_at_the_end_of_the_shutdown_are_refused(start, connect, form):
-    server = start("asgi:app", *QUEUE, "--timeout-graceful-shutdown", "1", form=form)
+def test_requests_that_still_wait_at_the_end_of_the_shutdown_are_refused(start_with_queue, connect, form):
+    server = start_with_queue("asgi:app", "--timeout-graceful-shutdown", "1", form=form)
     _first, second = occupy(server, connect), connect(server)
     second.get(OCCUPY)
     wait_until_full(server, connect)
@@ -263,8 +270,8 @@ def test_requests_that_still_wait_at_the_end_of_the_shutdown_are_refused(start, 
     assert runs(server) == 1
 
 
-def test_streams_wait_for_their_turn(start, form):
-    server = start("asgi:app", "--http2", *QUEUE, form=form)
+def test_streams_wait_for_their_turn(start_with_queue, form):
+    server = start_with_queue("asgi:app", "--http2", form=form)
     with raw(server) as client:
         client.send(get(1, OCCUPY.encode()), get(3), get(5))
         assert client.read_until(DATA, 5).payload == b"Service Unavailable"

@@ -115,6 +115,7 @@ def test_http_1_0_has_the_extension(scopes, certificates):
 
 
 def test_http_2_has_the_extension(scopes, certificates):
+    pytest.importorskip("h2", reason="h2 is not installed")
     server, app = scopes(http2=True)
     with httpx.Client(http2=True, verify=certificates.trust(), timeout=PATIENCE) as client:
         assert client.get(f"https://localhost:{server.port}/").http_version == "HTTP/2"
@@ -137,6 +138,7 @@ def test_websocket_has_the_extension(scopes, certificates):
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_plain_connection_has_no_extension(loop, monkeypatch):
+    pytest.importorskip("h2", reason="h2 is not installed")
     choose(loop, "plain", monkeypatch)
     app = Scopes()
     with thread(app, loop=loop, lifespan="off", http2=True) as server:
