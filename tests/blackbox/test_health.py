@@ -168,9 +168,10 @@ def test_interrupt_does_not_wait(healthy):
 
 def test_signal_to_all_processes_delays_them_all(start):
     # As systemd does, which signals every process of a service.
-    server = start("processes:app", "--workers", "2", "--health-path", "/health", "--drain-delay", "2")
-    server.log.wait_for("Application startup complete", 2)
-    wait_until(lambda: is_ready(server))
+    server = start(
+        "processes:app", "--workers", "2", "--health-path", "/health", "--drain-delay", "2", "--log-level", "debug"
+    )
+    server.log.wait_for(r"\] serves", 2)
     workers = {int(found) for found in children(server.pid)}
     began = time.monotonic()
     for pid in [server.pid, *workers]:
