@@ -44,6 +44,7 @@ class Server(health.Server, Protocol):
     limit_queue: int | None
     limit_websockets: int | None
     queue: Limit | None
+    """Set by `concurrency.limit`, if exchanges may wait."""
     health_path: str | None
     cancel_on_disconnect: str
     shared: Shared

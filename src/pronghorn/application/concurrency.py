@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn._wire.exchange import Exchange
-
-Start: TypeAlias = "Callable[[Exchange], None]"
+    from pronghorn.application.calls import Server, Start
 
 _WARNINGS = {"concurrency": "Exceeded concurrency limit.", "websockets": "Exceeded WebSocket limit."}
-
-
-class Server(Protocol):
-    """The part of `ServerState` that limits need."""
-
-    context: contextvars.Context
-    connections: set[Any]
-    tasks: set[asyncio.Task[None]]
-    limit_concurrency: int | None
-    limit_queue: int | None
-    limit_websockets: int | None
-    queue: Limit | None
-    """Set by `limit`, if exchanges may wait."""
-
-    def warn(self, message: str, *arguments: object) -> None: ...
-
-    def count(self, cell: int, amount: int = 1) -> None: ...
 
 
 def limit(server: Server, start_request: Start, start_websocket: Start) -> tuple[Start, Start]:
