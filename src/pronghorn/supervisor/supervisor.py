@@ -55,8 +55,8 @@ class Supervisor:
         manager: ServiceManager | None = None,
     ) -> None:
         self.tally = Tally()
-        self.pages = Pages()
         self._config = config
+        self.pages = self._make_pages()
         self._sockets = sockets
         self._upgrade = upgrade
         self._manager = manager or ServiceManager()
@@ -277,6 +277,9 @@ class Supervisor:
         """The lowest slot that no wanted worker has."""
         taken = {each.slot for each in self._settled()}
         return next(slot for slot in itertools.count(1) if slot not in taken)
+
+    def _make_pages(self) -> Pages:
+        return Pages()
 
     def _start(self, replaces: WorkerHandle | None, serve_within: float) -> WorkerHandle:
         """A new worker. Raises anything if it cannot be launched."""

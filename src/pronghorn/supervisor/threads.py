@@ -25,9 +25,8 @@ from pronghorn.errors import StartupError
 from pronghorn.listen import balance
 from pronghorn.logging import log
 from pronghorn.metrics import page
+from pronghorn.metrics.page import Pages
 from pronghorn.process import cleanup, gil, operator_signals
-from pronghorn.process.service_manager import ServiceManager
-from pronghorn.process.upgrade import Upgrade
 from pronghorn.shared_memory import Memory
 from pronghorn.supervisor.supervisor import Supervisor
 from pronghorn.supervisor.worker_handle import WorkerHandle, make_pipe
@@ -49,28 +48,22 @@ class ThreadSupervisor(Supervisor):
     noun = "server process"
     worker_noun, workers_noun = "thread", "threads"
 
-    def __init__(
-        self,
-        config: Config,
-        sockets: list[socket.socket],
-        upgrade: Upgrade | None = None,
-        manager: ServiceManager | None = None,
-    ) -> None:
-        super().__init__(config, sockets, upgrade, manager)
-        for sock in sockets:  # a copy of a blocking socket makes all of its copies blocking, also those in use
-            sock.setblocking(False)
-        if config.metrics_bind is not None:
-            from pronghorn.metrics.threads import ThreadPages  # only needed here
-
-            self.pages = ThreadPages()
-
     def run(self) -> int:
         if gil.is_enabled() and not gil.is_reported:
             _log.warning(
                 "Worker threads do not run in parallel, as this Python has the GIL enabled:"
                 " use --worker-class process, or a free-threaded Python."
             )
+        for sock in self._sockets:  # a copy of a blocking socket makes all of its copies blocking, also those in use
+            sock.setblocking(False)
         return super().run()
+
+    def _make_pages(self) -> Pages:
+        if self._config.metrics_bind is None:
+            return super()._make_pages()
+        from pronghorn.metrics.threads import ThreadPages  # only needed here
+
+        return ThreadPages()
 
     def _start(self, replaces: WorkerHandle | None, serve_within: float) -> WorkerHandle:
         pipe, threads_end = make_pipe()
