@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from tests.support.forms import load_form
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 CUTS = 3
 
 
+@functools.cache
 def forms() -> list[Any]:
     """Both forms of the hot path, the interpreted one first."""
     return [load_form("interpreted"), load_form("compiled")]

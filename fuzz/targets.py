@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 END = b"\r\n\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 # Of a list of header fields.
 LIMIT = 65536
 # Enough for every timeout of a connection.
