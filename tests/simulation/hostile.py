@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pronghorn.http2_constants import PREFACE
 from tests.simulation.application import Ends, Plan, Reads
+from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
 
 if TYPE_CHECKING:
@@ -29,13 +30,11 @@ GARBAGE = (
 )
 
 
-class Hostile:
+class Hostile(Client):
     kind = "hostile"
 
     def __init__(self, life: Life, link: Link) -> None:
-        self.life = life
-        self.link = link
-        self.rng = link.rng
+        super().__init__(life, link)
         self.plan: Plan | None = None
 
     def script(self) -> Script:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import verdicts
 from tests.simulation.application import BODILESS, Ends, Outcome, Plan
+from tests.simulation.client import Client
 from tests.simulation.verdicts import Seen
 
 if TYPE_CHECKING:
@@ -160,15 +161,13 @@ class Ask:
         return answer is None or answer.closes or self.closes or self.plan.outcome is not Outcome.COMPLETE or is_left
 
 
-class Conversation:
+class Conversation(Client):
     """A client that asks one thing after another, perhaps without waiting for the answers, and may then misbehave."""
 
     kind = "http1"
 
     def __init__(self, life: Life, link: Link) -> None:
-        self.life = life
-        self.link = link
-        self.rng = link.rng
+        super().__init__(life, link)
         self.answers = Answers(link)
         self.asks: list[Ask] = []
         self.is_http10 = self.rng.random() < 0.15

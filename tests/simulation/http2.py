@@ -23,6 +23,7 @@ from pronghorn.http2_constants import (
 )
 from tests.simulation import verdicts
 from tests.simulation.application import BODILESS, Ends, Plan
+from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
 from tests.simulation.verdicts import Seen
 from tests.support import http2 as frames
@@ -54,13 +55,11 @@ class Stream:
         return self.is_complete or self.reset is not None or self.was_cancelled
 
 
-class Streams:
+class Streams(Client):
     kind = "http2"
 
     def __init__(self, life: Life, link: Link) -> None:
-        self.life = life
-        self.link = link
-        self.rng = link.rng
+        super().__init__(life, link)
         self.streams: dict[int, Stream] = {}
         self.last: int | None = None
         self.window = 65535

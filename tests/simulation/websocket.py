@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.application import EarlyReturn, Outcome, Planned, Receive, Send, Surroundings
+from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
 from tests.support.frames import BINARY, CLOSE, PING, PONG, TEXT, fragments, frame
 
@@ -74,13 +75,11 @@ class Session:
             self.echoed += 1
 
 
-class Talk:
+class Talk(Client):
     kind = "websocket"
 
     def __init__(self, life: Life, link: Link) -> None:
-        self.life = life
-        self.link = link
-        self.rng = link.rng
+        super().__init__(life, link)
         self.session = Session(str(link.number), self.rng)
         life.application.sessions[f"/{link.number}"] = self.session
         self.status = 0
