@@ -223,6 +223,14 @@ DIFFERENCES = {
         [(BINARY, b"Hello"), (BINARY, b"")],
         "another follows (RFC 7692 section 7.2.1); websockets drops all data behind the end",
     ),
+    "bad compressed data behind as much content as may be": (
+        frame(BINARY, bytes.fromhex("4a7248"), fin=False, rsv=RSV1)
+        + frame(CONTINUATION, bytes.fromhex("48230a60002a2a1a121212128412121212")),
+        DEFLATE,
+        [(VIOLATION, 1002)],
+        [(VIOLATION, 1009)],
+        "we ask for one byte more than may be, and find the fault; websockets takes any rest for too much",
+    ),
     "a bad text before bad compressed data": (
         frame(TEXT, b"\x00\x01\x00\xfe\xff\xff\x07", rsv=RSV1),
         DEFLATE,
@@ -258,6 +266,8 @@ def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
             return "a control frame when the message under way is nearly as big as may be"
         if their.deflate is not None:
             return "compressed data longer than its content"
+    if their.deflate is not None and reason == "invalid compressed data" and their_code == 1009:
+        return "bad compressed data behind as much content as may be"
     if their.deflate is not None and code == 1007 and their_code in (1002, 1009):
         return "a bad text before bad compressed data"
     return None
