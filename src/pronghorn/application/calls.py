@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from pronghorn.application import health, tasks
+from pronghorn.application import tasks
 from pronghorn.constants import PHRASES
 from pronghorn.errors import is_disconnect
 from pronghorn.logging.log import say
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pronghorn._wire.request import Request
     from pronghorn._wire.shared import Shared
     from pronghorn._wire.websocket.session import WebSocket
-    from pronghorn.application.concurrency import Limit
     from pronghorn.backend import Wire
 
 Start: TypeAlias = "Callable[[Exchange], None]"
@@ -28,7 +27,20 @@ Start: TypeAlias = "Callable[[Exchange], None]"
 End: TypeAlias = Callable[[Any, BaseException | None, object], None]
 
 
-class Server(health.Server, Protocol):
+class Queue(Protocol):
+    """Exchanges that wait for their turn to be answered by the application."""
+
+    def leave(self, exchange: Exchange) -> None:
+        """Forget `exchange`, whose client has left. Has no effect unless it waits."""
+
+    def tick(self) -> None:
+        """Answer those whose clients have ended their streams: they have left, or will read the answer and leave."""
+
+    def refuse_waiting(self) -> None:
+        """Refuse all that wait: the server stops."""
+
+
+class Server(Protocol):
     """The part of `ServerState` that calls need."""
 
     app: Any
@@ -43,9 +55,8 @@ class Server(health.Server, Protocol):
     limit_concurrency: int | None
     limit_queue: int | None
     limit_websockets: int | None
-    queue: Limit | None
+    queue: Queue | None
     """Set by `concurrency.limit`, if exchanges may wait."""
-    health_path: str | None
     cancel_on_disconnect: str
     shared: Shared
 
@@ -55,19 +66,8 @@ class Server(health.Server, Protocol):
 
 
 def make_starts(server: Server) -> tuple[Start, Start]:
-    """The functions that call the application of `server` for a request and for a WebSocket.
-
-    They keep within the limits on concurrent calls. Requests for `health_path` do not reach the application.
-    """
-    start_request = _make_start(server, _end_request)
-    start_websocket = _make_start(server, _end_websocket)
-    if server.limit_concurrency is not None or server.limit_websockets is not None:
-        from pronghorn.application import concurrency  # only where it is limited
-
-        start_request, start_websocket = concurrency.limit(server, start_request, start_websocket)
-    if server.health_path is not None:
-        start_request = health.answering(server.health_path, server, start_request)
-    return start_request, start_websocket
+    """The functions that call the application of `server` for a request and for a WebSocket."""
+    return _make_start(server, _end_request), _make_start(server, _end_websocket)
 
 
 def _make_start(server: Server, end: End) -> Start:

@@ -36,8 +36,8 @@ def limit(server: Server, start_request: Start, start_websocket: Start) -> tuple
 
 
 class Limit:
-    """Lets `most` calls run at once, and up to `room` exchanges wait for their turn, in order. One more is refused for
-    `reason`, which is one of `layout.REASONS`.
+    """A `Queue` that lets `most` calls run at once, and up to `room` exchanges wait for their turn, in order. One more
+    is refused for `reason`, which is one of `layout.REASONS`.
     """
 
     def __init__(self, server: Server, most: int, room: int, reason: str) -> None:
@@ -55,17 +55,14 @@ class Limit:
         return functools.partial(self._enter, start)
 
     def leave(self, exchange: Exchange) -> None:
-        """Forget `exchange`, whose client has left. Has no effect unless it waits."""
         if self._waiting.pop(exchange, None) is not None:
             self._server.count(layout.WAITING, -1)
 
     def tick(self) -> None:
-        """Answer those whose clients have ended their streams: they have left, or will read the answer and leave."""
         for exchange in [each for each in self._waiting if not each.awaits_answer()]:
             self._drop(exchange)
 
     def refuse_waiting(self) -> None:
-        """Refuse all that wait: the server stops."""
         for exchange in list(self._waiting):
             self._server.count(self._refused)
             self._drop(exchange)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pronghorn import backend
-from pronghorn.application import calls
+from pronghorn.application import calls, health
 from pronghorn.config import SERVER, trusted_proxies
 from pronghorn.logging.access_log import AccessLog
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pronghorn._wire.outbox import Outbox
     from pronghorn._wire.proxies import Proxies
     from pronghorn._wire.shared import Limits, Shared
-    from pronghorn.application import concurrency
     from pronghorn.backend import Wire
     from pronghorn.config import Config
     from pronghorn.listen import admission
@@ -69,7 +68,7 @@ class ServerState:
         self.limit_concurrency: int | None = None
         self.limit_queue: int | None = None
         self.limit_websockets: int | None = None
-        self.queue: concurrency.Limit | None = None
+        self.queue: calls.Queue | None = None
         self.health_path: str | None = None
         self.cancel_on_disconnect = "streaming"
         self.ignores_lost = False
@@ -188,7 +187,7 @@ class ServerState:
         self.ignores_lost = config.send_after_disconnect == "ignore" and config.interface != "wsgi"
         self.eager = hasattr(asyncio, "eager_task_factory") and loop.get_task_factory() is None
         self.traces = logging.getLogger("pronghorn.error").isEnabledFor(TRACE_LOG_LEVEL)
-        self.start_request, self.start_websocket = calls.make_starts(self)
+        self.start_request, self.start_websocket = _starts(self)
         self.outbox = wire.Outbox(loop.call_soon)
         # None where the system has neither epoll nor kqueue.
         self.inbox = None if polls.open_poll is None else wire.Inbox(polls.open_poll, loop, self.outbox, self.context)
@@ -247,6 +246,21 @@ class ServerState:
 
         self.recorder = Recorder(self.page)
         return wire.make_metrics(self.page)
+
+
+def _starts(state: ServerState) -> tuple[calls.Start, calls.Start]:
+    """The functions that call the application for a request and for a WebSocket.
+
+    They keep within the limits on concurrent calls. Requests for `health_path` do not reach the application.
+    """
+    start_request, start_websocket = calls.make_starts(state)
+    if state.limit_concurrency is not None or state.limit_websockets is not None:
+        from pronghorn.application import concurrency  # only where it is limited
+
+        start_request, start_websocket = concurrency.limit(state, start_request, start_websocket)
+    if state.health_path is not None:
+        start_request = health.answering(state.health_path, state, start_request)
+    return start_request, start_websocket
 
 
 def _limits(config: Config, wire: Wire) -> Limits:

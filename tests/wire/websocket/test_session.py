@@ -1439,7 +1439,6 @@ def run(socket: Socket, app: Any) -> None:
         tasks=set(),
         limit_concurrency=None,
         limit_websockets=None,
-        health_path=None,
     )
     _, start = calls.make_starts(server)
     start(socket.session)
