@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import datetime
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -21,15 +23,18 @@ from fuzz.targets import TARGETS
 FINDINGS = Path("build/fuzz")
 # Of one input: seconds, MiB of the process, bytes.
 LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-max_len=4096")
-_PROGRESS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+_PROGRESS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: \d+ corp: (\d+)", re.MULTILINE)
 
 
 @dataclass
 class Outcome:
-    """One target's run: inputs tried, edges of the code reached, inputs kept, and whether one failed."""
+    """One target's run: inputs tried, how many of them until the last that reached a new edge of the code, edges
+    reached, inputs kept, and whether one failed.
+    """
 
     target: str
     executions: int
+    last_new: int
     edges: int
     kept: int
     failed: bool
@@ -38,14 +43,21 @@ class Outcome:
 def main() -> None:
     options = parse()
     environment = {**os.environ, **(sanitizers.environment() if options.sanitized else {})}
-    outcomes = []
-    for target in options.targets or TARGETS:
-        outcomes.append(fuzz(target, options.seconds, options.keep, environment))
-        print(row(outcomes[-1]), flush=True)
     if options.output:
-        options.output.write_text(report(outcomes, options))
-    if any(each.failed for each in outcomes):
-        sys.exit(1)
+        append(options.output, heading(options.sanitized))
+    failed = False
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as threads:
+        runs = [
+            threads.submit(fuzz, target, options.seconds, options.keep, environment)
+            for target in options.targets or TARGETS
+        ]
+        for run in concurrent.futures.as_completed(runs):
+            done = run.result()
+            failed |= done.failed
+            print(row(done), flush=True)
+            if options.output:
+                append(options.output, row(done) + "\n")
+    sys.exit(failed)
 
 
 def parse() -> argparse.Namespace:
@@ -56,7 +68,8 @@ def parse() -> argparse.Namespace:
         "--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang"
     )
     parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/inputs")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time; default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="add a table to this file")
     options = parser.parse_args()
     if unknown := set(options.targets) - set(TARGETS):
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
@@ -85,8 +98,15 @@ def fuzz(target: str, seconds: int, keep: bool, environment: dict[str, str]) -> 
             print(f"{target}: an input failed, see {findings}", file=sys.stderr)
         elif keep:
             corpus.write(target, smallest(target, inputs, environment))
-    executions, edges, _, kept = map(int, (_PROGRESS.findall(output) or [(0, 0, 0, 0)])[-1])
-    return Outcome(target, executions, edges, kept, run.returncode != 0)
+    return outcome(target, output, failed=run.returncode != 0)
+
+
+def outcome(target: str, output: str, *, failed: bool) -> Outcome:
+    """Read the lines that libFuzzer writes."""
+    progress = [tuple(map(int, each)) for each in _PROGRESS.findall(output)] or [(0, 0, 0)]
+    executions, edges, kept = progress[-1]
+    last_new = next(tried for tried, reached, _ in progress if reached == edges)
+    return Outcome(target, executions, last_new, edges, kept, failed)
 
 
 def unpack(inputs: list[bytes], folder: Path) -> None:
@@ -113,24 +133,25 @@ def smallest(target: str, inputs: Path, environment: dict[str, str]) -> list[byt
 
 def row(outcome: Outcome) -> str:
     found = "an input failed" if outcome.failed else "nothing"
-    return f"| {outcome.target} | {outcome.executions:,} | {outcome.edges:,} | {outcome.kept:,} | {found} |"
+    figures = (outcome.executions, outcome.last_new, outcome.edges, outcome.kept)
+    return f"| {outcome.target} | {' | '.join(f'{each:,}' for each in figures)} | {found} |"
 
 
-def report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
-    form = "compiled with AddressSanitizer and UndefinedBehaviorSanitizer" if options.sanitized else "interpreted"
-    arguments = sys.argv[1:]
-    return "\n".join(
-        [
-            f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, {form}, CPython {platform.python_version()}:",
-            "",
-            f"    python -m fuzz {' '.join(arguments)}",
-            "",
-            "| target | inputs tried | edges reached | inputs kept | found |",
-            "| --- | --: | --: | --: | --- |",
-            *map(row, outcomes),
-            "",
-        ]
-    )
+def heading(sanitized: bool) -> str:
+    form = "compiled, AddressSanitizer and UndefinedBehaviorSanitizer" if sanitized else "interpreted"
+    return f"""
+{datetime.date.today()}, pronghorn {pronghorn.__version__}, {form}, CPython {platform.python_version()}:
+
+    python -m fuzz {shlex.join(sys.argv[1:])}
+
+| target | inputs tried | until the last new edge | edges | inputs kept | found |
+| --- | --: | --: | --: | --: | --- |
+"""
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ import atheris
 def main() -> None:
     target, *options = sys.argv[1:]
     with atheris.instrument_imports(include=["pronghorn"]):
+        from fuzz.comparing import forms
         from fuzz.targets import TARGETS
+
+        forms()  # now, or what a target loads later is not instrumented
     # A warning for each odd value would fill the terminal.
     logging.disable()
     # The first argument is a command that libFuzzer runs for a merge.

@@ -34,8 +34,9 @@ def test_new_inputs_are_tried_and_counted() -> None:
     command = [sys.executable, "-m", "fuzz", "hpack", "--seconds", "1"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    target, tried, edges, kept, found = [cell.strip() for cell in run.stdout.strip("|\n").split("|")]
+    target, tried, until_last_new, edges, kept, found = [cell.strip() for cell in run.stdout.strip("|\n").split("|")]
     assert (target, found) == ("hpack", "nothing")
+    assert 0 < int(until_last_new.replace(",", "")) <= int(tried.replace(",", ""))
     assert int(tried.replace(",", "")) > 100
-    assert int(edges) > 10
+    assert int(edges.replace(",", "")) > 10
     assert int(kept) > 5
