@@ -245,6 +245,18 @@ def test_cancelled_receive_cancels_its_task(run):
     assert run(scenario)
 
 
+def test_steps_have_the_names_of_their_functions(run):
+    async def scenario(rig):
+        rig.receive(GET)
+        steps = [rig.request.receive(), rig.request.send({"type": "http.response.start", "status": 200})]
+        found = [(step.__name__, step.__qualname__, hasattr(step, "cr_frame")) for step in steps]
+        for step in steps:
+            step.close()
+        return found
+
+    assert run(scenario) == [("receive", "receive", False), ("send", "send", False)]
+
+
 def test_task_cancelled_before_its_first_step_loses_no_message(run):
     async def scenario(rig):
         rig.receive(post(2) + b"ok")

@@ -89,6 +89,12 @@ class Step:
         if waiting is not None:
             waiting.close()
 
+    def __getattr__(self, name: str) -> str:
+        # Programs that list their tasks read the names of the coroutines.
+        if name in ("__name__", "__qualname__"):
+            return "receive" if self._message is RECEIVE else "send"
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _resume(self) -> Any:
         """Continue the wait of a `send()`, for a full transport or a file."""
         try:
