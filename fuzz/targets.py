@@ -62,7 +62,11 @@ def bodies(data: bytes) -> None:
 def connections(data: bytes) -> None:
     """All that one client sends, to applications that answer, or leave the body, or fail."""
     content, pieces = with_cuts(data)
-    alike(*(_converse(wire, each, echo) for wire in forms() for each in ([content], pieces)))
+    whole, parts = (alike(*(_converse(wire, each, echo) for wire in forms())) for each in ([content], pieces))
+    # The application is called for a request whose body is refused, unless the fault came with the head.
+    if parts["refused"] and len(parts["requests"]) == len(whole["requests"]) + 1:
+        parts["requests"].pop()
+    alike(whole, parts)
     for application in (leave_the_body, fail, wait):
         alike(*(_converse(wire, pieces, application) for wire in forms()))
 
