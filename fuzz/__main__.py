@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import datetime
 import os
-import platform
 import re
 import shlex
 import subprocess
@@ -16,9 +14,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import pronghorn
 from fuzz import corpus, sanitizers
 from fuzz.targets import TARGETS
+from tests.support.results import append, provenance
 
 FINDINGS = Path("build/fuzz")
 # Of one input: seconds, MiB of the process, bytes.
@@ -140,18 +138,10 @@ def row(outcome: Outcome) -> str:
 def heading(sanitized: bool) -> str:
     form = "compiled, AddressSanitizer and UndefinedBehaviorSanitizer" if sanitized else "interpreted"
     return f"""
-{datetime.date.today()}, pronghorn {pronghorn.__version__}, {form}, CPython {platform.python_version()}:
-
-    python -m fuzz {shlex.join(sys.argv[1:])}
-
+{provenance(f"python -m fuzz {shlex.join(sys.argv[1:])}", form)}
 | target | inputs tried | until the last new edge | edges | inputs kept | found |
 | --- | --: | --: | --: | --: | --- |
 """
-
-
-def append(path: Path, text: str) -> None:
-    with path.open("a") as file:
-        file.write(text)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ The summary goes to stdout, and to `--output FILE`.
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
+import shlex
 import sys
 from pathlib import Path
 
-import pronghorn
 from tests.attacks.clients import ATTACKS
 from tests.attacks.trial import Outcome, quiet, under
+from tests.support.results import provenance
 from tests.support.server import lacks, process
 
 RATE = 200
@@ -30,10 +29,7 @@ def main() -> None:
     lines = [
         "# Hostile clients of HTTP/2",
         "",
-        f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, compiled, CPython {platform.python_version()}:",
-        "",
-        f"    python -m tests.attacks --seconds {options.seconds:g} --output tests/attacks/results.md",
-        "",
+        provenance(f"python -m tests.attacks {shlex.join(sys.argv[1:])}", "compiled"),
         f"One worker. {CONNECTIONS} connections attack as fast as they can, and are opened again when they end. An",
         f"honest client sends {RATE} requests a second meanwhile; each counts from the time when it was due. Growth is",
         "that of the server's memory at its highest.",

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import multiprocessing
 import os
-import platform
 import selectors
 import shlex
 import shutil
@@ -25,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pronghorn
+from tests.support.results import provenance
 from tests.support.server import APPS, PATIENCE, SOURCES, lacks
 
 RATE = 200
@@ -334,11 +332,8 @@ def report(columns: dict[str, dict[str, Outcome]], connections: int, command: st
     return [
         "# Slow clients, and many of them",
         "",
-        f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, compiled, CPython {platform.python_version()}:",
-        "",
-        f"    python -m tests.attacks.floods {command}",
-        "",
-        f"One worker, {os.cpu_count()} cores for the server, the attackers and the honest client. {connections:,}",
+        provenance(f"python -m tests.attacks.floods {command}", "compiled"),
+        f"One worker. {os.cpu_count()} cores are for the server, the attackers and the honest client. {connections:,}",
         f"connections attack from one address. An honest client with another address sends {RATE} requests a second",
         f"meanwhile, {REUSED} over each connection. Each counts from the time when it was due, and fails",
         f"after {LATEST} seconds.",

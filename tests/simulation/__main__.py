@@ -7,17 +7,16 @@ Prints a line for each seed that fails, and exits with 1 if one does. The summar
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
+import shlex
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-import pronghorn
 from pronghorn import backend
 from tests.simulation.campaign import Tally, campaign, live
 from tests.simulation.loop import EPOCH
+from tests.support.results import provenance
 
 REPORTS = 20
 """Lines of progress of a run."""
@@ -65,17 +64,10 @@ def one(seed: int, verbose: bool) -> bool:
 
 def summary(total: Tally, options: argparse.Namespace) -> str:
     form = "interpreted" if backend.pure_is_wanted() else "compiled"
-    command = f"python -m tests.simulation --seeds {options.seeds}"
-    if options.first:
-        command += f" --first {options.first}"
     lines = [
         "# Simulated lives",
         "",
-        f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, {form}, CPython {platform.python_version()},",
-        f"{platform.system()} {platform.machine()}:",
-        "",
-        f"    {command} --jobs {options.jobs} --output tests/simulation/results.md",
-        "",
+        provenance(f"python -m tests.simulation {shlex.join(sys.argv[1:])}", form),
         f"{total.seeds} seeds, {total.seconds / 3600:.0f} virtual hours, {len(total.failed)} seeds failed.",
         "",
         *table("clients and requests", total.counts),

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import datetime
 import multiprocessing
-import platform
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
 
-import pronghorn
 from tests.smuggling.front_ends import FrontEnd, installed, version
 from tests.smuggling.trial import FRONT, KINDS, PRONGHORN, Outcome, Outcomes, attempt, is_new
+from tests.support.results import provenance
 from tests.support.server import lacks
 
 DISAGREE = "**DISAGREE**"
@@ -59,10 +58,7 @@ def report(fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:
     return [
         "# Request smuggling behind real front ends",
         "",
-        f"{datetime.date.today()}, pronghorn {pronghorn.__version__}, compiled, CPython {platform.python_version()}:",
-        "",
-        f"    python -m tests.smuggling {' '.join(sys.argv[1:])}",
-        "",
+        provenance(f"python -m tests.smuggling {shlex.join(sys.argv[1:])}", "compiled"),
         *[f"- {line}" for line in versions.values()],
         "- Envoy is missing: it was not to be had as a package.",
         "",
