@@ -40,6 +40,7 @@ NOT_RUN = {
     "python -m bench ": "takes minutes",
     "python -m fuzz": "takes minutes, and needs atheris; tests/fuzz/test_targets.py runs seconds of it",
     "pip install -e '.[fuzz]'": "is for the line after it",
+    "python -m tests.soak": "takes an hour; tests/soak/test_soak.py runs seconds of it",
     "python -m tests.simulation": "takes minutes; tests/simulation/test_simulation.py runs seconds of it",
     "python -m tests.storm": "takes minutes; tests/storm/test_storm.py runs seconds of it",
     "python -m tests.smuggling": "takes minutes; tests/smuggling/test_smuggling.py runs some of it",

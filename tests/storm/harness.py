@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,21 +32,18 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20.0
 # The server's timeouts in seconds: they end connections whose clients vanished.
 TIMEOUT = 3
-# A response that goes on for longer than this after its disconnect is cancelled. Responses of a mounted WSGI bridge
-# must end earlier, in a loop that a storm keeps busy.
-WRITE_TIMEOUT = 10
 GRACE = 5
 FLAGS = (
     # The server's own lines as JSON, so that others stand out; access lines in the default format, in batches.
     *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
-    *("--sendfile", "--limit-body-size", str(BODY_LIMIT)),
+    *("--sendfile", "--limit-body-size", str(BODY_LIMIT), "--http2"),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
-    *("--timeout-body", str(TIMEOUT), "--timeout-write", str(WRITE_TIMEOUT)),
+    *("--timeout-body", str(TIMEOUT)),
     *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),
     *("--timeout-graceful-shutdown", str(GRACE)),
 )
-# Seconds until the server has returned to its initial state: its timeouts plus a margin for a busy machine.
-SETTLED = WRITE_TIMEOUT + 15.0
+# Seconds until the server has returned to its initial state, after the last response was cancelled.
+SETTLED = 15.0
 # Seconds until a stopped server has exited, with idle connections only.
 ENDED = GRACE + 10.0
 # Memory that may remain after thousands of connections: fragments and caches, nothing per connection.
@@ -78,6 +75,12 @@ class Storm:
     patience: float = PATIENCE
     seed: int = 0
     without: tuple[str, ...] = ()
+    write_timeout: int = 10
+    """Seconds after which a response that goes on after its disconnect is cancelled. Those of a mounted WSGI bridge
+    must end earlier, in a loop that a storm keeps busy: it leaves a thread behind if it is cancelled.
+    """
+    faults_only: bool = False
+    """True to keep no line of the log but faults."""
 
     def __str__(self) -> str:
         words = [self.form, self.loop]
@@ -94,12 +97,21 @@ class Report:
     faults: list[str] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
     log: str = ""
+    answers: int = 0
+    """Of honest clients."""
+    slowest: float = 0.0
+    """Of these answers, in seconds."""
+    acts: int = 0
+    """Of hostile clients."""
 
 
-def weather(storm: Storm, certificates: Certificates) -> Report:
-    """Serve during a storm, and report the faults."""
+Companion = Callable[[Process, "Asker", "Report"], contextlib.AbstractContextManager[None]]
+
+
+def weather(storm: Storm, certificates: Certificates, companion: Companion | None = None) -> Report:
+    """Serve during a storm, and report the faults. `companion` is entered for as long as the clients are there."""
     report = Report()
-    flags = ["--loop", storm.loop]
+    flags = ["--loop", storm.loop, "--timeout-write", str(storm.write_timeout)]
     if storm.tls != "none":
         flags += certificates.flags
     if storm.workers > 1:
@@ -108,13 +120,17 @@ def weather(storm: Storm, certificates: Certificates) -> Report:
     with process("tests.storm.app:app", *flags, *FLAGS, form=storm.form, env=env) as server:
         if storm.workers > 1:
             server.log.wait_for(r"\] serves", storm.workers)
-        asker = _Asker(server.port, storm.workers, certificates.trust() if storm.tls != "none" else None)
+        if storm.faults_only:
+            server.log.keeps = lambda line: not _is_record(line) or _fault_in(line)
+            server.access.keeps = lambda line: False
+        asker = Asker(server.port, storm.workers, certificates.trust() if storm.tls != "none" else None)
         before = asker.ask_when_calm()
-        with _crowd("hostile", storm, server, certificates) as hostile:
+        beside = companion(server, asker, report) if companion else contextlib.nullcontext()
+        with beside, _crowd("hostile", storm, server, certificates) as hostile:
             with _crowd("honest", storm, server, certificates) as honest:
                 _note_crowd(report, "honest", honest, storm.seconds + storm.patience * 3)
             _note_crowd(report, "hostile", hostile, 30)
-        _note_what_is_left(report, before, asker)
+        _note_what_is_left(report, before, asker, storm.write_timeout + SETTLED)
         _note_end(report, server, storm, asker)
         _note_log(report, server)
     return report
@@ -150,6 +166,9 @@ def _note_crowd(report: Report, nature: str, crowd: subprocess.Popen[str], patie
         return
     for kind, told in json.loads(out).items():
         failures = told.pop("failures")
+        report.answers += told.get("answers", 0)
+        report.slowest = max(report.slowest, told.get("slowest", 0.0))
+        report.acts += told.get("acts", 0)
         report.figures.append(f"{nature}: {kind}: {', '.join(f'{value} {name}' for name, value in told.items())}")
         report.faults += [f"{kind}: {failure}" for failure in failures[:5]]
         if len(failures) > 5:
@@ -161,7 +180,7 @@ def _note_crowd(report: Report, nature: str, crowd: subprocess.Popen[str], patie
 # Leaks
 
 
-class _Asker:
+class Asker:
     """Reads the state of every process of the server."""
 
     def __init__(self, port: int, workers: int, context: ssl.SSLContext | None) -> None:
@@ -212,8 +231,8 @@ def _state_over(connection: http.client.HTTPConnection) -> State:
     return told
 
 
-def _note_what_is_left(report: Report, before: dict[int, State], asker: _Asker) -> None:
-    deadline = time.monotonic() + SETTLED
+def _note_what_is_left(report: Report, before: dict[int, State], asker: Asker, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             after = asker.ask()
@@ -257,7 +276,7 @@ def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
 # The end
 
 
-def _note_end(report: Report, server: Process, storm: Storm, asker: _Asker) -> None:
+def _note_end(report: Report, server: Process, storm: Storm, asker: Asker) -> None:
     """Check that SIGTERM ends the server while clients keep their connections."""
     with contextlib.ExitStack() as stack:
         for _ in range(KEPT):

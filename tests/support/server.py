@@ -49,7 +49,12 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class Lines:
-    """The lines of a stream, read in a thread; `wait_for` waits for one of them."""
+    """The lines of a stream, read in a thread; `wait_for` waits for one of them.
+
+    From the time when `keeps` is set, only lines for which it returns true are kept.
+    """
+
+    keeps: Callable[[str], object] | None = None
 
     def __init__(self, stream: Any) -> None:
         self._lines: list[str] = []
@@ -97,8 +102,11 @@ class Lines:
     def _read(self, stream: Any) -> None:
         with stream:
             for line in stream:
+                text = line.rstrip("\n")
+                if self.keeps is not None and not self.keeps(text):
+                    continue
                 with self._changed:
-                    self._lines.append(line.rstrip("\n"))
+                    self._lines.append(text)
                     self._changed.notify_all()
         with self._changed:
             self._ended = True

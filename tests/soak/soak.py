@@ -1,0 +1,107 @@
+"""A soak from start to end: a storm, the load beside it, and samples of what the server holds."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.soak.load import Load, Round
+from tests.storm.harness import Asker, Report, Storm, weather
+
+if TYPE_CHECKING:
+    from tests.support.certificates import Certificates
+    from tests.support.server import Process
+
+MIB = 1 << 20
+# Seconds in which the load finds out, at most.
+CALIBRATION = 10.0
+# Samples that tell growth from chance.
+ENOUGH = 20
+# Growth from the second quarter to the last that is not put down to chance, of all processes: memory in bytes, and
+# Python's blocks of memory.
+MOST_GROWTH = 8 * MIB
+MOST_BLOCKS = 5_000
+
+
+@dataclass
+class Sample:
+    """Memory in bytes, blocks of Python's memory and descriptors, of all processes."""
+
+    memory: int
+    blocks: int
+    descriptors: int
+
+
+@dataclass
+class Soak:
+    """The results of a storm with a load beside it. `most` is the share of a processor that the server took when it
+    got all requests that it could answer.
+    """
+
+    storm: Storm
+    load: float
+    round_seconds: float
+    most: float = 0.0
+    rounds: list[Round] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    report: Report = field(default_factory=Report)
+
+    def run(self, certificates: Certificates) -> None:
+        """Raises AssertionError if the server does not start."""
+        self.report = weather(self.storm, certificates, self._companion)
+        failures = sum(each.failures for each in self.rounds)
+        if failures:
+            self.report.faults.append(f"load: {failures} requests failed")
+        if not self.rounds:
+            self.report.faults.append("load: no round was completed")
+        for name, most in (("memory", MOST_GROWTH), ("blocks", MOST_BLOCKS)):
+            if len(self.samples) >= ENOUGH and (grown := self.growth(name)) > most:
+                self.report.faults.append(f"soak: {name} grew by {grown:,.0f} from the second quarter to the last")
+
+    def middle(self, name: str, quarter: int) -> float:
+        """The median of a field of the samples in a quarter of the time: 0 to 3."""
+        count = len(self.samples)
+        part = self.samples[count * quarter // 4 : count * (quarter + 1) // 4]
+        return statistics.median(getattr(each, name) for each in part) if part else 0.0
+
+    def growth(self, name: str) -> float:
+        """The change of a field of the samples from the second quarter to the last: caches fill in the first."""
+        return self.middle(name, 3) - self.middle(name, 1)
+
+    @contextlib.contextmanager
+    def _companion(self, server: Process, asker: Asker, report: Report) -> Iterator[None]:
+        over = threading.Event()
+        scheme = "https" if self.storm.tls != "none" else "http"
+        load = Load(f"{scheme}://127.0.0.1:{server.port}", asker.ask())
+        thread = threading.Thread(target=self._accompany, args=(load, asker, over, report))
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _accompany(self, load: Load, asker: Asker, over: threading.Event, report: Report) -> None:
+        try:
+            self.most = load.calibrate(self.load, min(CALIBRATION, self.round_seconds))
+            report.figures.append(f"load: {self.most:.0%} of a processor at most")
+            while not over.is_set():
+                self.rounds.append(load.run(self.round_seconds))
+                report.figures.append(f"load: {self.rounds[-1]}")
+                self.samples.append(_sample(asker))
+        except (OSError, ValueError, AssertionError, subprocess.SubprocessError) as error:
+            report.faults.append(f"load: {error!r}")
+
+
+def _sample(asker: Asker) -> Sample:
+    states = asker.ask().values()
+    return Sample(
+        sum(each["memory"] for each in states),
+        sum(each["blocks"] for each in states),
+        sum(len(each["descriptors"]) for each in states),
+    )

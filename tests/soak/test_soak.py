@@ -1,0 +1,40 @@
+"""A soak of a few seconds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.soak.soak import Sample, Soak
+from tests.storm.harness import Storm
+from tests.storm.test_storm import NEEDS
+from tests.support.server import lacks
+
+if TYPE_CHECKING:
+    from tests.support.certificates import Certificates
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
+    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
+]
+
+
+@pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load is not installed")
+def test_server_survives_soak(certificates: Certificates) -> None:
+    if reason := lacks("compiled", "uvloop"):
+        pytest.skip(reason)
+    soak = Soak(Storm(loop="uvloop", seconds=6.0, seed=3, faults_only=True), load=0.7, round_seconds=1)
+    soak.run(certificates)
+    assert not soak.report.faults, "\n".join([*soak.report.figures, *soak.report.faults])
+    assert soak.samples
+    assert sum(each.answered for each in soak.rounds) > 0
+
+
+def test_growth_is_from_the_second_quarter_to_the_last() -> None:
+    soak = Soak(Storm(), load=0.7, round_seconds=1)
+    soak.samples = [Sample(memory, 0, 0) for memory in (1, 2, 10, 10, 11, 12, 14, 14)]
+    assert soak.growth("memory") == 4
