@@ -1,4 +1,7 @@
-"""A build of the compiled form for clang's sanitizers, apart from the checkout's own."""
+"""A build of the compiled form for clang's sanitizers, apart from the checkout's own.
+
+`python -m fuzz.sanitizers ARGUMENT...` runs Python with it, for example `-m pytest tests/wire`.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,7 @@ def build() -> None:
         timeout=900,
         check=True,
     )
+
+
+if __name__ == "__main__":
+    os.execve(sys.executable, [sys.executable, *sys.argv[1:]], {**os.environ, **environment()})

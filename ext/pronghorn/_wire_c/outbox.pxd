@@ -10,7 +10,7 @@ cdef class Outbox:
     cdef object _call_soon, _run
     cdef list _members
     cdef bint _scheduled
-    cdef double _since
+    cdef double _since, _max_delay
 
     cpdef add(self, Endpoint member)
     cpdef hold(self)

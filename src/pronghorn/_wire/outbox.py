@@ -17,22 +17,26 @@ MAX_DELAY = 0.001
 
 
 class Outbox:
-    """Flushes its members once per event-loop iteration, which joins small writes."""
+    """Flushes its members once per event-loop iteration, which joins small writes. In an iteration that takes longer,
+    output waits for `max_delay` seconds at most, if more follows.
+    """
 
-    __slots__ = ("_call_soon", "_members", "_run", "_scheduled", "_since")
+    __slots__ = ("_call_soon", "_max_delay", "_members", "_run", "_scheduled", "_since")
 
     _call_soon: CallSoon
     _run: Callable[[], None]
     _members: list[Endpoint]
     _scheduled: bool
     _since: float
+    _max_delay: float
 
-    def __init__(self, call_soon: CallSoon) -> None:
+    def __init__(self, call_soon: CallSoon, max_delay: float = MAX_DELAY) -> None:
         self._call_soon = call_soon
         self._members = []
         self._run = self.run
         self._scheduled = False
         self._since = 0.0
+        self._max_delay = max_delay
 
     def add(self, member: Endpoint) -> None:
         """Flush `member` at the end of this iteration."""
@@ -40,7 +44,7 @@ class Outbox:
             self._scheduled = True
             self._since = monotonic()
             self._call_soon(self._run)
-        elif monotonic() - self._since > MAX_DELAY:
+        elif monotonic() - self._since > self._max_delay:
             self._flush()
         self._members.append(member)
 
