@@ -701,6 +701,34 @@ def test_end_of_input_leaves_time_for_the_responses(wire: Any) -> None:
     assert "close" in peer.rig.calls
 
 
+@pytest.mark.parametrize(
+    ("window", "size"), [(0, 10), (1000000, 100000)], ids=["window of the stream", "window of the connection"]
+)
+def test_end_of_input_ends_responses_that_need_another_window(wire: Any, window: int, size: int) -> None:
+    def application(request: Any) -> None:
+        start(request)
+        body(request, b"x" * size, True)
+
+    peer = Peer(wire, application, settings=settings((INITIAL_WINDOW_SIZE, window)))
+    peer.exchange(get(1))
+    peer.rig.connection.end_input()
+    peer.rig.tick(1)
+    assert only(peer.take(), RST_STREAM).code == CANCEL
+    assert "close" in peer.rig.calls
+
+
+def test_end_of_input_leaves_windows_open(wire: Any) -> None:
+    peer = Peer(wire, settings=settings((INITIAL_WINDOW_SIZE, 10)))
+    peer.exchange(get(1))
+    peer.rig.connection.pause_writing()
+    peer.rig.connection.end_input()
+    start(peer.rig.request)
+    body(peer.rig.request, b"0123456789")
+    peer.rig.tick(1)
+    peer.rig.connection.resume_writing()
+    assert peer.answers(peer.take())[1].content == b"0123456789"
+
+
 def test_refused_client_may_read_before_the_connection_closes(wire: Any) -> None:
     peer = Peer(wire)
     peer.exchange(ping(b"short"))

@@ -12,6 +12,7 @@ from pronghorn.constants import HTTP_2, NO_BODY, UNTIL_END
 from pronghorn.errors import HTTP2Error, ProtocolError, StreamError
 from pronghorn.http2_constants import (
     ACK,
+    CANCEL,
     CONTINUATION,
     DATA,
     DEFAULT_WINDOW,
@@ -319,9 +320,12 @@ class HTTP2Connection(Output):
         if self._shared.limits.body_rate and self._window > 0 and not self.owner.has_input():
             self._check_paces()
         departed = self._input_ended or (self._paused and self.owner.has_left())
+        has_all = self._input_ended and not self._deferred
         for stream in list(self.streams.values()):
             stream.on_tick(now)
-            if departed and not stream.is_closed():
+            if has_all and stream.awaits_credit():
+                stream.reset(CANCEL)  # no WINDOW_UPDATE will come
+            elif departed and not stream.is_closed():
                 stream.notice_departure()
 
     # Streams
