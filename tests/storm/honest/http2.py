@@ -11,7 +11,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from tests.storm.content import LARGE_FILE, SMALL_FILE, content, file_content
+from tests.storm.content import LARGE_FILE, MEDIUM_FILE, SMALL_FILE, content, file_content
 from tests.storm.honest.http2_client import Client, Stream, StreamBroken, connected
 from tests.storm.link import Place
 from tests.storm.witness import Failed, Witness, check, check_content, check_parts
@@ -24,7 +24,8 @@ _REQUESTS = 12
 async def requests(place: Place, witness: Witness, rng: random.Random) -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with witness.exchange("connect"):
-            client = await stack.enter_async_context(connected(place, witness.patience))
+            window = rng.choice([20_000, 65535, 1 << 20])
+            client = await stack.enter_async_context(connected(place, witness.patience, window))
         async with asyncio.TaskGroup() as group:
             for _ in range(_TASKS):
                 group.create_task(_ask_in_turn(client, witness, rng))
@@ -67,7 +68,7 @@ async def _refused_upload(client: Client, token: str, rng: random.Random) -> Non
 
 
 async def _file(client: Client, token: str, rng: random.Random) -> None:
-    size = rng.choice([SMALL_FILE, SMALL_FILE, LARGE_FILE])
+    size = rng.choice([SMALL_FILE, SMALL_FILE, MEDIUM_FILE])
     check(await client.ask("GET", f"/file?token={token}&size={size}"), token, file_content(size))
 
 

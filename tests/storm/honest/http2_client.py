@@ -10,8 +10,12 @@ import h2.errors
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.settings import SettingCodes, Settings
 
 from tests.storm.link import Answer, Link, Place
+
+# More than all streams of a client: a slow reader of one must not stop the others.
+_CONNECTION_WINDOW = 16 << 20
 
 Part = dict[str, str] | bytes | Exception
 
@@ -88,9 +92,12 @@ class Client:
         # Replaced each time that the server lets us send more, or ends a stream.
         self._changed = asyncio.Event()
 
-    async def start(self) -> asyncio.Task[None]:
-        """Exchange settings. Return the task that reads, until it is cancelled."""
+    async def start(self, window: int) -> asyncio.Task[None]:
+        """Exchange settings: each stream begins with `window`. Return the task that reads, until it is cancelled."""
+        settings = {SettingCodes.INITIAL_WINDOW_SIZE: window, SettingCodes.ENABLE_PUSH: 0}
+        self._protocol.local_settings = Settings(initial_values=settings)
         self._protocol.initiate_connection()
+        self._protocol.increment_flow_control_window(_CONNECTION_WINDOW)
         await self._flush()
         reading = asyncio.create_task(self._read())
         await self._settled.wait()
@@ -190,14 +197,14 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(place: Place, patience: float) -> AsyncIterator[Client]:
-    """Open a connection within `patience` seconds. It is dropped at the end of the block."""
+async def connected(place: Place, patience: float, window: int = 65535) -> AsyncIterator[Client]:
+    """Open a connection within `patience` seconds, whose streams begin with `window`. It is dropped at the end."""
     async with asyncio.timeout(patience):
         link = await Link.open(place.over_http2())
     try:
         client = Client(link)
         async with asyncio.timeout(patience):
-            reading = await client.start()
+            reading = await client.start(window)
         try:
             yield client
         finally:

@@ -12,7 +12,6 @@ from pronghorn.constants import HTTP_2, NO_BODY, UNTIL_END
 from pronghorn.errors import HTTP2Error, ProtocolError, StreamError
 from pronghorn.http2_constants import (
     ACK,
-    CANCEL,
     CONTINUATION,
     DATA,
     DEFAULT_WINDOW,
@@ -270,6 +269,8 @@ class HTTP2Connection(Output):
             self._advance()
             self._maybe_resume()
             self._close_if_done()
+            if self._input_ended:
+                self._schedule()
 
     def drain(self) -> None:
         if self.reading == PREFACE_DUE:
@@ -280,6 +281,9 @@ class HTTP2Connection(Output):
     def has_input_waiting(self) -> bool:
         waiting = len(self._buffer) - self._position
         return self._throttled or (self._deferred and waiting > self._shared.limits.body_buffer_size)
+
+    def has_all_input(self) -> bool:
+        return self._input_ended and not self._deferred and not self._throttled
 
     def forget_input(self) -> None:
         self._buffer = b""
@@ -320,12 +324,9 @@ class HTTP2Connection(Output):
         if self._shared.limits.body_rate and self._window > 0 and not self.owner.has_input():
             self._check_paces()
         departed = self._input_ended or (self._paused and self.owner.has_left())
-        has_all = self._input_ended and not self._deferred
         for stream in list(self.streams.values()):
             stream.on_tick(now)
-            if has_all and stream.awaits_credit():
-                stream.reset(CANCEL)  # no WINDOW_UPDATE will come
-            elif departed and not stream.is_closed():
+            if departed and not stream.is_closed():
                 stream.notice_departure()
 
     # Streams
@@ -866,7 +867,7 @@ class HTTP2Connection(Output):
         self.put(word_frame(WINDOW_UPDATE, 0, increment))
 
     def _close_if_done(self) -> None:
-        if not self._input_ended or not (self._deferred or self._throttled):
+        if not self._input_ended or self.has_all_input():
             Output._close_if_done(self)
 
     def _expect_request(self) -> None:
