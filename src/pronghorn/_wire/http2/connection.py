@@ -374,6 +374,7 @@ class HTTP2Connection(Output):
     def _advance(self) -> None:
         """Process the buffer as far as whole frames go, or parts of DATA."""
         self._advancing = True
+        failure = None
         try:
             frames = 0
             while not self.is_ending() and self._read_one():
@@ -386,10 +387,11 @@ class HTTP2Connection(Output):
                     self._defer()
                     break
         except HTTP2Error as error:
-            self._start_opened()
-            self._fail(error)
-        else:
-            self._start_opened()
+            failure = error
+        self._start_opened()  # not while the error is handled: an application would see it
+        if failure is not None:
+            self._fail(failure)
+            failure = None  # the error's traceback refers to this frame
         self._advancing = False
         if self._position >= len(self._buffer):
             self._buffer = b""
