@@ -182,7 +182,9 @@ async def _state(asked: Asked, receive: Any, send: Any) -> None:
 
 
 def _objects() -> collections.Counter[str]:
-    """The number of objects of each class of the server, those of this request included."""
+    """The number of objects of each class of the server, as far as the garbage collector tracks them: those that refer
+    to others. The objects of this request are included, and the same each time.
+    """
     gc.collect()
     kinds = collections.Counter(type(each) for each in gc.get_objects())
     return collections.Counter(
