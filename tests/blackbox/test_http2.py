@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 
 import pytest
 
@@ -16,12 +17,14 @@ from tests.support.engines import TLS_ENGINES, choose
 from tests.support.frames import frame as masked_frame
 from tests.support.http2 import (
     EXTENDED,
+    PREFACE,
     block,
     data,
     get,
     headers,
     post,
     rst_stream,
+    settings,
 )
 from tests.support.raw_http2 import raw
 from tests.support.server import PATIENCE, lacks, process, thread
@@ -127,6 +130,21 @@ def test_limit_of_requests_loses_none():
         raw_client.send(*[get(number) for number in range(1, 41, 2)])
         assert {raw_client.read_until(0).stream for _ in range(20)} == set(range(1, 41, 2))
         assert raw_client.read_until(7).last == 0x7FFFFFFF
+
+
+@pytest.mark.parametrize("sent", [b"", data(5, b"x")], ids=["preface", "broken frame"])
+def test_application_starts_outside_of_the_handling_of_an_error(sent):
+    async def app(scope, receive, send):
+        handled.append(sys.exception())
+
+    handled = []
+    with (
+        thread(app, http2=True, lifespan="off") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client,
+    ):
+        client.sendall(PREFACE + settings() + get(1) + sent)
+        support.wait_until(lambda: handled)
+    assert handled == [None]
 
 
 def test_off_by_default(client):

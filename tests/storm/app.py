@@ -38,6 +38,8 @@ Asked = dict[str, str]
 _PIECE = 16 << 10
 # More threads than any thread pool of the application.
 _FILL = 40
+# The beginning of the names of the server's classes.
+_OURS = "pronghorn."
 # The limit for a client that never leaves.
 _FOREVER = 1 << 30
 
@@ -161,14 +163,14 @@ async def _nowhere(asked: Asked, receive: Any, send: Any) -> None:
 
 async def _state(asked: Asked, receive: Any, send: Any) -> None:
     """Report the live objects of this process, except this request."""
-    gc.collect()
-    protocols = sum(type(each) is HTTPProtocol for each in gc.get_objects())
+    objects = _objects()
     told = {
         "pid": os.getpid(),
         "tasks": sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks()),  # type: ignore[union-attr]
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "descriptors": _descriptors(),
-        "connections": protocols,
+        "connections": objects[_name(HTTPProtocol)],
+        "objects": objects,
         "calls": dict(_running),
         "iterables": len(_open_iterables),
         "blocks": sys.getallocatedblocks(),
@@ -177,6 +179,21 @@ async def _state(asked: Asked, receive: Any, send: Any) -> None:
     data = json.dumps(told).encode()
     await _start(send, asked, size=len(data))
     await _body(send, data)
+
+
+def _objects() -> collections.Counter[str]:
+    """The number of objects of each class of the server, as far as the garbage collector tracks them: those that refer
+    to others. The objects of this request are included, and the same each time.
+    """
+    gc.collect()
+    kinds = collections.Counter(type(each) for each in gc.get_objects())
+    return collections.Counter(
+        {name: count for kind, count in kinds.items() if (name := _name(kind)).startswith(_OURS)}
+    )
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _memory() -> int:

@@ -80,6 +80,14 @@ async def _act(
         await asyncio.sleep(rng.uniform(0, 0.03))
 
 
+def _place(asked: argparse.Namespace) -> Place:
+    if not asked.authority:
+        return Place(asked.port)
+    context, http2_context = (ssl.create_default_context(cafile=asked.authority) for _ in range(2))
+    http2_context.set_alpn_protocols(["h2"])
+    return Place(asked.port, context, http2_context)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.storm.crowd", description=__doc__)
     parser.add_argument("nature", choices=["honest", "hostile"])
@@ -90,9 +98,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--without", nargs="*", default=[], help="kinds of clients")
     asked = parser.parse_args()
-    context = ssl.create_default_context(cafile=asked.authority) if asked.authority else None
     crowd = _honest if asked.nature == "honest" else _hostile
-    print(json.dumps(asyncio.run(crowd(Place(asked.port, context), asked))), flush=True)
+    print(json.dumps(asyncio.run(crowd(_place(asked), asked))), flush=True)
 
 
 if __name__ == "__main__":

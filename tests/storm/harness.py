@@ -36,7 +36,7 @@ GRACE = 5
 FLAGS = (
     # The server's own lines as JSON, so that others stand out; access lines in the default format, in batches.
     *("--app-dir", str(ROOT), "--log-format", "json", "--access-log-format", ACCESS_FORMAT),
-    *("--sendfile", "--limit-body-size", str(BODY_LIMIT), "--http2"),
+    *("--http2", "--sendfile", "--limit-body-size", str(BODY_LIMIT)),
     *("--timeout-keep-alive", "5", "--timeout-first-byte", str(TIMEOUT), "--timeout-head", str(TIMEOUT)),
     *("--timeout-body", str(TIMEOUT)),
     *("--ws-ping-interval", str(TIMEOUT), "--ws-ping-timeout", str(TIMEOUT)),
@@ -267,6 +267,9 @@ def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
             are: collections.Counter[str] = collections.Counter(state[name])
             left += [f"left: {count} more {name}: {each}" for each, count in (are - were).items()]
             left += [f"gone: {count} of the {name}: {each}" for each, count in (were - are).items()]
+        more: collections.Counter[str] = collections.Counter(state["objects"])
+        more -= collections.Counter(before[pid]["objects"])
+        left += [f"left: {count} more objects: {each}" for each, count in more.items()]
         for name in ("connections", "iterables", "calls"):
             if state[name] != before[pid][name]:
                 left.append(f"left: {name}: {state[name]}, not {before[pid][name]}")

@@ -18,10 +18,15 @@ _SHUTDOWN_SECONDS = 5
 
 
 class Place(NamedTuple):
-    """The port of the server, and the clients' TLS context if it uses TLS."""
+    """The port of the server, and the clients' TLS contexts for each version of HTTP if it uses TLS."""
 
     port: int
     context: ssl.SSLContext | None = None
+    http2_context: ssl.SSLContext | None = None
+
+    def over_http2(self) -> Place:
+        """The place for clients that begin with the preface of HTTP/2."""
+        return self._replace(context=self.http2_context)
 
 
 class Answer(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from tests.storm.honest import bridges, files, libraries, raw, streams, uploads, websockets
 from tests.storm.witness import Session
 
@@ -23,3 +25,8 @@ SESSIONS: dict[str, tuple[Session, int]] = {
     "httpx": (libraries.with_httpx, 1),
     "websockets": (websockets.with_websockets, 2),
 }
+
+if find_spec("h2") is not None:
+    from tests.storm.honest import http2
+
+    SESSIONS |= {"HTTP/2": (http2.requests, 2), "HTTP/2, WebSockets": (http2.websockets, 1)}

@@ -11,6 +11,7 @@ from tests.storm.hostile import (
     events,
     garbage,
     half_closes,
+    http2,
     pipelines,
     resets,
     slow,
@@ -34,6 +35,7 @@ ACTS: dict[str, tuple[tuple[Act, ...], int]] = {
     "WSGI, mounted": (bridges.MOUNTED_ACTS, 2),
     "websockets": (websockets.ACTS, 3),
     "events": (events.ACTS, 3),
+    "HTTP/2": (http2.ACTS, 4),
     "slow": (slow.ACTS, 12),
 }
 # For a server with TLS.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
+from pronghorn.http2_constants import ACK, GREATEST_WINDOW, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, SETTINGS
 from tests.storm.content import LARGE_FILE
+from tests.storm.hostile.http2 import GREETING
 from tests.storm.hostile.websockets import FLOOD
 from tests.storm.link import LEFT, Link, Place, get, linked
+from tests.support import http2
 
 _HALVES = (
     b"",
@@ -25,6 +28,17 @@ _LARGE = (
     get("/wsgi/stream?token=slow&size=4000000"),
     FLOOD,
 )
+_UPLOAD = http2.headers(1, *http2.POST[:3], (b":path", b"/mirror"), ends=False)
+# HTTP/2 that the server waits for: settings, the rest of a frame, of a field block or of a body.
+_HALVES_OF_HTTP2 = (
+    PREFACE[:10],
+    PREFACE,
+    PREFACE + http2.settings(),
+    GREETING + http2.get(1)[:-2],
+    GREETING + http2.frame(HEADERS, 0, 1, http2.block(*http2.GET)),
+    GREETING + _UPLOAD + http2.data(1, bytes(10)),
+    GREETING,
+)
 # Longer than the server's timeouts of a few seconds.
 _SECONDS = 6.0
 
@@ -32,6 +46,21 @@ _SECONDS = 6.0
 async def stops_sending(place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
         await link.send(rng.choice(_HALVES))
+        await link.rest()
+
+
+async def stops_sending_http2(place: Place, rng: random.Random) -> None:
+    async with linked(place.over_http2()) as link:
+        await link.send(rng.choice(_HALVES_OF_HTTP2))
+        await link.rest()
+
+
+async def opens_no_window(place: Place, rng: random.Random) -> None:
+    """Read everything, but give the server no credit for it."""
+    window = rng.choice([0, 1, GREATEST_WINDOW])
+    async with linked(place.over_http2()) as link:
+        await link.send(PREFACE + http2.settings((INITIAL_WINDOW_SIZE, window)) + http2.frame(SETTINGS, ACK))
+        await link.send(b"".join(http2.get(number, b"/stream?token=slow&size=4000000") for number in (1, 3)))
         await link.rest()
 
 
@@ -67,4 +96,12 @@ async def _drip(link: Link, data: bytes, pause: float) -> None:
         await asyncio.sleep(pause)
 
 
-ACTS = (stops_sending, stops_reading, drips, drips_a_body, says_nothing_beneath_tls)
+ACTS = (
+    stops_sending,
+    stops_sending_http2,
+    opens_no_window,
+    stops_reading,
+    drips,
+    drips_a_body,
+    says_nothing_beneath_tls,
+)

@@ -701,6 +701,44 @@ def test_end_of_input_leaves_time_for_the_responses(wire: Any) -> None:
     assert "close" in peer.rig.calls
 
 
+@pytest.mark.parametrize(
+    ("window", "size"), [(0, 10), (1000000, 100000)], ids=["window of the stream", "window of the connection"]
+)
+def test_end_of_input_ends_responses_that_need_another_window(wire: Any, window: int, size: int) -> None:
+    def application(request: Any) -> None:
+        start(request)
+        body(request, b"x" * size, True)
+
+    peer = Peer(wire, application, settings=settings((INITIAL_WINDOW_SIZE, window)))
+    peer.exchange(get(1))
+    peer.rig.connection.end_input()
+    assert only(peer.take(), RST_STREAM).code == CANCEL
+    assert "close" in peer.rig.calls
+
+
+def test_end_of_input_leaves_windows_open(wire: Any) -> None:
+    peer = Peer(wire, settings=settings((INITIAL_WINDOW_SIZE, 10)))
+    peer.exchange(get(1))
+    peer.rig.connection.pause_writing()
+    peer.rig.connection.end_input()
+    start(peer.rig.request)
+    body(peer.rig.request, b"0123456789")
+    frames = peer.take()
+    peer.rig.connection.resume_writing()
+    assert peer.answers(frames + peer.take())[1].content == b"0123456789"
+
+
+def test_end_of_input_leaves_responses_whose_window_opens_in_deferred_input(wire: Any) -> None:
+    peer = Peer(wire, ok, settings=settings((INITIAL_WINDOW_SIZE, 0)))
+    numbers = range(1, 81, 2)
+    peer.send(*[get(number) for number in numbers], *[window_update(number, 2) for number in numbers])
+    peer.rig.connection.end_input()
+    peer.rig.connection.flush()
+    answers = peer.answers(peer.take())
+    assert {answer.content for answer in answers.values()} == {b"ok"}
+    assert len(answers) == 40
+
+
 def test_refused_client_may_read_before_the_connection_closes(wire: Any) -> None:
     peer = Peer(wire)
     peer.exchange(ping(b"short"))

@@ -86,6 +86,7 @@ cdef class Stream(Channel):
     @cython.locals(size=Py_ssize_t, is_last=bint, ends=bint)
     cpdef bint frame_content(self, Py_ssize_t most) except -1
     cpdef bint can_frame_content(self)
+    cpdef bint awaits_credit(self)
     cpdef reset(self, unsigned int code)
     cpdef Exchange exchange(self)
     cpdef on_tick(self, long now)

@@ -465,6 +465,7 @@ class Connection(Channel):
         """Process the buffer as far as complete data and pending responses allow."""
         self._advancing = True
         served = 0
+        refusal = None
         try:
             while self._position < len(self._buffer):
                 if self.reading == HEAD:
@@ -482,7 +483,11 @@ class Connection(Channel):
                 else:
                     break
         except ProtocolError as error:
-            self._refuse(error)
+            refusal = error
+        if refusal is not None:
+            # Not while the error is handled: after the preface of HTTP/2, this starts applications.
+            self._refuse(refusal)
+            refusal = None  # the error's traceback refers to this frame
         self._advancing = False
         if self._position >= len(self._buffer) or self.reading == DISCARDING:
             self._forget_read()

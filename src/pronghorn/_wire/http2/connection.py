@@ -269,6 +269,8 @@ class HTTP2Connection(Output):
             self._advance()
             self._maybe_resume()
             self._close_if_done()
+            if self._input_ended:
+                self._schedule()
 
     def drain(self) -> None:
         if self.reading == PREFACE_DUE:
@@ -279,6 +281,9 @@ class HTTP2Connection(Output):
     def has_input_waiting(self) -> bool:
         waiting = len(self._buffer) - self._position
         return self._throttled or (self._deferred and waiting > self._shared.limits.body_buffer_size)
+
+    def has_all_input(self) -> bool:
+        return self._input_ended and not self._deferred and not self._throttled
 
     def forget_input(self) -> None:
         self._buffer = b""
@@ -369,6 +374,7 @@ class HTTP2Connection(Output):
     def _advance(self) -> None:
         """Process the buffer as far as whole frames go, or parts of DATA."""
         self._advancing = True
+        failure = None
         try:
             frames = 0
             while not self.is_ending() and self._read_one():
@@ -381,10 +387,11 @@ class HTTP2Connection(Output):
                     self._defer()
                     break
         except HTTP2Error as error:
-            self._start_opened()
-            self._fail(error)
-        else:
-            self._start_opened()
+            failure = error
+        self._start_opened()  # not while the error is handled: an application would see it
+        if failure is not None:
+            self._fail(failure)
+            failure = None  # the error's traceback refers to this frame
         self._advancing = False
         if self._position >= len(self._buffer):
             self._buffer = b""
@@ -862,7 +869,7 @@ class HTTP2Connection(Output):
         self.put(word_frame(WINDOW_UPDATE, 0, increment))
 
     def _close_if_done(self) -> None:
-        if not self._input_ended or not (self._deferred or self._throttled):
+        if not self._input_ended or self.has_all_input():
             Output._close_if_done(self)
 
     def _expect_request(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pronghorn.http2_constants import (
+    CANCEL,
     CONTINUATION,
     DATA,
     DEFAULT_WINDOW,
@@ -190,6 +191,8 @@ class Output(Multiplexer):
             self._reset_ended()
         if self._turns:
             self._take_turns()
+        if self._input_ended and self.has_all_input():
+            self._reset_starved()
         self.writer.flush()
         if self._end == FLUSHING:
             self._finish()
@@ -256,6 +259,7 @@ class Output(Multiplexer):
         for stream in list(self.streams.values()):
             stream.disconnect()
         self._close_if_done()
+        self._schedule()
 
     def lose(self) -> None:
         """Release everything: the connection is lost."""
@@ -270,6 +274,10 @@ class Output(Multiplexer):
 
     def has_input_waiting(self) -> bool:
         """Return whether so much input waits that no more may be read."""
+        raise NotImplementedError
+
+    def has_all_input(self) -> bool:
+        """Return whether the client's stream of bytes has ended, and all of it is processed."""
         raise NotImplementedError
 
     def forget_input(self) -> None:
@@ -310,6 +318,12 @@ class Output(Multiplexer):
         for stream in ended:
             if not stream.is_closed():
                 stream.reset(NO_ERROR)
+
+    def _reset_starved(self) -> None:
+        """Reset the streams that wait for a window, which the client can no longer open."""
+        for stream in list(self.streams.values()):
+            if stream.awaits_credit():
+                stream.reset(CANCEL)
 
     def _put_goaway(self, last: int, code: int, reason: bytes) -> None:
         header = frame_header(8 + len(reason), GOAWAY, 0, 0)

@@ -418,6 +418,10 @@ class Stream(Channel):
         """Return whether content is queued that the stream's window admits."""
         return self._queued > 0 and self.send_window > 0
 
+    def awaits_credit(self) -> bool:
+        """Return whether content is queued that cannot be sent before the client opens a window."""
+        return self._queued > 0 and (self.send_window <= 0 or self._connection.send_window <= 0)
+
     def reset(self, code: int) -> None:
         """Break the stream off with the error `code`."""
         if self.state != CLOSED:
