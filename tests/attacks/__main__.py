@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pronghorn
 from tests.attacks.clients import ATTACKS
-from tests.attacks.trial import Outcome, quiet, under
+from tests.attacks.outcome import Outcome
+from tests.attacks.trial import quiet, under
 from tests.support.server import lacks, process
 
 RATE = 200

@@ -16,7 +16,6 @@ import shlex
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pronghorn
+from tests.attacks.outcome import Outcome, measured
 from tests.support.server import APPS, PATIENCE, SOURCES, lacks
 
 RATE = 200
@@ -53,16 +53,6 @@ class Flood(NamedTuple):
 
     name: str
     attack: Callable[[int, int, float], None]
-
-
-class Outcome(NamedTuple):
-    """Of an honest client's requests: their number, those that failed, times in milliseconds. Growth in bytes."""
-
-    requests: int
-    failures: int
-    p50: float
-    p99: float
-    grown: int
 
 
 SERVERS = (
@@ -228,10 +218,7 @@ def under(place: tuple[int, int], flood: Flood | None, connections: int, seconds
         runner.join(0.1)
     if attacker is not None:
         attacker.join()
-    times = sorted(honest.times) or [float("nan")]
-    p99 = times[min(len(times) - 1, int(0.99 * len(times)))]
-    requests = len(honest.times) + honest.failures
-    return Outcome(requests, honest.failures, statistics.median(times) * 1000, p99 * 1000, most - before)
+    return measured(honest.times, honest.failures, most - before)
 
 
 class Honest:
