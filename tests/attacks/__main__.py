@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from tests.attacks.clients import ATTACKS
-from tests.attacks.trial import Outcome, quiet, under
+from tests.attacks.outcome import Outcome
+from tests.attacks.trial import quiet, under
 from tests.support.results import provenance
 from tests.support.server import lacks, process
 

@@ -272,11 +272,6 @@ class Honest:
         if connection is not None:
             connection.close()
 
-    def quantile(self, share: float) -> float:
-        """The time within which this share of the requests was answered."""
-        times = sorted(self.times)
-        return times[min(len(times) - 1, int(share * len(times)))]
-
     def _read_until_end(self, connection: socket.socket, number: int) -> None:
         buffer = b""
         while True:

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.attacks.outcome import Outcome, measured
 from tests.support.results import provenance
 from tests.support.server import APPS, PATIENCE, SOURCES, lacks
 
@@ -51,16 +51,6 @@ class Flood(NamedTuple):
 
     name: str
     attack: Callable[[int, int, float], None]
-
-
-class Outcome(NamedTuple):
-    """Of an honest client's requests: their number, those that failed, times in milliseconds. Growth in bytes."""
-
-    requests: int
-    failures: int
-    p50: float
-    p99: float
-    grown: int
 
 
 SERVERS = (
@@ -226,10 +216,7 @@ def under(place: tuple[int, int], flood: Flood | None, connections: int, seconds
         runner.join(0.1)
     if attacker is not None:
         attacker.join()
-    times = sorted(honest.times) or [float("nan")]
-    p99 = times[min(len(times) - 1, int(0.99 * len(times)))]
-    requests = len(honest.times) + honest.failures
-    return Outcome(requests, honest.failures, statistics.median(times) * 1000, p99 * 1000, most - before)
+    return measured(honest.times, honest.failures, most - before)
 
 
 class Honest:

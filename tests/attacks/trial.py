@@ -5,21 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from typing import NamedTuple
 
 from tests.attacks.clients import Attack, Honest, attack
+from tests.attacks.outcome import Outcome, measured
 from tests.support.server import Process
-
-
-class Outcome(NamedTuple):
-    """The honest client's requests in milliseconds, those that failed, and how many bytes the server grew."""
-
-    requests: int
-    failures: int
-    p50: float
-    p99: float
-    grown: int
-    connections: int
 
 
 def quiet(server: Process, seconds: float, rate: int) -> Outcome:
@@ -50,8 +39,7 @@ def _measure(server: Process, chosen: Attack | None, seconds: float, rate: int, 
         runner.join(0.1)
     if attacker is not None:
         attacker.join()
-    p50, p99 = honest.quantile(0.5) * 1000, honest.quantile(0.99) * 1000
-    return Outcome(len(honest.times), honest.failures, p50, p99, most - before, opened.value)
+    return measured(honest.times, honest.failures, most - before, opened.value)
 
 
 def _attack(chosen: Attack, port: int, until: float, connections: int, opened: object) -> None:

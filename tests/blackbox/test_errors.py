@@ -132,7 +132,7 @@ CASES = {
     "a wrong access format": (
         ["good:app", "--access-log-format", "%(x)s"],
         2,
-        "access_log_format: %(x)s is not an atom;",
+        "--access-log-format: %(x)s is not an atom;",
         None,
     ),
     "a wrong log format": (
@@ -144,7 +144,7 @@ CASES = {
     "a wrong port": (
         ["good:app", "--port", "70000"],
         2,
-        "port must be a number between 0 and 65535, not 70000",
+        "--port must be a number between 0 and 65535, not 70000",
         None,
     ),
     "no loop": (

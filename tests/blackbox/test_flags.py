@@ -265,7 +265,7 @@ def test_places_may_come_from_environment(connect):
 def test_bind_with_port_is_refused():
     server = Process("asgi:app", "--bind", "127.0.0.1:0", "--port", "0", form="interpreted")
     assert server.wait() == 2
-    assert "bind cannot be combined with host, port, uds or fd" in server.log.text()
+    assert "--bind cannot be combined with --host, --port, --uds or --fd" in server.log.text()
 
 
 def test_tls_is_served(certificates, form):

@@ -147,6 +147,32 @@ def test_tls_engine_is_reported(capsys: pytest.CaptureFixture[str], certificates
         check(app, log_config=None, **files | {"ssl_keyfile": certificates.other_key})
 
 
+def test_names_and_hsts_are_reported_with_tls(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> None:
+    pair = f"{certificates.certificate},{certificates.key}"
+    sni = [f"a.example={pair}", f"*.B.example={pair}"]
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
+    assert findings(capsys, **files, ssl_sni=sni, hsts=0)["TLS"].endswith(", SNI a.example, SNI *.b.example, HSTS 0 s")
+
+
+def test_redirect_is_reported(capsys: pytest.CaptureFixture[str], certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
+    found = findings(capsys, **files, https_redirect=80, bind=["127.0.0.1:443", "[::1]:443"])
+    assert found["redirect"] == "http://127.0.0.1:80, http://[::1]:80"
+    assert findings(capsys, **files)["redirect"] == "off"
+
+
+@pytest.mark.parametrize("trusted", ["10.0.0.0/8,unix", ["10.0.0.0/8", "unix"]], ids=["text", "list"])
+def test_proxy_protocol_is_reported(capsys: pytest.CaptureFixture[str], trusted: Any) -> None:
+    assert findings(capsys, forwarded_allow_ips=trusted)["PROXY"] == "off"
+    found = findings(capsys, proxy_protocol=True, forwarded_allow_ips=trusted)
+    assert found["PROXY"] == "on, from 10.0.0.0/8,unix"
+
+
+def test_health_path_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings(capsys)["health"] == "off"
+    assert findings(capsys, health_path="/healthz")["health"] == "/healthz"
+
+
 def test_number_of_workers_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys, workers=3)["workers"] == "3"
     assert findings(capsys, reload=True)["workers"] == "1, restarted when a file changes"

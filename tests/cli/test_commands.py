@@ -96,19 +96,38 @@ def test_application_may_come_from_the_environment(variable: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("variable", "text", "line"),
     [
-        ("PORT", "eighty", "Invalid value for '--port': 'eighty' is not a valid integer."),
-        ("PORT", "70000", "port must be a number between 0 and 65535, not 70000"),
-        ("LIFESPAN", "maybe", "Invalid value for '--lifespan': 'maybe' is not one of 'auto', 'on', 'off'."),
-        ("ACCESS_LOG", "perhaps", "Invalid value for '--access-log': 'perhaps' is not a valid boolean."),
-        ("HEADERS", "colon", "Invalid value for '--header': 'colon' must have the form Name:Value"),
-        ("HEADERS", "n@me:value", "headers: 'n@me': 'value' is not a valid header"),
-        ("WS", "quick", "ws must be one of auto, none, "),
+        ("PORT", "eighty", ": Invalid value for '--port': 'eighty' is not a valid integer."),
+        ("PORT", "70000", " must be a number between 0 and 65535, not 70000"),
+        ("LIFESPAN", "maybe", ": Invalid value for '--lifespan': 'maybe' is not one of 'auto', 'on', 'off'."),
+        ("ACCESS_LOG", "perhaps", ": Invalid value for '--access-log': 'perhaps' is not a valid boolean."),
+        ("HEADERS", "colon", ": Invalid value for '--header': 'colon' must have the form Name:Value"),
+        ("HEADERS", "n@me:value", ": 'n@me': 'value' is not a valid header"),
+        ("WS", "quick", " must be one of auto, none, "),
+        ("LIMIT_QUEUE", "9", " needs --limit-concurrency: without that, nothing waits"),
     ],
 )
 def test_mistake_in_the_environment_names_the_variable(prefix: str, variable: str, text: str, line: str) -> None:
     result = invoke("main:app", **{f"{prefix}_{variable}": text})
     assert result.exit_code == 2
-    assert result.output.splitlines()[-1].startswith(f"Error: {prefix}_{variable}: {line}")
+    assert result.output.splitlines()[-1].startswith(f"Error: {prefix}_{variable}{line}")
+
+
+@pytest.mark.parametrize("command", [(), ("check",)], ids=["serve", "check"])
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--port 70000", "--port must be a number between 0 and 65535, not 70000"),
+        ("--header n@me:value", "--header: 'n@me': 'value' is not a valid header"),
+        ("--limit-queue 9", "--limit-queue needs --limit-concurrency: without that, nothing waits"),
+        ("--bind unix:a --fd 3", "--bind cannot be combined with --host, --port, --uds or --fd"),
+        ("--worker-class thread --preload", "--preload cannot be combined with --worker-class thread: "),
+        ("--access-log-format %(x)s%%", "--access-log-format: %(x)s is not an atom"),
+    ],
+)
+def test_mistake_on_the_command_line_names_the_flag(command: tuple[str, ...], arguments: str, line: str) -> None:
+    result = invoke(*command, "main:app", *arguments.split())
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1].startswith(f"Error: {line}")
 
 
 @pytest.mark.parametrize("prefix", ["PRONGHORN", "UVICORN"])

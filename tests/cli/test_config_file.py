@@ -114,6 +114,8 @@ def test_project_without_our_table_is_ignored(parsed: Run, text: str) -> None:
         ("header = [1]", "header must be a list of strings."),
         ("log-level = 'info'\nlog_level = 'info'", "log_level is given twice."),
         ("port = 70000", "port must be a number between 0 and 65535, not 70000"),
+        ("limit_queue = 9", "limit-queue needs --limit-concurrency: "),
+        ("limit-queue = 9\nlimit-concurrency = 0", "limit-queue needs limit-concurrency: "),
         ("[tool.pronghorn.ssl]\nkeyfile = 'a'", "ssl is not a setting."),
     ],
 )
@@ -139,7 +141,7 @@ def test_value_refused_by_option_is_reported_with_file(text: str, words: list[st
 
 def test_mistake_on_command_line_is_reported_without_file() -> None:
     project("backlog = 1")
-    assert refusal("main:app", "--port", "70000") == "port must be a number between 0 and 65535, not 70000"
+    assert refusal("main:app", "--port", "70000") == "--port must be a number between 0 and 65535, not 70000"
 
 
 @pytest.mark.parametrize(

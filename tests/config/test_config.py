@@ -456,7 +456,7 @@ def test_unknown_name_raises_attribute_error() -> None:
 
 @pytest.mark.parametrize("ws", ["my.sockets:Protocol", asyncio.Protocol])
 def test_custom_websocket_implementation_is_refused(ws: Any) -> None:
-    with pytest.raises(StartupError, match="its own WebSocket implementation"):
+    with pytest.raises(StartupError, match="pronghorn uses its own"):
         loaded(app, ws=ws)
 
 

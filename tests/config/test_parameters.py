@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from pronghorn.config.parameters import PARAMETERS, ConfigError, Parameter, Parameters
@@ -40,6 +42,13 @@ def test_error_names_its_parameter(entry: Parameter) -> None:
         with pytest.raises(ConfigError, match=rf"^{entry.name} must be a number between ") as caught:
             entry.validate(entry.least - 1)
         assert caught.value.parameter == entry.name
+
+
+def test_error_can_be_sent_to_another_process() -> None:
+    with pytest.raises(ConfigError) as caught:
+        PARAMETERS["lifespan"].validate("%s")
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == "lifespan must be one of auto, on, off, not '%s'"
 
 
 def test_gunicorns_settings_exist() -> None:

@@ -104,6 +104,7 @@ class Rig:
         self.waiting_bytes = 0
         self.unacknowledged = 0
         self.cuts = []
+        self.overdue = []
         self.input = False
         self.left = False
         self._soon = []
@@ -205,6 +206,9 @@ class Rig:
 
     def on_left(self, exchange):
         self.calls.append("left")
+
+    def on_overdue(self, exchange, is_answered):
+        self.overdue.append((exchange, is_answered))
 
     def on_log_failed(self, error):
         self.failures.append(error)

@@ -1,3 +1,5 @@
+cimport cython
+
 from .endpoint cimport Endpoint
 from .shared cimport Shared
 
@@ -25,4 +27,6 @@ cdef class Channel(Endpoint):
     cpdef accept(self, session, list fields)
     cpdef fail(self, request, int status)
     cpdef abandon(self, request)
+    @cython.locals(is_answerable=bint)
+    cdef bint answer_late(self, owner, request, session) except -1
     cpdef report_slow_client(self, reason)

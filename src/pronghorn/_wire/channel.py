@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import ClientDisconnected
+from pronghorn.metrics import layout
 
 from .endpoint import Endpoint
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pronghorn.types import Headers
 
+    from ._interfaces import ConnectionOwner
     from .request import Request
     from .shared import Shared
     from .websocket.session import WebSocket
@@ -115,6 +117,26 @@ class Channel(Endpoint):
     def abandon(self, request: Request) -> None:
         """End `request`, whose client has left, without a response or without the rest of it."""
         raise NotImplementedError
+
+    def answer_late(self, owner: ConnectionOwner, request: Request | None, session: WebSocket | None) -> bool:
+        """Answer 503 to `request`, the handshake of `session` if there is one, because it takes too long, and end the
+        application's call. Return false if the response has begun: the caller then cuts it off. Without a `request`,
+        only the client has not read all of the response.
+        """
+        self._shared.timed_out(layout.REQUEST)
+        is_answerable = request is not None and request.is_refusable()
+        owner.on_overdue(request if session is None else session, is_answerable)
+        if request is None:
+            return False
+        if not is_answerable:
+            request.lose()
+        elif session is not None:
+            session.end_input()
+            self.fail(request, 503)
+        else:
+            self.fail(request, 503)
+            request.outlive()
+        return is_answerable
 
     def report_slow_client(self, reason: str) -> None:
         """Report that the client was too slow; the connection is aborted next."""

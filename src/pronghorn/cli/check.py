@@ -73,6 +73,9 @@ def _findings(checked: Config, loop: str) -> dict[str, str]:
         "deflate": _deflate(checked),
         "TLS": _tls(checked),
         "HTTP/2": "on" if checked.http2 else "off",
+        "redirect": ", ".join(_address(place, "http") for place in places.of_redirect(checked)) or "off",
+        "PROXY": _proxy_protocol(checked),
+        "health": checked.health_path or "off",
     }
 
 
@@ -118,6 +121,17 @@ def _tls(checked: Config) -> str:
         return "off"
     import ssl
 
-    from pronghorn.listen import tls_server
+    from pronghorn.listen import server_names, tls_server
 
-    return f"{tls_server.engine(checked)}, {ssl.OPENSSL_VERSION}"
+    found = [tls_server.engine(checked), ssl.OPENSSL_VERSION]
+    found += [f"SNI {each.name}" for each in server_names.parse(checked.ssl_sni or ())]
+    if checked.hsts is not None:
+        found.append(f"HSTS {checked.hsts} s")
+    return ", ".join(found)
+
+
+def _proxy_protocol(checked: Config) -> str:
+    if not checked.proxy_protocol:
+        return "off"
+    trusted = checked.forwarded_allow_ips or ()
+    return f"on, from {trusted if isinstance(trusted, str) else ','.join(trusted)}"

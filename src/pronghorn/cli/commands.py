@@ -6,6 +6,7 @@ the configuration file.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -67,9 +68,21 @@ def _variables(parameter: str) -> list[str]:
 
 def _origin(context: click.Context, name: str | None) -> str:
     """The environment variable or file that gave this parameter its value, else an empty string."""
-    if name is not None and context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
-        return next((each for each in _variables(name) if os.environ.get(each)), "")
-    return config_file.origin(context, name)
+    return _variable(context, name) or config_file.origin(context, name)
+
+
+def _variable(context: click.Context, name: str | None) -> str:
+    """The environment variable that gave this parameter its value, else an empty string."""
+    if name is None or context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
+        return ""
+    return next((each for each in _variables(name) if os.environ.get(each)), "")
+
+
+def _written(context: click.Context, parameter: Parameter) -> str:
+    """The name of `parameter` where its value comes from: its variable, its key in the file, else its flag."""
+    flag = parameter.flag.partition("/")[0]
+    in_file = config_file.origin(context, parameter.name)
+    return _variable(context, parameter.name) or (flag.removeprefix("--") if in_file else flag)
 
 
 def _split_headers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[list[str]]:
@@ -178,8 +191,10 @@ def _with_parameters(function: Callable[..., None], app: str, parameters: dict[s
     try:
         function(app, **parameters)
     except ConfigError as error:
-        where = _origin(click.get_current_context(), error.parameter)
-        raise click.UsageError(f"{where}: {error}" if where else str(error)) from None
+        context = click.get_current_context()
+        where = config_file.origin(context, error.parameter)
+        message = error.message(functools.partial(_written, context))
+        raise click.UsageError(f"{where}: {message}" if where else message) from None
 
 
 def _complete_app(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

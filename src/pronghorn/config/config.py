@@ -229,7 +229,7 @@ class Config(Parameters):
 
     def _refuse_unsupported(self) -> None:
         if self.ws is not None and self.ws not in get_args(WSProtocolType):
-            raise StartupError(f"ws={self.ws!r} is not supported: pronghorn uses its own WebSocket implementation.")
+            raise StartupError(f"The WebSocket implementation {self.ws!r} is not supported: pronghorn uses its own.")
 
 
 def parameters() -> dict[str, Any]:

@@ -29,7 +29,7 @@ def workers() -> int:
     """The default of `workers`."""
     value = os.environ.get("WEB_CONCURRENCY") or "1"
     if not value.strip().isdecimal():
-        raise ConfigError(f"WEB_CONCURRENCY must be a number of workers, not {value!r}")
+        raise ConfigError("WEB_CONCURRENCY must be a number of workers, not %r", value)
     return int(value)
 
 

@@ -95,12 +95,24 @@ class Topic(enum.StrEnum):
 
 
 class ConfigError(ValueError):
-    """A parameter has an invalid value."""
+    """A parameter has an invalid value. The message is `text % arguments`, where a `Parameter` stands for its name."""
 
-    def __init__(self, message: str, parameter: str = "") -> None:
-        super().__init__(message)
-        self.parameter = parameter
+    def __init__(self, text: str, *arguments: object) -> None:
+        super().__init__(text, *arguments)
+        self._text = text
+        self._arguments = arguments
+
+    def __str__(self) -> str:
+        return self.message(lambda parameter: parameter.name)
+
+    @property
+    def parameter(self) -> str:
         """The name of the parameter."""
+        return next((each.name for each in self._arguments if isinstance(each, Parameter)), "")
+
+    def message(self, name: Callable[[Parameter], str]) -> str:
+        """The message, in which the parameters have the names that `name` returns."""
+        return self._text % tuple(name(each) if isinstance(each, Parameter) else each for each in self._arguments)
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -158,12 +170,12 @@ class Parameter:
     def validate(self, value: Any) -> None:
         """Raises ConfigError."""
         if not self._is_possible(value):
-            raise ConfigError(f"{self.name} must be {self._expectation()}, not {value!r}", self.name)
+            raise ConfigError("%s must be %s, not %r", self, self._expectation(), value)
         if self.check is not None:
             try:
                 self.check(value)
             except ValueError as error:
-                raise ConfigError(f"{self.name}: {error}", self.name) from None
+                raise ConfigError("%s: %s", self, error) from None
 
     def _is_possible(self, value: Any) -> bool:
         if self.type in (int, float):
@@ -791,20 +803,24 @@ class Parameters:
             parameter.validate(getattr(self, name))
         elsewhere = self.uds is not None or self.fd is not None or (self.host, self.port) != _HOST_AND_PORT
         if self.bind and elsewhere:
-            raise ConfigError("bind cannot be combined with host, port, uds or fd", "bind")
+            raise _error("%s cannot be combined with %s, %s, %s or %s", "bind", "host", "port", "uds", "fd")
         if self.limit_queue and not self.limit_concurrency:
-            raise ConfigError("limit_queue needs limit_concurrency: without that, nothing waits", "limit_queue")
+            raise _error("%s needs %s: without that, nothing waits", "limit_queue", "limit_concurrency")
         if self.reuse_port and any(not place.is_port() for place in places.of(self)):
-            raise ConfigError("reuse_port needs a host and port: other sockets cannot be bound twice", "reuse_port")
+            raise _error("%s needs a host and port: other sockets cannot be bound twice", "reuse_port")
         if self.worker_class == "thread":
             for name, reason in _NOT_WITH_THREADS.items():
                 if getattr(self, name):
-                    raise ConfigError(f"{name} cannot be combined with worker_class thread: {reason}", name)
+                    raise _error(f"%s cannot be combined with %s thread: {reason}", name, "worker_class")
             if sys.platform == "win32":
-                raise ConfigError(
-                    "worker_class thread is not available on Windows: its event loops cannot share a socket",
-                    "worker_class",
+                raise _error(
+                    "%s thread is not available on Windows: its event loops cannot share a socket", "worker_class"
                 )
+
+
+def _error(text: str, *names: str) -> ConfigError:
+    """An error about the parameters with these names."""
+    return ConfigError(text, *(PARAMETERS[each] for each in names))
 
 
 def _described(declared: Field[Any]) -> Parameter:

@@ -867,24 +867,11 @@ class Connection(Channel):
                 self._give_up(None)
 
     def _give_up(self, request: Request | None) -> None:
-        """Answer 503 for an application that takes too long, or cut off the response that it has begun. Without a
-        `request`, only the client has not read all of the response.
-        """
-        owner = self._owner
-        session = self._session
-        self._shared.timed_out(layout.REQUEST)
-        owner.on_slow_client("its request has taken more than %d s" % self._shared.limits.request_timeout)
-        if request is None or not request.is_refusable():
+        """Answer 503 to a request that takes too long, or cut off the response that has begun."""
+        if not self.answer_late(self._owner, request, self._session):
             self._abort()
-        elif session is not None:
-            owner.on_left(session)
-            session.end_input()
-            self.fail(request, 503)
-        else:
-            owner.on_left(request)
-            self.fail(request, 503)
+        elif self._session is None:
             self.request = None
-            request.outlive()
 
     def _notice_departure(self) -> None:
         """Report to waiting applications that the client has ended its stream, and end a response that has made no

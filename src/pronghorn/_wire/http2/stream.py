@@ -319,21 +319,9 @@ class Stream(Channel):
         return self.session is None if request is None else not request.is_lost()
 
     def give_up(self) -> None:
-        """Answer 503 for an application that takes too long, or reset the stream if the response has begun."""
-        request = self.request
-        session = self.session
-        self._shared.timed_out(layout.REQUEST)
-        self.report_slow_client("its request has taken more than %d s" % self._shared.limits.request_timeout)
-        if request is None or not request.is_refusable():
+        """Answer 503 to a request that takes too long, or reset the stream if the response has begun."""
+        if not self.answer_late(self._connection.owner, self.request, self.session):
             self.reset(CANCEL)
-        elif session is not None:
-            self._connection.owner.on_left(session)
-            session.end_input()
-            self.fail(request, 503)
-        else:
-            self._connection.owner.on_left(request)
-            self.fail(request, 503)
-            request.outlive()
 
     # Output, called by the encoder and the connection
 
