@@ -219,7 +219,11 @@ class Conversation(Client):
                 seen = Seen(partial.status, partial.key, bytes(partial.body), False)
                 verdicts.judge_answer(self.life, self.link, ask.plan, seen)
             earlier = self.asks[index - 1] if index else None
-            had_closed = (earlier is not None and earlier.ends_connection()) or self._was_late(earlier, ask)
+            had_closed = self._was_late(earlier, ask) or (
+                earlier is not None
+                # A response to HEAD looks complete before it is ended.
+                and (earlier.ends_connection() or verdicts.may_be_ended_unnoticed(self.life, self.link, earlier.plan))
+            )
             if ask.is_sent and not self._was_destroyed(index):
                 verdicts.judge_unanswered(self.life, self.link, ask.plan, seen, had_closed)
             # No later request can be answered, which `received` would show.

@@ -70,6 +70,14 @@ def judge_unanswered(life: Life, link: Link, plan: Plan, seen: Seen | None, had_
         life.fail(f"{plan.key}: never reached the application; the client saw {link.ended}")
 
 
+def may_be_ended_unnoticed(life: Life, link: Link, plan: Plan) -> bool:
+    """Return whether the server may have ended a response, and the application has not heard of it: a response that
+    pauses is ended if its client seems to be gone.
+    """
+    has_left = link.half_closed_at is not None
+    return has_left and life.config.send_after_disconnect == "ignore" and max(plan.pauses, default=0) > 1
+
+
 def _judge_own_answer(life: Life, plan: Plan, seen: Seen) -> None:
     if seen.status == 500:
         failed = plan.outcome in (Outcome.RAISED, Outcome.RETURNED, Outcome.CANCELLED)
@@ -88,8 +96,7 @@ def _is_excused(life: Life, link: Link, plan: Plan, seen: Seen | None) -> bool:
             # Broken off: a reset may destroy the part that was sent. Before the head, the server must answer.
             return plan.at >= -1 or has_left
         case Outcome.COMPLETE:
-            # A response that pauses is ended if the client seems to be gone; the application may not be told.
-            return has_left and life.config.send_after_disconnect == "ignore" and max(plan.pauses, default=0) > 1
+            return may_be_ended_unnoticed(life, link, plan)
         case Outcome.LEFT:
             return has_left or life.is_stopping(plan.ended_at)
         case Outcome.CANCELLED:
