@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "src"
 COMPILED = "pronghorn/_wire_c/"
 # In bytes. Raise them deliberately, in the commit that needs more.
-COMPILED_BUDGET = 2_600_000
+COMPILED_BUDGET = 2_700_000
 PURE_BUDGET = 400_000
 # Suffixes of generated files in the source folders.
 MADE = {".c", ".pyc", ".pyd", ".so"}
