@@ -133,16 +133,6 @@ def test_request_that_takes_too_long_is_ended(start, connect, form):
     server.log.wait_for(late + "its response was cut off")
 
 
-def test_call_that_takes_too_long_gives_its_place_up(start, connect, form):
-    limits = ("--limit-concurrency", "2", "--limit-queue", "9", "--cancel-on-disconnect", "never")
-    server = start("asgi:app", "--http2", "--timeout-request", "1", *limits, form=form)
-    with raw(server) as client:
-        client.send(get(1, b"/wait?name=never"), get(3, b"/idle?name=idle"))
-        assert client.read_until(DATA, 1).payload == b"Service Unavailable"
-        client.send(get(5, b"/wait?name=idle-done"))
-        assert client.read_until(DATA, 5).payload == b'"CancelledError"'
-
-
 def test_body_below_the_minimum_rate_is_refused(start, connect, form):
     server = start("asgi:app", "--http2", "--limit-body-rate", "100", form=form)
     slow, quick = connect(server), connect(server)

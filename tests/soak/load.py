@@ -16,25 +16,20 @@ STREAMS = 4
 PATHS = ("/content?token=soak&size=100", "/content?token=soak&size=10000", "/stream?token=soak&size=40000")
 # The rate changes by this factor at most from one round to the next.
 _STEP = 1.3
-_REQUESTS = re.compile(r"requests: \d+ total, (\d+) started")
+_REQUESTS = re.compile(r"requests: .* (\d+) done, .* (\d+) failed, (\d+) errored, (\d+) timeout")
 _STATUS = re.compile(r"status codes: (\d+) 2xx")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Round:
-    """One run of h2load: requests that were begun, those answered with 200, and the share of one processor that the
-    server took meanwhile, for other clients too.
+    """One run of h2load: requests that were answered with 200, those that failed or were answered otherwise, and the
+    share of one processor that the server took meanwhile, for other clients too.
     """
 
-    started: int
     answered: int
+    failures: int
     processor: float
-
-    @property
-    def failures(self) -> int:
-        """Those not answered, but for as many as the end of the round can cut off."""
-        return max(0, self.started - self.answered - CONNECTIONS * STREAMS)
 
 
 class Load:
@@ -84,7 +79,9 @@ class Load:
         requests, status = _REQUESTS.search(run.stdout), _STATUS.search(run.stdout)
         assert requests is not None, run.stdout
         assert status is not None, run.stdout
-        return Round(int(requests[1]), int(status[1]), processor)
+        done, *unanswered = map(int, requests.groups())
+        answered = int(status[1])
+        return Round(answered, done - answered + sum(unanswered), processor)
 
 
 def processor_time(pids: Iterable[int]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ MIB = 1 << 20
 # Seconds in which the load finds out, at most.
 CALIBRATION = 10.0
 # Samples that tell growth from chance.
-ENOUGH = 20
+ENOUGH = 16
 # Growth from the second quarter to the last that is not put down to chance, of all processes: memory in bytes, and
 # Python's blocks of memory.
 MOST_GROWTH = 8 * MIB
@@ -59,6 +58,8 @@ class Soak:
             self.report.faults.append(f"load: {failures} requests failed")
         if not self.rounds:
             self.report.faults.append("load: no round was completed")
+        if len(self.samples) < ENOUGH:
+            self.report.figures.append(f"soak: {len(self.samples)} samples are too few to judge growth by")
         for name, most in (("memory", MOST_GROWTH), ("blocks", MOST_BLOCKS)):
             if len(self.samples) >= ENOUGH and (grown := self.growth(name)) > most:
                 self.report.faults.append(f"soak: {name} grew by {grown:,.0f} from the second quarter to the last")
@@ -93,15 +94,16 @@ class Soak:
             while not over.is_set():
                 self.rounds.append(load.run(self.round_seconds))
                 report.figures.append(f"load: {self.rounds[-1]}")
-                self.samples.append(_sample(asker))
-        except (OSError, ValueError, AssertionError, subprocess.SubprocessError) as error:
+                self.samples.append(self._sample(asker))
+        except Exception as error:
             report.faults.append(f"load: {error!r}")
 
-
-def _sample(asker: Asker) -> Sample:
-    states = asker.ask().values()
-    return Sample(
-        sum(each["memory"] for each in states),
-        sum(each["blocks"] for each in states),
-        sum(len(each["descriptors"]) for each in states),
-    )
+    def _sample(self, asker: Asker) -> Sample:
+        states = asker.ask().values()
+        if len(states) != self.storm.workers:
+            raise AssertionError(f"{len(states)} of {self.storm.workers} workers answer")
+        return Sample(
+            sum(each["memory"] for each in states),
+            sum(each["blocks"] for each in states),
+            sum(len(each["descriptors"]) for each in states),
+        )

@@ -207,8 +207,8 @@ class Rig:
     def on_left(self, exchange):
         self.calls.append("left")
 
-    def on_overdue(self, exchange, is_answered):
-        self.overdue.append((exchange, is_answered))
+    def on_overdue(self, is_answered):
+        self.overdue.append("answered" if is_answered else "cut off")
 
     def on_log_failed(self, error):
         self.failures.append(error)

@@ -1,5 +1,3 @@
-cimport cython
-
 from .endpoint cimport Endpoint
 from .shared cimport Shared
 
@@ -27,6 +25,5 @@ cdef class Channel(Endpoint):
     cpdef accept(self, session, list fields)
     cpdef fail(self, request, int status)
     cpdef abandon(self, request)
-    @cython.locals(is_answerable=bint)
     cdef bint answer_late(self, owner, request, session) except -1
     cpdef report_slow_client(self, reason)

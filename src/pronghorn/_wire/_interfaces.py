@@ -175,10 +175,8 @@ class ConnectionOwner(Protocol):
     def on_slow_client(self, reason: str) -> None:
         """Report that the client was too slow; `abort` follows."""
 
-    def on_overdue(self, exchange: Exchange | None, is_answered: bool) -> None:
-        """Report that a request takes longer than its deadline: it `is_answered` next, or its response is cut off.
-        Cancel the application's call, if there is an `exchange`.
-        """
+    def on_overdue(self, is_answered: bool) -> None:
+        """Report that a request takes longer than its deadline: it `is_answered` next, or its response is cut off."""
 
     def on_log_failed(self, error: Exception) -> None:
         """Report that a line of the access log was lost. Raises nothing."""

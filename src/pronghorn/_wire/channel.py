@@ -119,24 +119,24 @@ class Channel(Endpoint):
         raise NotImplementedError
 
     def answer_late(self, owner: ConnectionOwner, request: Request | None, session: WebSocket | None) -> bool:
-        """Answer 503 to `request`, the handshake of `session` if there is one, because it takes too long, and end the
-        application's call. Return false if the response has begun: the caller then cuts it off. Without a `request`,
-        only the client has not read all of the response.
+        """Answer 503 to `request`, the handshake of `session` if there is one, because it takes too long: for the
+        application, the client has left. Return false if the response has begun: the caller then cuts it off. Without a
+        `request`, only the client has not read all of the response.
         """
         self._shared.timed_out(layout.REQUEST)
-        is_answerable = request is not None and request.is_refusable()
-        owner.on_overdue(request if session is None else session, is_answerable)
-        if request is None:
+        if request is None or not request.is_refusable():
+            owner.on_overdue(False)
             return False
-        if not is_answerable:
-            request.lose()
-        elif session is not None:
+        owner.on_overdue(True)
+        if session is not None:
+            owner.on_left(session)
             session.end_input()
             self.fail(request, 503)
         else:
+            owner.on_left(request)
             self.fail(request, 503)
             request.outlive()
-        return is_answerable
+        return True
 
     def report_slow_client(self, reason: str) -> None:
         """Report that the client was too slow; the connection is aborted next."""

@@ -1,5 +1,5 @@
 """Call an application for a request or a WebSocket: start a task, log the errors, end what the application leaves open,
-and cancel the task when the client has left, or when the request takes too long.
+and cancel the task when the client has left.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ class Server(Protocol):
     """True if a task begins when it is created."""
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
-    overdue: set[asyncio.Task[None]]
-    """Those of `tasks` that were cancelled because of `timeout_request`."""
     limit_concurrency: int | None
     limit_queue: int | None
     limit_websockets: int | None
@@ -101,28 +99,15 @@ def end_without_client(server: Server, exchange: Exchange) -> None:
     policy = server.cancel_on_disconnect
     task = exchange.task
     if task is None:
-        _leave_queue(server, exchange)
-    elif task in server.overdue:
-        pass  # a second cancellation would interrupt the application's cleanup
-    elif policy == "streaming" and exchange.outlives_client():
-        _limit_stream(server, task, exchange)
+        if server.queue is not None:
+            server.queue.leave(exchange)
+        return
+    if policy == "streaming" and exchange.outlives_client():
+        if timeout := server.shared.limits.write_timeout:
+            _StreamTimeout(server.loop, timeout, task, cast("Request", exchange))
     elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
         # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
         server.loop.call_soon(_cancel_unless_send_failed, task, exchange)
-
-
-def end_overdue(server: Server, exchange: Exchange) -> None:
-    """Cancel a call whose request takes longer than `timeout_request`. One that waits for its turn is forgotten."""
-    task = exchange.task
-    if task is None:
-        _leave_queue(server, exchange)
-        return
-    server.overdue.add(task)
-    task.add_done_callback(server.overdue.discard, context=server.context)
-    # By the loop, which only logs an error: what the application awaits may raise one when it is cancelled.
-    server.loop.call_soon(task.cancel, "timeout request exceeded")
-    if exchange.outlives_client():
-        _limit_stream(server, task, exchange)  # the application may catch the cancellation, and stream for ever
 
 
 def log_accepted(session: WebSocket) -> None:
@@ -201,16 +186,6 @@ def _end_websocket(session: WebSocket, error: BaseException | None, result: obje
         if not failed:
             say(logging.ERROR, "ASGI callable returned without completing handshake.")
         session.fail(500)
-
-
-def _leave_queue(server: Server, exchange: Exchange) -> None:
-    if server.queue is not None:
-        server.queue.leave(exchange)
-
-
-def _limit_stream(server: Server, task: asyncio.Task[None], exchange: Exchange) -> None:
-    if timeout := server.shared.limits.write_timeout:
-        _StreamTimeout(server.loop, timeout, task, cast("Request", exchange))
 
 
 def _cancel_unless_send_failed(task: asyncio.Task[None], exchange: Exchange) -> None:

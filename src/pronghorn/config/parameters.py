@@ -98,12 +98,12 @@ class ConfigError(ValueError):
     """A parameter has an invalid value. The message is `text % arguments`, where a `Parameter` stands for its name."""
 
     def __init__(self, text: str, *arguments: object) -> None:
-        super().__init__(text, *arguments)
         self._text = text
         self._arguments = arguments
+        super().__init__(self.message(lambda parameter: parameter.name))
 
-    def __str__(self) -> str:
-        return self.message(lambda parameter: parameter.name)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._text, *self._arguments)
 
     @property
     def parameter(self) -> str:

@@ -176,15 +176,13 @@ class HTTPProtocol(asyncio.Protocol):
     def on_left(self, exchange: Exchange) -> None:
         calls.end_without_client(self._state, exchange)
 
-    def on_overdue(self, exchange: Exchange | None, is_answered: bool) -> None:
+    def on_overdue(self, is_answered: bool) -> None:
         self._state.warn(
             "Request timed out. %s: it took more than %d s, and %s",
             self.connection.peer_text or "client",
             self._state.shared.limits.request_timeout,
             "was answered with 503" if is_answered else "its response was cut off",
         )
-        if exchange is not None:
-            calls.end_overdue(self._state, exchange)
 
     def on_log_failed(self, error: Exception) -> None:
         say(logging.ERROR, "Exception in the access log\n", error=error)

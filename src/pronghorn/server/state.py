@@ -61,7 +61,6 @@ class ServerState:
     def __init__(self) -> None:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.overdue: set[asyncio.Task[None]] = set()
         self.shared: Shared | MaybeNone = None
         self.inbox: Inbox | MaybeNone = None
         self.recorder: Recorder | MaybeNone = None

@@ -1032,7 +1032,8 @@ def test_request_that_takes_too_long_is_answered_503(wire):
     rig.tick(6)
     assert rig.take() == GIVEN_UP
     assert rig.is_over()
-    assert rig.overdue == [(rig.request, True)]
+    assert "left" in rig.calls
+    assert rig.overdue == ["answered"]
     assert timeouts_of_requests(rig) == 1
     assert drive(rig.request.receive()) == DISCONNECT
     assert rig.counted(layout.ACTIVE_REQUESTS) == 0
@@ -1072,11 +1073,9 @@ def test_response_that_has_begun_is_cut_off(wire, began):
         rig.take()
     rig.tick(6)
     assert rig.calls[-1] == "abort"
-    assert rig.overdue == [(rig.request, False)]
+    assert rig.overdue == ["cut off"]
     assert b"503" not in rig.take()
     assert timeouts_of_requests(rig) == 1
-    with pytest.raises(ClientDisconnected):
-        body(rig.request, b"part", more=True)
 
 
 @pytest.mark.parametrize("fields", [(), (b"connection: close",)], ids=["keep-alive", "close"])
@@ -1089,7 +1088,7 @@ def test_response_that_is_not_read_in_time_is_cut_off(wire, fields):
     assert "abort" not in rig.calls
     rig.tick(6)
     assert rig.calls[-1] == "abort"
-    assert rig.overdue == [(None, False)]
+    assert rig.overdue == ["cut off"]
     assert timeouts_of_requests(rig) == 1
 
 

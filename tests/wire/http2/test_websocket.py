@@ -260,7 +260,7 @@ def test_handshake_that_takes_too_long_is_answered_503(wire: Any) -> None:
         peer.rig.tick(now)
     assert peer.answers(peer.take())[1].status == 503
     assert peer.rig.denied == [(session, 503)]
-    assert peer.rig.overdue == [(session, True)]
+    assert peer.rig.overdue == ["answered"]
     assert drive(session.receive())["type"] == "websocket.disconnect"
 
 

@@ -1815,7 +1815,7 @@ def test_handshake_that_takes_too_long_is_answered_503(wire: Any) -> None:
     socket.seconds(1)
     assert socket.take() == refusal(503, "Service Unavailable")
     assert socket.denied == [(socket.session, 503)]
-    assert socket.overdue == [(socket.session, True)]
+    assert socket.overdue == ["answered"]
     assert socket.hear() == disconnect(1006)
     with pytest.raises(ClientDisconnected):
         socket.say("accept")
