@@ -345,11 +345,9 @@ WHY = """\
 Where p99 is bold, it says as much about the machine as about the server: attackers, the honest client and the server
 share its cores, and the attackers are busiest in the first second, in which they all connect.
 
-Slow reading is the exception. Each connection asks for 4 MiB, of which the kernel takes 1.7 MB into its buffers,
-though nobody reads. To copy these for all takes the server seconds, nearly all of them in the kernel, and the honest
-client waits for its turn. Timeouts come too late. `--limit-connections-per-address` helps in proportion: the attacker
-has 100 connections instead of 1,000. Against many addresses, a proxy that limits them has to help, or a smaller
-`net.ipv4.tcp_wmem`."""
+Slow reading is another matter. Each connection asks for 4 MiB, of which the kernel would take 1.7 MB into its buffers,
+though nobody reads. To copy these for all takes a server seconds, nearly all of them in the kernel, and the honest
+client waits for its turn. pronghorn tells the kernel to take 64 KiB from clients that have read little."""
 
 
 def cell(outcome: Outcome, quiet: Outcome) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from pronghorn.application import tasks
 from pronghorn.errors import StartupError
+from pronghorn.listen import unsent
 from pronghorn.listen.balance import PATIENCE
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Listener:
         """Start accepting connections."""
         if self._sock is not None:
             self._sock.setblocking(False)
+            unsent.limit(self._sock)
             self._sock.listen(self._backlog)
             if self._share is not None:
                 self._share.join(self.connecting)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pronghorn.application import calls
 from pronghorn.constants import PIECE_SIZE
 from pronghorn.errors import HTTP2Error, ProtocolError
+from pronghorn.listen import unsent
 from pronghorn.listen.addresses import get_local_addr, get_remote_addr
 from pronghorn.logging.formatters import TRACE_LOG_LEVEL
 from pronghorn.logging.log import say
@@ -45,6 +46,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_fd",
+        "_has_read_much",
         "_is_secure",
         "_reader",
         "_socket",
@@ -72,6 +74,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.on_request = state.start_request
         self.on_websocket = state.start_websocket
         self._reader = OPENED
+        self._has_read_much = False
         self.sending = None
         self.addresses = None
 
@@ -117,6 +120,11 @@ class HTTPProtocol(asyncio.Protocol):
         self.connection.pause_writing()
 
     def resume_writing(self) -> None:
+        if not self._has_read_much and self._socket is not None:
+            received = transports.acknowledged(self._socket)
+            if received is not None and received >= unsent.TRUST:
+                self._has_read_much = True
+                unsent.lift(self._socket)
         self.connection.resume_writing()
 
     def is_idle(self) -> bool:
