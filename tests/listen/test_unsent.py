@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pronghorn.listen import unsent
 from tests.support.server import ThreadedServer, lacks, thread
+
+if TYPE_CHECKING:
+    from tests.support.certificates import Certificates
 
 if sys.platform != "linux":
     pytest.skip("only Linux has such a limit", allow_module_level=True)
@@ -78,3 +82,17 @@ def test_client_that_has_read_much_is_trusted(loop: str, size: int, limit: int) 
         while (line := stream.readline()) != b"0\r\n":
             assert line
         assert limits(server) == [limit]
+
+
+def test_tls_of_asyncio_has_no_limit(loop: str, certificates: Certificates) -> None:
+    files = {"ssl_certfile": certificates.certificate, "ssl_keyfile": certificates.key}
+    # With requests for certificates, the engine is that of the loop.
+    asks = {"ssl_cert_reqs": ssl.CERT_OPTIONAL, "ssl_ca_certs": certificates.authority}
+    with (
+        thread(application, lifespan="off", loop=loop, **files, **asks) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        certificates.trust().wrap_socket(plain, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(b"GET /0 HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert client.recv(1)
+        assert limits(server) == [0 if loop == "asyncio" else unsent.LIMIT]

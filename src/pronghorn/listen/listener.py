@@ -63,12 +63,15 @@ async def listen(
     connect: Connect,
     share: Share | None = None,
     wraps: Iterable[Wrap] = (),
+    limits_unsent: bool = True,
 ) -> asyncio.Server:
     """Accept connections on the bound `sock` and give them protocols of `factory`. The caller closes `sock`.
 
     Workers that accept on the same socket each have their `share`. `wraps` are steps before `connect`, the last one
-    first. Raises StartupError if there are any and the loop does not support them.
+    first. Raises StartupError if there are any and the loop does not support them. `limits_unsent`: see `unsent`.
     """
+    if limits_unsent:
+        unsent.limit(sock)
     wrapped = connect
     for wrap in wraps:
         wrapped = wrap(wrapped)
@@ -131,7 +134,6 @@ class Listener:
         """Start accepting connections."""
         if self._sock is not None:
             self._sock.setblocking(False)
-            unsent.limit(self._sock)
             self._sock.listen(self._backlog)
             if self._share is not None:
                 self._share.join(self.connecting)

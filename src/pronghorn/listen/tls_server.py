@@ -73,7 +73,10 @@ async def listen(
         ssl_shutdown_timeout=_NEVER,
     )
     connect = functools.partial(_connect, loop, make, config, warn)
-    return await listener.listen(loop, factory, sock, config, warn, connect, share, wraps)
+    # asyncio's engine writes as soon as its transport has room. If the client has just left, the transport then closes
+    # twice, and logs an error. A limit gives it room often.
+    limits_unsent = _aiofastnet_for(config) is not None or not isinstance(loop, asyncio.SelectorEventLoop)
+    return await listener.listen(loop, factory, sock, config, warn, connect, share, wraps, limits_unsent)
 
 
 def renew(config: Config) -> None:
