@@ -164,14 +164,19 @@ def test_thread_that_raises_is_replaced(start_threads):
     assert thread not in bodies
 
 
+def end_at_once(server):
+    """Send SIGTERM, and SIGINT to wait no longer."""
+    server.signal(signal.SIGTERM)
+    server.log.wait_for("Received SIGTERM")  # the order of two pending signals is the kernel's choice
+    server.signal(signal.SIGINT)
+
+
 def test_thread_that_is_blocked_does_not_prevent_the_end(start_threads):
     server = start_threads()
     with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
         client.get("/block")
         server.log.wait_for("blocking")
-        server.signal(signal.SIGTERM)
-        server.log.wait_for("Received SIGTERM")  # the order of two pending signals is the kernel's choice
-        server.signal(signal.SIGINT)
+        end_at_once(server)
         assert server.wait() == 0
     assert "Traceback" not in server.log.text()
 
@@ -181,8 +186,7 @@ def test_pool_of_a_thread_that_is_left_behind_does_not_prevent_the_end(start_thr
     with contextlib.closing(Client(("127.0.0.1", server.port))) as client:
         client.get("/block-pool")
         server.log.wait_for("blocking")
-        for number in (signal.SIGTERM, signal.SIGINT):
-            server.signal(number)
+        end_at_once(server)
         server.log.wait_for("Exiting although threads or child processes of the application are still running")
         assert server.wait() == 1
 
