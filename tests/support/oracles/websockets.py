@@ -17,6 +17,7 @@ from tests.support.frames import (
     PING,
     PONG,
     RSV1,
+    RSV2,
     TEXT,
     VIOLATION,
     close,
@@ -188,6 +189,13 @@ DIFFERENCES = {
         [(VIOLATION, 1009)],
         "websockets looks at a frame's size first, at the rest when it is whole",
     ),
+    "reserved bits of a frame that is too big when inflated": (
+        frame(BINARY, bytes.fromhex("aaa81805a360140c770000"), rsv=RSV1 | RSV2),
+        DEFLATE,
+        [(VIOLATION, 1002)],
+        [(VIOLATION, 1009)],
+        "websockets looks at these bits after the content",
+    ),
     "a code and a reason that are both wrong": (
         close(1005, b"\xff"),
         None,
@@ -266,6 +274,8 @@ def difference(our: list[Any], reason: str, their: Theirs) -> str | None:
             return "a control frame when the message under way is nearly as big as may be"
         if their.deflate is not None:
             return "compressed data longer than its content"
+    if their.deflate is not None and reason == "reserved bits set" and their_code == 1009:
+        return "reserved bits of a frame that is too big when inflated"
     if their.deflate is not None and reason == "invalid compressed data" and their_code == 1009:
         return "bad compressed data behind as much content as may be"
     if their.deflate is not None and code == 1007 and their_code in (1002, 1009):
