@@ -17,7 +17,7 @@ from fuzz.comparing import alike, attempt, forms, with_cuts
 from pronghorn import constants
 from pronghorn.config import trusted_proxies
 from pronghorn.config.parameters import PARAMETERS, encode_headers
-from pronghorn.errors import HTTP2Error, ProtocolError
+from pronghorn.errors import ClientDisconnected, HTTP2Error, ProtocolError
 from pronghorn.http2_constants import ACK, PREFACE
 from pronghorn.http2_constants import SETTINGS as SETTINGS_KIND
 from pronghorn.listen.proxy_protocol import LARGEST, HeaderError
@@ -223,9 +223,12 @@ async def echo(request: Any) -> None:
     content = await read_body(request)
     if content is None:
         request.abandon()
-    else:
+        return
+    try:
         start(request, (b"content-length", b"%d" % len(content)))
         body(request, content)
+    except ClientDisconnected:  # after its body, and before this call went on
+        request.abandon()
 
 
 def leave_the_body(request: Any) -> None:
