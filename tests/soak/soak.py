@@ -29,11 +29,10 @@ MOST_BLOCKS = 5_000
 
 @dataclass
 class Sample:
-    """Memory in bytes, blocks of Python's memory and descriptors, of all processes."""
+    """Memory in bytes, and blocks of Python's memory, of all processes."""
 
     memory: int
     blocks: int
-    descriptors: int
 
 
 @dataclass
@@ -105,5 +104,4 @@ class Soak:
         return Sample(
             sum(each["memory"] for each in states),
             sum(each["blocks"] for each in states),
-            sum(len(each["descriptors"]) for each in states),
         )

@@ -36,5 +36,5 @@ def test_server_survives_soak(certificates: Certificates) -> None:
 
 def test_growth_is_from_the_second_quarter_to_the_last() -> None:
     soak = Soak(Storm(), load=0.7, round_seconds=1)
-    soak.samples = [Sample(memory, 0, 0) for memory in (1, 2, 10, 10, 11, 12, 14, 14)]
+    soak.samples = [Sample(memory, 0) for memory in (1, 2, 10, 10, 11, 12, 14, 14)]
     assert soak.growth("memory") == 4

@@ -19,16 +19,15 @@ TRUST = 1 << 20
 
 def limit(listening: socket.socket) -> None:
     """Limit the connections of a socket, which inherit it. Has no effect except on TCP and Linux."""
-    if sys.platform == "linux" and listening.family in (socket.AF_INET, socket.AF_INET6):
-        _set(listening, LIMIT)
+    _set(listening, LIMIT)
 
 
 def lift(sock: socket.socket) -> None:
-    """Lift the limit from a connection over TCP."""
+    """Lift the limit from a connection."""
     _set(sock, 0)
 
 
 def _set(sock: socket.socket, size: int) -> None:
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # the socket is closed, or it is none of the system's TCP
+        with contextlib.suppress(OSError):  # the socket is closed, or does not use TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)

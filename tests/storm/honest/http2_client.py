@@ -30,7 +30,7 @@ class Stream:
     def __init__(self, client: Client, number: int) -> None:
         self.number = number
         self.has_ended = False
-        """Whether the server sends no more."""
+        """True once the server sends no more."""
         self._client = client
         self._parts: asyncio.Queue[Part] = asyncio.Queue()
 
