@@ -18,8 +18,6 @@ from pronghorn import constants
 from pronghorn.config import trusted_proxies
 from pronghorn.config.parameters import PARAMETERS, encode_headers
 from pronghorn.errors import ClientDisconnected, HTTP2Error, ProtocolError
-from pronghorn.http2_constants import ACK, PREFACE
-from pronghorn.http2_constants import SETTINGS as SETTINGS_KIND
 from pronghorn.listen.proxy_protocol import LARGEST, HeaderError
 from pronghorn.listen.proxy_protocol import parse as parse_proxy_header
 from pronghorn.logging import trace_context
@@ -282,7 +280,7 @@ def _converse(wire: Any, pieces: list[bytes], application: Any) -> dict[str, Any
 def _exchange(wire: Any, pieces: list[bytes], application: Any) -> dict[str, Any]:
     """All that a connection of HTTP/2 does with `pieces`, the end of the stream and the time after it."""
     rig = Rig(wire, application, kind=wire.http2.connection.HTTP2Connection)
-    rig.receive(PREFACE + client.settings() + client.frame(SETTINGS_KIND, ACK))
+    rig.receive(client.opening())
     rig.turn()
     written = _play(rig, pieces)
     client.split_frames(written)

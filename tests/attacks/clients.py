@@ -22,8 +22,6 @@ from pronghorn.http2_constants import (
     INITIAL_WINDOW_SIZE,
     PADDED,
     PING,
-    PREFACE,
-    SETTINGS,
 )
 from tests.support.http2 import (
     GET,
@@ -33,6 +31,7 @@ from tests.support.http2 import (
     get,
     headers,
     literal,
+    opening,
     ping,
     post,
     priority,
@@ -211,7 +210,7 @@ def attack(chosen: Attack, port: int, until: float, connections: int) -> int:
             opened += 1
             made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
             made.setblocking(False)
-            sockets.append((made, chosen.sends(), bytearray(PREFACE + settings() + frame(SETTINGS, ACK))))
+            sockets.append((made, chosen.sends(), bytearray(opening())))
         for each in list(sockets):
             if not _step(*each, chosen.reads):
                 sockets.remove(each)
@@ -255,7 +254,7 @@ class Honest:
             time.sleep(max(0.0, due - time.monotonic()))
             if connection is None:
                 connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
-                connection.sendall(PREFACE + settings() + frame(SETTINGS, ACK))
+                connection.sendall(opening())
                 number = -1
             number += 2
             try:

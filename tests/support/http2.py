@@ -104,6 +104,11 @@ def settings(*pairs: tuple[int, int]) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in pairs))
 
 
+def opening(*pairs: tuple[int, int]) -> bytes:
+    """All that a server waits for before requests: the preface, settings, and the acknowledgement of the server's."""
+    return PREFACE + settings(*pairs) + frame(SETTINGS, ACK)
+
+
 def window_update(stream: int, increment: int) -> bytes:
     return frame(WINDOW_UPDATE, 0, stream, increment.to_bytes(4, "big"))
 

@@ -8,7 +8,6 @@ import random
 from collections.abc import AsyncIterator
 
 from pronghorn.http2_constants import (
-    ACK,
     CANCEL,
     CONTINUATION,
     DATA,
@@ -20,7 +19,6 @@ from pronghorn.http2_constants import (
     HEADERS,
     INITIAL_WINDOW_SIZE,
     PADDED,
-    PREFACE,
     SETTINGS,
 )
 from tests.storm.content import LARGE_FILE
@@ -38,6 +36,7 @@ from tests.support.http2 import (
     goaway,
     headers,
     literal,
+    opening,
     ping,
     priority,
     rst_stream,
@@ -45,8 +44,6 @@ from tests.support.http2 import (
     window_update,
 )
 
-# A client that keeps the server waiting for nothing but requests.
-GREETING = PREFACE + settings() + frame(SETTINGS, ACK)
 _TARGETS = (
     b"/content?token=http2&size=100000",
     b"/events?token=http2&pause=0.02",
@@ -100,7 +97,8 @@ _BROKEN = (
 
 async def preface_cut_off(place: Place, rng: random.Random) -> None:
     async with linked(place.over_http2()) as link:
-        link.write(GREETING[: rng.randrange(len(GREETING))])
+        greeting = opening()
+        link.write(greeting[: rng.randrange(len(greeting))])
         await _end(link, rng)
 
 
@@ -300,7 +298,7 @@ async def websocket_unknown(place: Place, rng: random.Random) -> None:
 async def _greeted(place: Place, *pairs: tuple[int, int], buffer: int = 0) -> AsyncIterator[Link]:
     """Open a connection and send the preface, these settings, and an acknowledgement of the server's."""
     async with linked(place.over_http2(), buffer=buffer) as link:
-        link.write(PREFACE + settings(*pairs) + frame(SETTINGS, ACK))
+        link.write(opening(*pairs))
         yield link
 
 

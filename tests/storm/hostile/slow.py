@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from pronghorn.http2_constants import ACK, GREATEST_WINDOW, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, SETTINGS
+from pronghorn.http2_constants import GREATEST_WINDOW, HEADERS, INITIAL_WINDOW_SIZE, PREFACE
 from tests.storm.content import LARGE_FILE
-from tests.storm.hostile.http2 import GREETING
 from tests.storm.hostile.websockets import FLOOD
 from tests.storm.link import LEFT, Link, Place, get, linked
 from tests.support import http2
@@ -34,10 +33,10 @@ _HALVES_OF_HTTP2 = (
     PREFACE[:10],
     PREFACE,
     PREFACE + http2.settings(),
-    GREETING + http2.get(1)[:-2],
-    GREETING + http2.frame(HEADERS, 0, 1, http2.block(*http2.GET)),
-    GREETING + _UPLOAD + http2.data(1, bytes(10)),
-    GREETING,
+    http2.opening() + http2.get(1)[:-2],
+    http2.opening() + http2.frame(HEADERS, 0, 1, http2.block(*http2.GET)),
+    http2.opening() + _UPLOAD + http2.data(1, bytes(10)),
+    http2.opening(),
 )
 # Longer than the server's timeouts of a few seconds.
 _SECONDS = 6.0
@@ -59,7 +58,7 @@ async def opens_no_window(place: Place, rng: random.Random) -> None:
     """Read everything, but give the server no credit for it."""
     window = rng.choice([0, 1, GREATEST_WINDOW])
     async with linked(place.over_http2()) as link:
-        await link.send(PREFACE + http2.settings((INITIAL_WINDOW_SIZE, window)) + http2.frame(SETTINGS, ACK))
+        await link.send(http2.opening((INITIAL_WINDOW_SIZE, window)))
         await link.send(b"".join(http2.get(number, b"/stream?token=slow&size=4000000") for number in (1, 3)))
         await link.rest()
 
