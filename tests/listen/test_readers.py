@@ -143,14 +143,15 @@ def test_removed_reader_is_not_called(run: Run, pair: Any) -> None:
     run(main)
 
 
-def descriptors(pairs: list[tuple[socket.socket, socket.socket]]) -> int:
-    """The number of descriptors of these sockets, and of epoll. Other tests may leave more to the garbage collector."""
+def descriptors(pairs: list[tuple[socket.socket, socket.socket]]) -> set[str]:
+    """The numbers of the descriptors of these sockets, and of epoll."""
     wanted = {"anon_inode:[eventpoll]", *(f"socket:[{os.fstat(ours.fileno()).st_ino}]" for ours, _ in pairs)}
-    count = 0
+    numbers = set()
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the one that lists them
-            count += os.readlink(f"/proc/self/fd/{number}") in wanted
-    return count
+            if os.readlink(f"/proc/self/fd/{number}") in wanted:
+                numbers.add(number)
+    return numbers
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not tell")
@@ -158,14 +159,15 @@ def test_no_descriptor_leaks(run: Run, pair: Any) -> None:
     async def main() -> None:
         readers = make_readers(asyncio.get_running_loop())
         pairs = [pair() for _ in range(3)]
+        # Of these, some may belong to earlier tests, and be closed by the garbage collector meanwhile.
         before = descriptors(pairs)
         for _ in range(2):
             for ours, _ in pairs:
                 readers.add(ours.fileno(), lambda: None)
-            assert descriptors(pairs) <= before + 1
+            assert len(descriptors(pairs) - before) <= 1
             for ours, _ in pairs:
                 readers.remove(ours.fileno())
-            assert descriptors(pairs) == before
+            assert descriptors(pairs) <= before
 
     run(main)
 
