@@ -256,6 +256,17 @@ def test_chunk_line_is_scanned_once(wire: Any) -> None:
         assert refusal(wire, [b"1" + part * (4000 // len(part)) + b"\0\r\n"]) == (400, "malformed chunk size")
 
 
+def test_trailers_are_scanned_once(wire: Any) -> None:
+    """Holds for any split. Quadratic scanning would exceed the time of a test."""
+    decoder = make_decoder(wire, head_size=1 << 23)
+    decode(decoder, [b"0\r\n"])
+    data = b""
+    for _ in range(1 << 9):
+        data += b"a: b\r\n" * (1 << 10)
+        assert decoder.feed(data, 0) == b""
+    assert not decoder.done
+
+
 def test_chunk_line_without_end_is_limited(wire: Any) -> None:
     assert refusal(wire, [b"1;" + b"x" * 4095]) == (400, "chunk extensions too long")
 

@@ -37,7 +37,7 @@ class Decoder:
     `size` the size of the content so far, `pace` the client's, from the first second on in which it is measured.
     """
 
-    __slots__ = ("_chunked", "_expected", "_limits", "done", "pace", "position", "remaining", "size")
+    __slots__ = ("_chunked", "_expected", "_limits", "_searched", "done", "pace", "position", "remaining", "size")
 
     done: bool
     position: int
@@ -47,11 +47,14 @@ class Decoder:
     _limits: Limits
     _chunked: bool
     _expected: int
+    _searched: int
 
     def __init__(self, framing: int, length: int, limits: Limits) -> None:
         self._limits = limits
         self._chunked = framing == CHUNKED
         self._expected = SIZE
+        # Bytes of an unfinished trailer section that need not be searched again.
+        self._searched = 0
         self.remaining = length
         self.done = framing != CHUNKED and length == 0
         self.position = 0
@@ -129,16 +132,18 @@ class Decoder:
             self.position = start + 2
             self.done = True
             return True
-        end = find_head_end(data, start, start)
+        resume = start + self._searched
+        end = find_head_end(data, start, resume)
         size = (len(data) if end < 0 else end) - start
         if end < 0 or size > self._limits.head_size:
             # An error within the limit has priority over what exceeds it, as if every byte arrived alone.
             stop = start + min(size, self._limits.head_size)
-            has_bare_lf = end == -2 and find_head_end(cut(data, 0, stop), start, start) == -2
-            if has_bare_lf or find_bare_cr(data, start, stop) >= 0:
+            has_bare_lf = end == -2 and find_head_end(cut(data, 0, stop), start, resume) == -2
+            if has_bare_lf or find_bare_cr(data, max(start, resume - 1), stop) >= 0:
                 raise ProtocolError(400, "malformed trailer")
             if size > self._limits.head_size:
                 raise ProtocolError(431, "trailers too long")
+            self._searched = size
             return False
         fields = split_fields(data, start, end - 2)
         if fields is None:
