@@ -927,6 +927,31 @@ def test_endless_response_is_cancelled_after_the_deadline(wire, run, log, is_beg
     assert run(main) == (["abort"] if is_begun else ["close"])
 
 
+@pytest.mark.parametrize("policy", ["streaming", "always"])
+def test_endless_response_is_cancelled_after_a_refused_body(wire, run, log, policy):
+    refused = asyncio.Event()
+
+    async def application(scope, receive, send):
+        await refused.wait()
+        await send(STREAM)
+        while True:
+            await send(PART)
+
+    async def main():
+        service = Service(wire, application, timeout_write=1, cancel_on_disconnect=policy)
+        protocol, transport = service.connect()
+        protocol.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        await iterations()
+        protocol.data_received(b"zz\r\n")
+        await iterations()
+        protocol.connection_lost(None)
+        refused.set()
+        await service.idle()
+        return transport.written
+
+    assert run(main).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 # Errors of the application
 
 

@@ -121,6 +121,7 @@ class Request(Exchange):
     def outlive(self) -> None:
         """Lose the client, for which another response has replaced this one: the application may still send its own."""
         self._phase = WAITING
+        self.forget_body()
         self.lose()
 
     def forget_body(self) -> None:

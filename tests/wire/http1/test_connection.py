@@ -638,6 +638,16 @@ def test_large_unread_chunked_body_closes_the_connection(wire):
     assert rig.calls == ["finish_writing"]
 
 
+def test_extensions_of_unread_chunks_count(wire):
+    rig = Rig(wire, ok)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert rig.take() == OK
+    for _ in range(65):
+        rig.receive(b"1;" + b"a" * 4080 + b"\r\nx\r\n")
+    rig.turn()
+    assert rig.calls == ["finish_writing"]
+
+
 def test_malformed_rest_of_an_unread_body_closes_without_a_second_response(wire):
     rig = Rig(wire, ok)
     rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -1109,6 +1119,22 @@ def test_application_that_goes_on_after_a_timeout_is_followed(wire):
     assert rig.counted(layout.REQUESTS, layout.CANCELLED - layout.REQUESTS) == 1
 
 
+def test_application_that_goes_on_after_a_refused_body_is_followed(wire):
+    rig = Rig(wire, ignores_lost=True, body_size=9)
+    rig.receive(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    request = rig.request
+    rig.receive(b"5\r\nwhole\r\nzz\r\n")
+    assert rig.take().startswith(b"HTTP/1.1 400 ")
+    assert rig.calls[0] == "left"
+    assert drive(request.receive()) == {"type": "http.disconnect"}
+    start(request)
+    body(request, b"part", more=True)
+    assert request.is_streaming()
+    assert rig.take() == b""
+    rig.connection.lose()
+    assert rig.counted(layout.REQUESTS, layout.CANCELLED - layout.REQUESTS) == 1
+
+
 def test_send_after_a_timeout_fails(wire):
     rig = Rig(wire, request_timeout=5)
     rig.receive(GET)
@@ -1350,7 +1376,7 @@ def test_client_whose_body_is_too_long_may_linger(wire):
     rig = Rig(wire, ok, body_size=100)
     rig.receive(post(1000))
     assert rig.take().startswith(b"HTTP/1.1 413 ")
-    assert rig.calls == ["finish_writing"]
+    assert rig.calls == ["left", "finish_writing"]
 
 
 def test_lingering_connection_closes_when_the_client_has_ended(wire):

@@ -6,6 +6,7 @@ import gc
 import sys
 import sysconfig
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from pronghorn.http2_constants import (
     INTERNAL_ERROR,
     NO_ERROR,
     PADDED,
+    REFUSED_STREAM,
     RST_STREAM,
     WINDOW_UPDATE,
 )
@@ -406,6 +408,47 @@ def test_body_above_the_limit_is_refused(wire: Any) -> None:
     assert only(frames, RST_STREAM).code == NO_ERROR
     assert peer.rig.request.is_lost()
     assert [error.status for error in peer.rig.refused] == [413]
+
+
+def test_declared_body_above_the_limit_starts_no_application(wire: Any) -> None:
+    peer = Peer(wire, body_size=10)
+    frames = peer.exchange(post(1, (b"content-length", b"11")))
+    assert peer.answers(frames)[1].status == 413
+    assert peer.rig.requests == []
+
+
+def test_application_that_goes_on_after_a_refused_body_is_followed(wire: Any) -> None:
+    peer = Peer(wire, body_size=10, ignores_lost=True)
+    peer.send(post(1))
+    request = peer.rig.request
+    peer.exchange(data(1, b"x" * 11))
+    assert peer.rig.calls == ["left"]
+    assert drive(request.receive()) == {"type": "http.disconnect"}
+    start(request)
+    body(request, b"part", True)
+    assert request.is_streaming()
+    assert peer.take() == []
+
+
+def test_applications_of_refused_bodies_limit_the_streams(wire: Any) -> None:
+    peer = Peer(wire, body_size=10)
+    for number in range(1, 257, 2):
+        peer.send(post(number))
+        peer.rig.turn()
+        peer.rig.requests[-1].task = SimpleNamespace(done=lambda: False)
+        peer.send(data(number, b"x" * 11))
+        peer.rig.turn()
+    peer.take()
+    assert only(peer.exchange(get(257)), RST_STREAM).code == REFUSED_STREAM
+
+
+def test_refused_bodies_beyond_the_budget_have_to_wait(wire: Any) -> None:
+    peer = Peer(wire, body_size=10)
+    for number in range(1, 500, 2):
+        peer.send(post(number), data(number, b"x" * 11))
+        peer.rig.turn()
+    assert peer.rig.is_paused()
+    assert len(peer.rig.refused) == 200
 
 
 def test_body_above_the_limit_breaks_off_a_response(wire: Any) -> None:

@@ -129,6 +129,16 @@ def test_stream_that_ends_without_a_close_frame_is_lost(wire: Any, end: bytes) -
     assert peer.rig.closed == [session]
 
 
+def test_clients_that_leave_before_the_answer_spend_their_budget(wire: Any) -> None:
+    peer = Peer(wire)
+    for number in range(1, 500, 2):
+        peer.send(headers(number, *EXTENDED, ends=False))
+        peer.send(data(number, b"", True))
+        peer.rig.turn()
+    assert len(peer.rig.sessions) == 200
+    assert peer.rig.is_paused()
+
+
 def test_end_of_the_connection_ends_a_session(wire: Any) -> None:
     peer, session = accepted(wire)
     peer.rig.connection.end_input()

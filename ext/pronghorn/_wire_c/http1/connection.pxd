@@ -73,6 +73,7 @@ cdef class Connection(Channel):
     @cython.locals(has_body=bint, is_http11=bint, origin=Origin)
     cdef _open(self, Head head)
     cdef _open_websocket(self, Head head, dict scope, str client_text)
+    @cython.locals(start=Py_ssize_t)
     cdef bint _read_body(self) except -1
     cdef _next(self)
     cdef _expect_request(self)

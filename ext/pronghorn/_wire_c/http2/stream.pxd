@@ -39,6 +39,8 @@ cdef class Multiplexer(Endpoint):
     cpdef on_ended(self, Stream stream)
     cpdef on_closed(self, Stream stream, bint was_reset)
     cpdef answer(self, Stream stream, int status)
+    cpdef keep_counting(self, Exchange exchange)
+    cpdef spend_reset(self)
 
 
 cdef class Stream(Channel):

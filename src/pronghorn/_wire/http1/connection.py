@@ -627,12 +627,13 @@ class Connection(Channel):
     def _read_body(self) -> bool:
         """Decode the buffered part of the body. Return whether the body is complete."""
         decoder = self._decoder
-        content = decoder.feed(self._buffer, self._position)
+        start = self._position
+        content = decoder.feed(self._buffer, start)
         self._position = decoder.position
         self._continue_due = False
         request = self.request
         if request.is_complete():
-            self._discarded += len(content)
+            self._discarded += self._position - start
             if self._discarded > self._shared.limits.discard_size:
                 self._close()
                 return False
@@ -706,15 +707,17 @@ class Connection(Channel):
             error = preamble(self._buffer, self._position, stop) or error
         self._owner.on_refused(error)
         request = self.request
-        if request is not None:
-            refusable = request.is_refusable()
-            request.lose()
-            if not refusable:
-                self._break_off()
-                return
-        self._answer(error.status)
-        if request is not None:
+        if request is None:
+            self._answer(error.status)
+        elif request.is_refusable():
+            self._owner.on_left(request)
+            self._answer(error.status)
             request.count_end(error.status, False, self._session is None)
+            request.outlive()
+            self.request = None
+        else:
+            request.lose()
+            self._break_off()
 
     def _to_http2(self) -> None:
         """Leave the transport to a connection of HTTP/2 (RFC 9113 section 3.3)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pronghorn.constants import HTTP_2, NO_BODY, UNTIL_END
+from pronghorn.constants import HTTP_2, LENGTH, NO_BODY, UNTIL_END
 from pronghorn.errors import HTTP2Error, ProtocolError, StreamError
 from pronghorn.http2_constants import (
     ACK,
@@ -352,8 +352,8 @@ class HTTP2Connection(Output):
             self._turns.remove(stream)
         if was_reset:
             exchange = stream.exchange()
-            if exchange is not None and exchange.task is not None:
-                self._abandoned.append(exchange)
+            if exchange is not None:
+                self.keep_counting(exchange)
         else:
             self._budget.earn_reset()
         if not self.streams:
@@ -368,6 +368,13 @@ class HTTP2Connection(Output):
             request.replace(encoder)
         encoder.body(text, False, stream.out)
         stream.exchange_ended()
+
+    def keep_counting(self, exchange: Exchange) -> None:
+        if exchange.task is not None:
+            self._abandoned.append(exchange)
+
+    def spend_reset(self) -> None:
+        self._budget.spend_reset()
 
     # Private: frames
 
@@ -551,6 +558,7 @@ class HTTP2Connection(Output):
                 except StreamError as error:
                     self._fail_stream(number, error)
                 except ProtocolError as error:
+                    self._budget.spend_reset()
                     stream.refuse(error)
         else:
             size = min(available, self._padding_left)
@@ -653,6 +661,8 @@ class HTTP2Connection(Output):
             if decoder.size > limits.head_size:
                 raise ProtocolError(431, "head too long")
             head = read_head(fields, self._block_ends, limits)
+            if limits.body_size and head.framing == LENGTH and head.length > limits.body_size:
+                raise ProtocolError(413, "body too long")
         except ProtocolError as error:
             self._refuse(number, error)
         else:
@@ -926,10 +936,7 @@ class HTTP2Connection(Output):
             if now < end:
                 self._request_ends[number] = end
                 continue
-            exchange = stream.exchange()
             stream.give_up()
-            if exchange is not None and exchange.task is not None and exchange not in self._abandoned:
-                self._abandoned.append(exchange)
 
     def _check_window(self, now: int) -> None:
         """Close if the client has not opened the window of the connection in time, although content waits for it."""

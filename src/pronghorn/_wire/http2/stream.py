@@ -132,6 +132,14 @@ class Multiplexer(Endpoint):
         """Answer on the stream for the application."""
         raise NotImplementedError
 
+    def keep_counting(self, exchange: Exchange) -> None:
+        """Count the call of `exchange` for as long as it runs, although its stream was answered for it, or reset."""
+        raise NotImplementedError
+
+    def spend_reset(self) -> None:
+        """Count a stream that the client has made us reset."""
+        raise NotImplementedError
+
 
 class Stream(Channel):
     """One stream. `out` is content that is not framed yet; `in_turn` is true while the connection lets it frame some.
@@ -231,7 +239,7 @@ class Stream(Channel):
             self._connection.return_credit(size)
         elif limit and self._received > limit:
             self._connection.return_credit(size)
-            raise ProtocolError(413, "body too large")
+            raise ProtocolError(413, "body too long")
         else:
             self._unreturned += size
             self._body_by = 0
@@ -306,8 +314,10 @@ class Stream(Channel):
         self._connection.owner.on_refused(error)
         request = self.request
         if request is not None and request.is_refusable():
-            request.lose()
+            self._connection.owner.on_left(request)
             self._connection.answer(self, error.status)
+            request.outlive()
+            self._connection.keep_counting(request)
         else:
             self.reset(CANCEL)
 
@@ -320,8 +330,11 @@ class Stream(Channel):
 
     def give_up(self) -> None:
         """Answer 503 to a request that takes too long, or reset the stream if the response has begun."""
+        exchange = self.exchange()
         if not self.answer_late(self._connection.owner, self.request, self.session):
             self.reset(CANCEL)
+        elif exchange is not None:
+            self._connection.keep_counting(exchange)
 
     # Output, called by the encoder and the connection
 
@@ -558,6 +571,7 @@ class Stream(Channel):
     def _end_session(self) -> None:
         """End the WebSocket, whose client sends no more."""
         if self.request is not None:
+            self._connection.spend_reset()
             self.reset(CANCEL)  # the application has not accepted
             return
         self.session.end_input()
