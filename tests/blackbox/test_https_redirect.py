@@ -114,6 +114,17 @@ def test_both_ports_end_with_the_server(start, certificates, flags, tmp_path):
         Client(("127.0.0.1", redirected.port))
 
 
+@pytest.mark.parametrize("flag", ["--limit-connections", "--limit-connections-per-address"])
+def test_limits_on_connections_apply(start, certificates, flag):
+    redirected = Redirected(start("asgi:app", *certificates.flags, "--https-redirect", "0", flag, "1"))
+    with contextlib.closing(Client(("127.0.0.1", redirected.port))) as client:
+        client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert client.read().status == 308
+        with contextlib.closing(Client(("127.0.0.1", redirected.port))) as another:
+            assert another.rest() == b""
+    assert redirected.server.log.wait_for(f"Connection refused. .*: more connections than {flag} 1")
+
+
 def failure(*flags):
     server = Process("asgi:app", *flags)
     try:

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 
@@ -628,6 +629,17 @@ def speak_another_protocol(address, certificates):
             assert client.recv(1000)[:5] != b"HTTP/"
 
 
+def ask_for_name_that_is_not_ascii(address, certificates):
+    outgoing = ssl.MemoryBIO()
+    hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="x" * 50)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        hello.do_handshake()
+    with socket.create_connection(address, PATIENCE) as client, contextlib.suppress(ConnectionError):
+        client.sendall(outgoing.read().replace(b"x" * 50, b"\xff" * 50))
+        while client.recv(1000):
+            pass
+
+
 def say_nothing(address, certificates):
     with socket.create_connection(address, PATIENCE):
         pass
@@ -681,6 +693,19 @@ def test_failed_handshake_does_not_affect_others(serve, connect, certificates, c
     assert not [record for record in caplog.records if record.exc_info]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [line.partition("failed: ")[2] for line in warnings] == ([reason] if reason else [])
+
+
+def test_server_name_that_is_not_ascii_fails_one_handshake(serve, connect, certificates, caplog, monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    server = serve(hello, ssl_sni=f"elsewhere={certificates.elsewhere}")
+    ask_for_name_that_is_not_ascii(("127.0.0.1", server.port), certificates)
+    client = connect(server)
+    client.send(GET)
+    assert client.read().body == b"hello"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.startswith("TLS handshake with 127.0.0.1:")
+    assert reported == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +45,24 @@ def chooser(
                 tls.context = chosen
 
     return choose
+
+
+def silence_malformed() -> None:
+    """Let Python print no traceback for a name that is not ASCII: the log has a line about each failed handshake."""
+    if not isinstance(sys.unraisablehook, _Hook):
+        sys.unraisablehook = _Hook(sys.unraisablehook)
+
+
+class _Hook:
+    """Passes all errors but those of malformed names to the `previous` hook."""
+
+    def __init__(self, previous: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        self._previous = previous
+
+    def __call__(self, unraisable: sys.UnraisableHookArgs) -> None:
+        is_name = isinstance(unraisable.object, bytes) or "servername" in (unraisable.err_msg or "")
+        if not (is_name and isinstance(unraisable.exc_value, UnicodeDecodeError)):
+            self._previous(unraisable)
 
 
 def _parse(text: str) -> Named:

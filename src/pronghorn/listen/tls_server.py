@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from pronghorn.constants import PIECE_SIZE
-from pronghorn.listen import listener, tls_context
+from pronghorn.listen import listener, server_names, tls_context
 from pronghorn.listen.addresses import show
 from pronghorn.listen.peeking import peek
 from pronghorn.listen.readers import Readers
@@ -73,6 +73,8 @@ async def listen(
         ssl_shutdown_timeout=_NEVER,
     )
     connect = functools.partial(_connect, loop, make, config, warn)
+    if config.ssl is not None and config.ssl.sni_callback is not None:
+        server_names.silence_malformed()
     # asyncio's engine writes as soon as its transport has room. If the client has just left, the transport then closes
     # twice, and logs an error. A limit gives it room often.
     limits_unsent = _aiofastnet_for(config) is not None or not isinstance(loop, asyncio.SelectorEventLoop)

@@ -33,9 +33,16 @@ def addresses_of(config: Config) -> list[str]:
 @contextlib.contextmanager
 def redirecting(config: Config, port: int) -> Iterator[Callable[[], None]]:
     """Bind the addresses of the redirect; `port` is that of the https URLs. Yields the function that begins to answer.
-    Raises StartupError.
+    The limits on connections are those of `config`, counted apart. Raises StartupError.
     """
-    listener = SideListener("pronghorn-redirect", "redirect", addresses_of(config), _application(port))
+    listener = SideListener(
+        "pronghorn-redirect",
+        "redirect",
+        addresses_of(config),
+        _application(port),
+        limit_connections=config.limit_connections,
+        limit_connections_per_address=config.limit_connections_per_address,
+    )
     with listener.bound() as addresses:
 
         def begin() -> None:

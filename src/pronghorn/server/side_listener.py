@@ -27,13 +27,14 @@ _log = logging.getLogger("pronghorn.error")
 class SideListener(threading.Thread):
     """Serves an ASGI `app` at `places` from `begin` to `stop`. An error in it, which is logged, ends nothing else.
 
-    `title` is the name of the thread, `kind` that of the listener in log lines.
+    `title` is the name of the thread, `kind` that of the listener in log lines. Of the configuration's parameters, those
+    that are not in `parameters` have their defaults.
     """
 
-    def __init__(self, title: str, kind: str, places: list[str], app: Any) -> None:
+    def __init__(self, title: str, kind: str, places: list[str], app: Any, **parameters: Any) -> None:
         super().__init__(name=title, daemon=True)
         self._kind = kind
-        self._config = _configure(places, app)
+        self._config = _configure(places, app, parameters)
         self._bound: list[socket.socket] = []
         self._is_settled = threading.Event()
         self._failure: Exception | None = None
@@ -103,8 +104,8 @@ class _Server(Server):
         await asyncio.sleep(0)
 
 
-def _configure(places: list[str], app: Any) -> Config:
-    """Every other parameter has its default. Not by the constructor, which sets up logging for the whole process."""
+def _configure(places: list[str], app: Any, parameters: dict[str, Any]) -> Config:
+    """A configuration. Not by the constructor, which sets up logging for the whole process."""
     config = Config.__new__(Config)
     config.app = app
     config.bind = places
@@ -115,4 +116,6 @@ def _configure(places: list[str], app: Any) -> Config:
     config.ws = "none"
     config.access_log = False
     config.encoded_headers = []
+    for name, value in parameters.items():
+        setattr(config, name, value)
     return config

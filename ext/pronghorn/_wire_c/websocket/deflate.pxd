@@ -1,3 +1,5 @@
+cimport cython
+
 cdef int WINDOW_BITS, MEMORY_LEVEL, MOST_STREAMS
 
 
@@ -10,5 +12,6 @@ cdef class Deflate:
     cdef readonly bytes response
 
     cpdef bytes deflate(self, bytes payload)
+    @cython.locals(size=Py_ssize_t)
     cpdef bytes inflate(self, bytes data, Py_ssize_t max_length)
     cpdef end_inflating(self)

@@ -97,7 +97,8 @@ class Deflate:
 
     def inflate(self, data: bytes, max_length: int) -> bytes | MaybeNone:
         """Decompress `data`, a part of a message; None if the content is longer than `max_length` bytes."""
-        content = b""
+        pieces = []
+        size = 0
         while data:
             inflater = self._inflater
             if inflater is None or inflater.eof:
@@ -105,15 +106,17 @@ class Deflate:
                 self._streams += 1
                 self._inflater = inflater = self._zlib.decompressobj(wbits=-self._client_bits)
             try:
-                content += inflater.decompress(data, max_length + 1 - len(content))
+                content = inflater.decompress(data, max_length + 1 - size)
             except self._zlib.error:
                 raise FrameError(1002, "invalid compressed data") from None
-            if len(content) > max_length:
+            pieces.append(content)
+            size += len(content)
+            if size > max_length:
                 return None
             if self._streams > MOST_STREAMS:
                 raise FrameError(1002, "invalid compressed data")
             data = inflater.unused_data
-        return content
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def end_inflating(self) -> None:
         """End a compressed message."""
