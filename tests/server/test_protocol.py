@@ -1,6 +1,7 @@
 """The protocol on a real loop with a recording transport: tasks, contexts, errors and disconnects."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import select
@@ -1747,6 +1748,56 @@ def test_full_transport_pauses_application(wire, run):
         return before, sent
 
     assert run(main) == ([0], [0, 1, 2])
+
+
+@pytest.mark.parametrize("end", ["close", "abort", "finish_writing"])
+def test_connection_may_end_once_its_transport_has_room(wire, run, end):
+    """asyncio's transport ended twice then, and the loop reported an error."""
+
+    class Ending:
+        """A connection that ends as soon as its transport has room."""
+
+        peer_text = ""
+
+        def pause_writing(self):
+            pass
+
+        def resume_writing(self):
+            getattr(protocol, end)()
+
+        def end_input(self):
+            protocol.close()
+
+        def exchanges(self):
+            return []
+
+        def lose(self):
+            lost.set()
+
+    errors = []
+    lost = asyncio.Event()
+    protocol = None
+
+    async def main():
+        nonlocal protocol
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: errors.append(context))
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+            ours, _ = server.accept()
+            client.setblocking(False)
+            service = Service(wire, answer)
+            transport, protocol = await loop.connect_accepted_socket(lambda: HTTPProtocol(service.state), ours)
+            protocol.connection = Ending()
+            transport.set_write_buffer_limits(0)
+            transport.write(bytes(8 << 20))
+            with contextlib.suppress(ConnectionError):
+                while await loop.sock_recv(client, 1 << 20):
+                    pass
+            client.close()
+            await lost.wait()
+
+    run(main)
+    assert errors == []
 
 
 def test_pipelined_requests_beyond_one_iteration_are_served_in_next(wire, run):

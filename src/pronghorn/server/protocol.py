@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -47,6 +48,7 @@ class HTTPProtocol(asyncio.Protocol):
     __slots__ = (
         "_fd",
         "_has_read_much",
+        "_is_resuming",
         "_is_secure",
         "_reader",
         "_socket",
@@ -75,6 +77,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.on_websocket = state.start_websocket
         self._reader = OPENED
         self._has_read_much = False
+        self._is_resuming = False
         self.sending = None
         self.addresses = None
 
@@ -125,7 +128,11 @@ class HTTPProtocol(asyncio.Protocol):
             if received is not None and received >= unsent.TRUST:
                 self._has_read_much = True
                 unsent.lift(self._socket)
-        self.connection.resume_writing()
+        self._is_resuming = True
+        try:
+            self.connection.resume_writing()
+        finally:
+            self._is_resuming = False
 
     def is_idle(self) -> bool:
         """Return whether no request is in progress."""
@@ -225,7 +232,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.process_deferred)
 
     def finish_writing(self) -> None:
-        transports.end_stream(self._transport)
+        self._call_end(functools.partial(transports.end_stream, self._transport))
 
     def close(self) -> None:
         if not self._transport.is_closing():
@@ -285,10 +292,17 @@ class HTTPProtocol(asyncio.Protocol):
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
         self._remove_from_inbox()
         if self.sending is None:
-            end()
+            self._call_end(end)
         else:
             self.sending.add_done_callback(lambda _: end())
             self.sending.cancel()
+
+    def _call_end(self, end: Callable[[], None]) -> None:
+        """End the transport, or its half of the stream. Inside `resume_writing`, asyncio's would end twice."""
+        if self._is_resuming:
+            self._state.loop.call_soon(end)
+        else:
+            end()
 
     def _join_inbox(self) -> None:
         if transports.is_reentrant(self._state.loop):
