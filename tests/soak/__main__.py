@@ -21,6 +21,8 @@ from tests.support.results import append, provenance
 
 # As by default.
 WRITE_TIMEOUT = 30
+# Mean seconds between two sessions or acts of a client: the clients of storms leave nothing of a processor to others.
+REST = 0.5
 HEAD = """\
 | server | requests | of crowds | failed | slowest s | acts | load | memory MiB | growth MiB | blocks | faults |
 | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
@@ -70,7 +72,7 @@ def storms(options: argparse.Namespace) -> list[Storm]:
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
     common = {"tls": options.tls, "workers": options.workers, "seconds": options.minutes * 60, "seed": seed}
     return [
-        Storm(loop, form=form, write_timeout=WRITE_TIMEOUT, faults_only=True, **common)
+        Storm(loop, form=form, write_timeout=WRITE_TIMEOUT, rest=REST, faults_only=True, **common)
         for form in options.form
         for loop in options.loop
     ]

@@ -31,7 +31,7 @@ async def _honest(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
         for kind, (session, count) in SESSIONS.items():
             if kind in asked.without:
                 continue
-            witness = Witness(kind, end, asked.patience)
+            witness = Witness(kind, end, asked.patience, asked.rest)
             witnesses.append(witness)
             for number in range(count):
                 rng = random.Random(f"{asked.seed} {kind} {number}")
@@ -45,7 +45,9 @@ async def _hostile(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
     kinds = {**ACTS, **(TLS_ACTS if place.context else {})}
     kinds = {kind: acts for kind, acts in kinds.items() if kind not in asked.without}
     actors = [
-        asyncio.create_task(_act(acts, place, random.Random(f"{asked.seed} {kind} {number}"), kind, acted, failures))
+        asyncio.create_task(
+            _act(acts, place, random.Random(f"{asked.seed} {kind} {number}"), kind, asked.rest, acted, failures)
+        )
         for kind, (acts, count) in kinds.items()
         for number in range(count)
     ]
@@ -63,6 +65,7 @@ async def _act(
     place: Place,
     rng: random.Random,
     kind: str,
+    rest: float,
     acted: collections.Counter[str],
     failures: list[str],
 ) -> None:
@@ -77,7 +80,7 @@ async def _act(
         except Exception as error:
             failures.append(f"{kind}: {act} is broken: {error!r}")
         acted[kind] += 1
-        await asyncio.sleep(rng.uniform(0, 0.03))
+        await asyncio.sleep(rng.uniform(0, 2 * rest))
 
 
 def _place(asked: argparse.Namespace) -> Place:
@@ -95,6 +98,7 @@ def main() -> None:
     parser.add_argument("--authority", help="file of the certificate that the server's comes from, where it speaks TLS")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--patience", type=float, default=20, help="seconds for anything that an honest client wants")
+    parser.add_argument("--rest", type=float, required=True, help="mean seconds between two sessions or acts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--without", nargs="*", default=[], help="kinds of clients")
     asked = parser.parse_args()

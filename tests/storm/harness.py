@@ -79,6 +79,8 @@ class Storm:
     """Seconds after which a response that goes on after its disconnect is cancelled. Those of a mounted WSGI bridge
     must end earlier, in a loop that a storm keeps busy: it leaves a thread behind if it is cancelled.
     """
+    rest: float = 0.02
+    """Mean seconds between two sessions or acts of a client."""
     faults_only: bool = False
     """True to keep no line of the log but faults."""
 
@@ -143,6 +145,7 @@ def weather(storm: Storm, certificates: Certificates, companion: Companion | Non
 def _crowd(nature: str, storm: Storm, server: Process, certificates: Certificates) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.storm.crowd", nature, "--port", str(server.port)]
     command += ["--seconds", str(storm.seconds), "--patience", str(storm.patience), "--seed", str(storm.seed)]
+    command += ["--rest", str(storm.rest)]
     if storm.tls != "none":
         command += ["--authority", str(certificates.authority)]
     if storm.without:

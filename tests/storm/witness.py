@@ -21,11 +21,14 @@ class Failed(Exception):
 
 
 class Witness:
-    """The record of one kind of honest client, until `end` (a `time.monotonic` time). `patience` limits an exchange."""
+    """The record of one kind of honest client, until `end` (a `time.monotonic` time). `patience` limits an exchange;
+    between two sessions a client rests for `rest` seconds on average.
+    """
 
-    def __init__(self, kind: str, end: float, patience: float) -> None:
+    def __init__(self, kind: str, end: float, patience: float, rest: float) -> None:
         self.kind = kind
         self.patience = patience
+        self.rest = rest
         self.end = end
         self.answers = 0
         self.slowest = 0.0
@@ -73,7 +76,7 @@ async def attend(session: Session, place: Place, witness: Witness, rng: random.R
             await asyncio.sleep(rng.uniform(0, 0.5))
         except Exception as error:  # outside of an exchange: connecting, closing
             witness.note(f"a session ended: {error!r}")
-        await asyncio.sleep(rng.uniform(0, 0.05))
+        await asyncio.sleep(rng.uniform(0, 2 * witness.rest))
 
 
 def check(answer: Answer, token: str, body: bytes, status: int = 200) -> None:
