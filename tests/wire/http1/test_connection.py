@@ -699,6 +699,25 @@ def test_half_close_within_a_head_closes_after_many_requests(wire):
     assert rig.calls[-1] == "close"
 
 
+def test_half_close_within_a_body_closes_after_many_requests(wire):
+    """The body stayed due for ever, and so did the connection."""
+    rig = Rig(wire, ok)
+    count = rig.limits.pipelined_requests + 1
+    rig.receive(GET * count + post(10) + b"part")
+    rig.connection.end_input()
+    assert rig.take().count(b"HTTP/1.1 200 OK") == count + 1
+    assert rig.calls[-1] == "close"
+
+
+def test_half_close_within_a_body_is_reported_after_many_requests(wire):
+    rig = Rig(wire, lambda request: ok(request) if request.scope["method"] == "GET" else None)
+    rig.receive(GET * (rig.limits.pipelined_requests + 1) + post(10) + b"part")
+    rig.connection.end_input()
+    rig.turn()
+    assert drive(rig.request.receive()) == {"type": "http.request", "body": b"part", "more_body": True}
+    assert drive(rig.request.receive()) == DISCONNECT
+
+
 def test_slow_half_closed_client_gets_its_responses(wire):
     rig = Rig(wire, ok)
     rig.connection.pause_writing()

@@ -98,6 +98,7 @@ cdef class Connection(Channel):
     cdef _check_pace(self)
     cdef _check_request(self, long now)
     cdef _give_up(self, Request request)
+    cdef _disconnect(self, Request request)
     cdef _notice_departure(self)
     cdef _on_writable(self)
     cdef _defer(self)

@@ -122,6 +122,7 @@ cdef class HTTP2Connection(Output):
     cdef _close_if_done(self)
     cdef _expect_request(self)
     cdef _fail(self, error)
+    cdef bint _may_have_input(self) except -1
     cdef _expire(self, long now)
     @cython.locals(stream=Stream, pace=Pace)
     cdef _check_paces(self)

@@ -264,9 +264,7 @@ class Connection(Channel):
         if request is None or request.is_complete():
             self._close()
             return
-        if self.reading == BODY:
-            self._discard_input()
-        request.disconnect()
+        self._disconnect(request)
 
     def lose(self) -> None:
         """Release everything: the connection is lost."""
@@ -603,7 +601,7 @@ class Connection(Channel):
             if self.reading == BODY and not self._continue_due:
                 self._arm(BODY_TIMER, shared.limits.body_timeout)
         if self._input_ended:
-            request.disconnect()
+            self._disconnect(request)
         # The field of a client that would take HTTP/2 is no mistake (RFC 9113 section 3.1).
         if head.upgrade is not None and not (shared.http2 and head.upgrade == b"h2c"):
             self._owner.on_upgrade(request)
@@ -830,7 +828,7 @@ class Connection(Channel):
     def _expire(self) -> None:
         """Act on the expired timer: stop lingering, answer 408, or close."""
         timer = self._timer
-        if timer != LINGER_TIMER and not self._paused and self._owner.has_input():
+        if timer != LINGER_TIMER and not self._paused and not self._input_ended and self._owner.has_input():
             self.deadline = self._shared.deadline(1)  # the server is slow, not the client
             return
         self._disarm()
@@ -875,6 +873,12 @@ class Connection(Channel):
             self._abort()
         elif self._session is None:
             self.request = None
+
+    def _disconnect(self, request: Request) -> None:
+        """Report the end of the client's stream to the application. A body that has not arrived never will."""
+        if self.reading == BODY:
+            self._discard_input()
+        request.disconnect()
 
     def _notice_departure(self) -> None:
         """Report to waiting applications that the client has ended its stream, and end a response that has made no

@@ -895,19 +895,23 @@ class HTTP2Connection(Output):
         self.owner.on_refused(error)
         self._close(error.code, error.reason)
 
+    def _may_have_input(self) -> bool:
+        """Return whether the server is slow to read, not the client to send."""
+        return not self._paused and not self._input_ended and self.owner.has_input()
+
     def _expire(self, now: int) -> None:
         """Act on the deadlines of the connection."""
         if self._acknowledged_by and now >= self._acknowledged_by:
             self._shared.timed_out(layout.SETTINGS)
             self._fail(HTTP2Error(SETTINGS_TIMEOUT, "timed out waiting for the acknowledgement of SETTINGS"))
         elif self._head_by and now >= self._head_by:
-            if self.owner.has_input() and not self._paused:
-                self._head_by = self._shared.deadline(1)  # the server is slow, not the client
+            if self._may_have_input():
+                self._head_by = self._shared.deadline(1)
             else:
                 self._shared.timed_out(layout.HEAD)
                 self._fail(HTTP2Error(PROTOCOL_ERROR, "timed out waiting for the rest of a frame"))
         elif self._idle_by and now >= self._idle_by:
-            if self.owner.has_input() and not self._paused:
+            if self._may_have_input():
                 self._idle_by = self._shared.deadline(1)
             else:
                 self._shared.timed_out(layout.KEEP_ALIVE)
