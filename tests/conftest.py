@@ -18,6 +18,8 @@ settings.register_profile("few", derandomize=True, max_examples=10, stateful_ste
 settings.register_profile("long", print_blob=True, max_examples=10000, stateful_step_count=60, **QUIET)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+SLOW = {"storm", "soak", "tools", "simulation", "smuggling", "attacks"}
+
 
 @pytest.fixture(params=list(FORMS))
 def wire(request):
@@ -70,6 +72,12 @@ def certificates(tmp_path_factory):
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
+def pytest_configure(config):
+    # pytest-xdist would begin with the files of the most tests, and end with a few that take minutes.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items):
-    """Start with the storm: it is the longest single test."""
-    items.sort(key=lambda item: "storm" not in item.path.parts)
+    """Begin with the folders whose tests take longest: the others run beside them."""
+    items.sort(key=lambda item: SLOW.isdisjoint(item.path.parts))

@@ -27,8 +27,8 @@ _log = logging.getLogger("pronghorn.error")
 class SideListener(threading.Thread):
     """Serves an ASGI `app` at `places` from `begin` to `stop`. An error in it, which is logged, ends nothing else.
 
-    `title` is the name of the thread, `kind` that of the listener in log lines. Of the configuration's parameters, those
-    that are not in `parameters` have their defaults.
+    `title` is the name of the thread, `kind` that of the listener in log lines, and `parameters` are those of its
+    configuration that differ from the defaults.
     """
 
     def __init__(self, title: str, kind: str, places: list[str], app: Any, **parameters: Any) -> None:
