@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import threading
 from collections.abc import Iterator
@@ -21,10 +22,13 @@ MIB = 1 << 20
 CALIBRATION = 10.0
 # Samples that tell growth from chance.
 ENOUGH = 16
-# Growth from the second quarter to the last that is not put down to chance, of all processes: memory in bytes, and
-# Python's blocks of memory.
+# Growth from the second quarter to the last that is no fault, of all processes: memory in bytes, and Python's blocks of
+# memory.
 MOST_GROWTH = 8 * MIB
 MOST_BLOCKS = 5_000
+# The standard error of a median, in those of a mean; the standard errors that chance explains.
+MEDIAN = 1.25
+CHANCE = 3
 
 
 @dataclass
@@ -60,18 +64,27 @@ class Soak:
         if len(self.samples) < ENOUGH:
             self.report.figures.append(f"soak: {len(self.samples)} samples are too few to judge growth by")
         for name, most in (("memory", MOST_GROWTH), ("blocks", MOST_BLOCKS)):
-            if len(self.samples) >= ENOUGH and (grown := self.growth(name)) > most:
+            if len(self.samples) >= ENOUGH and (grown := self.growth(name)) > max(most, self.chance(name)):
                 self.report.faults.append(f"soak: {name} grew by {grown:,.0f} from the second quarter to the last")
 
     def middle(self, name: str, quarter: int) -> float:
         """The median of a field of the samples in a quarter of the time: 0 to 3."""
-        count = len(self.samples)
-        part = self.samples[count * quarter // 4 : count * (quarter + 1) // 4]
-        return statistics.median(getattr(each, name) for each in part) if part else 0.0
+        values = self._values(name, quarter)
+        return statistics.median(values) if values else 0.0
 
     def growth(self, name: str) -> float:
         """The change of a field of the samples from the second quarter to the last: caches fill in the first."""
         return self.middle(name, 3) - self.middle(name, 1)
+
+    def chance(self, name: str) -> float:
+        """The growth of a field that its changes from sample to sample may explain."""
+        parts = [self._values(name, quarter) for quarter in (1, 3)]
+        return CHANCE * MEDIAN * math.sqrt(sum(statistics.pvariance(part) / len(part) for part in parts))
+
+    def _values(self, name: str, quarter: int) -> list[int]:
+        count = len(self.samples)
+        part = self.samples[count * quarter // 4 : count * (quarter + 1) // 4]
+        return [getattr(each, name) for each in part]
 
     @contextlib.contextmanager
     def _companion(self, server: Process, asker: Asker, report: Report) -> Iterator[None]:

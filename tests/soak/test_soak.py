@@ -38,3 +38,9 @@ def test_growth_is_from_the_second_quarter_to_the_last() -> None:
     soak = Soak(Storm(), load=0.7, round_seconds=1)
     soak.samples = [Sample(memory, 0) for memory in (1, 2, 10, 10, 11, 12, 14, 14)]
     assert soak.growth("memory") == 4
+
+
+def test_chance_explains_less_growth_if_samples_differ_less() -> None:
+    soak = Soak(Storm(), load=0.7, round_seconds=1)
+    soak.samples = [Sample(10 + number % 2, 100 * (number % 2)) for number in range(16)]
+    assert 0 < soak.chance("memory") < soak.chance("blocks")
