@@ -18,14 +18,14 @@ PATHS = ("/content?token=soak&size=100", "/content?token=soak&size=10000", "/str
 _STEP = 1.3
 # Requests without an answer or with an error for an answer.
 _FAILED = re.compile(r"requests: .* (\d+) failed,")
-_ANSWERED = re.compile(r"status codes: (\d+) 2xx")
+_ANSWERED = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Round:
-    """One run of h2load: requests that were answered with 200, those that failed, and the share of one processor that
-    the server took meanwhile, for other clients too.
+    """One run of h2load: requests that were answered with 200, those that failed or were redirected, and the share of
+    one processor that the server took meanwhile, for other clients too.
     """
 
     answered: int
@@ -80,7 +80,7 @@ class Load:
         answered, failed = _ANSWERED.search(run.stdout), _FAILED.search(run.stdout)
         assert answered is not None, run.stdout
         assert failed is not None, run.stdout
-        return Round(int(answered[1]), int(failed[1]), processor)
+        return Round(int(answered[1]), int(failed[1]) + int(answered[2]), processor)
 
 
 def processor_time(pids: Iterable[int]) -> float:
