@@ -151,6 +151,7 @@ class Life:
     # The life
 
     def run(self) -> None:
+        backend.load(self.config.http)  # A module that is imported below would keep the virtual clock for ever.
         with self._recording(), self.clock.installed(), _quickly(), _in_order(), _at_any_speed():
             loop = Loop(self.clock, self.network, random.Random(f"loop {self.seed}"))
             loop.set_exception_handler(self._on_exception)

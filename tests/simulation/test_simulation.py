@@ -22,12 +22,29 @@ SECONDS = 8
 _DIGESTS = "from tests.simulation.campaign import live\nfor seed in {seeds}: print(live(seed).digest())"
 
 
-def digests(seeds: list[int], **environment: str) -> list[str]:
-    """The traces of lives in another process."""
-    command = [sys.executable, "-c", _DIGESTS.format(seeds=seeds)]
+# Prints the modules that keep a clock of a life after it has ended.
+_CLOCKS = """
+import sys
+from tests.simulation.campaign import live
+from tests.simulation.loop import Clock
+live(0)
+for name, module in sorted(sys.modules.items()):
+    for value in vars(module).values():
+        if isinstance(getattr(value, "__self__", None), Clock): print(name)
+"""
+
+
+def run(code: str, **environment: str) -> list[str]:
+    """The words that `code` prints in another process."""
+    command = [sys.executable, "-c", code]
     ran = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.split()
+
+
+def digests(seeds: list[int], **environment: str) -> list[str]:
+    """The traces of lives in another process."""
+    return run(_DIGESTS.format(seeds=seeds), **environment)
 
 
 def test_lives_keep_every_invariant() -> None:
@@ -57,3 +74,8 @@ def test_both_forms_live_the_same_lives() -> None:
     load_form("compiled")
     seeds = list(range(30, 40))
     assert digests(seeds, PRONGHORN_PURE="1") == digests(seeds, PRONGHORN_PURE="")
+
+
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_virtual_clock_is_gone_after_a_life(pure: str) -> None:
+    assert run(_CLOCKS, PRONGHORN_PURE=pure) == []
