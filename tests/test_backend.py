@@ -13,7 +13,7 @@ from pronghorn import backend
 from pronghorn.errors import StartupError
 from tests.support.forms import FORMS, load_form
 
-PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "Proxies", "FormattedLines", "sweep")
+PARTS = ("Limits", "Shared", "Connection", "Outbox", "AccessLines", "Proxies", "FormattedLines", "Turns", "sweep")
 
 needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="httptools is not installed")
 

@@ -15,7 +15,7 @@ from pronghorn.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pronghorn._wire import access_log, call, endpoint, inbox, outbox, proxies, shared
+    from pronghorn._wire import access_log, call, endpoint, inbox, outbox, proxies, shared, turns
     from pronghorn._wire._interfaces import Compressor, Decompressor
     from pronghorn._wire.http1 import connection
     from pronghorn._wire.http2.connection import HTTP2Connection
@@ -40,6 +40,7 @@ class Wire(NamedTuple):
     AccessLines: type[access_log.AccessLines]
     FormattedLines: type[access_log.FormattedLines]
     Proxies: type[proxies.Proxies]
+    Turns: type[turns.Turns]
     Endpoint: type[endpoint.Endpoint]
     Application: type[call.Application]
     sweep: Callable[[Iterable[endpoint.Endpoint], int], None]
@@ -105,7 +106,7 @@ def load(http: Any = "auto") -> Wire:
 
 def form(package: str, name: str) -> Wire:
     """The form whose modules are in `package`."""
-    access_log, call, endpoint, http1, inbox, outbox, proxies, shared = (
+    access_log, call, endpoint, http1, inbox, outbox, proxies, shared, turns = (
         importlib.import_module(f"{package}.{module}")
         for module in (
             "access_log",
@@ -116,6 +117,7 @@ def form(package: str, name: str) -> Wire:
             "outbox",
             "proxies",
             "shared",
+            "turns",
         )
     )
     return Wire(
@@ -130,6 +132,7 @@ def form(package: str, name: str) -> Wire:
         AccessLines=access_log.AccessLines,
         FormattedLines=access_log.FormattedLines,
         Proxies=proxies.Proxies,
+        Turns=turns.Turns,
         Endpoint=endpoint.Endpoint,
         Application=call.Application,
         sweep=endpoint.sweep,

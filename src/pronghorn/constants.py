@@ -118,7 +118,8 @@ COMMON_FIELD_NAMES = (
     b"x-requested-with",
 )
 
-# Opcodes of WebSocket frames (RFC 6455 section 5.2). NOTHING: bytes are missing.
+# Opcodes of WebSocket frames (RFC 6455 section 5.2). NOTHING: bytes are missing. ENOUGH: others have their turn first.
+ENOUGH = -3
 NOTHING = -1
 CONTINUATION = 0
 TEXT = 1

@@ -18,9 +18,10 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from tests.attacks.outcome import Outcome, measured
 from tests.support.results import provenance
@@ -34,6 +35,8 @@ LATEST = 5
 # The honest client has an address of its own, as it would in reality.
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
 MIB = 1 << 20
+# The default of --ws-max-size.
+LARGEST = 16 * MIB
 
 LIMITS = "--limit-connections-per-address 100 --limit-body-rate 500"
 TIMEOUTS = "--timeout-first-byte 5 --timeout-head 5 --timeout-body 5 --timeout-write 5"
@@ -47,10 +50,14 @@ class Server(NamedTuple):
 
 
 class Flood(NamedTuple):
-    """`attack` gets the port, the number of connections and the seconds, and returns when they are over."""
+    """`attack` gets the port, the number of connections and the seconds, and returns when they are over.
+
+    A server needs `memory` bytes for what one client may ask of it.
+    """
 
     name: str
     attack: Callable[[int, int, float], None]
+    memory: int = 0
 
 
 SERVERS = (
@@ -96,17 +103,31 @@ def abandon(port: int, connections: int, seconds: float) -> None:
 
 
 def websockets(port: int, connections: int, seconds: float) -> None:
-    """Hold so many WebSockets: one half is silent, the other sends ten messages of one byte a second.
+    """Hold so many WebSockets: one half is silent, the other sends ten messages of one byte a second."""
+    _talk(port, connections, seconds, b"", b"\x81\x81\0\0\0\0x", silent=2)
+
+
+def bombs(port: int, connections: int, seconds: float) -> None:
+    """Send messages of 16 KiB that are 16 MiB once decompressed, up to ten a second over each WebSocket."""
+    deflater = zlib.compressobj(9, wbits=-15)
+    payload = deflater.compress(bytes(LARGEST)) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    message = b"\xc2\xfe%b\0\0\0\0%b" % (len(payload).to_bytes(2, "big"), payload)
+    extension = b"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
+    _talk(port, connections, seconds, extension, message)
+
+
+def _talk(port: int, connections: int, seconds: float, field: bytes, message: bytes, silent: int = 1) -> None:
+    """Hold so many WebSockets; one in `silent` of them sends `message` ten times a second, as far as the server reads.
 
     Those that end are opened again, at most 500 a second.
     """
     handshake = (
-        f"GET / HTTP/1.1\r\nHost: {ATTACKER}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    ).encode()
-    message = b"\x81\x81\0\0\0\0x"
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ) % field
     until = time.monotonic() + seconds
-    held: list[socket.socket] = []
+    # What is left of its message, for each.
+    held: dict[socket.socket, memoryview] = {}
     with selectors.DefaultSelector() as selector:
         while time.monotonic() < until:
             for _ in range(min(50, connections - len(held))):
@@ -115,22 +136,21 @@ def websockets(port: int, connections: int, seconds: float) -> None:
                     made.sendall(handshake)
                     made.setblocking(False)
                     selector.register(made, selectors.EVENT_READ)
-                    held.append(made)
-            ended = set()
+                    held[made] = memoryview(message)
             for key, _ in selector.select(0):
+                made = cast("socket.socket", key.fileobj)
                 with contextlib.suppress(BlockingIOError):
                     try:
-                        if not key.fileobj.recv(65536):  # type: ignore[union-attr]
-                            ended.add(key.fileobj)
+                        has_ended = not made.recv(65536)
                     except ConnectionError:
-                        ended.add(key.fileobj)
-            for made in held[::2]:
+                        has_ended = True
+                    if has_ended:
+                        selector.unregister(made)
+                        made.close()
+                        del held[made]
+            for made in list(held)[::silent]:
                 with contextlib.suppress(OSError):
-                    made.send(message)
-            for made in ended:
-                selector.unregister(made)
-                made.close()  # type: ignore[union-attr]
-            held = [each for each in held if each not in ended]
+                    held[made] = held[made][made.send(held[made]) :] or memoryview(message)
             time.sleep(0.1)
     for each in held:
         each.close()
@@ -142,6 +162,8 @@ FLOODS = (
     Flood("slow reading", slow("-X", "-n", "1", "-z", "32", "-w", "512", "-y", "1024", path="/large")),
     Flood("abandoned connections", abandon),
     Flood("silent WebSockets, tiny messages", websockets),
+    # A message, its parts while they are joined, the messages before and after it.
+    Flood("WebSocket messages that become large", bombs, 5 * LARGEST),
 )
 SLOW = FLOODS[:3]
 
@@ -347,7 +369,10 @@ share its cores, and the attackers are busiest in the first second, in which the
 
 Slow reading is another matter. Each connection asks for 4 MiB, of which the kernel would take 1.7 MB into its buffers,
 though nobody reads. To copy these for all takes a server seconds, nearly all of them in the kernel, and the honest
-client waits for its turn. pronghorn tells the kernel to take 64 KiB from clients that have read little."""
+client waits for its turn. pronghorn tells the kernel to take 64 KiB from clients that have read little.
+
+In the last attack, each message of 16 KiB becomes 16 MiB. pronghorn decompresses about a megabyte in each iteration of
+its event loop, so that others are served in between, and one message after another."""
 
 
 def cell(outcome: Outcome, quiet: Outcome) -> str:

@@ -113,6 +113,7 @@ class Rig:
         options.setdefault("server", b"")
         self.page = page.allocate()
         options.setdefault("metrics", wire.metrics.Metrics(wire.kernels.Cells(self.page)))
+        options.setdefault("turns", wire.turns.Turns(call_soon or self._soon.append))
         self.shared = wire.shared.Shared(limits, create_future, **options)
         self.limits = limits
         outbox = wire.outbox.Outbox(call_soon or self._soon.append)

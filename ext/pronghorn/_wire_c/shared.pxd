@@ -34,7 +34,7 @@ cdef class Shared:
     cdef readonly bytes default_block, http2_block
     # WebSockets.
     cdef readonly bint websockets
-    cdef readonly object zlib
+    cdef readonly object zlib, turns
     # HTTP/2.
     cdef readonly bint http2
     # Variable state.

@@ -35,6 +35,16 @@ class Transport(Protocol):
         """Return whether the transport is closed, or will close once its buffer is empty."""
 
 
+class TakesTurns(Protocol):
+    """A member of `Turns`."""
+
+    def take_turn(self) -> int:
+        """Go on, and return the number of bytes that were decompressed."""
+
+    def crash(self, error: Exception, /) -> None:
+        """Report an error of `take_turn`, and end only what has raised it. Raises nothing."""
+
+
 class Poll(Protocol):
     """The part of `select.epoll` that the hot path uses."""
 
@@ -77,6 +87,8 @@ class Decompressor(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .observed import Observer
     from .proxies import Proxies
+    from .turns import Turns
 
 
 class Limits:
@@ -151,7 +152,8 @@ class Shared:
 
     `scope` holds the parts of an HTTP scope that no request changes; `state` is the lifespan's. `fields` are the
     server's own default header fields, lower-case, framed before the application's. `websockets` enables WebSocket
-    handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression;
+    handshakes, `http2` the preface of HTTP/2; `zlib` is the module that compresses messages, None for no compression,
+    and `turns` are those of messages that are decompressed;
     `proxies` are the trusted ones, None for none; `sendfile` enables the extensions for files. With `ignores_lost`, a
     `send()` of HTTP to a client that has left does nothing (ASGI HTTP 2.3) instead of raising (2.5). `metrics` counts,
     None for no metrics. `observer` makes the requests, None for plain ones.
@@ -184,6 +186,7 @@ class Shared:
         "state",
         "times_requests",
         "total_requests",
+        "turns",
         "websockets",
         "zlib",
     )
@@ -216,6 +219,7 @@ class Shared:
     websockets: bool
     http2: bool
     zlib: CompressionLibrary | None
+    turns: Turns | MaybeNone
 
     draining: bool
     total_requests: int
@@ -234,6 +238,7 @@ class Shared:
         access_log: AccessLines | None = None,
         websockets: bool = True,
         zlib: CompressionLibrary | None = None,
+        turns: Turns | None = None,
         proxies: Proxies | None = None,
         sendfile: bool = False,
         ignores_lost: bool = False,
@@ -252,6 +257,7 @@ class Shared:
         self.websockets = websockets
         self.http2 = http2
         self.zlib = zlib
+        self.turns = turns
         self.proxies = proxies
         self.ignores_lost = ignores_lost
         self.root_path = root_path

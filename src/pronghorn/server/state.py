@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -206,6 +207,7 @@ class ServerState:
             access_log=_access_log(config, wire, loop),
             websockets=config.ws_protocol_class is not None,
             zlib=backend.load_compression() if config.ws_per_message_deflate else None,
+            turns=wire.Turns(functools.partial(loop.call_soon, context=self.context)),
             proxies=trusted if config.proxy_headers else None,
             ignores_lost=self.ignores_lost,
             http2=config.http2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tracemalloc
 import zlib
@@ -410,10 +411,22 @@ def test_fragments_may_cut_characters_of_compressed_text(wire: Any) -> None:
     assert read(wire, fragments(TEXT, *parts, rsv=RSV1)) == [(TEXT, "a€b")]
 
 
-def test_invalid_utf8_fails_before_the_message_ends(wire: Any) -> None:
+def test_message_is_decompressed_once_it_is_complete(wire: Any) -> None:
+    """A part may be small, and large when it is decompressed: clients that send no more must not cost that."""
     reader = wire.frames.Reader(MIB, agree(wire))
     reader.feed(compressed(Client(12).part(b"a\xff"), TEXT, fin=False))
+    assert drain(reader) == []
+    reader.feed(frame(CONTINUATION))
     assert drain(reader) == [(VIOLATION, 1007)]
+
+
+def test_compressed_data_is_limited_before_its_message_is_complete(wire: Any) -> None:
+    reader = wire.frames.Reader(1000, agree(wire))
+    padding = b"\0\0\0\xff\xff" * 1000
+    reader.feed(compressed(padding, BINARY, fin=False) + frame(CONTINUATION, padding, fin=False) * 12)
+    assert drain(reader) == []
+    reader.feed(frame(CONTINUATION, padding, fin=False))
+    assert drain(reader) == [(VIOLATION, 1009)]
 
 
 # Size limit
@@ -429,6 +442,15 @@ def test_size_limit_applies_to_inflated_content(wire: Any, parts: int) -> None:
 
     assert read(wire, message(), max_size=6000) == [(BINARY, bytes(6000))]
     assert read(wire, message(), max_size=5999) == [(VIOLATION, 1009)]
+
+
+@pytest.mark.parametrize("size", [65535, 65536, 65537, 131072, 262143, 262144, 300000])
+@pytest.mark.parametrize("make", [bytes, os.urandom, lambda size: b"abcde" * (size // 5) + b"f" * (size % 5)])
+def test_size_limit_is_exact_for_parts_of_any_size(wire: Any, make: Any, size: int) -> None:
+    content = make(size)
+    message = compressed(Client(12).deflate(content))
+    assert read(wire, message, max_size=size) == [(BINARY, content)]
+    assert read(wire, message, max_size=size - 1) == [(VIOLATION, 1009)]
 
 
 def test_size_limit_applies_to_each_message(wire: Any) -> None:

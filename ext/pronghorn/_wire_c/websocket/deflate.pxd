@@ -9,9 +9,9 @@ cdef class Deflate:
     cdef bint _server_resets, _client_resets
     cdef object _deflater, _inflater
     cdef int _streams
-    cdef readonly bytes response
+    cdef readonly bytes response, rest
 
     cpdef bytes deflate(self, bytes payload)
     @cython.locals(size=Py_ssize_t)
-    cpdef bytes inflate(self, bytes data, Py_ssize_t max_length)
+    cpdef bytes inflate(self, bytes data, Py_ssize_t most)
     cpdef end_inflating(self)

@@ -3,14 +3,14 @@ cimport cython
 from ..kernels cimport ascii_frame, mask_key, rotate, unmask, unmask_pieces, unmask_text, whole_frame
 from .deflate cimport Deflate
 
-cdef int BINARY, CLOSE, CONTINUATION, NOTHING, PONG, TEXT
+cdef int BINARY, CLOSE, CONTINUATION, ENOUGH, NOTHING, PONG, TEXT
 cdef int COMPRESSED, FIN, NO_CODE
 cdef frozenset CLOSE_CODES
-cdef Py_ssize_t SMALL_PART, COPIED
+cdef Py_ssize_t SMALL_PART, COPIED, DEFLATED_PART, INFLATED_PART, MOST_INFLATED, SMALL_MESSAGE
 
 
 cdef class Reader:
-    cdef Py_ssize_t _max_size
+    cdef Py_ssize_t _max_size, _max_deflated
     cdef Deflate _deflate
     cdef bytes _buffer
     cdef Py_ssize_t _position
@@ -23,6 +23,8 @@ cdef class Reader:
     # The current message.
     cdef int _opcode
     cdef bint _compressed
+    cdef bytes _deflated, _deflated_part
+    cdef Py_ssize_t _deflated_from
     cdef Py_ssize_t _size
     cdef list _parts
     cdef bytes _split_character
@@ -30,9 +32,15 @@ cdef class Reader:
     cdef readonly object payload
     cdef readonly int code
     cdef readonly str reason
+    # Decompression now.
+    cdef Py_ssize_t _allowance
+    cdef public bint waits
 
     cpdef feed(self, bytes data)
     cpdef int next(self) except -2
+    cpdef begin_turn(self)
+    cpdef Py_ssize_t inflated(self)
+    cpdef bint has_begun(self)
     @cython.locals(buffer=bytes, start=Py_ssize_t, size=Py_ssize_t, content=Py_ssize_t, length=Py_ssize_t, first=int)
     cdef int _read_frame(self) except -2
     cdef _check(self, int first, int opcode, Py_ssize_t length)
@@ -40,6 +48,10 @@ cdef class Reader:
     cdef bint _read_part(self) except -1
     cdef bint _gather(self) except -1
     cdef _add(self, bytes part)
+    @cython.locals(deflated=bytes, content=bytes, most=Py_ssize_t)
+    cdef bint _inflate(self) except -1
+    @cython.locals(end=Py_ssize_t)
+    cdef _next_part(self)
     cdef _keep(self, content)
     cdef str _decode(self, bytes part)
     cdef int _finish(self) except -2

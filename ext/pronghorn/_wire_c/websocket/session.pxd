@@ -7,8 +7,8 @@ from .deflate cimport Deflate
 from .frames cimport Reader, close_payload, frame, is_close_code, text_frame
 from .handshake cimport Handshake
 
-cdef int CONNECTING, DENYING, OPEN, LEAVING, FAILING, CLOSING, CLOSED
-cdef int BINARY, CLOSE, COMPRESSED, NOTHING, PING, PONG, TEXT
+cdef int CONNECTING, DENYING, OPEN, LEAVING, FAILING, CLOSING, LEFT, CLOSED
+cdef int BINARY, CLOSE, COMPRESSED, ENOUGH, NOTHING, PING, PONG, TEXT
 cdef int INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
 cdef int LEAVE_TIMEOUT
 cdef Py_ssize_t WORTHWHILE
@@ -27,11 +27,12 @@ cdef class WebSocket(Exchange):
     cdef Py_ssize_t _queued
     cdef bint _connected
     cdef readonly bint is_held
+    cdef bint _waits_for_turn
     # Messages to the client.
     cdef Deflate _deflate
     cdef bytes _pong_due
     # Keep-alive and closing.
-    cdef bint _answering, _heard, _input_ended
+    cdef bint _answering, _heard
     cdef object _failure
     cdef long _ping_at, _lost_by, _close_by
     cdef int _code
@@ -43,15 +44,18 @@ cdef class WebSocket(Exchange):
     cpdef bint is_over(self)
     cpdef feed(self, bytes data)
     cpdef end_input(self)
+    cpdef Py_ssize_t take_turn(self) except -1
     cpdef restart(self)
     cpdef on_tick(self, long now)
     cpdef on_writable(self)
-    cdef _read(self)
+    cdef _read(self, bint is_turn)
     cdef _queue(self, payload)
     cdef bint _is_full(self) except -1
     cdef dict _take_message(self)
     cdef _hold(self)
-    cdef _resume_reading(self)
+    cdef _wait_for_turn(self)
+    @cython.locals(state=int)
+    cdef _maybe_resume_reading(self, bint is_turn)
     cdef _pong(self, bytes payload)
     cdef _send(self, dict message)
     cdef _send_frame(self, int opcode, bytes payload)
@@ -70,5 +74,6 @@ cdef class WebSocket(Exchange):
 
 
 cdef dict _scope(dict scope, Handshake handshake)
+cdef _closed()
 cdef int _close_code(code) except -1
 cdef str _as_text(text)

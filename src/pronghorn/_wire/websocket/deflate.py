@@ -34,7 +34,8 @@ _BITS = re.compile("[89]|1[0-5]")
 
 
 class Deflate:
-    """The negotiated parameters and contexts. `response` is the value of Sec-WebSocket-Extensions in the response.
+    """The negotiated parameters and contexts. `response` is the value of Sec-WebSocket-Extensions in the response,
+    `rest` what `inflate` has left of its input.
 
     Contexts are created on first use: a silent connection has none.
     """
@@ -49,9 +50,11 @@ class Deflate:
         "_streams",
         "_zlib",
         "response",
+        "rest",
     )
 
     response: bytes
+    rest: bytes
     _zlib: CompressionLibrary
     _server_bits: int
     _client_bits: int
@@ -77,6 +80,7 @@ class Deflate:
         self._deflater = None
         self._inflater = None
         self._streams = 0
+        self.rest = b""
         response = f"permessage-deflate; server_max_window_bits={server_bits}"
         if client_bits is not None:
             response += f"; client_max_window_bits={client_bits}"
@@ -95,27 +99,28 @@ class Deflate:
             self._deflater = None if self._server_resets else deflater
         return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
-    def inflate(self, data: bytes, max_length: int) -> bytes | MaybeNone:
-        """Decompress `data`, a part of a message; None if the content is longer than `max_length` bytes."""
+    def inflate(self, data: bytes, most: int) -> bytes:
+        """Decompress `data`, part of a message, into `most` bytes or less. After exactly `most`, go on with `rest`."""
         pieces = []
         size = 0
-        while data:
+        while True:
             inflater = self._inflater
             if inflater is None or inflater.eof:
                 # A client may end its stream with any block; a new stream follows (RFC 7692 section 7.2.3.4).
                 self._streams += 1
                 self._inflater = inflater = self._zlib.decompressobj(wbits=-self._client_bits)
             try:
-                content = inflater.decompress(data, max_length + 1 - size)
+                content = inflater.decompress(data, most - size)
             except self._zlib.error:
                 raise FrameError(1002, "invalid compressed data") from None
             pieces.append(content)
             size += len(content)
-            if size > max_length:
-                return None
             if self._streams > MOST_STREAMS:
                 raise FrameError(1002, "invalid compressed data")
-            data = inflater.unused_data
+            data = inflater.unused_data or inflater.unconsumed_tail
+            if size == most or not data:
+                break
+        self.rest = data
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def end_inflating(self) -> None:

@@ -1,7 +1,7 @@
 """Read and build WebSocket frames (RFC 6455 section 5).
 
-`Reader.next` returns the opcode of a whole message or a control frame, or NOTHING if bytes are missing. It raises
-`FrameError` with the close code of a violation, and must not be called again.
+`Reader.next` returns the opcode of a whole message or a control frame, NOTHING if bytes are missing, or ENOUGH if the
+rest can wait. It raises `FrameError` with the close code of a violation, and must not be called again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pronghorn.constants import (
     CLOSE_CODES,
     COMPRESSED,
     CONTINUATION,
+    ENOUGH,
     FIN,
     NO_CODE,
     NOTHING,
@@ -56,6 +57,13 @@ SMALL_PART = 4096
 # Payloads up to this size are copied behind their header; longer ones are written separately.
 COPIED = 16384
 
+# Compressed messages: bytes that are decompressed at a time, before and after; those that may result before others have
+# their turn; the size before, up to which a message waits for nobody. Bytes become up to 1,032 times as many.
+DEFLATED_PART = 65536
+INFLATED_PART = 65536
+MOST_INFLATED = 262144
+SMALL_MESSAGE = 256
+
 # Removed from the end of each compressed message, and never sent (RFC 7692 section 7.2.2).
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
@@ -68,16 +76,23 @@ class Reader:
     negotiated compression, or None.
 
     `payload` is that of the last opcode from `next`: text for TEXT, else bytes. CLOSE also sets `code` and `reason`.
+
+    A compressed message is decompressed once it is complete. With `waits`, ENOUGH comes before any that is not small.
     """
 
     __slots__ = (
+        "_allowance",
         "_buffer",
         "_compressed",
         "_deflate",
+        "_deflated",
+        "_deflated_from",
+        "_deflated_part",
         "_final",
         "_gathered",
         "_inside",
         "_key",
+        "_max_deflated",
         "_max_size",
         "_opcode",
         "_parts",
@@ -90,12 +105,16 @@ class Reader:
         "code",
         "payload",
         "reason",
+        "waits",
     )
 
     payload: Any
     code: int
     reason: str
+    waits: bool
+    _allowance: int
     _max_size: int
+    _max_deflated: int
     _deflate: Deflate | MaybeNone
     _buffer: bytes
     _position: int
@@ -110,12 +129,17 @@ class Reader:
 
     _opcode: int
     _compressed: bool
+    _deflated: bytes
+    _deflated_from: int
+    _deflated_part: bytes
     _size: int
     _parts: list[Any] | MaybeNone
     _split_character: bytes
 
     def __init__(self, max_size: int, deflate: Deflate | None = None) -> None:
         self._max_size = max_size
+        # What cannot be compressed becomes longer, and so does each fragment that is flushed.
+        self._max_deflated = 2 * max_size + 65536
         self._deflate = deflate
         self._buffer = b""
         self._position = 0
@@ -130,12 +154,18 @@ class Reader:
         # The current message. Its opcode is CONTINUATION between messages.
         self._opcode = CONTINUATION
         self._compressed = False
+        # A complete message that is being decompressed, the part of it that comes next, and the index after that.
+        self._deflated = b""
+        self._deflated_part = b""
+        self._deflated_from = 0
         self._size = 0
         self._parts = None
         self._split_character = b""
         self.payload = None
         self.code = NO_CODE
         self.reason = ""
+        self._allowance = MOST_INFLATED
+        self.waits = False
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
@@ -145,17 +175,37 @@ class Reader:
         self._position = 0
 
     def next(self) -> int:
-        """Return the next opcode: TEXT or BINARY for a whole message, CLOSE, PING, PONG; NOTHING until bytes arrive."""
+        """Return the next opcode: TEXT or BINARY for a whole message, CLOSE, PING, PONG; NOTHING until bytes arrive;
+        ENOUGH if a message is complete, but may not be decompressed now.
+        """
         while True:
+            if self._deflated:
+                return self._finish() if self._inflate() else ENOUGH
             if self._inside:
                 if not self._read_part():
                     return NOTHING
                 if self._final:
-                    return self._finish()
+                    if not self._compressed:
+                        return self._finish()
+                    self._deflated = b"".join(self._parts) + DEFLATE_TAIL
+                    self._parts = []
+                    self._size = 0
             else:
                 opcode = self._read_frame()
                 if opcode != CONTINUATION:
                     return opcode
+
+    def begin_turn(self) -> None:
+        """Allow more to be decompressed."""
+        self._allowance = MOST_INFLATED
+
+    def inflated(self) -> int:
+        """The number of bytes that were decompressed in this turn."""
+        return MOST_INFLATED - self._allowance
+
+    def has_begun(self) -> bool:
+        """Return whether a part of a message has been decompressed, and the rest waits."""
+        return self._deflated_from > 0
 
     def _read_frame(self) -> int:
         """Read a header. Return the opcode of a complete frame, NOTHING, or CONTINUATION before a part of a message."""
@@ -193,7 +243,7 @@ class Reader:
             return opcode
         if opcode != CONTINUATION:
             self._compressed = first & COMPRESSED != 0
-        if not self._compressed and length > self._max_size - self._size:
+        if length > (self._max_deflated if self._compressed else self._max_size) - self._size:
             raise _violation("message too big")
         if opcode != CONTINUATION and first >= FIN and not self._compressed and size - content >= length:
             # The best case, and the usual one: the buffer holds the whole message.
@@ -247,7 +297,7 @@ class Reader:
 
     def _read_part(self) -> bool:
         """Take the buffered part of a data frame. Return whether the frame is complete."""
-        if self._opcode == BINARY and not self._compressed:
+        if self._opcode == BINARY or self._compressed:
             return self._gather()
         start = self._position
         count = min(self._remaining, len(self._buffer) - start)
@@ -258,8 +308,6 @@ class Reader:
             self._key = rotate(self._key, count)
         else:
             self._inside = False
-            if self._compressed and self._final:
-                part += DEFLATE_TAIL
         if part:
             self._add(part)
         if self._inside:
@@ -294,15 +342,43 @@ class Reader:
 
     def _add(self, part: bytes) -> None:
         """Add `part` to the current message."""
-        if self._compressed:
-            part = self._deflate.inflate(part, self._max_size - self._size)
-            if part is None:
-                raise _violation("message too big")
         self._size += len(part)
-        if self._opcode == TEXT:
+        if self._opcode == TEXT and not self._compressed:
             self._keep(self._decode(part))
         else:
             self._keep(part)
+
+    def _inflate(self) -> bool:
+        """Decompress as much of the message as is allowed now. Return whether that is all."""
+        deflated = self._deflated
+        if not self._deflated_from:
+            if self.waits and len(deflated) > SMALL_MESSAGE:
+                return False
+            self._next_part()
+        while self._allowance > 0:
+            most = min(INFLATED_PART, self._max_size - self._size + 1)
+            content = self._deflate.inflate(self._deflated_part, most)
+            self._allowance -= len(content)
+            self._size += len(content)
+            if self._size > self._max_size:
+                raise _violation("message too big")
+            if content:
+                self._keep(self._decode(content) if self._opcode == TEXT else content)
+            if len(content) == most:
+                self._deflated_part = self._deflate.rest
+            elif self._deflated_from < len(deflated):
+                self._next_part()
+            else:
+                self._deflated = b""
+                self._deflated_part = b""
+                self._deflated_from = 0
+                return True
+        return False
+
+    def _next_part(self) -> None:
+        end = self._deflated_from + DEFLATED_PART
+        self._deflated_part = self._deflated[self._deflated_from : end]
+        self._deflated_from = end
 
     def _keep(self, content: Any) -> None:
         parts = self._parts

@@ -12,6 +12,7 @@ from pronghorn.constants import (
     BINARY,
     CLOSE,
     COMPRESSED,
+    ENOUGH,
     INTERNAL_ERROR,
     LOST,
     NORMAL,
@@ -48,7 +49,8 @@ OPEN = 2
 LEAVING = 3  # the server is stopping; the application first receives the messages that have arrived
 FAILING = 4  # the client has violated the protocol; the application first receives the earlier messages
 CLOSING = 5  # our close frame is sent, the client's is due
-CLOSED = 6
+LEFT = 6  # the client has left; the application first receives the messages that have arrived
+CLOSED = 7
 
 # Seconds for the application to take the next message in LEAVING: it may never call `receive()`.
 LEAVE_TIMEOUT = 2
@@ -57,12 +59,13 @@ LEAVE_TIMEOUT = 2
 class WebSocket(Exchange):
     """One session. `scope` is the application's; `handshake` is None once it was accepted.
 
-    `is_held` is true while reading is paused, because of too many messages, a violation or the server's stop;
-    `client_closed` is true once the client's close frame has arrived.
+    `is_held` is true while reading is paused, because of too many messages, much to decompress, a violation or the
+    server's stop; `client_closed` is true once the client's close frame has arrived.
 
     Transitions: CONNECTING -> OPEN by 'websocket.accept', or -> DENYING -> CLOSED; OPEN -> LEAVING by `restart`; OPEN
     or LEAVING -> FAILING by a violation; OPEN, LEAVING or FAILING -> CLOSING by `close`; OPEN, LEAVING, FAILING or
-    CLOSING -> CLOSED by `_finish_closing`; any -> CLOSED by `end_input`.
+    CLOSING -> CLOSED by `_finish_closing`; OPEN or LEAVING -> LEFT by `end_input` if input is unread, LEFT -> CLOSED
+    once it is read; any other -> CLOSED by `end_input`.
     """
 
     __slots__ = (
@@ -75,7 +78,6 @@ class WebSocket(Exchange):
         "_denial_parts",
         "_failure",
         "_heard",
-        "_input_ended",
         "_lost_by",
         "_messages",
         "_ping_at",
@@ -85,6 +87,7 @@ class WebSocket(Exchange):
         "_reason",
         "_request",
         "_state",
+        "_waits_for_turn",
         "client_closed",
         "handshake",
         "is_held",
@@ -98,6 +101,7 @@ class WebSocket(Exchange):
     _denial_parts: list[bytes] | MaybeNone
 
     is_held: bool
+    _waits_for_turn: bool
     _reader: Reader
     _messages: list[str | bytes] | MaybeNone
     _queued: int
@@ -109,7 +113,6 @@ class WebSocket(Exchange):
     client_closed: bool
     _answering: bool
     _heard: bool
-    _input_ended: bool
     _failure: FrameError | MaybeNone
     _ping_at: int
     _lost_by: int
@@ -138,11 +141,11 @@ class WebSocket(Exchange):
         self._failure = None
         # True if data has arrived since the last ping; deadlines are seconds of `Shared.now`, 0 for none.
         self._heard = False
-        self._input_ended = False
         self._ping_at = 0
         self._lost_by = 0
         self._close_by = 0
         self.is_held = False
+        self._waits_for_turn = False
         self.client_closed = False
         self.handshake = handshake
         self.scope = _scope(request.scope, handshake)
@@ -159,7 +162,7 @@ class WebSocket(Exchange):
         self._answering = False
         if self._state == FAILING:
             self._fail(self._failure)
-        elif self._state == LEAVING:
+        elif self._state == LEAVING and not self._waits_for_turn:
             self._start_closing(SERVICE_RESTART, "")
         if self._code:
             return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
@@ -174,8 +177,8 @@ class WebSocket(Exchange):
             if kind == "websocket.close":
                 self.close(_close_code(message.get("code")), message.get("reason") or "")
                 return None
-        elif state in (CLOSING, CLOSED):
-            raise ClientDisconnected("the WebSocket is closed")
+        elif state in (CLOSING, LEFT, CLOSED):
+            raise _closed()
         elif state == CONNECTING and kind == "websocket.accept":
             self._accept(message)
             return None
@@ -212,7 +215,7 @@ class WebSocket(Exchange):
 
     def is_over(self) -> bool:
         """Return whether the session is over for the application: `receive()` reports or will report a disconnect."""
-        return self._code != 0
+        return self._code != 0 or self._state == LEFT
 
     # Called by the channel
 
@@ -221,27 +224,36 @@ class WebSocket(Exchange):
         self._heard = True
         self._reader.feed(data)
         if not self.is_held:
-            self._read()
+            self._read(False)
 
     def end_input(self) -> None:
-        """End the session: the client has ended its stream, or is gone."""
-        self._input_ended = True
+        """End the session: the client has ended its stream, or is gone. What has arrived before, including a close
+        frame, still goes to the application.
+        """
         if self._state == FAILING:
             self._fail(self._failure)
-        elif self.is_held and self._failure is None:
-            # Earlier input, including a close frame, still goes to the application.
-            self.is_held = False
-            self._read()
-        if self._state != CLOSED:
+        elif self._state in (OPEN, LEAVING) and self.is_held:
+            self._state = LEFT
+            self._channel.wake_writers(_closed())
+            self.wake()
+            self._maybe_resume_reading(False)
+        elif self._state < LEFT:
             self._state = CLOSED
             self._request = None
             self._end(LOST, "")
+
+    def take_turn(self) -> int:
+        """Decompress more of what has arrived. Return the number of bytes that this gave."""
+        self._waits_for_turn = False
+        self._reader.begin_turn()
+        self._maybe_resume_reading(True)
+        return self._reader.inflated()
 
     def restart(self) -> None:
         """Close because the server is stopping, once the application has taken the messages that have arrived, and has
         answered them.
         """
-        if self._state == OPEN and self._messages:
+        if self._state == OPEN and (self._messages or self._waits_for_turn):
             self._state = LEAVING
             self._close_by = self._shared.deadline(LEAVE_TIMEOUT)
             if not self.is_held:
@@ -272,26 +284,34 @@ class WebSocket(Exchange):
 
     # Private: receiving
 
-    def _read(self) -> None:
-        """Read frames until bytes are missing or the message queue is full."""
+    def _read(self, is_turn: bool) -> None:
+        """Read frames until bytes are missing, the message queue is full, or others have their turn."""
         reader = self._reader
+        if self._deflate is not None:
+            reader.waits = not is_turn and self._shared.turns.is_busy()
         try:
             while True:
                 opcode = reader.next()
                 if opcode in (TEXT, BINARY):
-                    if self._state in (OPEN, LEAVING):
+                    if self._state in (OPEN, LEAVING, LEFT):
                         self._queue(reader.payload)
                         if self.is_held:
                             return
                 elif opcode == NOTHING:
+                    if self._state == LEFT:
+                        self._close_at_once(LOST, "")
+                    return
+                elif opcode == ENOUGH:
+                    self._wait_for_turn()
                     return
                 elif opcode == PING:
-                    self._pong(reader.payload)
+                    if self._state != LEFT:
+                        self._pong(reader.payload)
                 elif opcode == CLOSE:
                     self._close_with(reader.code, reader.reason)
                     return
         except FrameError as error:
-            if self._state in (OPEN, LEAVING) and (self._messages or self._answering) and not self._input_ended:
+            if self._state in (OPEN, LEAVING) and (self._messages or self._answering):
                 self._to_failing(error)
             else:
                 self._fail(error)
@@ -305,10 +325,12 @@ class WebSocket(Exchange):
         # A waiting application takes the message before more can arrive.
         if awaited:
             self.wake()
-        elif self._is_full() and not self._input_ended:
+        elif self._is_full():
             self._hold()
 
     def _is_full(self) -> bool:
+        if self._messages is None:
+            return False
         limits = self._shared.limits
         count = len(self._messages)
         return count >= limits.queued_messages or (count > 1 and self._queued > limits.body_buffer_size)
@@ -318,22 +340,33 @@ class WebSocket(Exchange):
         self._queued -= len(payload)
         if self._state == LEAVING:
             self._close_by = self._shared.deadline(LEAVE_TIMEOUT)
-        if self.is_held and self._failure is None and not self._is_full():
-            self._resume_reading()
+        self._maybe_resume_reading(False)
         if type(payload) is str:
             return {"type": "websocket.receive", "text": payload}
         return {"type": "websocket.receive", "bytes": payload}
 
     def _hold(self) -> None:
         self.is_held = True
-        self._channel.pause_reading()
+        if self._state != LEFT:
+            self._channel.pause_reading()
 
-    def _resume_reading(self) -> None:
+    def _wait_for_turn(self) -> None:
+        self._waits_for_turn = True
+        self._hold()
+        self._shared.turns.ask(self, self._reader.has_begun())
+
+    def _maybe_resume_reading(self, is_turn: bool) -> None:
+        state = self._state
+        if not self.is_held or self._waits_for_turn or state in (FAILING, CLOSED):
+            return
+        if state != CLOSING and self._is_full():
+            return
         self.is_held = False
-        self._read()
+        self._read(is_turn)
         if self._state == LEAVING:
             self.is_held = True  # the rest was read, and no more is
-        elif not self.is_held:
+            self.wake()
+        elif not self.is_held and self._state != LEFT:
             self._channel.need_body()
 
     def _pong(self, payload: bytes) -> None:
@@ -416,8 +449,8 @@ class WebSocket(Exchange):
         self._end(code, reason)
         if has_failed:
             self._finish_closing()
-        elif self.is_held:
-            self._resume_reading()
+        else:
+            self._maybe_resume_reading(False)
 
     def _close_with(self, code: int, reason: str) -> None:
         """Answer the client's close frame, and close."""
@@ -437,6 +470,10 @@ class WebSocket(Exchange):
 
     def _close_at_once(self, code: int, reason: str) -> None:
         """Close without waiting for the client's close frame. Send ours unless it was sent before."""
+        if self._state == LEFT:
+            self._state = CLOSED
+            self._end(code, reason)
+            return
         if self._state < CLOSING:
             self._send_frame(CLOSE, close_payload(code, reason))
             self._end(code, reason)
@@ -450,7 +487,7 @@ class WebSocket(Exchange):
         if not self._code:
             self._code = code
             self._reason = reason
-            self._channel.wake_writers(ClientDisconnected("the WebSocket is closed"))
+            self._channel.wake_writers(_closed())
         self.wake()
 
     def _keep_alive(self, now: int) -> None:
@@ -495,6 +532,10 @@ def _scope(scope: dict[str, Any], handshake: Handshake) -> dict[str, Any]:
     scope["asgi"]["spec_version"] = "2.5"
     del scope["method"]
     return scope
+
+
+def _closed() -> ClientDisconnected:
+    return ClientDisconnected("the WebSocket is closed")
 
 
 def _close_code(code: object) -> int:
