@@ -657,6 +657,14 @@ def test_declared_length_is_not_allocated_in_advance(wire: Any) -> None:
     assert peak_of(feed) < 65536
 
 
+def test_message_is_freed_after_reading(wire: Any) -> None:
+    reader = wire.frames.Reader(MIB)
+    reader.feed(frame(BINARY, b"x"))
+    reader.next()
+    assert reader.next() == NOTHING
+    assert reader.payload is None
+
+
 def test_input_is_freed_after_reading(wire: Any) -> None:
     data = frame(BINARY, b"x" * MIB)
     reader = wire.frames.Reader(MIB)

@@ -178,6 +178,7 @@ class Reader:
         """Return the next opcode: TEXT or BINARY for a whole message, CLOSE, PING, PONG; NOTHING until bytes arrive;
         ENOUGH if a message is complete, but may not be decompressed now.
         """
+        self.payload = None  # or a silent client would cost its last message
         while True:
             if self._deflated:
                 return self._finish() if self._inflate() else ENOUGH
