@@ -1750,7 +1750,7 @@ def test_full_transport_pauses_application(wire, run):
     assert run(main) == ([0], [0, 1, 2])
 
 
-@pytest.mark.parametrize("end", ["close", "abort", "finish_writing"])
+@pytest.mark.parametrize("end", ["close", "abort", "finish_writing", "write"])
 def test_connection_may_end_once_its_transport_has_room(wire, run, end):
     """asyncio's transport ended twice then, and the loop reported an error."""
 
@@ -1763,7 +1763,11 @@ def test_connection_may_end_once_its_transport_has_room(wire, run, end):
             pass
 
         def resume_writing(self):
-            getattr(protocol, end)()
+            if end == "write":
+                ours.shutdown(socket.SHUT_WR)
+                transport.write(b"fails")
+            else:
+                getattr(protocol, end)()
 
         def end_input(self):
             protocol.close()
@@ -1776,10 +1780,10 @@ def test_connection_may_end_once_its_transport_has_room(wire, run, end):
 
     errors = []
     lost = asyncio.Event()
-    protocol = None
+    protocol = transport = ours = None
 
     async def main():
-        nonlocal protocol
+        nonlocal protocol, transport, ours
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: errors.append(context))
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:

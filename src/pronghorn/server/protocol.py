@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -48,9 +47,9 @@ class HTTPProtocol(asyncio.Protocol):
     __slots__ = (
         "_fd",
         "_has_read_much",
-        "_is_resuming",
         "_is_secure",
         "_reader",
+        "_resumes_later",
         "_socket",
         "_state",
         "_transport",
@@ -77,7 +76,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.on_websocket = state.start_websocket
         self._reader = OPENED
         self._has_read_much = False
-        self._is_resuming = False
+        self._resumes_later = False
         self.sending = None
         self.addresses = None
 
@@ -113,6 +112,7 @@ class HTTPProtocol(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._resumes_later = False
         self._remove_from_inbox()
         self._state.remove_connection(self)
         self._lose()
@@ -120,6 +120,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._trace("lost")
 
     def pause_writing(self) -> None:
+        self._resumes_later = False
         self.connection.pause_writing()
 
     def resume_writing(self) -> None:
@@ -128,11 +129,11 @@ class HTTPProtocol(asyncio.Protocol):
             if received is not None and received >= unsent.TRUST:
                 self._has_read_much = True
                 unsent.lift(self._socket)
-        self._is_resuming = True
-        try:
+        if transports.ends_twice(self._transport):
+            self._resumes_later = True
+            self._state.loop.call_soon(self._resume_later)
+        else:
             self.connection.resume_writing()
-        finally:
-            self._is_resuming = False
 
     def is_idle(self) -> bool:
         """Return whether no request is in progress."""
@@ -232,7 +233,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.process_deferred)
 
     def finish_writing(self) -> None:
-        self._call_end(functools.partial(transports.end_stream, self._transport))
+        transports.end_stream(self._transport)
 
     def close(self) -> None:
         if not self._transport.is_closing():
@@ -292,17 +293,18 @@ class HTTPProtocol(asyncio.Protocol):
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
         self._remove_from_inbox()
         if self.sending is None:
-            self._call_end(end)
+            end()
         else:
             self.sending.add_done_callback(lambda _: end())
             self.sending.cancel()
 
-    def _call_end(self, end: Callable[[], None]) -> None:
-        """End the transport, or its half of the stream. Inside `resume_writing`, asyncio's would end twice."""
-        if self._is_resuming:
-            self._state.loop.call_soon(end)
-        else:
-            end()
+    def _resume_later(self) -> None:
+        if self._resumes_later:
+            self._resumes_later = False
+            try:
+                self.connection.resume_writing()
+            except Exception as error:
+                self.on_crash(error)
 
     def _join_inbox(self) -> None:
         if transports.is_reentrant(self._state.loop):

@@ -72,6 +72,13 @@ def needs_joining(transport: asyncio.BaseTransport) -> bool:
     return type(transport).__module__.startswith("asyncio.")
 
 
+def ends_twice(transport: asyncio.BaseTransport) -> bool:
+    """Return whether a transport that is ended or written to inside `resume_writing`, where a write may fail, can call
+    `connection_lost` twice: asyncio's does.
+    """
+    return type(transport).__module__.startswith("asyncio.")
+
+
 def is_reentrant(loop: asyncio.AbstractEventLoop) -> bool:
     """Return whether an application may run the loop inside a callback: nest_asyncio makes that possible."""
     return hasattr(loop, "_nest_patched")
