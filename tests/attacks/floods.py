@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import resource
 import selectors
 import shlex
 import shutil
@@ -35,6 +36,8 @@ LATEST = 5
 # The honest client has an address of its own, as it would in reality.
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
 MIB = 1 << 20
+# What each server may take of the machine's memory, in bytes of its address space.
+MOST_MEMORY = 8 << 30
 # The default of --ws-max-size.
 LARGEST = 16 * MIB
 
@@ -202,6 +205,7 @@ def _started(server: Server, interpreter: str) -> Iterator[tuple[int, int] | Non
         start_new_session=True,
     ) as made:
         try:
+            resource.prlimit(made.pid, resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
             yield (port, made.pid) if _listens(port, made) else None
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -372,7 +376,8 @@ though nobody reads. To copy these for all takes a server seconds, nearly all of
 client waits for its turn. pronghorn tells the kernel to take 64 KiB from clients that have read little.
 
 In the last attack, each message of 16 KiB becomes 16 MiB. pronghorn decompresses about a megabyte in each iteration of
-its event loop, so that others are served in between, and one message after another."""
+its event loop, so that others are served in between, and one message after another. No server can take more than 8 GiB
+of the machine's memory."""
 
 
 def cell(outcome: Outcome, quiet: Outcome) -> str:

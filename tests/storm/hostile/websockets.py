@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 
 from tests.storm.hostile.leaving import leave
 from tests.storm.link import Link, Place, get, linked
@@ -15,12 +16,17 @@ _FIELDS = (
     "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 ECHO, FLOOD = get("/echo", *_FIELDS), get("/flood", *_FIELDS)
+_COMPRESSED = ("sec-websocket-extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover",)
 
 _MASK = b"\0\0\0\0"
 _HELLO = b"\x81\x85" + _MASK + b"hello"
 _PING = b"\x89\xfd" + _MASK + bytes(125)
 _CLOSE = b"\x88\x82" + _MASK + b"\x03\xe8"
 _LARGE = b"\x82\xfe\xff\xff" + _MASK + bytes(65535)
+_DEFLATER = zlib.compressobj(wbits=-15)
+_DEFLATED = _DEFLATER.compress(bytes(1 << 20)) + _DEFLATER.flush(zlib.Z_SYNC_FLUSH)[:-4]
+# A megabyte, once it is decompressed.
+_SWELLING = b"\xc2\xfe" + len(_DEFLATED).to_bytes(2, "big") + _MASK + _DEFLATED
 _HALVES = (_HELLO[:1], _HELLO[:8], _LARGE[:30_000], b"\x01\x85" + _MASK + b"hello")
 _BROKEN = (
     b"\x81\x05hello",  # not masked
@@ -88,6 +94,17 @@ async def unread(place: Place, rng: random.Random) -> None:
         leave(link, rng)
 
 
+async def swelling(place: Place, rng: random.Random) -> None:
+    """Messages that become large, before the client leaves; the application echoes them, or receives none."""
+    async with linked(place) as link:
+        await _open(link, get(rng.choice(["/echo", "/flood"]), *_FIELDS, *_COMPRESSED))
+        link.write(_SWELLING * rng.randint(1, 8) + rng.choice([b"", _HELLO, _PING, _CLOSE, _SWELLING[:-1], *_BROKEN]))
+        await asyncio.sleep(rng.choice([0, 0, 0.02]))
+        if rng.random() < 0.3:
+            link.end()
+        leave(link, rng)
+
+
 async def closing(place: Place, rng: random.Random) -> None:
     """A closing handshake that the client does not wait for, or sends on after."""
     async with linked(place) as link:
@@ -103,4 +120,4 @@ async def _open(link: Link, handshake: bytes) -> None:
         raise ConnectionError(f"the handshake is answered with {status}")
 
 
-ACTS = (with_the_handshake, echoing, flooded, broken, half, unread, closing)
+ACTS = (with_the_handshake, echoing, flooded, broken, half, unread, swelling, closing)
