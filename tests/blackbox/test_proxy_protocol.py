@@ -21,6 +21,11 @@ HAPROXY = program("haproxy")
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 80\r\n"
 BINARY = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 1, 198, 51, 100, 2]) + b"\x04\xd2\0\x50"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+UNKNOWN = {
+    "v1": b"PROXY UNKNOWN\r\n",
+    "v2": b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
+    "v2 unix": b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + bytes(216),
+}
 ENDS = [["192.0.2.1", 1234], ["198.51.100.2", 80]]
 
 
@@ -193,6 +198,41 @@ def test_client_of_header_cannot_forge_forwarded_fields(serve, connect):
 def test_forwarded_fields_of_a_trusted_client_of_the_header_apply(serve, connect):
     client = connect(serve(forwarded_allow_ips="127.0.0.1,192.0.2.0/24"))
     client.send(LINE)
+    client.get("/", "x-forwarded-for: 9.9.9.9")
+    assert json.loads(client.read().body)[0] == ["9.9.9.9", 0]
+
+
+@pytest.mark.parametrize("header", UNKNOWN.values(), ids=UNKNOWN)
+class TestUnknownClient:
+    def test_scope_has_addresses_of_the_connection(self, serve, connect, header):
+        client = connect(serve())
+        client.send(header)
+        assert ends_seen(client) == [list(client.socket.getsockname()), list(client.socket.getpeername())]
+
+    def test_forwarded_fields_do_not_count(self, serve, connect, header):
+        client = connect(serve())
+        client.send(header)
+        client.get("/", "x-forwarded-for: 9.9.9.9")
+        assert json.loads(client.read().body)[0] == list(client.socket.getsockname())
+
+    def test_forwarded_fields_do_not_count_on_unix_socket(self, serve, connect, folder, header):
+        path = str(folder / "s")
+        serve(uds=path, forwarded_allow_ips="unix")
+        client = connect(path)
+        client.send(header)
+        client.get("/", "x-forwarded-for: 9.9.9.9")
+        assert json.loads(client.read().body) == [None, [path, None]]
+
+    def test_forwarded_fields_do_not_count_in_http_2(self, serve, connect, header):
+        client = connect(serve(http2=True))
+        client.send(header + PREFACE + settings() + get(1, b"/", (b"x-forwarded-for", b"9.9.9.9")))
+        ends = client.socket.getsockname(), client.socket.getpeername()
+        assert client.rest_until(json.dumps(ends).encode())
+
+
+def test_forwarded_fields_of_local_connection_count(serve, connect):
+    client = connect(serve())
+    client.send(LOCAL)
     client.get("/", "x-forwarded-for: 9.9.9.9")
     assert json.loads(client.read().body)[0] == ["9.9.9.9", 0]
 

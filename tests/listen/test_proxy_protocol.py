@@ -140,7 +140,16 @@ def first_result(data: bytes, cuts: list[int]) -> Header | str | None:
 
 @pytest.mark.parametrize("header", list(VALID), ids=repr)
 def test_header_gives_addresses(header: bytes) -> None:
-    assert parse(header + b"GET / HTTP/1.1\r\n") == Header(len(header), VALID[header])
+    found = parse(header + b"GET / HTTP/1.1\r\n")
+    assert found is not None
+    assert found[:2] == (len(header), VALID[header])
+
+
+@pytest.mark.parametrize("header", list(VALID), ids=repr)
+def test_header_tells_connection_of_proxy_from_that_of_unknown_client(header: bytes) -> None:
+    found = parse(header)
+    assert found is not None
+    assert found.is_local is header.startswith(SIGNATURE + b"\x20")
 
 
 @pytest.mark.parametrize("header", list(VALID), ids=repr)

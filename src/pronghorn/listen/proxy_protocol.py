@@ -51,12 +51,13 @@ class HeaderError(ValueError):
 
 
 class Header(NamedTuple):
-    """A header of `size` bytes. `addresses` is None if the connection is the proxy's own, or the client's is not known:
-    then the addresses of the connection count.
+    """A header of `size` bytes. `addresses` is None if the connection is the proxy's own, which `is_local` says, or the
+    client's is not known: then the addresses of the connection count.
     """
 
     size: int
     addresses: Addresses | None
+    is_local: bool = False
 
 
 class Peers(Protocol):
@@ -110,22 +111,22 @@ class Receiver:
             header = await self._receive(sock, address)
         except BaseException as error:
             sock.close()
-            client = show(address)
             if isinstance(error, TimeoutError):
                 self._report.count(layout.TIMED_OUT + layout.FIRST_BYTE)
-                self._report.warn("Connection refused. %s: no PROXY header in time", client)
+                self._report.warn("Connection refused. %s: no PROXY header in time", show(address))
             elif isinstance(error, HeaderError):
                 self._report.count(layout.REFUSED + layout.REASONS.index("proxy_protocol"))
-                self._report.warn("Connection refused. %s: %s", client, error)
+                self._report.warn("Connection refused. %s: %s", show(address), error)
             elif not isinstance(error, OSError):
                 raise
         else:
             if header is None:
                 sock.close()
-            elif header.addresses is None:
+            elif header.is_local:
                 await connect(factory, sock, address)
             else:
-                await connect(functools.partial(_make, factory, header.addresses), sock, header.addresses[0])
+                client = address if header.addresses is None else header.addresses[0]
+                await connect(functools.partial(_make, factory, header.addresses), sock, client)
 
     async def _receive(self, sock: socket.socket, address: Any) -> Header | None:
         if isinstance(address, tuple):
@@ -138,9 +139,11 @@ class Receiver:
             return await receive(self._loop, sock)
 
 
-def _make(factory: Factory, addresses: Addresses) -> asyncio.BaseProtocol:
+def _make(factory: Factory, addresses: Addresses | None) -> asyncio.BaseProtocol:
     protocol: Any = factory()
     protocol.addresses = addresses
+    # The peer, which may be trusted, only passes on what a client writes whose address it does not know.
+    protocol.may_be_proxy = addresses is not None
     return protocol  # type: ignore[no-any-return]
 
 
@@ -191,7 +194,7 @@ def _parse_binary(data: bytes) -> Header | None:
     if len(data) < size:
         return None
     if command == _LOCAL or not length:
-        return Header(size, None)
+        return Header(size, None, command == _LOCAL)
     hosts = [socket.inet_ntop(family, data[at : at + length]) for at in (_FIXED, _FIXED + length)]
     ports = _FIXED + 2 * length
     source, target = (int.from_bytes(data[at : at + 2], "big") for at in (ports, ports + 2))

@@ -55,6 +55,7 @@ class HTTPProtocol(asyncio.Protocol):
         "_transport",
         "addresses",
         "connection",
+        "may_be_proxy",
         "on_request",
         "on_websocket",
         "sending",
@@ -68,6 +69,8 @@ class HTTPProtocol(asyncio.Protocol):
     """The file operation in progress, if any."""
     addresses: Addresses | None
     """Those of the PROXY protocol, if the connection began with any."""
+    may_be_proxy: bool
+    """False if forwarding fields do not count, even if the client's address is that of a trusted proxy."""
     _transport: asyncio.Transport
 
     def __init__(self, state: ServerState) -> None:
@@ -79,6 +82,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._resumes_later = False
         self.sending = None
         self.addresses = None
+        self.may_be_proxy = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         state = self._state
@@ -277,7 +281,9 @@ class HTTPProtocol(asyncio.Protocol):
             from pronghorn.listen import tls_extension  # only needed here
 
             tls = tls_extension.describe(transport)
-        return kind(self, transport, state.outbox, state.shared, client, server, self._fd, joins, tls)
+        return kind(
+            self, transport, state.outbox, state.shared, client, server, self._fd, joins, tls, self.may_be_proxy
+        )
 
     def _trace(self, what: str) -> None:
         client = self.connection.peer_text

@@ -90,6 +90,7 @@ _KINDS = {
 
 class Connection(Channel):
     """The state of one connection. `deadline`, on which `on_tick` acts, is a second of `Shared.now`, or 0 for none.
+    Forwarding fields count if the client is a trusted proxy and `may_be_proxy`.
 
     `reading`: IDLE <-> HEAD, HEAD -> BODY or RESPONDING, BODY -> RESPONDING, RESPONDING -> IDLE or HEAD (`_next`) or
     FRAMES (`accept`), any -> DISCARDING (`_close`, `end_input`). `_end` only moves forward, by `_close`, `_finish`,
@@ -176,6 +177,7 @@ class Connection(Channel):
         fd: int = -1,
         joins: bool = False,
         tls: dict[str, Any] | None = None,
+        may_be_proxy: bool = True,
     ) -> None:
         self.writer = Writer(owner, transport, shared, fd, joins)
         Channel.__init__(self, shared, self.writer.out)
@@ -186,7 +188,7 @@ class Connection(Channel):
         self._outbox = outbox
         self._in_outbox = False
         self._scope = shared.connection_scope(client, server, tls)
-        proxies = shared.proxies
+        proxies = shared.proxies if may_be_proxy else None
         self._proxies = proxies if proxies is not None and proxies.trusts_peer(client, server) else None
         self._buffer = b""
         self._position = 0

@@ -105,7 +105,9 @@ MOST_REMEMBERED = 256
 
 
 class HTTP2Connection(Output):
-    """One connection. `reading` only moves forward: PREFACE_DUE -> SETTINGS_DUE -> FRAMES."""
+    """One connection. `reading` only moves forward: PREFACE_DUE -> SETTINGS_DUE -> FRAMES. `may_be_proxy` is as for
+    HTTP/1.1.
+    """
 
     __slots__ = (
         "_abandoned",
@@ -196,13 +198,14 @@ class HTTP2Connection(Output):
         fd: int = -1,
         joins: bool = False,
         tls: dict[str, Any] | None = None,
+        may_be_proxy: bool = True,
     ) -> None:
         self.begin(owner, transport, outbox, shared, fd, joins)
         self.peer_text = "%s:%d" % client if client else ""
         scope = shared.connection_scope(client, server, tls)
         self._scope = shared.http2_scope(scope, False)
         self._trailers_scope = shared.http2_scope(scope, True)
-        proxies = shared.proxies
+        proxies = shared.proxies if may_be_proxy else None
         self._proxies = proxies if proxies is not None and proxies.trusts_peer(client, server) else None
         self.reading = PREFACE_DUE
         self._buffer = b""
