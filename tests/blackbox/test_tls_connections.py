@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
 
 from pronghorn.listen import tls_server
+from pronghorn.metrics import layout
 from tests.support import raw_websocket
 from tests.support.engines import TLS_ENGINES, choose
 from tests.support.raw_client import Client
@@ -755,6 +756,23 @@ def test_silent_client_meets_the_deadline(serve, sent):
             assert client.recv(1) == b""
     assert 0.25 < time.monotonic() - start < PATIENCE / 2
     wait_until(lambda: not server.servers[0].connecting)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00"], ids=["nothing", "byte", "header"])
+def test_handshake_that_misses_the_deadline_is_counted(serve, sent):
+    server = serve(hello, timeout_first_byte=0.2, metrics_bind="127.0.0.1:0")
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        client.sendall(sent)
+        wait_until(lambda: server.server_state.page[layout.TIMED_OUT + layout.FIRST_BYTE] == 1)
+
+
+def test_handshake_that_began_and_misses_the_deadline_is_logged(serve, caplog):
+    server = serve(hello, timeout_first_byte=0.2)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        client.sendall(b"\x16")
+        host, port = client.getsockname()
+        wait_until(lambda: caplog.messages)
+    assert caplog.messages == [f"TLS handshake with {host}:{port} failed: not complete in time"]
 
 
 def test_silence_before_the_handshake_counts(serve):

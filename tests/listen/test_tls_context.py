@@ -31,6 +31,14 @@ def config(**parameters: Any) -> Config:
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
 
+class Unreported:
+    """A report that nobody reads."""
+
+    def warn(self, message: str, *arguments: object) -> None: ...
+
+    def count(self, cell: int) -> None: ...
+
+
 def refusal(**parameters: Any) -> str:
     with pytest.raises(StartupError) as caught:
         make_context(config(**parameters))
@@ -324,7 +332,7 @@ def test_failed_handshakes_leave_no_reference_cycle(certificates: Certificates) 
             sock.bind(("127.0.0.1", 0))
             loop = asyncio.get_running_loop()
             readers = make_readers(loop)
-            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, lambda *line: None, readers)
+            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, Unreported(), readers)
             for sent in (b"", b"\x05 is no TLS\r\n\r\n"):
                 reader, writer = await asyncio.open_connection(*sock.getsockname())
                 writer.write(sent)
@@ -421,7 +429,7 @@ def test_context_served_by_aiofastnet_refuses_callback(certificates: Certificate
             sock.bind(("127.0.0.1", 0))
             loop = asyncio.get_running_loop()
             readers = make_readers(loop)
-            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, lambda *line: None, readers)
+            server = await tls_server.listen(loop, asyncio.Protocol, sock, asked, Unreported(), readers)
             with pytest.raises(RuntimeError, match="set it in ssl_context_factory"):
                 set_callback(asked.ssl)
             server.close()

@@ -32,10 +32,12 @@ from pronghorn.listen.addresses import show
 from pronghorn.listen.peeking import peek
 from pronghorn.listen.readers import Readers
 from pronghorn.listen.tls_context import Context
+from pronghorn.metrics import layout
 
 if TYPE_CHECKING:
     from pronghorn.config import Config
     from pronghorn.listen.balance import Share
+    from pronghorn.listen.listener import Report
 
 # Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
 _OUTGOING = 4 * (16 * 1024 + 64)
@@ -61,24 +63,24 @@ async def listen(
     factory: listener.Factory,
     sock: socket.socket,
     config: Config,
-    warn: Callable[..., None],
+    report: Report,
     readers: Readers,
     share: Share | None = None,
     wraps: Iterable[listener.Wrap] = (),
 ) -> asyncio.Server:
-    """Like `listener.listen`, with TLS. `warn` logs the errors of clients."""
+    """Like `listener.listen`, with TLS. `report` is told of the errors of clients."""
     make = functools.partial(
         _connector(loop, config, readers),
         # The connection has its own deadline for a client that does not read.
         ssl_shutdown_timeout=_NEVER,
     )
-    connect = functools.partial(_connect, loop, make, config, warn)
+    connect = functools.partial(_connect, loop, make, config, report)
     if config.ssl is not None and config.ssl.sni_callback is not None:
         server_names.silence_malformed()
     # asyncio's engine writes as soon as its transport has room. If the client has just left, the transport then closes
     # twice, and logs an error. A limit gives it room often.
     limits_unsent = _aiofastnet_for(config) is not None or not isinstance(loop, asyncio.SelectorEventLoop)
-    return await listener.listen(loop, factory, sock, config, warn, connect, share, wraps, limits_unsent)
+    return await listener.listen(loop, factory, sock, config, report.warn, connect, share, wraps, limits_unsent)
 
 
 def renew(config: Config) -> None:
@@ -93,7 +95,7 @@ async def _connect(
     loop: asyncio.AbstractEventLoop,
     make: Callable[..., Awaitable[Any]],
     config: Config,
-    warn: Callable[..., None],
+    report: Report,
     factory: listener.Factory,
     sock: socket.socket,
     address: Any,
@@ -101,12 +103,16 @@ async def _connect(
     """Make the connection within `timeout_first_byte`. Raises OSError if the client leaves or is too slow."""
     limit = config.timeout_first_byte
     end = loop.time() + (limit or 0)
-    first = await _first_byte(loop, sock, limit)
+    try:
+        first = await _first_byte(loop, sock, limit)
+    except TimeoutError:  # not logged, as without TLS
+        report.count(layout.TIMED_OUT + layout.FIRST_BYTE)
+        raise
     if not first:
         sock.close()
         return
     if first.isalpha():  # the method of a request; the first byte of TLS is a control character
-        _warn_of(address, "http request", warn)
+        _warn_of(address, "http request", report)
         await _refuse_plain_http(loop, sock)
         return
     try:
@@ -116,8 +122,11 @@ async def _connect(
     except OSError as error:
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
         error.__traceback__ = None
-        if isinstance(error, ssl.SSLError):  # not a disconnect or a timeout
-            _warn_of(address, _reason(error), warn)
+        if isinstance(error, ssl.SSLError):  # not a disconnect
+            _warn_of(address, _reason(error), report)
+        elif isinstance(error, ConnectionAbortedError) and error.errno is None:  # the engines' error for a timeout
+            report.count(layout.TIMED_OUT + layout.FIRST_BYTE)
+            _warn_of(address, "not complete in time", report)
 
 
 async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket, limit: float | None) -> bytes:
@@ -140,8 +149,8 @@ async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socke
                 pass
 
 
-def _warn_of(address: Any, reason: str, warn: Callable[..., None]) -> None:
-    warn("TLS handshake with %s failed: %s", show(address), reason)
+def _warn_of(address: Any, reason: str, report: Report) -> None:
+    report.warn("TLS handshake with %s failed: %s", show(address), reason)
 
 
 def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers) -> Callable[..., Awaitable[Any]]:

@@ -335,9 +335,7 @@ class Server:
             from pronghorn.listen.readers import Readers
 
             readers = Readers(loop, state.inbox, state.wire.Reader)
-            return await tls_server.listen(
-                loop, factory, sock, self.config, state.warn, readers, state.share, state.wraps
-            )
+            return await tls_server.listen(loop, factory, sock, self.config, state, readers, state.share, state.wraps)
 
         async def connect(factory: listener.Factory, sock: socket.socket, address: Any) -> None:
             await loop.connect_accepted_socket(cast("Callable[[], asyncio.Protocol]", factory), sock)
