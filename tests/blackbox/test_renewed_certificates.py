@@ -120,6 +120,14 @@ def test_removed_file_is_reported_and_its_successor_read(watched, certificates, 
     assert server.name() == "elsewhere"
 
 
+def test_fifo_in_place_of_file_does_not_block_the_server(watched, tmp_path):
+    server = watched()
+    os.mkfifo(tmp_path / "fifo")
+    os.replace(tmp_path / "fifo", tmp_path / "both.pem")
+    server.log.wait_for("Cannot renew the certificates, keeping the old ones: .*both.pem': Not a regular file")
+    assert server.name() == "localhost"
+
+
 def test_certificate_of_name_is_read(watched, certificates, tmp_path):
     named = tmp_path / "named.pem"
     shutil.copy(certificates.both, named)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 import ssl
 import sys
@@ -96,8 +97,19 @@ def test_key_without_certificate_is_refused(certificates: Certificates) -> None:
     assert refusal(ssl_keyfile=certificates.key) == "TLS needs a certificate: --ssl-certfile is missing."
 
 
-def test_directory_is_refused(certificates: Certificates, tmp_path: Path) -> None:
-    assert refusal(ssl_certfile=tmp_path) == f"--ssl-certfile: cannot read {str(tmp_path)!r}: Is a directory."
+@pytest.mark.parametrize("kind", ["directory", "device"])
+def test_file_that_is_not_regular_is_refused(tmp_path: Path, kind: str) -> None:
+    path = os.fspath(tmp_path) if kind == "directory" else os.devnull
+    assert refusal(ssl_certfile=path) == f"--ssl-certfile: cannot read {path!r}: Not a regular file."
+
+
+@pytest.mark.parametrize("flag", ["--ssl-certfile", "--ssl-ca-certs"])
+def test_file_that_goes_after_its_check_is_refused(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.setattr(tls_context, "_check_readable", lambda *arguments: None)
+    files: dict[str, Any] = {**certificates.parameters, flag[2:].replace("-", "_"): "/nowhere/file"}
+    assert refusal(**files) == f"{flag}: no certificate in '/nowhere/file'."
 
 
 def test_wrong_password_is_refused(certificates: Certificates) -> None:

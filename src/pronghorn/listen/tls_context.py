@@ -6,8 +6,10 @@ import enum
 import functools
 import getpass
 import logging
+import os
 import re
 import ssl
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -153,7 +155,7 @@ def create_ssl_context(
     if ca_certs:
         try:
             context.load_verify_locations(ca_certs)
-        except ssl.SSLError:
+        except OSError:  # ssl.SSLError is one
             raise StartupError(f"--ssl-ca-certs: no certificate in {str(ca_certs)!r}.") from None
     if ciphers and ciphers != _UVICORNS:
         try:
@@ -240,11 +242,17 @@ def _ask(prompt: str) -> str:
 
 
 def _check_readable(flag: str, path: Path) -> None:
+    reason = None
     try:
-        with open(path, "rb"):
-            pass
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "rb"):
+                pass
+        else:
+            reason = "Not a regular file"  # opening a FIFO would block the event loop of a running server
     except OSError as error:
-        raise StartupError(f"{flag}: cannot read {str(path)!r}: {error.strerror}.") from None
+        reason = error.strerror
+    if reason is not None:
+        raise StartupError(f"{flag}: cannot read {str(path)!r}: {reason}.")
 
 
 def _first_certificate(path: Path) -> str | None:
@@ -255,5 +263,9 @@ def _first_certificate(path: Path) -> str | None:
 
 
 def _contains(path: Path, mark: bytes) -> bool:
-    with open(path, "rb") as file:
-        return mark in file.read()
+    """Return whether `mark` is in a file, which may have gone since it was checked."""
+    try:
+        with open(path, "rb") as file:
+            return mark in file.read()
+    except OSError:
+        return False
