@@ -182,8 +182,7 @@ def _redirecting(config: Config, bound: list[socket.socket]) -> contextlib.Abstr
         return contextlib.nullcontext(lambda: None)
     from pronghorn.server.https_redirect import redirecting  # only needed here
 
-    ports = [name[1] for sock in bound if isinstance(name := sock.getsockname(), tuple)]
-    return redirecting(config, ports[0] if ports else 0)
+    return redirecting(config, [name[1] for sock in bound if isinstance(name := sock.getsockname(), tuple)])
 
 
 def _pid_file(config: Config, program: Program) -> contextlib.AbstractContextManager[PIDFile | None]:

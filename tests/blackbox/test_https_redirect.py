@@ -142,6 +142,12 @@ def test_it_needs_tls_and_a_host(certificates, tmp_path):
     )
 
 
+def test_it_needs_one_port_for_all_hosts(certificates):
+    places = ("--bind", "127.0.0.1:0", "--bind", "127.0.0.1:0")  # two free ports
+    text = failure(*places, *certificates.flags, "--https-redirect", "0")
+    assert "--https-redirect needs one port for all hosts of the server" in text
+
+
 def test_it_needs_another_port(certificates):
     # Refused before any port is bound.
     text = failure("--port", "8443", *certificates.flags, "--https-redirect", "8443")

@@ -161,6 +161,12 @@ def test_redirect_is_reported(capsys: pytest.CaptureFixture[str], certificates: 
     assert findings(capsys, **files)["redirect"] == "off"
 
 
+def test_redirect_to_two_ports_is_refused(certificates: Certificates) -> None:
+    bind = ["127.0.0.1:9443", "127.0.0.2:8443"]
+    with pytest.raises(StartupError, match=r"--https-redirect needs one port .* which has 8443, 9443\."):
+        check(app, log_config=None, **certificates.parameters, https_redirect=80, bind=bind)
+
+
 @pytest.mark.parametrize("trusted", ["10.0.0.0/8,unix", ["10.0.0.0/8", "unix"]], ids=["text", "list"])
 def test_proxy_protocol_is_reported(capsys: pytest.CaptureFixture[str], trusted: Any) -> None:
     assert findings(capsys, forwarded_allow_ips=trusted)["PROXY"] == "off"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pronghorn.errors import StartupError
@@ -27,30 +27,41 @@ def addresses_of(config: Config) -> list[str]:
     named = [place.as_text() for place in places.of_redirect(config)]
     if not named:
         raise StartupError("--https-redirect needs a server with a host and a port.")
+    _only(place.port for place in places.of(config) if place.is_port())
     return named
 
 
 @contextlib.contextmanager
-def redirecting(config: Config, port: int) -> Iterator[Callable[[], None]]:
-    """Bind the addresses of the redirect; `port` is that of the https URLs. Yields the function that begins to answer.
+def redirecting(config: Config, ports: Iterable[int]) -> Iterator[Callable[[], None]]:
+    """Bind the addresses of the redirect to the server, which has `ports`. Yields the function that begins to answer.
     The limits on connections are those of `config`, counted apart. Raises StartupError.
     """
+    addresses = addresses_of(config)
     listener = SideListener(
         "pronghorn-redirect",
         "redirect",
-        addresses_of(config),
-        _application(port),
+        addresses,
+        _application(_only(ports)),
         limit_connections=config.limit_connections,
         limit_connections_per_address=config.limit_connections_per_address,
     )
-    with listener.bound() as addresses:
+    with listener.bound() as bound:
 
         def begin() -> None:
             listener.begin()
-            for address in addresses:
+            for address in bound:
                 _log.info("Redirecting to HTTPS from %s", address)
 
         yield begin
+
+
+def _only(ports: Iterable[int]) -> int:
+    """The port of the https URLs. Raises StartupError if there are several."""
+    port, *others = sorted(set(ports))
+    if others:
+        listed = ", ".join(str(each) for each in (port, *others))
+        raise StartupError(f"--https-redirect needs one port for all hosts of the server, which has {listed}.")
+    return port
 
 
 def _application(port: int) -> ASGI3App:
