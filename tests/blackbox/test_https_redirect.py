@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 
 import httpx
 import pytest
@@ -112,6 +113,58 @@ def test_both_ports_end_with_the_server(start, certificates, flags, tmp_path):
     redirected.server.wait()
     with pytest.raises(ConnectionRefusedError):
         Client(("127.0.0.1", redirected.port))
+
+
+@pytest.fixture
+def answer(start, certificates):
+    """A function that starts a server with these flags, and returns the answer of its redirect to a request."""
+
+    def answer(*flags, head=b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"):
+        return Redirected(start("asgi:app", *certificates.flags, "--https-redirect", "0", *flags)).ask(head)
+
+    return answer
+
+
+def test_server_field_is_sent(answer):
+    assert answer().field("server") == "pronghorn"
+
+
+@pytest.mark.parametrize("name", ["server", "date"])
+def test_default_field_is_not_sent_if_unwanted(answer, name):
+    assert name not in answer(f"--no-{name}-header").fields
+
+
+def test_field_of_the_configuration_is_sent(answer):
+    assert answer("--header", "x-served-by: one").field("x-served-by") == "one"
+
+
+def test_hsts_of_the_configuration_is_not_sent_without_tls(answer):
+    assert "strict-transport-security" not in answer("--header", "Strict-Transport-Security: max-age=60").fields
+
+
+@pytest.mark.parametrize(
+    ("flag", "status"),
+    [
+        ("--limit-head-size", 431),
+        ("--h11-max-incomplete-event-size", 431),
+        ("--limit-head-fields", 431),
+        ("--limit-target-size", 414),
+    ],
+)
+def test_limits_on_heads_apply(answer, flag, status):
+    limit = "1" if flag == "--limit-head-fields" else "40"
+    head = b"GET /%b HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n" % (b"a" * 50)
+    assert answer(flag, limit, head=head).status == status
+
+
+@pytest.mark.parametrize(("flag", "sent"), [("--timeout-first-byte", b""), ("--timeout-head", b"GET / HTTP/1.1\r\n")])
+def test_timeout_applies(start, certificates, flag, sent):
+    redirected = Redirected(start("asgi:app", *certificates.flags, "--https-redirect", "0", flag, "1"))
+    began = time.monotonic()
+    with contextlib.closing(Client(("127.0.0.1", redirected.port))) as client:
+        client.send(sent)
+        client.rest()
+    assert time.monotonic() - began < 20  # the default is 30
 
 
 @pytest.mark.parametrize("flag", ["--limit-connections", "--limit-connections-per-address"])

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from pronghorn.types import ASGI3App, Receive, Scope, Send
 
 _HTTPS = 443
+# Not to be sent without TLS (RFC 6797 section 7.2).
+_HSTS = "strict-transport-security"
+
+# The parameters of the server that its redirect has too.
+_PASSED_ON = (
+    *("server_header", "date_header", "timeout_first_byte", "timeout_head"),
+    *("limit_connections", "limit_connections_per_address", "limit_head_fields", "limit_target_size"),
+)
 
 _log = logging.getLogger("pronghorn.error")
 
@@ -34,7 +42,8 @@ def addresses_of(config: Config) -> list[str]:
 @contextlib.contextmanager
 def redirecting(config: Config, ports: Iterable[int]) -> Iterator[Callable[[], None]]:
     """Bind the addresses of the redirect to the server, which has `ports`. Yields the function that begins to answer.
-    The limits on connections are those of `config`, counted apart. Raises StartupError.
+    Default fields, limits on connections and heads, and timeouts are those of `config`; connections are counted apart.
+    Raises StartupError.
     """
     addresses = addresses_of(config)
     listener = SideListener(
@@ -42,8 +51,9 @@ def redirecting(config: Config, ports: Iterable[int]) -> Iterator[Callable[[], N
         "redirect",
         addresses,
         _application(_only(ports)),
-        limit_connections=config.limit_connections,
-        limit_connections_per_address=config.limit_connections_per_address,
+        headers=[field for field in config.headers or () if field[0].lower() != _HSTS],
+        limit_head_size=config.head_size(),
+        **{name: getattr(config, name) for name in _PASSED_ON},
     )
     with listener.bound() as bound:
 
