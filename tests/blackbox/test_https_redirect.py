@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 
 import httpx
@@ -193,6 +194,12 @@ def test_it_needs_tls_and_a_host(certificates, tmp_path):
     assert "--https-redirect needs a server with a host" in failure(
         "--uds", path, *certificates.flags, "--https-redirect", "0"
     )
+
+
+def test_taken_port_is_reported_with_its_flag(certificates):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = failure("--port", "0", *certificates.flags, "--https-redirect", str(taken.getsockname()[1]))
+    assert "choose another port with --https-redirect." in text
 
 
 def test_it_needs_one_port_for_all_hosts(certificates):

@@ -105,10 +105,10 @@ def test_another_port_is_chosen_if_taken_on_second_address(bind: Bind, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", answers("127.0.0.1", "127.0.0.2"))
     real, refusals = sockets._bind_address, iter([True])
 
-    def refuse_once(address: Any, port: int | None, options: Any) -> socket.socket:
+    def refuse_once(address: Any, port: int | None, *arguments: Any) -> socket.socket:
         if port is not None and next(refusals, False):
             raise OSError(98, "taken")
-        return real(address, port, options)
+        return real(address, port, *arguments)
 
     monkeypatch.setattr(sockets, "_bind_address", refuse_once)
     assert len(bind(host="example")) == 2
@@ -132,6 +132,16 @@ def test_port_in_use_is_refused() -> None:
         f"[Errno 98] error while attempting to bind on address ('127.0.0.1', {port}): address already in use. "
         "Another process is listening there: stop it, or choose another port with --port."
     )
+
+
+@pytest.mark.parametrize(
+    ("purpose", "flag"), [("requests", "--bind"), ("redirect", "--https-redirect"), ("metrics", "--metrics-bind")]
+)
+def test_port_in_use_is_reported_with_its_flag(purpose: str, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartupError, match=rf"choose another port with {flag}\.$"):
+            sockets.bind(config(bind=[f"127.0.0.1:{port}"]), purpose)
 
 
 @pytest.mark.parametrize(

@@ -32,15 +32,24 @@ _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 # The wildcard addresses, which stand for every interface.
 _ANY = {"0.0.0.0", "::"}
 
-# Advice by kind of place and errno.
+# Advice by kind of place and errno, and the flag that it ends with if the place has no flag of its own.
 _ADVICE = {
-    ("address", errno.EADDRINUSE): "Another process is listening there: stop it, or choose another port with --port.",
-    ("address", errno.EACCES): "Ports below 1024 may need privileges: choose another port with --port.",
-    ("address", errno.EADDRNOTAVAIL): "This machine does not have that address: choose another with --host.",
-    ("unix", errno.EADDRINUSE): "Another server listens there, or it is not a socket: choose another path with --uds.",
-    ("unix", errno.ENOENT): "Its directory must exist.",
-    ("unix", errno.EACCES): "Its directory must be writable.",
+    ("address", errno.EADDRINUSE): (
+        "Another process is listening there: stop it, or choose another port with {}.",
+        "--port",
+    ),
+    ("address", errno.EACCES): ("Ports below 1024 may need privileges: choose another port with {}.", "--port"),
+    ("address", errno.EADDRNOTAVAIL): ("This machine does not have that address: choose another with {}.", "--host"),
+    ("unix", errno.EADDRINUSE): (
+        "Another server listens there, or it is not a socket: choose another path with {}.",
+        "--uds",
+    ),
+    ("unix", errno.ENOENT): ("Its directory must exist.", ""),
+    ("unix", errno.EACCES): ("Its directory must be writable.", ""),
 }
+
+# The flags for places with another purpose than requests.
+_FLAGS = {"metrics": "--metrics-bind", "redirect": "--https-redirect"}
 
 # A classic BPF program for a TCP socket (/usr/include/linux/filter.h): drop incoming segments that would open a
 # connection, those with SYN and without ACK.
@@ -94,7 +103,7 @@ def bind(options: Options, purpose: str = "requests") -> list[socket.socket]:
         named = places.of(options)
         for index, place in enumerate(named):
             use = Use(place, purpose, named[:index].count(place))
-            for sock in _offered.pop(use, None) or _bind_place(place, options):
+            for sock in _offered.pop(use, None) or _bind_place(place, options, _flag(options, purpose)):
                 _uses[sock] = use
                 sockets.append(sock)
     except StartupError:
@@ -152,7 +161,7 @@ def bind_one(options: Options) -> socket.socket:
     host, port, *_ = named[0]
     family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
     try:
-        return _bind_all(_resolve(host, port, family)[:1], options)[0]
+        return _bind_all(_resolve(host, port, family)[:1], options, _flag(options, "requests"))[0]
     except OSError as error:
         raise StartupError(str(error)) from None
 
@@ -218,10 +227,11 @@ def give(options: Options, uid: int, gid: int) -> None:
             os.chown(place.path, uid, gid, follow_symlinks=False)
 
 
-def cannot_listen(error: OSError, name: Any) -> StartupError:
+def cannot_listen(error: OSError, name: Any, sock: socket.socket, options: Options) -> StartupError:
     """The error for a socket bound to `name` that cannot listen because another one already does."""
     place = f"address {name!r}" if isinstance(name, tuple) else f"unix socket {name!r}"
-    return StartupError(str(_explained(error, place, "listen")))
+    flag = _flag(options, _uses[sock].purpose) if sock in _uses else None
+    return StartupError(str(_explained(error, place, flag, "listen")))
 
 
 def _drop_syn(sock: socket.socket) -> None:
@@ -277,15 +287,20 @@ def _descriptors(place: Place) -> list[int]:
     return [] if place.descriptor is None else [place.descriptor]
 
 
-def _bind_place(place: Place, options: Options) -> list[socket.socket]:
+def _flag(options: Options, purpose: str) -> str | None:
+    """The flag for the places of `options`; None if each part of a place has its own."""
+    return _FLAGS.get(purpose, "--bind" if options.bind else None)
+
+
+def _bind_place(place: Place, options: Options, flag: str | None) -> list[socket.socket]:
     if descriptors := _descriptors(place):
         return _inherit_all(descriptors)
     if place.path is not None:
-        return [_bind_path(place.path, options.uds_permissions)]
+        return [_bind_path(place.path, options.uds_permissions, flag)]
     addresses = _resolve(place.host, place.port)
     for _ in range(_PORT_CHOICES if place.port == 0 else 1):
         try:
-            return _bind_all(addresses, options)
+            return _bind_all(addresses, options, flag)
         except OSError as error:
             refusal = StartupError(str(error))
     raise refusal
@@ -300,7 +315,7 @@ def _resolve(host: str | None, port: int, family: int = socket.AF_UNSPEC) -> lis
     return list(dict.fromkeys((family, kind, protocol, address) for family, kind, protocol, _, address in found))
 
 
-def _bind_all(addresses: list[_Address], options: Options) -> list[socket.socket]:
+def _bind_all(addresses: list[_Address], options: Options, flag: str | None) -> list[socket.socket]:
     """Bind a socket to each address that this machine has, all on the same port. Raises OSError if it has none."""
     sockets: list[socket.socket] = []
     absent = None
@@ -308,7 +323,7 @@ def _bind_all(addresses: list[_Address], options: Options) -> list[socket.socket
         for address in addresses:
             try:
                 port = sockets[0].getsockname()[1] if sockets else None
-                sockets.append(_bind_address(address, port, options))
+                sockets.append(_bind_address(address, port, options, flag))
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -322,7 +337,7 @@ def _bind_all(addresses: list[_Address], options: Options) -> list[socket.socket
     return sockets
 
 
-def _bind_address(address: _Address, port: int | None, options: Options) -> socket.socket:
+def _bind_address(address: _Address, port: int | None, options: Options, flag: str | None) -> socket.socket:
     family, kind, protocol, place = address
     if port is not None:
         place = (place[0], port, *place[2:])
@@ -337,12 +352,12 @@ def _bind_address(address: _Address, port: int | None, options: Options) -> sock
         sock.bind(place)
     except OSError as error:
         sock.close()
-        raise _explained(error, f"address {place!r}") from None
+        raise _explained(error, f"address {place!r}", flag) from None
     _bound.add(sock)
     return sock
 
 
-def _bind_path(path: str, permissions: int | str | None) -> socket.socket:
+def _bind_path(path: str, permissions: int | str | None, flag: str | None) -> socket.socket:
     sock = _unix_socket()
     try:
         mode = _clear(path)
@@ -351,7 +366,7 @@ def _bind_path(path: str, permissions: int | str | None) -> socket.socket:
         _files[path] = _identity(path)
     except OSError as error:
         sock.close()
-        raise StartupError(str(_explained(error, f"unix socket {path!r}"))) from None
+        raise StartupError(str(_explained(error, f"unix socket {path!r}", flag))) from None
     return sock
 
 
@@ -410,9 +425,9 @@ def _identity(path: str) -> tuple[int, int, int]:
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
-def _explained(error: OSError, place: str, attempt: str = "bind") -> OSError:
+def _explained(error: OSError, place: str, flag: str | None = None, attempt: str = "bind") -> OSError:
     reason = error.strerror.lower() if error.strerror else str(error)
     text = f"error while attempting to {attempt} on {place}: {reason}"
     if advice := _ADVICE.get((place.partition(" ")[0], error.errno or 0)):
-        text += f". {advice}"
+        text += ". " + advice[0].format(flag or advice[1])
     return OSError(error.errno, text) if error.errno else OSError(text)

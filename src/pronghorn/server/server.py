@@ -322,7 +322,7 @@ class Server:
                 for each in bound[index:]:
                     each.close()
                 if isinstance(error, OSError):
-                    raise cannot_listen(error, name) from None
+                    raise cannot_listen(error, name, sock, self.config) from None
                 raise
             self._sockets.append(sock)
 
