@@ -161,6 +161,20 @@ def test_redirect_is_reported(capsys: pytest.CaptureFixture[str], certificates: 
     assert findings(capsys, **files)["redirect"] == "off"
 
 
+@pytest.mark.parametrize(
+    ("parameters", "flags"),
+    [
+        ({"port": 8443, "https_redirect": 8443}, "The server's address and --https-redirect 8443"),
+        ({"port": 8443, "metrics_bind": "127.0.0.1:8443"}, "The server's address and --metrics-bind 127.0.0.1:8443"),
+        ({"bind": ["127.0.0.1:8443"] * 2}, "--bind 127.0.0.1:8443 and --bind 127.0.0.1:8443"),
+    ],
+    ids=str,
+)
+def test_overlap_is_refused(certificates: Certificates, parameters: dict[str, Any], flags: str) -> None:
+    with pytest.raises(StartupError, match=f"{flags} overlap: remove one of them"):
+        check(app, log_config=None, **certificates.parameters, **parameters)
+
+
 def test_redirect_to_two_ports_is_refused(certificates: Certificates) -> None:
     bind = ["127.0.0.1:9443", "127.0.0.2:8443"]
     with pytest.raises(StartupError, match=r"--https-redirect needs one port .* which has 8443, 9443\."):

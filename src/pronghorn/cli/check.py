@@ -12,7 +12,7 @@ from pronghorn.application.lifespan import Lifespan
 from pronghorn.config import HTTP_PROTOCOLS, Config, trusted_proxies
 from pronghorn.config.parameters import PARAMETERS
 from pronghorn.errors import StartupError
-from pronghorn.listen import places
+from pronghorn.listen import places, sockets
 from pronghorn.listen.places import Place
 from pronghorn.metrics import listener
 from pronghorn.process import privileges
@@ -43,7 +43,8 @@ def check(app: Any, **parameters: Any) -> None:
 
 
 def _check_listeners(checked: Config) -> None:
-    """Raises StartupError if a listener lacks what it needs."""
+    """Raises StartupError if a listener lacks what it needs, or has the place of another."""
+    sockets.refuse_overlaps(checked, is_service=False)
     if checked.https_redirect is not None:
         https_redirect.addresses_of(checked)
     if checked.metrics_bind is not None and not checked.reload:

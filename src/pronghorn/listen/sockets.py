@@ -96,7 +96,7 @@ def bind(options: Options, purpose: str = "requests") -> list[socket.socket]:
 
     A new program gets those of an older one that have the same `purpose`.
     """
-    _refuse_overlaps(options)
+    refuse_overlaps(options)
     _ensure_ports_can_be_shared(options)
     sockets: list[socket.socket] = []
     try:
@@ -110,6 +110,21 @@ def bind(options: Options, purpose: str = "requests") -> list[socket.socket]:
         release(sockets, options)
         raise
     return sockets
+
+
+def refuse_overlaps(options: Options, is_service: bool = True) -> None:
+    """Raises StartupError if two places of `options` are one. `is_service` is false where systemd passes no sockets."""
+    # bind() would succeed: sockets that do not listen yet may share an address, and a path looks like a stale socket.
+    texts = [f"--bind {text}" for text in options.bind or ()] or ["The server's address"]
+    named = list(zip(texts, places.of(options), strict=False))
+    if options.metrics_bind is not None:
+        named.append((f"--metrics-bind {options.metrics_bind}", places.parse(options.metrics_bind)))
+    named += [(f"--https-redirect {place.port}", place) for place in places.of_redirect(options)]
+    offered = {use.place for use in _offered}
+    named = [(text, place) for text, place in named if place not in offered and (is_service or place.name is None)]
+    for (text, place), (other_text, other) in itertools.combinations(named, 2):
+        if _overlap(place, other):
+            raise StartupError(f"{text} and {other_text} overlap: remove one of them.")
 
 
 def release(sockets: list[socket.socket], options: Options) -> None:
@@ -247,20 +262,6 @@ def _describe_name(name: Any, options: Options) -> tuple[str, str]:
         return "unix socket ", os.fsdecode(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return "", f"{'https' if options.is_ssl else 'http'}://{host}:{name[1]}"
-
-
-def _refuse_overlaps(options: Options) -> None:
-    # bind() would succeed: sockets that do not listen yet may share an address, and a path looks like a stale socket.
-    texts = [f"--bind {text}" for text in options.bind or ()] or ["The server's address"]
-    named = list(zip(texts, places.of(options), strict=False))
-    if options.metrics_bind is not None:
-        named.append((f"--metrics-bind {options.metrics_bind}", places.parse(options.metrics_bind)))
-    named += [(f"--https-redirect {place.port}", place) for place in places.of_redirect(options)]
-    offered = {use.place for use in _offered}
-    named = [(text, place) for text, place in named if place not in offered]
-    for (text, place), (other_text, other) in itertools.combinations(named, 2):
-        if _overlap(place, other):
-            raise StartupError(f"{text} and {other_text} overlap: remove one of them.")
 
 
 def _ensure_ports_can_be_shared(options: Options) -> None:
