@@ -477,6 +477,13 @@ def test_own_field_replaces_that_of_hsts(certificates: Certificates) -> None:
     assert config.encoded_headers == [(b"strict-transport-security", b"max-age=1; preload")]
 
 
+@pytest.mark.parametrize(("given", "seconds"), [(0, 0), (0.1, 1), (1, 1), (2, 2), (2.5, 3), (3.0, 3)])
+@pytest.mark.parametrize("name", ["keep_alive", "request"])
+def test_timeout_is_rounded_up_to_whole_seconds(name: str, given: float, seconds: int) -> None:
+    limits = derived(make(**{f"timeout_{name}": given}))["limits"]
+    assert limits[f"{name}_timeout"] == seconds
+
+
 @pytest.mark.parametrize("limit", [None, 0])
 def test_queue_needs_a_limit_on_concurrency(limit: int | None) -> None:
     assert make(limit_queue=0, limit_concurrency=limit).limit_queue is None

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -287,8 +288,8 @@ def _limits(config: Config, wire: Wire) -> Limits:
 
 
 def _seconds(timeout: float | None) -> int:
-    # The clock ticks once a second, so timeouts are whole seconds, and at least one.
-    return 0 if not timeout else max(1, round(timeout))
+    # The clock ticks once a second, so timeouts are whole seconds. None may end early.
+    return 0 if not timeout else math.ceil(timeout)
 
 
 def _proxies(config: Config, wire: Wire) -> Proxies | None:
