@@ -486,6 +486,5 @@ def test_timeout_is_rounded_up_to_whole_seconds(name: str, given: float, seconds
 
 @pytest.mark.parametrize("limit", [None, 0])
 def test_queue_needs_a_limit_on_concurrency(limit: int | None) -> None:
-    assert make(limit_queue=0, limit_concurrency=limit).limit_queue is None
     with pytest.raises(ConfigError, match="limit_queue needs limit_concurrency"):
         make(limit_queue=1, limit_concurrency=limit)

@@ -626,6 +626,27 @@ UPGRADE = (
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
+def test_queue_of_0_lets_no_request_wait(wire, run, log):
+    async def main():
+        crowd = Crowd(wire, 0)
+        assert (await crowd.ask("/0"))[1].written == b""
+        assert (await crowd.ask("/1"))[1].written == CROWDED
+        await crowd.turns.end("/0")
+
+    run(main)
+
+
+def test_idle_connections_do_not_count_with_queue_of_0(wire, run, log):
+    async def main():
+        crowd = Crowd(wire, 0)
+        crowd.service.connect()
+        await crowd.ask("/")
+        assert crowd.turns.begun == ["/"]
+        await crowd.turns.end("/")
+
+    run(main)
+
+
 def test_requests_wait_for_their_turn_in_order(wire, run, log):
     async def main():
         crowd = Crowd(wire, 2)

@@ -509,9 +509,8 @@ class Parameters:
     limit_queue: int | None = limit(
         None,
         Topic.LIMITS,
-        "Maximum number of requests that wait for their turn at --limit-concurrency, which then counts requests only;"
-        " more are answered with 503. 0 for none.",
-        zero_is_none=True,
+        "Maximum number of requests that wait for their turn at --limit-concurrency; more are answered with 503. With"
+        " this flag, even if it is 0, --limit-concurrency counts requests only, not connections.",
         default_text="none",
         exceeded="503",
     )
