@@ -173,6 +173,12 @@ def test_untrusted_peer_is_closed(start, connect):
     server.log.wait_for(r"Connection refused\. 127\.0\.0\.1:\d+: not a trusted proxy")
 
 
+def test_refusal_of_unix_socket_names_the_flag_that_helps(start, connect, folder):
+    server = start("asgi:app", "--uds", str(folder / "s"), "--proxy-protocol")
+    connect(str(folder / "s"))
+    server.log.wait_for(r"Connection refused\. .* --forwarded-allow-ips unix$")
+
+
 def test_header_has_a_deadline(start, connect):
     server = start("asgi:app", "--proxy-protocol", "--timeout-first-byte", "1")
     client = connect(server)

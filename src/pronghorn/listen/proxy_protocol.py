@@ -130,11 +130,10 @@ class Receiver:
 
     async def _receive(self, sock: socket.socket, address: Any) -> Header | None:
         if isinstance(address, tuple):
-            is_trusted = self._peers.trusts_peer((address[0], address[1]), None)
-        else:
-            is_trusted = self._peers.trusts_peer(None, (str(sock.getsockname()), None))
-        if not is_trusted:
-            raise HeaderError("not a trusted proxy")
+            if not self._peers.trusts_peer((address[0], address[1]), None):
+                raise HeaderError("not a trusted proxy")
+        elif not self._peers.trusts_peer(None, (str(sock.getsockname()), None)):
+            raise HeaderError("not a trusted proxy; peers on a Unix socket are with --forwarded-allow-ips unix")
         async with asyncio.timeout(self._seconds):
             return await receive(self._loop, sock)
 
