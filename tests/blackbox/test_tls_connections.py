@@ -709,6 +709,13 @@ def test_server_name_that_is_not_ascii_fails_one_handshake(serve, connect, certi
     assert reported == []
 
 
+def test_failure_for_server_name_that_is_not_ascii_says_so(serve, certificates, caplog):
+    server = serve(hello, ssl_sni=f"elsewhere={certificates.elsewhere}")
+    ask_for_name_that_is_not_ascii(("127.0.0.1", server.port), certificates)
+    wait_until(lambda: caplog.messages)
+    assert "failed: the server name that the client asks for is not ASCII" in caplog.text
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [

@@ -205,4 +205,6 @@ def _reason(error: ssl.SSLError) -> str:
     name = getattr(error, "reason", None)
     if not name:
         name = str(error).partition(": ")[2].partition("]")[0]
+    if name == "CALLBACK_FAILED":  # before its own callback, Python decodes the name
+        return "the server name that the client asks for is not ASCII, or sni_callback has failed"
     return name.replace("_", " ").lower() if name else str(error)
