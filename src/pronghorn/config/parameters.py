@@ -551,10 +551,10 @@ class Parameters:
     timeout_first_byte: float | None = limit(
         30,
         Topic.TIMEOUTS,
-        "Maximum time from connecting to the first byte; 0 to disable.",
+        "Maximum time each for the PROXY header, the TLS handshake and the first byte of a request; 0 to disable.",
         zero_is_none=True,
         unit="seconds",
-        exceeded="closed; also during a TLS handshake",
+        exceeded="closed; also during a PROXY header or a TLS handshake",
     )
     timeout_head: float | None = limit(
         30,
@@ -748,7 +748,8 @@ class Parameters:
     hsts: int | None = option(
         None,
         Topic.TLS,
-        "Tell browsers, in each response over TLS, to use HTTPS only for this many seconds; 0 makes them forget it.",
+        "Tell browsers, in each response over TLS, to use HTTPS only for this many seconds; 0 makes them forget it. It"
+        " comes before a Strict-Transport-Security of APP, and browsers take the first.",
         metavar="SECONDS",
         unit="seconds",
         default_text="not told",
