@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pronghorn import constants
-from pronghorn._wire import kernels, metrics, outbox, shared
+from pronghorn._wire import kernels, metrics, outbox, shared, turns
 from pronghorn._wire.http1 import connection
 from pronghorn.errors import ProtocolError
 from tests.support.corpus import Case, load
@@ -19,7 +19,9 @@ VALID = load("requests/valid")
 REFUSED = load("requests/refused")
 WAYS = ("whole", "byte by byte", "with a tail")
 TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
-INTERPRETED = SimpleNamespace(connection=connection, kernels=kernels, metrics=metrics, outbox=outbox, shared=shared)
+INTERPRETED = SimpleNamespace(
+    connection=connection, kernels=kernels, metrics=metrics, outbox=outbox, shared=shared, turns=turns
+)
 
 # Heads llhttp splits differently: the resulting status (0 means served) and the justification.
 LLHTTP_DIFFERS = {
