@@ -120,7 +120,7 @@ FAULTS = {
     "deaf": Change(
         "a worker ignores SIGTERM in a restart, and is killed",
         _ignore_sigterm,
-        ("--timeout-graceful-shutdown", "1"),
+        ("--timeout-graceful-shutdown", "3"),
         clients=_ONLY,
         most=3,
         loses=True,
