@@ -69,14 +69,14 @@ def direct_fd(transport: asyncio.BaseTransport, sock: socket.socket | None) -> i
 
 def needs_joining(transport: asyncio.BaseTransport) -> bool:
     """Return whether to join buffers instead of calling `writelines`: asyncio's applies no backpressure."""
-    return type(transport).__module__.startswith("asyncio.")
+    return _is_of_asyncio(transport)
 
 
 def ends_twice(transport: asyncio.BaseTransport) -> bool:
     """Return whether a transport that is ended or written to inside `resume_writing`, where a write may fail, can call
     `connection_lost` twice: asyncio's does.
     """
-    return type(transport).__module__.startswith("asyncio.")
+    return _is_of_asyncio(transport)
 
 
 def is_reentrant(loop: asyncio.AbstractEventLoop) -> bool:
@@ -162,6 +162,10 @@ if sys.platform != "win32":
         poll = select.poll()
         poll.register(sock.fileno(), event)
         return bool(poll.poll(0))
+
+
+def _is_of_asyncio(transport: asyncio.BaseTransport) -> bool:
+    return type(transport).__module__.startswith("asyncio.")
 
 
 def _is_reset(sock: socket.socket) -> bool:
