@@ -14,8 +14,8 @@ from tests.support.raw_client import Client
 from tests.support.server import Process, lacks
 
 CONNECTIONS = 64
-# The most that one of two workers may have, in percent: in a burst, the system decides which of them wakes first.
-EVEN = 67
+# The most that one of two workers may have, in percent; more in a burst, where the system decides which wakes first.
+EVEN, EVEN_IN_A_BURST = 60, 67
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its event loop accepts by itself")
 
@@ -71,7 +71,7 @@ def test_two_workers_have_equal_shares(start, loop, way):
         pytest.skip(reason)
     server = serve(start, 2, "--loop", loop)
     most, _ = usual(way, ("127.0.0.1", server.port), 2)
-    assert most <= EVEN
+    assert most <= (EVEN_IN_A_BURST if way is burst else EVEN)
 
 
 @pytest.mark.parametrize("way", [burst, one_by_one])
@@ -85,7 +85,7 @@ def test_four_workers_have_equal_shares(start, way):
 def test_workers_have_equal_shares_of_a_unix_socket(start, tmp_path):
     path = str(tmp_path / "socket")
     serve(start, 2, "--uds", path)
-    assert usual(burst, path, 2)[0] <= EVEN
+    assert usual(burst, path, 2)[0] <= EVEN_IN_A_BURST
 
 
 def test_workers_have_equal_shares_over_tls(start, certificates):
@@ -97,7 +97,7 @@ def test_workers_have_equal_shares_over_tls(start, certificates):
 @pytest.mark.skipif(sys.platform != "linux", reason="--preload needs Linux")
 def test_forked_workers_have_equal_shares(start):
     server = serve(start, 2, "--preload")
-    assert usual(burst, ("127.0.0.1", server.port), 2)[0] <= EVEN
+    assert usual(burst, ("127.0.0.1", server.port), 2)[0] <= EVEN_IN_A_BURST
 
 
 def test_no_worker_idles_with_short_connections(start):
@@ -150,7 +150,7 @@ def test_servers_share_a_port(start):
 def test_workers_share_the_socket_of_a_shared_port(start):
     first = serve(start, 2, "--reuse-port")
     place = ("127.0.0.1", first.port)
-    assert usual(burst, place, 2)[0] <= EVEN
+    assert usual(burst, place, 2)[0] <= EVEN_IN_A_BURST
     second = serve(start, 2, "--reuse-port", "--port", str(first.port))
     assert set(burst(place)) == {*workers_of(first), *workers_of(second)}
     first.signal()
