@@ -36,7 +36,7 @@ LATEST = 5
 # The honest client has an address of its own, as it would in reality.
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
 MIB = 1 << 20
-# What each server may take of the machine's memory, in bytes of its address space.
+# The limit on a server's address space, in bytes, lest it take all memory of the machine.
 MOST_MEMORY = 8 << 30
 # The default of --ws-max-size.
 LARGEST = 16 * MIB
@@ -129,7 +129,7 @@ def _talk(port: int, connections: int, seconds: float, field: bytes, message: by
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ) % field
     until = time.monotonic() + seconds
-    # What is left of its message, for each.
+    # The rest of the message that each is sending.
     held: dict[socket.socket, memoryview] = {}
     with selectors.DefaultSelector() as selector:
         while time.monotonic() < until:

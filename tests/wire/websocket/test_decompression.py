@@ -72,7 +72,7 @@ def socket(wire: Any, counting: Counting) -> Socket:
 
 
 def heard_in_time(socket: Any) -> list[Any]:
-    """What the application receives, with an iteration wherever it has to wait."""
+    """The messages that the application receives, with an iteration wherever it has to wait."""
     heard = []
     for _ in range(100):
         message = socket.hear()
@@ -265,7 +265,7 @@ def test_error_ends_only_its_own_connection(socket: Socket, counting: Counting) 
 # Streams of HTTP/2
 
 
-def peer_with_bombs(wire: Any, counting: Counting, *ends: bytes) -> Peer:
+def peer_with_bombs(wire: Any, counting: Counting) -> Peer:
     """A client that has sent 60 messages on each of ten streams, whose applications have received none."""
     peer = Peer(wire, zlib=counting.library)
     for number in range(1, 21, 2):

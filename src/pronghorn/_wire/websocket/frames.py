@@ -138,7 +138,7 @@ class Reader:
 
     def __init__(self, max_size: int, deflate: Deflate | None = None) -> None:
         self._max_size = max_size
-        # What cannot be compressed becomes longer, and so does each fragment that is flushed.
+        # Compression lengthens random data, and each flush adds bytes to a fragment.
         self._max_deflated = 2 * max_size + 65536
         self._deflate = deflate
         self._buffer = b""
