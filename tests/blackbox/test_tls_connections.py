@@ -24,6 +24,7 @@ from tests.support.server import PATIENCE, thread, wait_until
 
 PIECE = bytes(range(256)) * 256
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+UPLOAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
 
 
 @pytest.fixture(params=TLS_ENGINES)
@@ -121,6 +122,15 @@ def test_large_bodies_are_sent_and_received(serve, certificates):
     with httpx.Client(verify=certificates.trust(), base_url=f"https://127.0.0.1:{serve(echo).port}") as client:
         for sent in (body, b"short", body):
             assert client.post("/", content=sent).content == sent
+
+
+def test_large_bodies_are_read_to_their_end(serve, connect):
+    server = serve(echo, timeout_body=5)
+    for _ in range(8):
+        client = connect(server)
+        for _ in range(8):
+            client.send(UPLOAD + bytes(1_000_000))
+            assert len(client.read().body) == 1_000_000
 
 
 def test_files_are_sent(serve, certificates, tmp_path):
@@ -310,9 +320,6 @@ def test_disconnect_ends_stream(serve, connect, caplog):
     assert errors
     wait_until(lambda: not server.server_state.connections)
     assert not [record for record in caplog.records if record.exc_info]
-
-
-UPLOAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
 
 
 @pytest.mark.parametrize("sent", [GET, UPLOAD, UPLOAD + bytes(500_000)], ids=["whole", "head", "part"])

@@ -39,8 +39,13 @@ if TYPE_CHECKING:
     from pronghorn.listen.balance import Share
     from pronghorn.listen.listener import Report
 
-# Bytes that a connection encrypts before writing them: four records. Its transport does not count them as unsent.
-_OUTGOING = 4 * (16 * 1024 + 64)
+# Bytes of a full TLS record, with room for what its cipher adds.
+_RECORD = 16 * 1024 + 64
+# Bytes that a connection encrypts before writing them. Its transport does not count them as unsent.
+_OUTGOING = 4 * _RECORD
+# Bytes that aiofastnet reads from a socket at once. With the record that it has begun, they must fit into the 256 KiB
+# that it passes to the protocol at once: if the protocol then pauses, the rest waits until the client sends more.
+_INCOMING = 14 * _RECORD
 # Seconds for a client of plain HTTP to read the answer.
 _LINGER = 2
 # In seconds, since None means a default timeout.
@@ -160,7 +165,12 @@ def _connector(loop: asyncio.AbstractEventLoop, config: Config, readers: Readers
         return loop.connect_accepted_socket
     cast(Context, config.ssl).refuse_callbacks()
     shown = cast(asyncio.AbstractEventLoop, _EngineLoop(loop, readers))
-    return functools.partial(aiofastnet.connect_accepted_socket, shown, ssl_outgoing_bio_size=_OUTGOING)
+    return functools.partial(
+        aiofastnet.connect_accepted_socket,
+        shown,
+        ssl_incoming_bio_size=_INCOMING,
+        ssl_outgoing_bio_size=_OUTGOING,
+    )
 
 
 def _aiofastnet_for(config: Config) -> ModuleType | None:
