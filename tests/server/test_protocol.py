@@ -14,6 +14,7 @@ from pronghorn import backend
 from pronghorn.config import Config
 from pronghorn.errors import ClientDisconnected
 from pronghorn.metrics import layout
+from pronghorn.server import transports
 from pronghorn.server.protocol import HTTPProtocol
 from pronghorn.server.state import WARNINGS_A_SECOND, ServerState
 from tests.support.forms import FORMS
@@ -1819,6 +1820,79 @@ def test_connection_may_end_once_its_transport_has_room(wire, run, end):
                 while await loop.sock_recv(client, 1 << 20):
                     pass
             client.close()
+            await lost.wait()
+
+    run(main)
+    assert errors == []
+
+
+def test_stream_ends_after_unsent_data(wire, run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+            client.setblocking(False)
+            service = Service(wire, answer)
+            ours, _ = server.accept()
+            transport, protocol = await loop.connect_accepted_socket(lambda: HTTPProtocol(service.state), ours)
+            transport.write(bytes(8 << 20))
+            protocol.finish_writing()
+            size = 0
+            while data := await loop.sock_recv(client, 1 << 20):
+                size += len(data)
+            protocol.close()
+            while service.state.connections:
+                await asyncio.sleep(0)
+            return size
+
+    assert run(main) == 8 << 20
+
+
+def test_reset_just_before_end_of_stream_is_no_error(wire, run):
+    """asyncio's transport ended the stream after its last write, and the loop reported an error."""
+
+    class Left(socket.socket):
+        """A socket whose client resets the connection after the last write."""
+
+        left = 8 << 20
+
+        def send(self, data):
+            size = super().send(data)
+            self.left -= size
+            if not self.left:
+                transports.reset_at_close(client)
+                client.close()
+            return size
+
+        def sendmsg(self, buffers):
+            return self.send(b"".join(buffers))
+
+    class Protocol(HTTPProtocol):
+        def connection_lost(self, error):
+            super().connection_lost(error)
+            lost.set()
+
+    errors = []
+    client = None
+    lost = asyncio.Event()
+
+    async def main():
+        nonlocal client
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: errors.append(context))
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+            client.setblocking(False)
+            ours = Left(fileno=server.accept()[0].detach())
+            ours.setblocking(False)
+            service = Service(wire, answer)
+            transport, protocol = await loop.connect_accepted_socket(lambda: Protocol(service.state), ours)
+            if not transports.reports_reset(transport):
+                pytest.skip("uvloop's transport does not call the socket")
+            transport.write(bytes(ours.left))
+            protocol.finish_writing()
+            while ours.left:
+                with contextlib.suppress(BlockingIOError):
+                    client.recv(1 << 20)
+                await asyncio.sleep(0)
             await lost.wait()
 
     run(main)

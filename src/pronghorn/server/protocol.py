@@ -45,6 +45,7 @@ class HTTPProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_ends_later",
         "_fd",
         "_has_read_much",
         "_is_secure",
@@ -80,6 +81,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._reader = OPENED
         self._has_read_much = False
         self._resumes_later = False
+        self._ends_later = False
         self.sending = None
         self.addresses = None
         self.may_be_proxy = True
@@ -237,7 +239,11 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.loop.call_soon(self.connection.process_deferred)
 
     def finish_writing(self) -> None:
-        transports.end_stream(self._transport)
+        if transports.reports_reset(self._transport) and self.unsent():
+            self._ends_later = True
+            self._transport.set_write_buffer_limits(0)  # it resumes writing once it has sent everything
+        else:
+            transports.end_stream(self._transport)
 
     def close(self) -> None:
         if not self._transport.is_closing():
@@ -308,6 +314,8 @@ class HTTPProtocol(asyncio.Protocol):
         if self._resumes_later:
             self._resumes_later = False
             try:
+                if self._ends_later:
+                    transports.end_stream(self._transport)
                 self.connection.resume_writing()
             except Exception as error:
                 self.on_crash(error)

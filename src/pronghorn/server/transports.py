@@ -79,14 +79,21 @@ def ends_twice(transport: asyncio.BaseTransport) -> bool:
     return _is_of_asyncio(transport)
 
 
+def reports_reset(transport: asyncio.Transport) -> bool:
+    """Return whether the event loop reports an error if a client resets the connection just when `transport` ends its
+    stream, after unsent data: asyncio's does.
+    """
+    return _is_of_asyncio(transport) and transport.can_write_eof()
+
+
 def is_reentrant(loop: asyncio.AbstractEventLoop) -> bool:
     """Return whether an application may run the loop inside a callback: nest_asyncio makes that possible."""
     return hasattr(loop, "_nest_patched")
 
 
 def end_stream(transport: asyncio.Transport) -> None:
-    """End our half of the stream after the data already written. With TLS this does nothing: closing instead would
-    destroy the response, as the transports reset a client that keeps sending.
+    """End our half of the stream after the data already written; but see `reports_reset`. With TLS this does nothing:
+    closing instead would destroy the response, as the transports reset a client that keeps sending.
     """
     if transport.can_write_eof():
         try:
