@@ -21,8 +21,8 @@ from tests.support.results import append, provenance
 
 # As by default.
 WRITE_TIMEOUT = 30
-# Mean seconds between two sessions or acts of a client: the clients of storms leave nothing of a processor to others.
-REST = 0.5
+# Mean seconds between two sessions or acts of a client. With the short rests of storms, they alone would be the load.
+REST = 2.0
 HEAD = """\
 | server | requests | of crowds | failed | slowest s | acts | load | memory MiB | growth MiB | blocks | faults |
 | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
