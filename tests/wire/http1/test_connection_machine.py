@@ -30,7 +30,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pronghorn._wire.http1.connection import IDLE
+from pronghorn._wire.http1.connection import DISCARDING, IDLE
 from pronghorn.errors import ClientDisconnected
 from pronghorn.logging.access_format import BYTES
 from pronghorn.metrics import layout
@@ -93,6 +93,9 @@ class Subject:
 
     def is_idle(self) -> bool:
         return bool(self._connection.is_idle() and self._connection.reading == IDLE)
+
+    def is_discarding(self) -> bool:
+        return bool(self._connection.reading == DISCARDING)
 
     def is_writable(self) -> bool:
         return bool(self._connection.is_writable())
@@ -561,7 +564,8 @@ class Side(Rig):
         self.buffer = bytearray()
         self.is_reading = True
         self.is_full = False
-        # Bytes that had arrived when an idle connection was closed. Later bytes crossed the close and need no answer.
+        # Bytes that had arrived when the connection was closed, idle or at a timeout. Later bytes crossed the close and
+        # need no answer.
         self.accepted_size = sys.maxsize
         self.drained = False
         self.eof_received = False
@@ -775,7 +779,7 @@ class Side(Rig):
         for _ in range(count):
             if self.is_lost:
                 break
-            self.subject.pass_second()
+            self._pass_second()
             self.settle()
 
     def drain(self) -> None:
@@ -796,6 +800,12 @@ class Side(Rig):
         return self.has_ended or self.is_lost or self.eof_written
 
     # Private
+
+    def _pass_second(self) -> None:
+        was_open = not self.subject.is_discarding()
+        self.subject.pass_second()
+        if was_open and self.subject.is_discarding():
+            self.accepted_size = min(self.accepted_size, self.client.arrived)
 
     def _note_size(self) -> None:
         """Record the size of all output; any more would be a failure."""
@@ -1018,7 +1028,7 @@ class Side(Rig):
             self.check()
             if self.is_lost:
                 break
-            self.subject.pass_second()
+            self._pass_second()
         self.check_end()
 
     def check_end(self) -> None:
