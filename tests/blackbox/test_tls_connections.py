@@ -382,11 +382,11 @@ def test_reset_does_not_affect_other_connections(serve, connect):
             client.send(UPLOAD)
         for client in leaving:
             reset_connection(client.socket)
+    wait_until(lambda: len(server.server_state.connections) == len(staying))
     for client in staying:
         client.send(bytes(1_000_000))
         answer = client.read()
         assert (answer.status, len(answer.body)) == (200, 1_000_000), answer.head + answer.body[:100]
-    wait_until(lambda: len(server.server_state.connections) == len(staying))
 
 
 def test_refused_client_that_still_sends_gets_answer(serve, connect):
