@@ -124,6 +124,17 @@ class Service:
             await iterations(1)
 
 
+@contextlib.asynccontextmanager
+async def connected(service, kind=socket.socket):
+    """A connection over real sockets: the client's, the server's, which is of `kind`, its transport and protocol."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        client.setblocking(False)
+        ours = kind(fileno=server.accept()[0].detach())
+        ours.setblocking(False)
+        yield client, ours, *await loop.connect_accepted_socket(lambda: HTTPProtocol(service.state), ours)
+
+
 async def iterations(count=3):
     for _ in range(count):
         await asyncio.sleep(0)
@@ -1808,11 +1819,7 @@ def test_connection_may_end_once_its_transport_has_room(wire, run, end):
         nonlocal protocol, transport, ours
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: errors.append(context))
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-            ours, _ = server.accept()
-            client.setblocking(False)
-            service = Service(wire, answer)
-            transport, protocol = await loop.connect_accepted_socket(lambda: HTTPProtocol(service.state), ours)
+        async with connected(Service(wire, answer)) as (client, ours, transport, protocol):
             protocol.connection = Ending()
             transport.set_write_buffer_limits(0)
             transport.write(bytes(8 << 20))
@@ -1829,11 +1836,8 @@ def test_connection_may_end_once_its_transport_has_room(wire, run, end):
 def test_stream_ends_after_unsent_data(wire, run):
     async def main():
         loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-            client.setblocking(False)
-            service = Service(wire, answer)
-            ours, _ = server.accept()
-            transport, protocol = await loop.connect_accepted_socket(lambda: HTTPProtocol(service.state), ours)
+        service = Service(wire, answer)
+        async with connected(service) as (client, _, transport, protocol):
             transport.write(bytes(8 << 20))
             protocol.finish_writing()
             size = 0
@@ -1866,25 +1870,14 @@ def test_reset_just_before_end_of_stream_is_no_error(wire, run):
         def sendmsg(self, buffers):
             return self.send(b"".join(buffers))
 
-    class Protocol(HTTPProtocol):
-        def connection_lost(self, error):
-            super().connection_lost(error)
-            lost.set()
-
     errors = []
     client = None
-    lost = asyncio.Event()
 
     async def main():
         nonlocal client
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda loop, context: errors.append(context))
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-            client.setblocking(False)
-            ours = Left(fileno=server.accept()[0].detach())
-            ours.setblocking(False)
-            service = Service(wire, answer)
-            transport, protocol = await loop.connect_accepted_socket(lambda: Protocol(service.state), ours)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        service = Service(wire, answer)
+        async with connected(service, Left) as (client, ours, transport, protocol):
             if not transports.reports_reset(transport):
                 pytest.skip("uvloop's transport does not call the socket")
             transport.write(bytes(ours.left))
@@ -1893,7 +1886,8 @@ def test_reset_just_before_end_of_stream_is_no_error(wire, run):
                 with contextlib.suppress(BlockingIOError):
                     client.recv(1 << 20)
                 await asyncio.sleep(0)
-            await lost.wait()
+            while service.state.connections:
+                await asyncio.sleep(0)
 
     run(main)
     assert errors == []
