@@ -1,4 +1,4 @@
-"""Command line: `python -m fuzz`, in the project's folder, with atheris installed. See docs/fuzzing.md."""
+"""Command line: `python -m fuzz`, in the project's folder, with atheris installed. See docs/contributing.md."""
 
 from __future__ import annotations
 
