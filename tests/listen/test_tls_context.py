@@ -150,6 +150,13 @@ def test_unknown_numbers_are_refused(certificates: Certificates) -> None:
     assert refusal(**files, ssl_cert_reqs=9) == "--ssl-cert-reqs: 9 is not 0, 1 or 2."
 
 
+@pytest.mark.parametrize("protocol", [ssl.PROTOCOL_TLSv1, ssl.PROTOCOL_TLSv1_1, ssl.PROTOCOL_TLS_CLIENT])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_protocol_without_tls_1_2_for_servers_is_refused(certificates: Certificates, protocol: Any) -> None:
+    message = refusal(**certificates.parameters, ssl_version=protocol)
+    assert message == f"--ssl-version: {protocol.name} does not serve TLS 1.2 or later."
+
+
 def test_unknown_cipher_is_refused(certificates: Certificates) -> None:
     files = certificates.parameters
     assert refusal(**files, ssl_ciphers="ROT13") == "--ssl-ciphers: no cipher of this OpenSSL in 'ROT13'."

@@ -31,6 +31,9 @@ _UVICORNS = "TLSv1"
 # Ciphers without a certificate or without encryption, which names of groups include.
 _NEVER = ":!aNULL:!eNULL"
 
+# Values of --ssl-version. A context of the first two refuses what is older than TLS 1.2.
+_SERVED = {ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLSv1_2}
+
 # The flags that name the files of the certificate and of the key, for errors.
 _FLAGS = ("--ssl-certfile", "--ssl-keyfile")
 
@@ -147,6 +150,8 @@ def create_ssl_context(
         context = Context(ssl_version)
     except ValueError:
         raise StartupError(f"--ssl-version: {ssl_version} is not a protocol of this Python.") from None
+    if context.protocol not in _SERVED:
+        raise StartupError(f"--ssl-version: {context.protocol.name} does not serve TLS 1.2 or later.")
     _load_certificate(context, certfile, keyfile, password, flags)
     try:
         context.verify_mode = ssl.VerifyMode(cert_reqs)
