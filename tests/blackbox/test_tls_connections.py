@@ -789,6 +789,15 @@ def test_handshake_that_began_and_misses_the_deadline_is_logged(serve, caplog):
     assert caplog.messages == [f"TLS handshake with {host}:{port} failed: not complete in time"]
 
 
+def test_handshake_without_a_deadline_does_not_get_that_of_asyncio(certificates, connect, monkeypatch):
+    choose("asyncio", "ssl", monkeypatch)
+    monkeypatch.setattr(asyncio.constants, "SSL_HANDSHAKE_TIMEOUT", 0)  # asyncio raises an error if it is taken
+    with thread(hello, loop="asyncio", timeout_first_byte=0, **certificates.parameters) as server:
+        client = connect(server)
+        client.send(GET)
+        assert client.read().status == 200
+
+
 def test_silence_before_the_handshake_counts(serve):
     server = serve(hello, timeout_first_byte=2)
     start = time.monotonic()

@@ -48,7 +48,7 @@ _OUTGOING = 4 * _RECORD
 _INCOMING = 14 * _RECORD
 # Seconds for a client of plain HTTP to read the answer.
 _LINGER = 2
-# In seconds, since None means a default timeout.
+# In seconds, since the engines take None for a default timeout.
 _NEVER = 10**6
 _ADVICE = b"This port takes HTTPS only: use https:// instead of http://.\n"
 _PLAIN_HTTP = (
@@ -121,8 +121,8 @@ async def _connect(
         await _refuse_plain_http(loop, sock)
         return
     try:
-        # The engines take no timeout of 0, and None for their default.
-        left = max(end - loop.time(), 0.001) if limit else None
+        # The engines take no timeout of 0.
+        left = max(end - loop.time(), 0.001) if limit else _NEVER
         await make(factory, sock, ssl=config.ssl, ssl_handshake_timeout=left)
     except OSError as error:
         # Breaks a cycle through the traceback and the transport, which would keep large buffers until a collection.
