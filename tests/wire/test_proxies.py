@@ -278,6 +278,7 @@ def test_any_fields_give_both_forms_the_same_valid_client(value: str, name: str,
         ("Host: inner\nX-Forwarded-Port: 80", b"inner", ("inner", 80)),
         # Ambiguous or malformed values.
         ("X-Forwarded-Host: a.org, b.org", b"inner:8000", SERVER),
+        ("X-Forwarded-Host: a.org,b.org", b"inner:8000", SERVER),
         ("X-Forwarded-Host: a.org\nX-Forwarded-Host: b.org", b"inner:8000", SERVER),
         ("X-Forwarded-Host: a.org:81\nX-Forwarded-Port: 82", b"inner:8000", SERVER),
         ("X-Forwarded-Host: a.org:99999", b"inner:8000", SERVER),

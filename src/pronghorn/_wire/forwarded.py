@@ -53,7 +53,8 @@ class Origin:
         number = 0
         if port is not None:
             number = max(0, _port(":" + port.decode("latin-1")))
-        if host is not None and is_host(host):
+        # A comma may be part of a name, but here it separates the hosts of a list.
+        if host is not None and b"," not in host and is_host(host):
             name, own = _split_host(host)
             if own and number and own != number:
                 return
