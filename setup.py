@@ -22,9 +22,11 @@ SOURCES = Path("src/pronghorn/_wire")
 DECLARATIONS = Path("ext")
 KERNELS = DECLARATIONS / "pronghorn" / "_wire_c"
 TRANSLATED = Path("build/cython")
-# Debugging information would make the modules four times as large, and contain the path of the build folder. Only a
-# module's PyInit function needs to be visible.
-UNIX = ["-O3", "-g0", "-fvisibility=hidden"]
+# Only a module's PyInit function needs to be visible.
+UNIX = ["-O3", "-fvisibility=hidden"]
+# Debugging information would make the modules four times as large, and contain the path of the build folder.
+if "-g" not in os.environ.get("CFLAGS", ""):
+    UNIX.append("-g0")
 if sys.platform == "linux":
     UNIX.append("-fno-plt")  # 0.6 % fewer instructions for a plain request
 OPTIMISED = {"msvc": ["/O2"], "unix": UNIX, "mingw32": UNIX}
