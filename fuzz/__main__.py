@@ -21,21 +21,23 @@ from tests.support.results import append, provenance
 FINDINGS = Path("build/fuzz")
 # Of one input: seconds, MiB of the process, bytes.
 LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-max_len=4096")
+# The end of what libFuzzer prints about a failure, in lines.
+TAIL = 40
 _PROGRESS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: \d+ corp: (\d+)", re.MULTILINE)
 
 
 @dataclass
 class Outcome:
     """One target's run: inputs tried, how many of them until the last that reached a new edge of the code, edges
-    reached, inputs kept, and whether one failed.
+    reached, inputs that reach them, and the failure, or "".
     """
 
     target: str
     executions: int
     last_new: int
     edges: int
-    kept: int
-    failed: bool
+    corpus: int
+    failure: str
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
         ]
         for run in concurrent.futures.as_completed(runs):
             done = run.result()
-            failed |= done.failed
+            failed |= bool(done.failure)
             print(row(done), flush=True)
             if options.output:
                 append(options.output, row(done) + "\n")
@@ -65,7 +67,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--sanitized", action="store_true", help="find faults of memory in the compiled form; needs clang"
     )
-    parser.add_argument("--keep", action="store_true", help="write the inputs that reach new code to fuzz/inputs")
+    parser.add_argument(
+        "--keep", action="store_true", help="replace fuzz/inputs by the fewest inputs that reach as much"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time; default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE", help="add a table to this file")
     options = parser.parse_args()
@@ -81,30 +85,49 @@ def fuzz(target: str, seconds: int, keep: bool, environment: dict[str, str]) -> 
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder, "inputs")
         unpack(corpus.read(target) + corpus.seeds(target), inputs)
-        options = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/"]
-        run = subprocess.run(
-            [sys.executable, "-m", "fuzz.run", target, *options, str(inputs)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds * 2 + 120,
-            check=False,
+        options = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", str(inputs)]
+        status, output = run(target, options, environment, seconds * 2 + 120)
+        outcome = read_outcome(target, output, status)
+        if keep and not outcome.failure:
+            merged = Path(folder, "merged")
+            merged.mkdir()
+            status, output = run(target, ["-merge=1", str(merged), str(inputs)], environment, 900)
+            if status == 0:
+                corpus.write(target, without_seeds(target, merged))
+            else:
+                outcome.failure = "the corpus was not reduced"
+    if outcome.failure:
+        (findings / "output.txt").write_text(output)
+        print(*output.splitlines()[-TAIL:], sep="\n", file=sys.stderr)
+        print(f"{target}: {outcome.failure}, see {findings}", file=sys.stderr)
+    return outcome
+
+
+def run(target: str, options: list[str], environment: dict[str, str], seconds: int) -> tuple[int | None, str]:
+    """Run libFuzzer. Return its status, None after `seconds`, and its output."""
+    command = [sys.executable, "-m", "fuzz.run", target, *options]
+    try:
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False
         )
-        output = run.stdout.decode(errors="replace")
-        if run.returncode:
-            (findings / "output.txt").write_text(output)
-            print(f"{target}: an input failed, see {findings}", file=sys.stderr)
-        elif keep:
-            corpus.write(target, smallest(target, inputs, environment))
-    return outcome(target, output, failed=run.returncode != 0)
+    except subprocess.TimeoutExpired as error:
+        return None, (error.output or b"").decode(errors="replace")
+    return done.returncode, done.stdout.decode(errors="replace")
 
 
-def outcome(target: str, output: str, *, failed: bool) -> Outcome:
+def read_outcome(target: str, output: str, status: int | None) -> Outcome:
     """Read the lines that libFuzzer writes."""
     progress = [tuple(map(int, each)) for each in _PROGRESS.findall(output)] or [(0, 0, 0)]
-    executions, edges, kept = progress[-1]
+    executions, edges, size = progress[-1]
     last_new = next(tried for tried, reached, _ in progress if reached == edges)
-    return Outcome(target, executions, last_new, edges, kept, failed)
+    failure = ""
+    if "Test unit written to" in output:
+        failure = "an input failed"
+    elif status is None:
+        failure = "the run did not end"
+    elif status != 0 or not edges:
+        failure = "the run failed"
+    return Outcome(target, executions, last_new, edges, size, failure)
 
 
 def unpack(inputs: list[bytes], folder: Path) -> None:
@@ -113,33 +136,23 @@ def unpack(inputs: list[bytes], folder: Path) -> None:
         (folder / sha256(each).hexdigest()).write_bytes(each)
 
 
-def smallest(target: str, inputs: Path, environment: dict[str, str]) -> list[bytes]:
-    """The fewest inputs that reach what all reach, but for those of tests/corpus."""
-    merged = inputs.parent / "merged"
-    merged.mkdir()
-    subprocess.run(
-        [sys.executable, "-m", "fuzz.run", target, "-merge=1", str(merged), str(inputs)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=900,
-        check=True,
-    )
+def without_seeds(target: str, folder: Path) -> list[bytes]:
+    """The inputs in `folder` that are not in tests/corpus."""
     known = set(corpus.seeds(target))
-    return [content for path in merged.iterdir() if (content := path.read_bytes()) not in known]
+    return [content for path in folder.iterdir() if (content := path.read_bytes()) not in known]
 
 
 def row(outcome: Outcome) -> str:
-    found = "an input failed" if outcome.failed else "nothing"
-    figures = (outcome.executions, outcome.last_new, outcome.edges, outcome.kept)
-    return f"| {outcome.target} | {' | '.join(f'{each:,}' for each in figures)} | {found} |"
+    figures = (outcome.executions, outcome.last_new, outcome.edges, outcome.corpus)
+    return f"| {outcome.target} | {' | '.join(f'{each:,}' for each in figures)} | {outcome.failure or 'nothing'} |"
 
 
 def heading(sanitized: bool) -> str:
-    form = "compiled, AddressSanitizer and UndefinedBehaviorSanitizer" if sanitized else "interpreted"
+    guide = "compiled one, with AddressSanitizer and UndefinedBehaviorSanitizer" if sanitized else "interpreted one"
+    form = f"both forms, guided by the {guide}"
     return f"""
 {provenance(f"python -m fuzz {shlex.join(sys.argv[1:])}", form)}
-| target | inputs tried | until the last new edge | edges | inputs kept | found |
+| target | inputs tried | until the last new edge | edges | corpus | found |
 | --- | --: | --: | --: | --: | --- |
 """
 

@@ -46,7 +46,8 @@ SEEDS = {
             b"\x89\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8",
         )
     ],
-    "deflate": [b"\xf2H\xcd\xc9\xc9\x07\0", b"\xcaH\xcd\xc9\xc9\x07\0\n\n\x02\0\0"],
+    # Section 7.2.3 of RFC 7692.
+    "deflate": [b"\1\xf2H\xcd\xc9\xc9\7\0", b"\1\xf2H\xcd\xc9\xc9\7\0\n\n\1\xf2\0\x11\0\0"],
     "hpack": [
         bytes.fromhex("14828684410f7777772e6578616d706c652e636f6d06828684be5886a8"),
         bytes.fromhex("11828684418cf1e3c2e5f23a6ba0ab90f4ff0c828684be5886a8eb10649cbf"),
@@ -65,7 +66,7 @@ SEEDS = {
     ],
     "configuration": [
         bytes((index,)) + text
-        for index in range(24)
+        for index in range(15)
         for text in (b"127.0.0.1:80", b"[::1]:0", b"unix:/a", b"75%", b"%(h)s %(m)s", b"0o640", b"x-a: b")
     ],
 }

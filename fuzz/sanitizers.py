@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import atheris
-
 FOLDER = Path("build/sanitized").absolute()
 # Undefined behaviour traps, so it needs no library of its own. Calls of Cython's functions by a pointer of another type
 # are many, and harmless on every machine that we build for.
@@ -21,7 +19,9 @@ FLAGS = (
 
 
 def environment() -> dict[str, str]:
-    """Build, and return the variables that a process needs to load the build."""
+    """Build, and return the variables that a process needs to load the build. Raises CalledProcessError."""
+    import atheris  # not needed to read the outcome of a run
+
     build()
     return {
         "PYTHONPATH": str(FOLDER),

@@ -88,7 +88,7 @@ def frames(data: bytes) -> None:
 
 
 def deflate(data: bytes) -> None:
-    """The compressed content of messages: one for each line, a text if its first byte is odd."""
+    """Messages between empty lines, each a byte that is odd for a text, and the compressed content."""
     messages = data.split(b"\n\n")
     content = b"".join(
         frame(TEXT if each[:1] and each[0] & 1 else BINARY, each[1:4], fin=len(each) <= 4, rsv=RSV1)

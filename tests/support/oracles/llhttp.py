@@ -212,25 +212,26 @@ def check_body(ours: tuple[bytes, bytes | None, str], data: bytes) -> None:
             assert theirs.error.startswith(tuple(LLHTTP_REFUSES_BODIES)), (ours, theirs.error)
         else:
             assert theirs.is_complete
-            assert theirs.content == content
+            assert (theirs.content, data[theirs.size :]) == (content, rest)
     else:
         assert not theirs.is_complete, ours
+        assert theirs.error or theirs.content == content
 
 
 class Body:
-    """A chunked body as llhttp reads it, up to its end."""
+    """A chunked body as llhttp reads it, up to its end: its `size` is that of the chunked form."""
 
     def __init__(self, data: bytes) -> None:
         self.content = b""
+        self.size = 0
         self.is_complete = False
         self.error = ""
         parser = httptools.HttpRequestParser(self)
         parser.feed_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
-            for index in range(len(data)):
-                if self.is_complete:
-                    break
-                parser.feed_data(data[index : index + 1])
+            while self.size < len(data) and not self.is_complete:
+                self.size += 1
+                parser.feed_data(data[self.size - 1 : self.size])
         except httptools.HttpParserError as error:
             self.error = str(error)
 
