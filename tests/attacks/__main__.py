@@ -10,9 +10,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.attacks.clients import ATTACKS
+from tests.attacks.clients import ATTACKS, under
 from tests.attacks.outcome import Outcome
-from tests.attacks.trial import quiet, under
 from tests.support.results import provenance
 from tests.support.server import lacks, process
 
@@ -38,12 +37,11 @@ def main() -> None:
         "| attack | | p50 ms | p99 ms | failed of the honest | growth MiB | connections opened |",
         "| --- | --- | --: | --: | --: | --: | --: |",
     ]
-    with process("attacked:app", "--http2", "--no-access-log") as server:
-        lines.append(row("none", "", quiet(server, options.seconds, RATE)))
-    for attack in ATTACKS:
+    for attack in (None, *ATTACKS):
         with process("attacked:app", "--http2", "--no-access-log") as server:
-            outcome = under(server, attack, options.seconds, RATE, CONNECTIONS)
-        lines.append(row(attack.name, attack.source, outcome))
+            outcome = under(server, attack, CONNECTIONS, options.seconds, RATE)
+        name, source = (attack.name, attack.source) if attack else ("none", "")
+        lines.append(row(name, source, outcome))
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if options.output:

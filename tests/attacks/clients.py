@@ -9,6 +9,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from pronghorn.http2_constants import (
@@ -23,6 +24,8 @@ from pronghorn.http2_constants import (
     PADDED,
     PING,
 )
+from tests.attacks.outcome import Outcome
+from tests.attacks.trial import LATEST, Honest, measure
 from tests.support.http2 import (
     GET,
     block,
@@ -39,10 +42,10 @@ from tests.support.http2 import (
     settings,
     window_update,
 )
+from tests.support.server import PATIENCE, Process
 
 Bytes = Iterator[bytes]
 STREAMS = range(1, 1 << 30, 2)
-PATIENCE = 30
 
 
 class Attack(NamedTuple):
@@ -198,11 +201,12 @@ ATTACKS = (
 )
 
 
-def attack(chosen: Attack, port: int, until: float, connections: int) -> int:
-    """Attack the server at `port` until `time.monotonic()` is `until`. Connections that end are opened again.
+def attack(chosen: Attack, port: int, connections: int, seconds: float) -> int:
+    """Attack the server at `port` for so many seconds. Connections that end are opened again.
 
     Return how many were opened.
     """
+    until = time.monotonic() + seconds
     opened = 0
     sockets: list[tuple[socket.socket, Bytes, bytearray]] = []
     while time.monotonic() < until:
@@ -236,52 +240,40 @@ def _step(made: socket.socket, sends: Bytes, waiting: bytearray, reads: bool) ->
     return True
 
 
-class Honest:
-    """A client with one connection at a time, which sends `rate` requests a second and measures each."""
+class HonestHTTP2(Honest):
+    """A client that sends all its requests over one connection, while that lasts."""
 
     def __init__(self, port: int, rate: int) -> None:
+        super().__init__(rate)
         self._port = port
-        self._pause = 1 / rate
-        self.times: list[float] = []
-        self.failures = 0
+        self._number = -1
 
-    def run(self, until: float) -> None:
-        """Send requests until `time.monotonic()` is `until`."""
-        number = 0
-        due = time.monotonic()
-        connection = None
-        while due < until:
-            time.sleep(max(0.0, due - time.monotonic()))
-            if connection is None:
-                connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
-                connection.sendall(opening())
-                number = -1
-            number += 2
-            try:
-                connection.sendall(get(number))
-                self._read_until_end(connection, number)
-            except OSError:
-                self.failures += 1
-                connection.close()
-                connection = None
-            else:
-                # From the time when it was due: a slow answer delays the next ones.
-                self.times.append(time.monotonic() - due)
-            due += self._pause
-        if connection is not None:
-            connection.close()
+    def ask(self) -> None:
+        if self._connection is None:
+            self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=LATEST)
+            self._connection.sendall(opening())
+            self._number = -1
+        self._number += 2
+        self._connection.sendall(get(self._number))
+        self._read_until_end()
 
-    def _read_until_end(self, connection: socket.socket, number: int) -> None:
+    def _read_until_end(self) -> None:
         buffer = b""
         while True:
             while len(buffer) < 9 or len(buffer) < 9 + int.from_bytes(buffer[:3], "big"):
-                received = connection.recv(65536)
+                received = self._connection.recv(65536)
                 if not received:
                     raise ConnectionError
                 buffer += received
             kind, flags, stream = buffer[3], buffer[4], int.from_bytes(buffer[5:9], "big")
             buffer = buffer[9 + int.from_bytes(buffer[:3], "big") :]
             if kind == PING and not flags & ACK:
-                connection.sendall(ping(flags=ACK))
-            if stream == number and kind in (DATA, HEADERS) and flags & END_STREAM:
+                self._connection.sendall(ping(flags=ACK))
+            if stream == self._number and kind in (DATA, HEADERS) and flags & END_STREAM:
                 return
+
+
+def under(server: Process, chosen: Attack | None, connections: int, seconds: float, rate: int) -> Outcome:
+    """Attack the server, unless `chosen` is None, and measure an honest client meanwhile."""
+    hostile = partial(attack, chosen, server.port, connections, seconds) if chosen else None
+    return measure(hostile, HonestHTTP2(server.port, rate), seconds, server.memory)

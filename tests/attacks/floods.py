@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
+import csv
 import os
 import resource
 import selectors
@@ -17,22 +17,22 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from tests.attacks.outcome import Outcome, measured
+from tests.attacks.outcome import Outcome
+from tests.attacks.trial import LATEST, Honest, measure
 from tests.support.results import provenance
-from tests.support.server import APPS, PATIENCE, SOURCES, lacks
+from tests.support.server import APPS, PATIENCE, SOURCES, lacks, resident
 
 RATE = 200
 # Requests of the honest client over one connection.
 REUSED = 10
-# Seconds after which a request of the honest client has failed.
-LATEST = 5
 # The honest client has an address of its own, as it would in reality.
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
 MIB = 1 << 20
@@ -53,13 +53,14 @@ class Server(NamedTuple):
 
 
 class Flood(NamedTuple):
-    """`attack` gets the port, the number of connections and the seconds, and returns when they are over.
+    """`attack` gets the port, the number of connections and the seconds. When these are over, it returns how many
+    connections it has opened.
 
     A server needs `memory` bytes for what one client may ask of it.
     """
 
     name: str
-    attack: Callable[[int, int, float], None]
+    attack: Callable[[int, int, float], int]
     memory: int = 0
 
 
@@ -74,25 +75,30 @@ SERVERS = (
 # Attacks
 
 
-def slow(*options: str, path: str = "/") -> Callable[[int, int, float], None]:
+def slow(*options: str, path: str = "/") -> Callable[[int, int, float], int]:
     """An attack by slowhttptest, all of whose connections are opened within a second."""
 
-    def attack(port: int, connections: int, seconds: float) -> None:
+    def attack(port: int, connections: int, seconds: float) -> int:
         command = ["slowhttptest", *options, "-c", str(connections), "-r", str(connections), "-p", "5"]
         command += ["-l", str(max(1, round(seconds))), "-u", f"http://{ATTACKER}:{port}{path}"]
-        # It ends by itself; without connections that are left, sooner.
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as made:
-            try:
-                made.wait(seconds + PATIENCE)
-            finally:
-                made.kill()
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report"
+            command += ["-g", "-o", str(report)]
+            # It ends by itself; without connections that are left, sooner.
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=seconds + PATIENCE / 2, check=True
+            )
+            # Its exit code is 0 even if the server refuses all connections: these are "Closed" in the report.
+            with report.with_suffix(".csv").open() as file:
+                return max(int(second["Connected"]) for second in csv.DictReader(file))
 
     return attack
 
 
-def abandon(port: int, connections: int, seconds: float) -> None:
+def abandon(port: int, connections: int, seconds: float) -> int:
     """Hold so many connections without a byte; each is abandoned after a second at most, and replaced."""
     until = time.monotonic() + seconds
+    opened = 0
     held: list[tuple[float, socket.socket]] = []
     while (now := time.monotonic()) < until:
         while held and held[0][0] < now:
@@ -100,35 +106,38 @@ def abandon(port: int, connections: int, seconds: float) -> None:
         for _ in range(min(50, connections - len(held))):
             with contextlib.suppress(OSError):
                 held.append((now + 1, socket.create_connection((ATTACKER, port), timeout=1)))
+                opened += 1
         time.sleep(0.01)
     for _, each in held:
         each.close()
+    return opened
 
 
-def websockets(port: int, connections: int, seconds: float) -> None:
+def websockets(port: int, connections: int, seconds: float) -> int:
     """Hold so many WebSockets: one half is silent, the other sends ten messages of one byte a second."""
-    _talk(port, connections, seconds, b"", b"\x81\x81\0\0\0\0x", silent=2)
+    return _talk(port, connections, seconds, b"", b"\x81\x81\0\0\0\0x", silent=2)
 
 
-def bombs(port: int, connections: int, seconds: float) -> None:
+def bombs(port: int, connections: int, seconds: float) -> int:
     """Send messages of 16 KiB that are 16 MiB once decompressed, up to ten a second over each WebSocket."""
     deflater = zlib.compressobj(9, wbits=-15)
     payload = deflater.compress(bytes(LARGEST)) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
     message = b"\xc2\xfe%b\0\0\0\0%b" % (len(payload).to_bytes(2, "big"), payload)
     extension = b"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
-    _talk(port, connections, seconds, extension, message)
+    return _talk(port, connections, seconds, extension, message)
 
 
-def _talk(port: int, connections: int, seconds: float, field: bytes, message: bytes, silent: int = 1) -> None:
+def _talk(port: int, connections: int, seconds: float, field: bytes, message: bytes, silent: int = 1) -> int:
     """Hold so many WebSockets; one in `silent` of them sends `message` ten times a second, as far as the server reads.
 
-    Those that end are opened again, at most 500 a second.
+    Those that end are opened again, at most 500 a second. Return how many the server has accepted.
     """
     handshake = (
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ) % field
     until = time.monotonic() + seconds
+    opened = 0
     # The rest of the message that each is sending.
     held: dict[socket.socket, memoryview] = {}
     with selectors.DefaultSelector() as selector:
@@ -144,10 +153,11 @@ def _talk(port: int, connections: int, seconds: float, field: bytes, message: by
                 made = cast("socket.socket", key.fileobj)
                 with contextlib.suppress(BlockingIOError):
                     try:
-                        has_ended = not made.recv(65536)
+                        received = made.recv(65536)
                     except ConnectionError:
-                        has_ended = True
-                    if has_ended:
+                        received = b""
+                    opened += received.startswith(b"HTTP/1.1 101 ")
+                    if not received:
                         selector.unregister(made)
                         made.close()
                         del held[made]
@@ -157,6 +167,7 @@ def _talk(port: int, connections: int, seconds: float, field: bytes, message: by
             time.sleep(0.1)
     for each in held:
         each.close()
+    return opened
 
 
 FLOODS = (
@@ -227,82 +238,42 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
 def under(place: tuple[int, int], flood: Flood | None, connections: int, seconds: float, rate: int = RATE) -> Outcome:
     """Attack the server, unless `flood` is None, and measure an honest client meanwhile."""
     port, pid = place
-    honest = Honest(port, rate)
-    honest.warm_up()
-    before = most = memory(pid)
-    attacker = None
-    if flood is not None:
-        context = multiprocessing.get_context("fork")
-        attacker = context.Process(target=flood.attack, args=(port, connections, seconds))
-        attacker.start()
-    runner = threading.Thread(target=honest.run, args=(time.monotonic() + seconds,))
-    runner.start()
-    while runner.is_alive():
-        most = max(most, memory(pid))
-        runner.join(0.1)
-    if attacker is not None:
-        attacker.join()
-    return measured(honest.times, honest.failures, most - before)
+    honest = HonestHTTP1(port, rate)
+    for _ in range(100):
+        honest.ask()
+    hostile = partial(flood.attack, port, connections, seconds) if flood else None
+    return measure(hostile, honest, seconds, partial(memory, pid))
 
 
-class Honest:
-    """A client that sends `rate` requests a second, `REUSED` of them over one connection, and measures each."""
+class HonestHTTP1(Honest):
+    """A client that sends `REUSED` requests over each connection."""
 
     def __init__(self, port: int, rate: int) -> None:
+        super().__init__(rate)
         self._address = ATTACKER, port
-        self._pause = 1 / rate
-        self.times: list[float] = []
-        self.failures = 0
+        self._number = 0
 
-    def warm_up(self) -> None:
-        with contextlib.closing(self._connect()) as connection:
-            for _ in range(100):
-                self._ask(connection)
-
-    def run(self, until: float) -> None:
-        """Send requests until `time.monotonic()` is `until`."""
-        due = time.monotonic()
-        connection = None
-        number = 0
-        while due < until:
-            time.sleep(max(0.0, due - time.monotonic()))
-            try:
-                if connection is None:
-                    connection = self._connect()
-                self._ask(connection)
-            except OSError:
-                self.failures += 1
-                number = 0
-            else:
-                # From the time when it was due: a slow answer delays the next ones.
-                self.times.append(time.monotonic() - due)
-                number = (number + 1) % REUSED
-            if not number and connection is not None:
-                connection.close()
-                connection = None
-            due += self._pause
-        if connection is not None:
-            connection.close()
-
-    def _connect(self) -> socket.socket:
-        return socket.create_connection(self._address, timeout=LATEST, source_address=(HONEST, 0))
-
-    def _ask(self, connection: socket.socket) -> None:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    def ask(self) -> None:
+        if self._connection is None:
+            self._connection = socket.create_connection(self._address, timeout=LATEST, source_address=(HONEST, 0))
+            self._number = 0
+        self._connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         received = b""
         # The response is chunked.
         while not received.endswith(b"0\r\n\r\n"):
-            more = connection.recv(65536)
+            more = self._connection.recv(65536)
             if not more:
                 raise ConnectionError
             received += more
+        self._number += 1
+        if self._number == REUSED:
+            self.close()
 
 
 def memory(pid: int) -> int:
     """The resident set size of a process and its children in bytes."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in (pid, *children)]
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+    return sum(map(resident, (pid, *map(int, children))))
 
 
 # The command

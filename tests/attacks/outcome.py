@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 class Outcome(NamedTuple):
     """Of an honest client's requests: their number, those that failed, times in milliseconds. The growth of the server
-    in bytes, and the number of connections that the attacker has opened, if it counts them.
+    in bytes, and the number of connections that the attacker has opened.
     """
 
     requests: int

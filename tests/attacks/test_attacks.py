@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.attacks.clients import ATTACKS
-from tests.attacks.trial import under
+from tests.attacks.clients import ATTACKS, under
 from tests.support.server import lacks, process
 
 MIB = 1024 * 1024
@@ -19,7 +18,7 @@ def test_honest_client_is_served_under_attack(attack):
     with process("attacked:app", "--http2", "--no-access-log") as server:
         if not server.has_memory():
             pytest.skip("the system does not tell the memory of a process")
-        outcome = under(server, attack, 1, 100, CONNECTIONS)
+        outcome = under(server, attack, CONNECTIONS, 1, rate=100)
         log = server.log.text()
     assert outcome.requests > 0
     assert outcome.failures == 0

@@ -1,46 +1,83 @@
-"""One attack on a server in its own process, and what an honest client and the memory show meanwhile."""
+"""An attack on a server, the service that an honest client gets meanwhile, and the server's memory."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
-from tests.attacks.clients import Attack, Honest, attack
 from tests.attacks.outcome import Outcome, measured
-from tests.support.server import Process
+from tests.support.server import PATIENCE
+
+# Seconds that each step of an honest request may take.
+LATEST = 5
 
 
-def quiet(server: Process, seconds: float, rate: int) -> Outcome:
-    """The same without an attack."""
-    return _measure(server, None, seconds, rate, 0)
+class Honest:
+    """A client with one connection at a time, which sends `rate` requests a second and measures each."""
+
+    def __init__(self, rate: int) -> None:
+        self._pause = 1 / rate
+        self._connection: Any = None
+        self.times: list[float] = []
+        self.failures = 0
+
+    def run(self, until: float) -> None:
+        """Send requests until `time.monotonic()` is `until`."""
+        due = time.monotonic()
+        while due < until:
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                self.ask()
+            except OSError:
+                self.failures += 1
+                self.close()
+            else:
+                # From the time when it was due: a slow answer delays the next ones.
+                self.times.append(time.monotonic() - due)
+            due += self._pause
+        self.close()
+
+    def ask(self) -> None:
+        """Send a request, over a new connection if there is none, and read the answer. A failure is an OSError."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
-def under(server: Process, chosen: Attack, seconds: float, rate: int, connections: int) -> Outcome:
-    """Attack over several connections at once."""
-    return _measure(server, chosen, seconds, rate, connections)
+def measure(attack: Callable[[], int] | None, honest: Honest, seconds: float, memory: Callable[[], int]) -> Outcome:
+    """Run the honest client for so many seconds, and `attack` in a process of its own meanwhile, unless it is None.
 
-
-def _measure(server: Process, chosen: Attack | None, seconds: float, rate: int, connections: int) -> Outcome:
-    before = server.memory()
-    until = time.monotonic() + seconds
+    `attack` returns the number of connections that it has opened, `memory` that of the server in bytes.
+    """
     opened = multiprocessing.get_context("fork").Value("i", 0)
-    attacker = None
-    if chosen is not None:
-        arguments = (chosen, server.port, until, connections, opened)
-        attacker = multiprocessing.get_context("fork").Process(target=_attack, args=arguments)
-        attacker.start()
-    honest = Honest(server.port, rate)
-    runner = threading.Thread(target=honest.run, args=(until,))
-    runner.start()
-    most = before
-    while runner.is_alive():
-        most = max(most, server.memory())
-        runner.join(0.1)
-    if attacker is not None:
-        attacker.join()
+    before = most = memory()
+    with _attacking(attack, opened) if attack else contextlib.nullcontext(), ThreadPoolExecutor(1) as pool:
+        served = pool.submit(honest.run, time.monotonic() + seconds)
+        while not served.done():
+            most = max(most, memory())
+            wait([served], 0.1)
+        served.result()
     return measured(honest.times, honest.failures, most - before, opened.value)
 
 
-def _attack(chosen: Attack, port: int, until: float, connections: int, opened: object) -> None:
-    opened.value = attack(chosen, port, until, connections)  # type: ignore[attr-defined]
+@contextlib.contextmanager
+def _attacking(attack: Callable[[], int], opened: Any) -> Iterator[None]:
+    attacker = multiprocessing.get_context("fork").Process(target=_attack, args=(attack, opened))
+    attacker.start()
+    try:
+        yield
+        attacker.join(PATIENCE)
+    finally:
+        attacker.kill()
+        attacker.join()
+
+
+def _attack(attack: Callable[[], int], opened: Any) -> None:
+    opened.value = attack()

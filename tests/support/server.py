@@ -186,8 +186,13 @@ class Process:
 
     def memory(self) -> int:
         """The resident set size in bytes."""
-        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return resident(self.pid)
+
+
+def resident(pid: int) -> int:
+    """The resident set size of a process in bytes."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextlib.contextmanager
