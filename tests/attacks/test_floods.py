@@ -1,6 +1,7 @@
 """Each flood for a moment: an honest client is served meanwhile, and memory stays bounded."""
 
 import shutil
+import socket
 import sys
 
 import pytest
@@ -24,6 +25,16 @@ def test_honest_client_is_served_in_a_flood(flood, server):
         pytest.skip("slowhttptest is not installed")
     with serving(server, sys.executable) as place:
         outcome = under(place, flood, CONNECTIONS, 1, rate=50)
+    assert outcome.connections >= CONNECTIONS
     assert outcome.requests > 0
     assert outcome.failures == 0
     assert outcome.grown < MOST + flood.memory
+
+
+@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.name)
+def test_refused_connections_are_not_opened(flood):
+    if flood in SLOW and shutil.which("slowhttptest") is None:
+        pytest.skip("slowhttptest is not installed")
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert flood.attack(bound.getsockname()[1], 5, 0.1) == 0

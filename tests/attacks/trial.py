@@ -54,15 +54,17 @@ class Honest:
 def measure(attack: Callable[[], int] | None, honest: Honest, seconds: float, memory: Callable[[], int]) -> Outcome:
     """Run the honest client for so many seconds, and `attack` in a process of its own meanwhile, unless it is None.
 
-    `attack` returns the number of connections that it has opened, `memory` that of the server in bytes.
+    `attack` returns the number of connections that it has opened, `memory` that of the server in bytes. An attack that
+    fails or opens no connection is an error.
     """
     opened = multiprocessing.get_context("fork").Value("i", 0)
     before = most = memory()
     with _attacking(attack, opened) if attack else contextlib.nullcontext(), ThreadPoolExecutor(1) as pool:
         served = pool.submit(honest.run, time.monotonic() + seconds)
-        while not served.done():
+        is_done = False
+        while not is_done:
             most = max(most, memory())
-            wait([served], 0.1)
+            is_done = bool(wait([served], 0.1).done)
         served.result()
     return measured(honest.times, honest.failures, most - before, opened.value)
 
@@ -77,6 +79,8 @@ def _attacking(attack: Callable[[], int], opened: Any) -> Iterator[None]:
     finally:
         attacker.kill()
         attacker.join()
+    if attacker.exitcode or not opened.value:
+        raise RuntimeError("the attack did not happen")
 
 
 def _attack(attack: Callable[[], int], opened: Any) -> None:
