@@ -19,17 +19,22 @@ from pronghorn.http2_constants import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    GOAWAY,
     HEADERS,
     INITIAL_WINDOW_SIZE,
     PADDED,
     PING,
+    RST_STREAM,
+    SETTINGS,
 )
 from tests.attacks.outcome import Outcome
 from tests.attacks.trial import LATEST, Honest, measure
 from tests.support.http2 import (
     GET,
+    Frame,
     block,
     data,
+    decode,
     frame,
     get,
     headers,
@@ -42,6 +47,7 @@ from tests.support.http2 import (
     settings,
     window_update,
 )
+from tests.support.raw_http2 import Raw
 from tests.support.server import PATIENCE, Process
 
 Bytes = Iterator[bytes]
@@ -250,27 +256,25 @@ class HonestHTTP2(Honest):
 
     def ask(self) -> None:
         if self._connection is None:
-            self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=LATEST)
-            self._connection.sendall(opening())
+            self._connection = Raw(("127.0.0.1", self._port), timeout=LATEST)
+            self._connection.send(frame(SETTINGS, ACK))
             self._number = -1
         self._number += 2
-        self._connection.sendall(get(self._number))
-        self._read_until_end()
+        self._connection.send(get(self._number))
+        while not self._is_answered_by(self._connection.read()):
+            pass
 
-    def _read_until_end(self) -> None:
-        buffer = b""
-        while True:
-            while len(buffer) < 9 or len(buffer) < 9 + int.from_bytes(buffer[:3], "big"):
-                received = self._connection.recv(65536)
-                if not received:
-                    raise ConnectionError
-                buffer += received
-            kind, flags, stream = buffer[3], buffer[4], int.from_bytes(buffer[5:9], "big")
-            buffer = buffer[9 + int.from_bytes(buffer[:3], "big") :]
-            if kind == PING and not flags & ACK:
-                self._connection.sendall(ping(flags=ACK))
-            if stream == self._number and kind in (DATA, HEADERS) and flags & END_STREAM:
-                return
+    def _is_answered_by(self, each: Frame | None) -> bool:
+        """Return whether the answer ends with this frame; raise ConnectionError if it is a failure."""
+        if each is None or (each.kind == GOAWAY and each.last < self._number):
+            raise ConnectionError
+        if each.kind == PING and not each.flags & ACK:
+            self._connection.send(ping(each.payload, ACK))
+        if each.stream != self._number:
+            return False
+        if each.kind == RST_STREAM or (each.kind == HEADERS and decode(each.payload)[0] != (b":status", b"200")):
+            raise ConnectionError
+        return each.ends
 
 
 def under(server: Process, chosen: Attack | None, connections: int, seconds: float, rate: int) -> Outcome:

@@ -265,6 +265,8 @@ class HonestHTTP1(Honest):
             if not more:
                 raise ConnectionError
             received += more
+        if not received.startswith(b"HTTP/1.1 200 "):
+            raise ConnectionError
         self._number += 1
         if self._number == REUSED:
             self.close()

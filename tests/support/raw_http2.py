@@ -10,10 +10,13 @@ from tests.support.server import PATIENCE
 class Raw:
     """A client that sends and receives frames. The preface is sent, and settings are acknowledged."""
 
-    def __init__(self, address):
-        self.socket = socket.create_connection(address, timeout=PATIENCE)
+    def __init__(self, address, timeout=PATIENCE):
+        self.socket = socket.create_connection(address, timeout=timeout)
         self._buffer = b""
         self.socket.sendall(PREFACE + settings())
+
+    def close(self):
+        self.socket.close()
 
     def send(self, *frames):
         self.socket.sendall(b"".join(frames))
@@ -41,5 +44,5 @@ class Raw:
 @contextlib.contextmanager
 def raw(server):
     client = Raw(("127.0.0.1", server.port))
-    with contextlib.closing(client.socket):
+    with contextlib.closing(client):
         yield client
