@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -83,7 +82,7 @@ def test_failure_is_noticed_at_once(answer):
 
 def test_client_without_a_server_goes_on(closed_port):
     honest = HonestHTTP2(closed_port, rate=100)
-    honest.run(time.monotonic() + 0.05)
+    honest.run(0.05)
     assert honest.failures > 0
 
 

@@ -60,6 +60,20 @@ def test_refused_client_goes_on():
     assert outcome.requests == outcome.failures > 0
 
 
+def test_late_answer_is_a_failure(monkeypatch):
+    honest = Served(rate=100)
+    honest.ask = lambda: monkeypatch.setattr("tests.attacks.trial.LATEST", 0)
+    outcome = trial(honest)
+    assert outcome.requests == outcome.failures > 0
+
+
+def test_overdue_request_is_not_sent(monkeypatch):
+    """Otherwise a client of a silent server would wait LATEST seconds for each."""
+    monkeypatch.setattr("tests.attacks.trial.LATEST", 0)
+    outcome = trial(Broken(rate=100))
+    assert outcome.requests == outcome.failures > 0
+
+
 def test_fault_of_the_honest_client_is_an_error():
     with pytest.raises(AssertionError, match="unforeseen"):
         trial(Broken(rate=100))

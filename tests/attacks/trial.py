@@ -12,7 +12,7 @@ from typing import Any
 from tests.attacks.outcome import Outcome, measured
 from tests.support.server import PATIENCE
 
-# Seconds that each step of an honest request may take.
+# Seconds after which a request of the honest client has failed.
 LATEST = 5
 
 
@@ -25,19 +25,19 @@ class Honest:
         self.times: list[float] = []
         self.failures = 0
 
-    def run(self, until: float) -> None:
-        """Send requests until `time.monotonic()` is `until`."""
+    def run(self, seconds: float) -> None:
+        """Send requests for so many seconds."""
         due = time.monotonic()
+        until = due + seconds
         while due < until:
             time.sleep(max(0.0, due - time.monotonic()))
             try:
+                _age(due)
                 self.ask()
+                self.times.append(_age(due))
             except OSError:
                 self.failures += 1
                 self.close()
-            else:
-                # From the time when it was due: a slow answer delays the next ones.
-                self.times.append(time.monotonic() - due)
             due += self._pause
         self.close()
 
@@ -51,6 +51,15 @@ class Honest:
             self._connection = None
 
 
+def _age(due: float) -> float:
+    """Return the seconds since a request was due; raise TimeoutError if they are more than LATEST."""
+    # Not since it was sent: a slow answer delays the next requests.
+    age = time.monotonic() - due
+    if age > LATEST:
+        raise TimeoutError
+    return age
+
+
 def measure(attack: Callable[[], int] | None, honest: Honest, seconds: float, memory: Callable[[], int]) -> Outcome:
     """Run the honest client for so many seconds, and `attack` in a process of its own meanwhile, unless it is None.
 
@@ -60,7 +69,7 @@ def measure(attack: Callable[[], int] | None, honest: Honest, seconds: float, me
     opened = multiprocessing.get_context("fork").Value("i", 0)
     before = most = memory()
     with _attacking(attack, opened) if attack else contextlib.nullcontext(), ThreadPoolExecutor(1) as pool:
-        served = pool.submit(honest.run, time.monotonic() + seconds)
+        served = pool.submit(honest.run, seconds)
         is_done = False
         while not is_done:
             most = max(most, memory())
