@@ -286,18 +286,24 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of each attack; default: %(default)s")
     parser.add_argument("--connections", type=int, default=1000, help="of each attack; default: %(default)s")
     parser.add_argument("--python", default=sys.executable, metavar="FILE", help="the interpreter of the other servers")
-    parser.add_argument("--servers", nargs="+", metavar="NAME", default=[], help="default: all that are installed")
+    parser.add_argument(
+        "--servers",
+        nargs="+",
+        choices=[each.name for each in SERVERS],
+        metavar="NAME",
+        help="default: all that are installed",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the summary there too")
     options = parser.parse_args()
     if reason := lacks():
         sys.exit(f"tests.attacks.floods: {reason}")
-    floods = FLOODS if shutil.which("slowhttptest") else FLOODS[len(SLOW) :]
-    servers = [(each, python_of(each, options.python)) for each in SERVERS]
-    servers = [
-        (each, python)
-        for each, python in servers
-        if (each.name in options.servers or not options.servers) and has(each, python)
-    ]
+    floods = possible()
+    names = options.servers or [each.name for each in SERVERS]
+    servers = [(each, python_of(each, options.python)) for each in SERVERS if each.name in names]
+    missing = [each.name for each, python in servers if not has(each, python)]
+    if missing and options.servers:
+        parser.error(f"not installed: {', '.join(missing)}")
+    servers = [(each, python) for each, python in servers if each.name not in missing]
     columns = {}
     for server, python in servers:
         columns[server.name] = column = {}
@@ -311,6 +317,14 @@ def main() -> None:
     print(text, end="")
     if options.output:
         options.output.write_text(text)
+
+
+def possible() -> tuple[Flood, ...]:
+    """The attacks that can run here. The others are named on stderr."""
+    if shutil.which("slowhttptest"):
+        return FLOODS
+    print("without slowhttptest, left out:", ", ".join(each.name for each in SLOW), file=sys.stderr)
+    return FLOODS[len(SLOW) :]
 
 
 def report(columns: dict[str, dict[str, Outcome]], connections: int, command: str) -> list[str]:

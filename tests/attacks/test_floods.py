@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.attacks.floods import FLOODS, MIB, SERVERS, SLOW, serving, under
+from tests.attacks.floods import FLOODS, MIB, SERVERS, SLOW, main, possible, serving, under
 from tests.support.server import lacks
 
 CONNECTIONS = 50
@@ -38,3 +38,27 @@ def test_refused_connections_are_not_opened(flood):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert flood.attack(bound.getsockname()[1], 5, 0.1) == 0
+
+
+def test_attacks_without_their_tool_are_named(monkeypatch, capsys):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert possible() == FLOODS[3:]
+    assert capsys.readouterr().err == "without slowhttptest, left out: slow heads, slow bodies, slow reading\n"
+
+
+@pytest.mark.parametrize("names", [["nobody"], ["pronghorn", "nobody"]])
+def test_unknown_server_is_an_error(names, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["floods", "--servers", *names])
+    with pytest.raises(SystemExit):
+        main()
+    assert "invalid choice: 'nobody'" in capsys.readouterr().err
+
+
+def test_missing_server_is_an_error(monkeypatch, capsys):
+    if reason := lacks():
+        pytest.skip(reason)
+    monkeypatch.setattr("sys.argv", ["floods", "--servers", "pronghorn", "uvicorn"])
+    monkeypatch.setattr("tests.attacks.floods.has", lambda server, python: server.name == "pronghorn")
+    with pytest.raises(SystemExit):
+        main()
+    assert "not installed: uvicorn" in capsys.readouterr().err
