@@ -200,8 +200,8 @@ ATTACKS = (
     Attack("padding", "RFC 9113 section 10.7", padding),
     Attack("tiny DATA", "RUSTSEC-2026-0258", tiny_data),
     Attack("unread bodies", "RFC 9113 section 10.5", unread_bodies),
-    Attack("slow read of streams", "CVE-2019-9517", slow_read_of_streams),
-    Attack("slow read of the socket", "CVE-2019-9511", slow_read_of_socket, reads=False),
+    Attack("slow read of streams", "CVE-2016-1546", slow_read_of_streams),
+    Attack("slow read of the socket", "CVE-2019-9517", slow_read_of_socket, reads=False),
     Attack("unread answers", "CVE-2019-9512", unread_answers, reads=False),
     Attack("slow head", "CVE-2026-56853", slow_head),
 )
