@@ -161,12 +161,6 @@ def slow_read_of_socket() -> Bytes:
     yield from silence()
 
 
-def unread_answers() -> Bytes:
-    """Frames that have to be answered, from a client that reads no answer."""
-    while True:
-        yield ping() * 50
-
-
 def slow_head() -> Bytes:
     head = get(1, b"/", (b"x", b"y" * 1000))
     for at in range(len(head) - 1):
@@ -202,7 +196,7 @@ ATTACKS = (
     Attack("unread bodies", "RFC 9113 section 10.5", unread_bodies),
     Attack("slow read of streams", "CVE-2016-1546", slow_read_of_streams),
     Attack("slow read of the socket", "CVE-2019-9517", slow_read_of_socket, reads=False),
-    Attack("unread answers", "CVE-2019-9512", unread_answers, reads=False),
+    Attack("unread answers", "CVE-2019-9512", ping_flood, reads=False),
     Attack("slow head", "CVE-2026-56853", slow_head),
 )
 
