@@ -1,1 +1,1 @@
-"""Hostile clients of HTTP/2 against a live server, beside an honest one."""
+"""Hostile clients against a live server, beside an honest one."""

@@ -1,4 +1,4 @@
-"""The hostile clients, each a sequence of bytes for one connection, and the honest one.
+"""The hostile clients of HTTP/2, each a sequence of bytes for one connection, and the honest one.
 
 A client has a name, the number of its advisory or of the section that it abuses, and says whether it reads.
 """

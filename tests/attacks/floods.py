@@ -33,8 +33,8 @@ from tests.support.server import APPS, PATIENCE, SOURCES, lacks, resident
 RATE = 200
 # Requests of the honest client over one connection.
 REUSED = 10
-# The honest client has an address of its own, as it would in reality.
-ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
+# The server's address, from which the attackers connect. The honest client has its own, as it would in reality.
+ADDRESS, HONEST = "127.0.0.1", "127.0.0.2"
 MIB = 1 << 20
 # The limit on a server's address space, in bytes, lest it take all memory of the machine.
 MOST_MEMORY = 8 << 30
@@ -80,7 +80,7 @@ def slow(*options: str, path: str = "/") -> Callable[[int, int, float], int]:
 
     def attack(port: int, connections: int, seconds: float) -> int:
         command = ["slowhttptest", *options, "-c", str(connections), "-r", str(connections), "-p", "5"]
-        command += ["-l", str(max(1, round(seconds))), "-u", f"http://{ATTACKER}:{port}{path}"]
+        command += ["-l", str(max(1, round(seconds))), "-u", f"http://{ADDRESS}:{port}{path}"]
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report"
             command += ["-g", "-o", str(report)]
@@ -105,7 +105,7 @@ def abandon(port: int, connections: int, seconds: float) -> int:
             held.pop(0)[1].close()
         for _ in range(min(50, connections - len(held))):
             with contextlib.suppress(OSError):
-                held.append((now + 1, socket.create_connection((ATTACKER, port), timeout=1)))
+                held.append((now + 1, socket.create_connection((ADDRESS, port), timeout=1)))
                 opened += 1
         time.sleep(0.01)
     for _, each in held:
@@ -144,7 +144,7 @@ def _talk(port: int, connections: int, seconds: float, field: bytes, message: by
         while time.monotonic() < until:
             for _ in range(min(50, connections - len(held))):
                 with contextlib.suppress(OSError):
-                    made = socket.create_connection((ATTACKER, port), timeout=1)
+                    made = socket.create_connection((ADDRESS, port), timeout=1)
                     made.sendall(handshake)
                     made.setblocking(False)
                     selector.register(made, selectors.EVENT_READ)
@@ -201,7 +201,7 @@ def serving(server: Server, interpreter: str) -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def _started(server: Server, interpreter: str) -> Iterator[tuple[int, int] | None]:
     """The same; None if it ends, perhaps because another process has taken the port."""
-    with socket.create_server((ATTACKER, 0)) as free:
+    with socket.create_server((ADDRESS, 0)) as free:
         port = free.getsockname()[1]
     # Both addresses reach it.
     command = [interpreter, *shlex.split(server.command.format(port=port)), "--host", "0.0.0.0"]
@@ -229,7 +229,7 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
         with socket.socket() as trying:
             # From the same address, it could connect to itself.
             trying.bind((HONEST, 0))
-            if not trying.connect_ex((ATTACKER, port)):
+            if not trying.connect_ex((ADDRESS, port)):
                 return True
         time.sleep(0.05)
     return False
@@ -250,7 +250,7 @@ class HonestHTTP1(Honest):
 
     def __init__(self, port: int, rate: int) -> None:
         super().__init__(rate)
-        self._address = ATTACKER, port
+        self._address = ADDRESS, port
         self._number = 0
 
     def ask(self) -> None:
