@@ -239,8 +239,9 @@ def under(place: tuple[int, int], flood: Flood | None, connections: int, seconds
     """Attack the server, unless `flood` is None, and measure an honest client meanwhile."""
     port, pid = place
     honest = HonestHTTP1(port, rate)
-    for _ in range(100):
-        honest.ask()
+    with contextlib.closing(honest):
+        for _ in range(100):
+            honest.ask()
     hostile = partial(flood.attack, port, connections, seconds) if flood else None
     return measure(hostile, honest, seconds, partial(memory, pid))
 

@@ -29,17 +29,17 @@ class Honest:
         """Send requests for so many seconds."""
         due = time.monotonic()
         until = due + seconds
-        while due < until:
-            time.sleep(max(0.0, due - time.monotonic()))
-            try:
-                _age(due)
-                self.ask()
-                self.times.append(_age(due))
-            except OSError:
-                self.failures += 1
-                self.close()
-            due += self._pause
-        self.close()
+        with contextlib.closing(self):
+            while due < until:
+                time.sleep(max(0.0, due - time.monotonic()))
+                try:
+                    _age(due)
+                    self.ask()
+                    self.times.append(_age(due))
+                except OSError:
+                    self.failures += 1
+                    self.close()
+                due += self._pause
 
     def ask(self) -> None:
         """Send a request, over a new connection if there is none, and read the answer. A failure is an OSError."""
