@@ -25,7 +25,6 @@ def test_honest_client_is_served_in_a_flood(flood, server):
         pytest.skip("slowhttptest is not installed")
     with serving(server, sys.executable) as place:
         outcome = under(place, flood, CONNECTIONS, 1, rate=50)
-    assert outcome.connections >= CONNECTIONS
     assert outcome.requests > 0
     assert outcome.failures == 0
     assert outcome.grown < MOST + flood.memory
