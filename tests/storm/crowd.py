@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import collections
+import dataclasses
 import json
 import random
 import ssl
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.storm.hostile import ACTS, TLS_ACTS, Act
 from tests.storm.link import LEFT, Place
-from tests.storm.witness import Witness, attend
+from tests.storm.witness import MOST_FAILURES, Witness, attend
 
 # Longer than any act takes.
 _ACT_SECONDS = 10.0
+
+
+@dataclass
+class Record:
+    """Of one kind of hostile client: the acts that reached the server and ended, and the failures of others."""
+
+    acts: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
 async def _honest(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
@@ -40,13 +49,12 @@ async def _honest(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _hostile(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
-    acted: collections.Counter[str] = collections.Counter()
-    failures: list[str] = []
     kinds = {**ACTS, **(TLS_ACTS if place.context else {})}
     kinds = {kind: acts for kind, acts in kinds.items() if kind not in asked.without}
+    records = {kind: Record() for kind in kinds}
     actors = [
         asyncio.create_task(
-            _act(acts, place, random.Random(f"{asked.seed} {kind} {number}"), kind, asked.rest, acted, failures)
+            _act(acts, place, random.Random(f"{asked.seed} {kind} {number}"), asked.rest, records[kind])
         )
         for kind, (acts, count) in kinds.items()
         for number in range(count)
@@ -55,32 +63,29 @@ async def _hostile(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
     for actor in actors:
         actor.cancel()
     await asyncio.wait(actors)
-    return {
-        kind: {"acts": acted[kind], "failures": [each for each in failures if each.startswith(kind)]} for kind in kinds
-    }
+    return {kind: dataclasses.asdict(record) for kind, record in records.items()}
 
 
-async def _act(
-    acts: tuple[Act, ...],
-    place: Place,
-    rng: random.Random,
-    kind: str,
-    rest: float,
-    acted: collections.Counter[str],
-    failures: list[str],
-) -> None:
-    """Run one act after the other until cancelled. Record unexpected errors of an act as failures."""
-    while True:
-        act = rng.choice(acts)
-        try:
-            async with asyncio.timeout(_ACT_SECONDS):
-                await act(place, rng)
-        except LEFT:
-            pass
-        except Exception as error:
-            failures.append(f"{kind}: {act} is broken: {error!r}")
-        acted[kind] += 1
+async def _act(acts: tuple[Act, ...], place: Place, rng: random.Random, rest: float, record: Record) -> None:
+    """Run one act after the other until cancelled, or until too many have failed."""
+    while len(record.failures) < MOST_FAILURES:
+        await perform(rng.choice(acts), place, rng, record, _ACT_SECONDS)
         await asyncio.sleep(rng.uniform(0, 2 * rest))
+
+
+async def perform(act: Act, place: Place, rng: random.Random, record: Record, seconds: float) -> None:
+    """Run an act and record it. It fails if it does not reach the server, or if it is not over after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            await act(place, rng)
+    except LEFT:
+        if limit.expired():
+            record.failures.append(f"{act} is not over after {seconds} s")
+            return
+    except Exception as error:
+        record.failures.append(f"{act} is broken: {error!r}")
+        return
+    record.acts += 1
 
 
 def _place(asked: argparse.Namespace) -> Place:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple, Self
 
 # Errors that end a hostile client's connection and are no fault.
@@ -15,6 +15,10 @@ LEFT = (OSError, EOFError)
 
 _RESET = struct.pack("ii", 1, 0)
 _SHUTDOWN_SECONDS = 5
+
+
+class Unreached(Exception):
+    """The server does not take a client that has done nothing wrong yet."""
 
 
 class Place(NamedTuple):
@@ -143,12 +147,22 @@ class Link:
 
 @contextlib.asynccontextmanager
 async def linked(place: Place, *, plain: bool = False, buffer: int = 0) -> AsyncIterator[Link]:
-    """Open a connection that is dropped at the end of the block."""
-    link = await Link.open(place, plain=plain, buffer=buffer)
+    """Open a connection that is dropped at the end of the block. Raises Unreached."""
+    with reaching("connect"):
+        link = await Link.open(place, plain=plain, buffer=buffer)
     try:
         yield link
     finally:
         link.drop()
+
+
+@contextlib.contextmanager
+def reaching(step: str) -> Iterator[None]:
+    """Raise Unreached if the connection ends in the block."""
+    try:
+        yield
+    except LEFT as error:
+        raise Unreached(f"{step}: {error!r}") from error
 
 
 def get(target: str, *fields: str, method: str = "GET", version: str = "1.1") -> bytes:

@@ -13,7 +13,7 @@ from tests.storm.content import content
 from tests.storm.link import Answer, Place
 
 # A kind of client stops after this many failures.
-_FAILURES = 20
+MOST_FAILURES = 20
 
 
 class Failed(Exception):
@@ -37,7 +37,7 @@ class Witness:
         self._tokens = 0
 
     def is_over(self) -> bool:
-        return time.monotonic() > self.end or len(self.failures) >= _FAILURES
+        return time.monotonic() > self.end or len(self.failures) >= MOST_FAILURES
 
     def token(self) -> str:
         """Return a token that no other request has."""

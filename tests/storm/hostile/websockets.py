@@ -7,7 +7,7 @@ import random
 import zlib
 
 from tests.storm.hostile.leaving import leave
-from tests.storm.link import Link, Place, get, linked
+from tests.storm.link import Link, Place, get, linked, reaching
 
 _FIELDS = (
     "connection: Upgrade",
@@ -114,10 +114,11 @@ async def closing(place: Place, rng: random.Random) -> None:
 
 
 async def _open(link: Link, handshake: bytes) -> None:
-    await link.send(handshake)
-    status, _ = await link.head()
-    if status != 101:
-        raise ConnectionError(f"the handshake is answered with {status}")
+    with reaching("the handshake"):
+        await link.send(handshake)
+        status, _ = await link.head()
+        if status != 101:
+            raise ConnectionError(f"it is answered with {status}")
 
 
 ACTS = (with_the_handshake, echoing, flooded, broken, half, unread, swelling, closing)

@@ -1,0 +1,82 @@
+"""The acts of hostile clients that count, and those that fail, at servers of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+from tests.storm.crowd import Record, perform
+from tests.storm.hostile import Act, garbage, resets, slow, websockets
+from tests.storm.link import Place
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def test_act_that_ends_counts() -> None:
+    assert performed(resets.behind_it, answering(b"")) == Record(acts=1)
+
+
+def test_act_that_the_server_ends_counts() -> None:
+    assert performed(slow.stops_sending, answering(b"HTTP/1.1 408 Request Timeout\r\n\r\n")) == Record(acts=1)
+
+
+def test_act_without_connection_fails() -> None:
+    with socket.socket() as bound:  # does not listen
+        bound.bind(("127.0.0.1", 0))
+        record = Record()
+        asyncio.run(perform(garbage.and_leave, Place(bound.getsockname()[1]), random.Random(0), record, 5))
+    assert_failed(record, "connect: ConnectionRefusedError")
+
+
+def test_act_without_tls_handshake_fails() -> None:
+    record = performed(garbage.and_leave, answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ssl.create_default_context())
+    assert_failed(record, "connect: SSLError")
+
+
+def test_act_without_websocket_handshake_fails() -> None:
+    assert_failed(performed(websockets.echoing, answering(b"")), "the handshake: IncompleteReadError")
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+    assert_failed(performed(websockets.echoing, answering(refusal)), "the handshake: .*answered with 503")
+
+
+def test_act_that_the_server_does_not_end_fails() -> None:
+    assert_failed(performed(slow.stops_sending, silent, seconds=0.1), "is not over after 0.1 s")
+
+
+def performed(act: Act, serve: Serve, context: ssl.SSLContext | None = None, seconds: float = 5) -> Record:
+    """The record of one act at a server."""
+    record = Record()
+
+    async def run() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            place = Place(server.sockets[0].getsockname()[1], context, context)
+            await perform(act, place, random.Random(0), record, seconds)
+
+    asyncio.run(run())
+    return record
+
+
+def answering(answer: bytes) -> Serve:
+    """A server that sends this to whatever comes, and closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    return serve
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+def assert_failed(record: Record, reason: str) -> None:
+    assert record.acts == 0
+    [failure] = record.failures
+    assert re.search(reason, failure)
