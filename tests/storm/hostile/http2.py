@@ -22,7 +22,7 @@ from pronghorn.http2_constants import (
     SETTINGS,
 )
 from tests.storm.content import LARGE_FILE
-from tests.storm.hostile.leaving import leave
+from tests.storm.hostile.leaving import at_most, leave
 from tests.storm.link import Link, Place, linked
 from tests.support import frames
 from tests.support.http2 import (
@@ -186,7 +186,7 @@ async def flood(place: Place, rng: random.Random) -> None:
     ]
     async with _greeted(place) as link:
         link.write(_post(1, rng))
-        async with asyncio.timeout(1):
+        async with at_most(1):
             for _ in range(rng.randint(1, 50)):
                 await link.send(rng.choice(kinds) * 100)
         await _end(link, rng)
@@ -247,7 +247,7 @@ async def beyond_the_window(place: Place, rng: random.Random) -> None:
     """More content than the server's windows admit."""
     async with _greeted(place) as link:
         link.write(headers(1, *POST[:3], (b":path", b"/poll"), ends=False))
-        async with asyncio.timeout(1):
+        async with at_most(1):
             for _ in range(rng.choice([5, 100])):
                 await link.send(data(rng.choice([1, 1, 1, 3]), bytes(16_384)))
         await _end(link, rng)
@@ -327,10 +327,9 @@ async def _end(link: Link, rng: random.Random) -> None:
         case 0:
             await asyncio.sleep(rng.uniform(0, 0.05))
         case 1:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    for _ in range(rng.randint(1, 5)):
-                        await link.read()
+            async with at_most(0.5):
+                for _ in range(rng.randint(1, 5)):
+                    await link.read()
     leave(link, rng)
 
 

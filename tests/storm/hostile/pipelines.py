@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from tests.storm.hostile.leaving import leave
+from tests.storm.hostile.leaving import at_most, leave
 from tests.storm.link import Place, get, linked, post
 
 _REQUESTS = (
@@ -33,7 +33,7 @@ async def left_midway(place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
         link.write(_pipeline(rng))
         for _ in range(rng.randint(1, 5)):
-            async with asyncio.timeout(0.5):
+            async with at_most(0.5):
                 await link.read(rng.choice([100, 100_000]))
         leave(link, rng)
 

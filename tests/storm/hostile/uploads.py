@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from tests.storm.content import BODY_LIMIT
-from tests.storm.hostile.leaving import leave
+from tests.storm.hostile.leaving import at_most, leave
 from tests.storm.link import Place, chunked, get, linked
 
 _PATHS = ("/mirror", "/refuse", "/wsgi/mirror", "/nap?token=upload&size=10&seconds=0.05")
@@ -35,7 +35,7 @@ async def refused(place: Place, rng: random.Random) -> None:
     path, size = rng.choice([("/refuse", 20_000_000), ("/refuse", 900_000), ("/mirror", BODY_LIMIT * 20)])
     async with linked(place) as link:
         await link.send(get(path, f"content-length: {size}", method="POST"))
-        async with asyncio.timeout(1):
+        async with at_most(1):
             for _ in range(size // 50_000):
                 await link.send(bytes(50_000))
         leave(link, rng)
@@ -44,7 +44,7 @@ async def refused(place: Place, rng: random.Random) -> None:
 async def refused_chunks(place: Place, rng: random.Random) -> None:
     async with linked(place) as link:
         await link.send(get(rng.choice(["/refuse", "/mirror"]), "transfer-encoding: chunked", method="POST"))
-        async with asyncio.timeout(1):
+        async with at_most(1):
             for _ in range(100):
                 await link.send(b"c350\r\n" + bytes(50_000) + b"\r\n")
         leave(link, rng)

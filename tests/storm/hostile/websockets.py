@@ -6,7 +6,7 @@ import asyncio
 import random
 import zlib
 
-from tests.storm.hostile.leaving import leave
+from tests.storm.hostile.leaving import at_most, leave
 from tests.storm.link import Link, Place, get, linked, reaching
 
 _FIELDS = (
@@ -88,9 +88,9 @@ async def unread(place: Place, rng: random.Random) -> None:
     """Send much to echo and read nothing."""
     async with linked(place, buffer=16384) as link:
         await _open(link, ECHO)
-        async with asyncio.timeout(0.5):
+        async with at_most(0.5):
             for _ in range(100):
-                await link.send(rng.choice([_LARGE, _PING * 100]))
+                await link.send(rng.choice([_PING * 100, _LARGE]))
         leave(link, rng)
 
 
