@@ -19,8 +19,8 @@ from tests.storm.hostile import ACTS, TLS_ACTS, Act
 from tests.storm.link import LEFT, Place
 from tests.storm.witness import MOST_FAILURES, Witness, attend
 
-# Longer than any act takes.
-_ACT_SECONDS = 10.0
+# Seconds in which the server ends any act, besides the write timeout, which begins again if a client reads something.
+_ACT_SECONDS = 15.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ async def _hostile(place: Place, asked: argparse.Namespace) -> dict[str, Any]:
 async def _act(acts: tuple[Act, ...], place: Place, rng: random.Random, rest: float, record: Record) -> None:
     """Run one act after the other until cancelled, or until too many have failed."""
     while len(record.failures) < MOST_FAILURES:
-        await perform(rng.choice(acts), place, rng, record, _ACT_SECONDS)
+        await perform(rng.choice(acts), place, rng, record, _ACT_SECONDS + 2 * place.write_timeout)
         await asyncio.sleep(rng.uniform(0, 2 * rest))
 
 
@@ -90,10 +90,10 @@ async def perform(act: Act, place: Place, rng: random.Random, record: Record, se
 
 def _place(asked: argparse.Namespace) -> Place:
     if not asked.authority:
-        return Place(asked.port)
+        return Place(asked.port, asked.write_timeout)
     context, http2_context = (ssl.create_default_context(cafile=asked.authority) for _ in range(2))
     http2_context.set_alpn_protocols(["h2"])
-    return Place(asked.port, context, http2_context)
+    return Place(asked.port, asked.write_timeout, context, http2_context)
 
 
 def main() -> None:
@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("nature", choices=["honest", "hostile"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--authority", help="file of the certificate that the server's comes from, where it speaks TLS")
+    parser.add_argument("--write-timeout", type=int, required=True, help="of the server, in seconds")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--patience", type=float, default=20, help="seconds for anything that an honest client wants")
     parser.add_argument("--rest", type=float, required=True, help="mean seconds between two sessions or acts")

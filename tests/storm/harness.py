@@ -76,8 +76,9 @@ class Storm:
     seed: int = 0
     without: tuple[str, ...] = ()
     write_timeout: int = 10
-    """Seconds after which a response that goes on after its disconnect is cancelled. Those of a mounted WSGI bridge
-    must end earlier, in a loop that a storm keeps busy: it leaves a thread behind if it is cancelled.
+    """`--timeout-write`: seconds until a client that reads nothing is cut off, and until a response that outlasts its
+    client is cancelled. A mounted WSGI bridge leaves a thread behind if it is cancelled, so that its responses must end
+    earlier, even in a busy loop.
     """
     rest: float = 0.02
     """Mean seconds between two sessions or acts of a client."""
@@ -145,7 +146,7 @@ def weather(storm: Storm, certificates: Certificates, companion: Companion | Non
 def _crowd(nature: str, storm: Storm, server: Process, certificates: Certificates) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.storm.crowd", nature, "--port", str(server.port)]
     command += ["--seconds", str(storm.seconds), "--patience", str(storm.patience), "--seed", str(storm.seed)]
-    command += ["--rest", str(storm.rest)]
+    command += ["--rest", str(storm.rest), "--write-timeout", str(storm.write_timeout)]
     if storm.tls != "none":
         command += ["--authority", str(certificates.authority)]
     if storm.without:

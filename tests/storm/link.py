@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -15,6 +16,8 @@ LEFT = (OSError, EOFError)
 
 _RESET = struct.pack("ii", 1, 0)
 _SHUTDOWN_SECONDS = 5
+# Seconds between two looks at a connection that is not read.
+_POLL = 0.1
 
 
 class Unreached(Exception):
@@ -22,9 +25,10 @@ class Unreached(Exception):
 
 
 class Place(NamedTuple):
-    """The port of the server, and the clients' TLS contexts for each version of HTTP if it uses TLS."""
+    """The server's port and write timeout, and the clients' TLS contexts for each version of HTTP if it uses TLS."""
 
     port: int
+    write_timeout: int
     context: ssl.SSLContext | None = None
     http2_context: ssl.SSLContext | None = None
 
@@ -133,16 +137,22 @@ class Link:
     def close(self) -> None:
         self._writer.close()
 
-    async def closed(self) -> None:
-        """Close and wait until the connection is closed."""
-        self._writer.close()
-        await self._writer.wait_closed()
+    async def cut_off(self) -> None:
+        """Wait until the server resets the connection, without reading."""
+        while not _is_reset(self._socket()):
+            await asyncio.sleep(_POLL)
 
     def _socket(self) -> socket.socket:
         sock: socket.socket | None = self._writer.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             raise ConnectionError("the connection is lost")
         return sock
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 @contextlib.asynccontextmanager

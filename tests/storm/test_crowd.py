@@ -7,11 +7,16 @@ import random
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
 
 from tests.storm.crowd import Record, perform
-from tests.storm.hostile import Act, garbage, resets, slow, websockets
-from tests.storm.link import Place
+from tests.storm.hostile import Act, garbage, http2, pipelines, resets, slow, uploads, websockets
+from tests.storm.hostile.leaving import at_most
+from tests.storm.link import Link, Place
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -28,12 +33,14 @@ def test_act_without_connection_fails() -> None:
     with socket.socket() as bound:  # does not listen
         bound.bind(("127.0.0.1", 0))
         record = Record()
-        asyncio.run(perform(garbage.and_leave, Place(bound.getsockname()[1]), random.Random(0), record, 5))
+        asyncio.run(perform(garbage.and_leave, Place(bound.getsockname()[1], 0), random.Random(0), record, 5))
     assert_failed(record, "connect: ConnectionRefusedError")
 
 
 def test_act_without_tls_handshake_fails() -> None:
-    record = performed(garbage.and_leave, answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ssl.create_default_context())
+    record = performed(
+        garbage.and_leave, answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), context=ssl.create_default_context()
+    )
     assert_failed(record, "connect: SSLError")
 
 
@@ -47,14 +54,59 @@ def test_act_that_the_server_does_not_end_fails() -> None:
     assert_failed(performed(slow.stops_sending, silent, seconds=0.1), "is not over after 0.1 s")
 
 
-def performed(act: Act, serve: Serve, context: ssl.SSLContext | None = None, seconds: float = 5) -> Record:
+@pytest.mark.parametrize(
+    "act",
+    [
+        http2.beyond_the_window,
+        http2.flood,
+        pipelines.left_midway,
+        uploads.refused,
+        uploads.refused_chunks,
+        websockets.unread,
+    ],
+)
+def test_client_that_has_waited_long_enough_leaves(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+    monkeypatch.setattr(sys.modules[act.__module__], "leave", lambda link, rng: left.append(link))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a handshake, and read nothing behind it."""
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        writer.transport.pause_reading()
+        async with at_most(5):
+            while not left:
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+
+    assert performed(act, serve, Last()) == Record(acts=1)
+    assert left
+
+
+def test_client_that_stops_reading_waits_for_a_reset() -> None:
+    assert performed(slow.stops_reading, resetting) == Record(acts=1)
+    assert_failed(performed(slow.stops_reading, sending, seconds=0.5), "is not over after 0.5 s")
+
+
+class Last(random.Random):
+    """Chooses the last and the most."""
+
+    def choice(self, seq: Any) -> Any:
+        return seq[-1]
+
+    def randint(self, a: int, b: int) -> int:
+        return b
+
+
+def performed(
+    act: Act, serve: Serve, rng: random.Random | None = None, context: ssl.SSLContext | None = None, seconds: float = 5
+) -> Record:
     """The record of one act at a server."""
     record = Record()
 
     async def run() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            place = Place(server.sockets[0].getsockname()[1], context, context)
-            await perform(act, place, random.Random(0), record, seconds)
+            place = Place(server.sockets[0].getsockname()[1], 0, context, context)
+            await perform(act, place, rng or random.Random(0), record, seconds)
 
     asyncio.run(run())
     return record
@@ -74,6 +126,18 @@ def answering(answer: bytes) -> Serve:
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()
+
+
+async def sending(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that sends more than its client reads, and then waits for the client to leave."""
+    writer.write(bytes(10_000_000))
+    await silent(reader, writer)
+
+
+async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(bytes(10_000_000))
+    await asyncio.sleep(0.2)
+    Link(reader, writer).reset()
 
 
 def assert_failed(record: Record, reason: str) -> None:

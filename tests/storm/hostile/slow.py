@@ -38,8 +38,6 @@ _HALVES_OF_HTTP2 = (
     http2.opening() + _UPLOAD + http2.data(1, bytes(10)),
     http2.opening(),
 )
-# Longer than the server's timeouts of a few seconds.
-_SECONDS = 6.0
 
 
 async def stops_sending(place: Place, rng: random.Random) -> None:
@@ -66,7 +64,7 @@ async def opens_no_window(place: Place, rng: random.Random) -> None:
 async def stops_reading(place: Place, rng: random.Random) -> None:
     async with linked(place, buffer=16384) as link:
         await link.send(rng.choice(_LARGE))
-        await asyncio.sleep(_SECONDS)
+        await link.cut_off()
 
 
 async def drips(place: Place, rng: random.Random) -> None:
