@@ -83,7 +83,7 @@ async def perform(act: Act, place: Place, rng: random.Random, record: Record, se
             record.failures.append(f"{act} is not over after {seconds} s")
             return
     except Exception as error:
-        record.failures.append(f"{act} is broken: {error!r}")
+        record.failures.append(f"{act} fails: {error!r}")
         return
     record.acts += 1
 

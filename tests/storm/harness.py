@@ -54,6 +54,8 @@ BLOCKS = 10_000
 KEPT = 10
 
 _MIB = 1 << 20
+# Errors of a client that gets no answer, or a wrong one.
+_UNANSWERED = (OSError, http.client.HTTPException, ValueError)
 # Text that no line of a faultless log contains.
 _FAULTY = re.compile(
     r"Traceback|Error calling|Exception in callback|never retrieved|Exception ignored|Fatal Python|never awaited"
@@ -133,8 +135,11 @@ def weather(storm: Storm, certificates: Certificates, companion: Companion | Non
             with _crowd("honest", storm, server, certificates) as honest:
                 _note_crowd(report, "honest", honest, storm.seconds + storm.patience * 3)
             _note_crowd(report, "hostile", hostile, 30)
-        _note_what_is_left(report, before, asker, storm.write_timeout + SETTLED)
-        _note_end(report, server, storm, asker)
+        if server.has_ended():
+            report.faults.append(f"the server has ended early, with {server.wait()}")
+        else:
+            _note_what_is_left(report, before, asker, storm.write_timeout + SETTLED)
+            _note_end(report, server, storm, asker)
         _note_log(report, server)
     return report
 
@@ -240,7 +245,7 @@ def _note_what_is_left(report: Report, before: dict[int, State], asker: Asker, s
     while True:
         try:
             after = asker.ask()
-        except OSError as error:
+        except _UNANSWERED as error:
             report.faults.append(f"the server does not tell what is left: {error!r}")
             return
         left = _left(before, after)
@@ -286,10 +291,13 @@ def _left(before: dict[int, State], after: dict[int, State]) -> list[str]:
 def _note_end(report: Report, server: Process, storm: Storm, asker: Asker) -> None:
     """Check that SIGTERM ends the server while clients keep their connections."""
     with contextlib.ExitStack() as stack:
-        for _ in range(KEPT):
-            connection = stack.enter_context(contextlib.closing(asker.connect()))
-            connection.request("GET", "/content?token=kept&size=1")
-            connection.getresponse().read()
+        try:
+            for _ in range(KEPT):
+                connection = stack.enter_context(contextlib.closing(asker.connect()))
+                connection.request("GET", "/content?token=kept&size=1")
+                connection.getresponse().read()
+        except _UNANSWERED as error:
+            report.faults.append(f"the server does not answer before its end: {error!r}")
         began = time.monotonic()
         server.signal(signal.SIGTERM)
         try:
