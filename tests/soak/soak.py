@@ -54,7 +54,7 @@ class Soak:
     report: Report = field(default_factory=Report)
 
     def run(self, certificates: Certificates) -> None:
-        """Raises AssertionError if the server does not start."""
+        """Raises AssertionError or TimeoutError if the server does not start."""
         self.report = weather(self.storm, certificates, self._companion)
         failures = sum(each.failures for each in self.rounds)
         if failures:
@@ -112,8 +112,6 @@ class Soak:
 
     def _sample(self, asker: Asker) -> Sample:
         states = asker.ask().values()
-        if len(states) != self.storm.workers:
-            raise AssertionError(f"{len(states)} of {self.storm.workers} workers answer")
         return Sample(
             sum(each["memory"] for each in states),
             sum(each["blocks"] for each in states),

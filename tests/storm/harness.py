@@ -203,7 +203,10 @@ class Asker:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=PATIENCE, context=self._context)
 
     def ask(self) -> dict[int, State]:
-        """Return the states by process id, each read over the only open connection to its process."""
+        """Return the states by process id, each read over the only open connection to its process.
+
+        Raises TimeoutError if a process is not reached.
+        """
         with contextlib.ExitStack() as stack:
             found = self._reach_all(stack)
             states = [_state_over(connection) for connection in found.values()]
@@ -224,13 +227,15 @@ class Asker:
         found: dict[int, http.client.HTTPConnection] = {}
         deadline = time.monotonic() + PATIENCE
         with concurrent.futures.ThreadPoolExecutor(self._workers) as threads:
-            while len(found) < self._workers and time.monotonic() < deadline:
-                connections = [self.connect() for _ in range(self._workers)]
+            while len(found) < self._workers:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{len(found)} of {self._workers} workers answer")
+                connections = [stack.enter_context(contextlib.closing(self.connect())) for _ in range(self._workers)]
                 for connection, state in zip(connections, threads.map(_state_over, connections), strict=True):
                     if state["pid"] in found:
                         connection.close()
                     else:
-                        found[state["pid"]] = stack.enter_context(contextlib.closing(connection))
+                        found[state["pid"]] = connection
         return found
 
 
