@@ -353,8 +353,12 @@ def _without_frames(lines: Iterable[str]) -> list[str]:
 
 def _fault_in(line: str) -> str | None:
     """The fault in a record, if any, without the time, so that equal faults compare equal."""
-    record = json.loads(line)
-    if ON_PURPOSE in line or not (record["level"] in ("ERROR", "CRITICAL") or _FAULTY.search(line)):
+    try:
+        record = json.loads(line)
+        level, message = record["level"], record["message"]
+    except (ValueError, KeyError):
+        return f"no record: {line[:300]}"
+    if ON_PURPOSE in line or not (level in ("ERROR", "CRITICAL") or _FAULTY.search(line)):
         return None
     trace = record.get("exception", "")
-    return f"{record['level']} {record['message']}" + (f"\n{trace[-1500:]}" if trace else "")
+    return f"{level} {message}" + (f"\n{trace[-1500:]}" if trace else "")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.storm import harness
+from tests.storm.content import ON_PURPOSE
 from tests.storm.harness import Asker, Report, Storm, weather
 from tests.storm.hostile import ACTS
 from tests.storm.test_storm import NEEDS
@@ -77,6 +78,121 @@ def test_connections_are_closed_if_one_fails() -> None:
         with pytest.raises(KeyError):
             asker.ask()
     assert {each.sock for each in asker.connections} == {None}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"level": "WARNING", "message": "slow"}', None),
+        ('{"level": "ERROR", "message": "broken"}', "ERROR broken"),
+        ('{"level": "CRITICAL", "message": "broken", "exception": "line\\nlast"}', "CRITICAL broken\nline\nlast"),
+        (
+            '{"level": "WARNING", "message": "Task exception was never retrieved"}',
+            "WARNING Task exception was never retrieved",
+        ),
+        (f'{{"level": "ERROR", "message": "{ON_PURPOSE}"}}', None),
+        ('{"level": "INFO"}', 'no record: {"level": "INFO"}'),
+        ('{"level": "INFO", "mess{"level": "INFO"}', 'no record: {"level": "INFO", "mess{"level": "INFO"}'),
+    ],
+)
+def test_faults_are_found_in_records(line: str, fault: str | None) -> None:
+    assert harness._fault_in(line) == fault
+
+
+def test_faults_are_found_in_the_log() -> None:
+    log = Log(
+        [
+            '{"level": "ERROR", "message": "broken"}',
+            "socket.send() raised exception.",
+            '{"level": "ERROR", "message": "broken"}',
+            "Traceback (most recent call last):",
+            '  File "app.py", line 1, in app',
+            "ValueError: 0x7f12 is not 16",
+            "",
+        ]
+    )
+    report = Report()
+    harness._note_log(report, SimpleNamespace(log=log))
+    assert report.faults == ["log: ERROR broken (2 times)", "log: ValueError: N is not N (1 times)"]
+
+
+STATE = {
+    "tasks": ["serve"],
+    "threads": ["main"],
+    "descriptors": ["socket", "socket"],
+    "objects": {"Connection": 1},
+    "connections": 1,
+    "iterables": 0,
+    "calls": {"/state": 1},
+    "memory": 50 << 20,
+    "blocks": 100_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"tasks": ["serve", "serve"]}, "left: 1 more tasks: serve"),
+        ({"tasks": []}, "gone: 1 of the tasks: serve"),
+        ({"threads": ["main", "pool"]}, "left: 1 more threads: pool"),
+        ({"descriptors": ["socket"] * 4}, "left: 2 more descriptors: socket"),
+        ({"objects": {"Connection": 3}}, "left: 2 more objects: Connection"),
+        ({"objects": {"Connection": 1, "Request": 1}}, "left: 1 more objects: Request"),
+        ({"connections": 2}, "left: connections: 2, not 1"),
+        ({"iterables": 1}, "left: iterables: 1, not 0"),
+        ({"calls": {"/state": 1, "/poll": 1}}, "left: calls: {'/state': 1, '/poll': 1}, not {'/state': 1}"),
+        ({"memory": (50 << 20) + harness.MEMORY + 1}, "left: 96 MiB of memory"),
+        ({"blocks": 100_001 + harness.BLOCKS}, "left: 10001 blocks of Python's memory"),
+    ],
+)
+def test_leaks_are_found(changed: dict[str, Any], fault: str) -> None:
+    assert faults_left({1: {**STATE, **changed}}) == [fault]
+
+
+def test_nothing_left_is_no_fault() -> None:
+    assert faults_left({1: {**STATE, "objects": {}}}) == []
+
+
+def test_other_processes_are_found() -> None:
+    assert faults_left({2: STATE}) == ["other processes serve than before: [2], not [1]"]
+
+
+def faults_left(after: dict[int, Any]) -> list[str]:
+    """The faults if STATE has become `after`."""
+    report = Report()
+    harness._note_what_is_left(report, {1: STATE}, SimpleNamespace(ask=lambda: after), 0)
+    return report.faults
+
+
+@pytest.mark.parametrize(
+    ("crowd", "faults"),
+    [
+        ({"resets": {"acts": 1, "failures": []}}, []),
+        ({"resets": {"acts": 0, "failures": []}}, ["hostile: resets: did nothing"]),
+        ({"slow": {"acts": 0, "failures": []}}, []),
+        ({"resets": {"acts": 1, "failures": ["hangs"]}}, ["resets: hangs"]),
+        ({"resets": {"acts": 1, "failures": ["x"] * 7}}, ["resets: x"] * 5 + ["resets: 2 more failures"]),
+    ],
+)
+def test_failures_of_clients_are_reported(crowd: dict[str, Any], faults: list[str]) -> None:
+    assert faults_of(0, json.dumps(crowd)) == faults
+
+
+def test_clients_that_break_off_are_reported() -> None:
+    assert faults_of(1, "") == ["the hostile clients ended with 1:\nKeyError"]
+
+
+def faults_of(code: int, out: str) -> list[str]:
+    """The faults of a crowd that ends with `code` and prints `out`."""
+    report = Report()
+    crowd = SimpleNamespace(communicate=lambda timeout: (out, "KeyError"), returncode=code)
+    harness._note_crowd(report, "hostile", crowd, 0)
+    return report.faults
+
+
+class Log(list[str]):
+    def text(self) -> str:
+        return "\n".join(self)
 
 
 class Remembering(Asker):
