@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.soak.soak import Sample, Soak
-from tests.storm.harness import Storm
-from tests.storm.test_storm import NEEDS
+from tests.storm.harness import Storm, lacks_for_storms
 from tests.support.server import lacks
 
 if TYPE_CHECKING:
     from tests.support.certificates import Certificates
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
-    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
-]
+pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
 
 
 @pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load is not installed")

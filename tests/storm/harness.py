@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tests.support.certificates import Certificates
 
 ROOT = Path(__file__).parent.parent.parent
+
+_NEEDS = ("a2wsgi", "aiohttp", "flask", "h2", "httpx", "trustme", "websockets")
 
 # Time limit in seconds for each exchange of an honest client.
 PATIENCE = 20.0
@@ -62,6 +65,13 @@ _FAULTY = re.compile(
 )
 
 State = dict[str, Any]
+
+
+def lacks_for_storms() -> str | None:
+    """The reason that no storm can run here, or None if it can."""
+    if sys.platform != "linux":
+        return "reads what is left from /proc"
+    return next((f"{name} is not installed" for name in _NEEDS if find_spec(name) is None), None)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from tests.storm.crowd import Record, perform
+from tests.storm.harness import lacks_for_storms
 from tests.storm.hostile import Act, garbage, http2, pipelines, resets, slow, uploads, websockets
 from tests.storm.hostile.leaving import at_most
 from tests.storm.link import Link, Place
+
+pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

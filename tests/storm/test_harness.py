@@ -8,10 +8,8 @@ import http.server
 import itertools
 import json
 import socket
-import sys
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +17,19 @@ import pytest
 
 from tests.storm import harness
 from tests.storm.content import ON_PURPOSE
-from tests.storm.harness import Asker, Report, Storm, weather
+from tests.storm.harness import Asker, Report, Storm, lacks_for_storms, weather
 from tests.storm.hostile import ACTS
-from tests.storm.test_storm import NEEDS
 from tests.support.server import Process, lacks
 
 if TYPE_CHECKING:
     from tests.support.certificates import Certificates
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
-    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
-]
+pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
+
+
+def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "_NEEDS", ("json", "no_such_library"))
+    assert lacks_for_storms() == "no_such_library is not installed"
 
 
 @pytest.mark.skipif(lacks() is not None, reason=str(lacks()))

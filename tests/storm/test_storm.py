@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.storm.harness import Storm, weather
+from tests.storm.harness import Storm, lacks_for_storms, weather
 from tests.support.server import lacks
 
 if TYPE_CHECKING:
     from tests.support.certificates import Certificates
 
-NEEDS = ("a2wsgi", "aiohttp", "flask", "httpx", "trustme", "websockets")
-
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="reads what is left from /proc"),
-    *[pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed") for name in NEEDS],
-]
+pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
 
 SECONDS = 4.0
 SEED = 9

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from tests.storm.honest import bridges, files, libraries, raw, streams, uploads, websockets
+from tests.storm.honest import bridges, files, http2, libraries, raw, streams, uploads, websockets
 from tests.storm.witness import Session
 
 # The number of concurrent clients of each kind.
@@ -24,9 +22,6 @@ SESSIONS: dict[str, tuple[Session, int]] = {
     "aiohttp": (libraries.with_aiohttp, 1),
     "httpx": (libraries.with_httpx, 1),
     "websockets": (websockets.with_websockets, 2),
+    "HTTP/2": (http2.requests, 2),
+    "HTTP/2, WebSockets": (http2.websockets, 1),
 }
-
-if find_spec("h2") is not None:
-    from tests.storm.honest import http2
-
-    SESSIONS |= {"HTTP/2": (http2.requests, 2), "HTTP/2, WebSockets": (http2.websockets, 1)}
