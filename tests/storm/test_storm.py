@@ -1,8 +1,7 @@
-"""A short storm in each variant, or in some with STORMS=few. `python -m tests.storm` runs the full length."""
+"""A short storm in each variant. `python -m tests.storm` runs the full length."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -32,11 +31,8 @@ STORMS = {
     "workers": Storm(workers=2),
 }
 
-# Each loop, TLS, workers and the interpreted form at least once.
-FEW = ("asyncio-ssl", "uvloop", "interpreted", "workers")
 
-
-@pytest.mark.parametrize("name", FEW if os.environ.get("STORMS") == "few" else STORMS)
+@pytest.mark.parametrize("name", STORMS)
 def test_server_survives_storm(name: str, certificates: Certificates) -> None:
     storm = replace(STORMS[name], seconds=SECONDS, seed=SEED)
     if reason := lacks(storm.form, storm.loop):
