@@ -1,4 +1,4 @@
-"""A process of clients: `python -m tests.storm.crowd honest --port 8000`. Prints its results as JSON.
+"""A process of clients, which the harness starts. Prints its results as JSON.
 
 Honest clients finish their exchanges; hostile clients stop when their time is over.
 """
@@ -102,10 +102,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--authority", help="file of the certificate that the server's comes from, where it speaks TLS")
     parser.add_argument("--write-timeout", type=int, required=True, help="of the server, in seconds")
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--patience", type=float, default=20, help="seconds for anything that an honest client wants")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--patience", type=float, required=True, help="seconds for what an honest client wants")
     parser.add_argument("--rest", type=float, required=True, help="mean seconds between two sessions or acts")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--without", nargs="*", default=[], help="kinds of clients")
     asked = parser.parse_args()
     crowd = _honest if asked.nature == "honest" else _hostile
