@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.storm.harness import PATIENCE, Storm, weather
+from tests.storm.honest import SESSIONS
+from tests.storm.hostile import ACTS, TLS_ACTS
 from tests.support.certificates import Certificates
 from tests.support.server import FORMS
 
@@ -23,6 +25,7 @@ _TLS = ["none", "ssl"] + ["aiofastnet"] * (find_spec("aiofastnet") is not None)
 
 
 def main() -> None:
+    kinds = sorted({*SESSIONS, *ACTS, *TLS_ACTS})
     parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=60, help="of each storm")
     parser.add_argument("--loop", nargs="+", choices=_LOOPS, default=_LOOPS, help="default: all that are installed")
@@ -33,7 +36,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for what an honest client wants")
     parser.add_argument("--seed", type=int, help="of what the clients choose; default: a new one")
     parser.add_argument("--log", type=argparse.FileType("w"), help="write what the servers log to this file")
-    parser.add_argument("--without", nargs="*", default=[], help="kinds of clients to leave out")
+    parser.add_argument("--without", nargs="*", choices=kinds, default=[], help="kinds of clients to leave out")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.randrange(1 << 32)
     common = {name: getattr(asked, name) for name in ("workers", "form", "filter", "seconds", "patience")}

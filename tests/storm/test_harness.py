@@ -8,6 +8,7 @@ import http.server
 import itertools
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.storm import harness
+from tests.storm import __main__, harness
 from tests.storm.content import ON_PURPOSE
 from tests.storm.harness import Asker, Report, Storm, lacks_for_storms, weather
 from tests.storm.hostile import ACTS
@@ -192,6 +193,14 @@ def faults_of(code: int, out: str) -> list[str]:
 class Log(list[str]):
     def text(self) -> str:
         return "\n".join(self)
+
+
+def test_unknown_kind_of_client_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["storm", "--without", "slow", "nobody"])
+    monkeypatch.setattr(__main__, "weather", None)
+    with pytest.raises(SystemExit):
+        __main__.main()
+    assert "invalid choice: 'nobody'" in capsys.readouterr().err
 
 
 class Remembering(Asker):
