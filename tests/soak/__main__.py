@@ -91,13 +91,13 @@ def row(soak: Soak) -> str:
         server,
         f"{sum(each.answered for each in rounds):,}",
         f"{report.answers:,}",
-        f"{sum(each.failures for each in rounds):,}",
+        f"{soak.failures:,}",
         f"{report.slowest:.1f}",
         f"{report.acts:,}",
         f"{load:.0%}",
         f"{soak.middle('memory', 1) / MIB:.1f}",
-        f"{soak.growth('memory') / MIB:+.1f}",
-        f"{soak.growth('blocks'):+,.0f}",
+        f"{soak.growth('memory') / MIB:+.1f}" if soak.has_enough_samples else "–",
+        f"{soak.growth('blocks'):+,.0f}" if soak.has_enough_samples else "–",
         str(len(report.faults)),
     )
     return f"| {' | '.join(cells)} |"

@@ -44,15 +44,15 @@ class Load:
         self._rates = {"h1": 0.0, "h2": 0.0}
         self._wanted = 0.0
 
-    def calibrate(self, share: float, seconds: float) -> float:
-        """Send as fast as the server answers. From then on, `run` lets it take `share` of the processor time that it
-        takes now, which is returned.
+    def calibrate(self, share: float, seconds: float) -> list[Round]:
+        """Send as fast as the server answers, in a round with each version of HTTP. From then on, `run` lets it take
+        `share` of the processor time that it takes now. Raises CalledProcessError.
         """
         rounds = {version: self._run(version, seconds, None) for version in self._rates}
         most = sum(each.processor for each in rounds.values()) / len(rounds)
         self._rates = {version: share * each.answered / seconds for version, each in rounds.items()}
         self._wanted = share * most
-        return most
+        return list(rounds.values())
 
     def run(self, seconds: float) -> Round:
         """One round at the rate that keeps the share. Raises CalledProcessError."""

@@ -22,12 +22,13 @@ MIB = 1 << 20
 CALIBRATION = 10.0
 # Samples that tell growth from chance.
 ENOUGH = 16
-# Growth from the second quarter to the last that is no fault, of all processes: memory in bytes, and Python's blocks of
-# memory.
+# Growth of all processes from the second quarter to the last that is no fault: of memory in bytes, and of the number of
+# Python's blocks of memory.
 MOST_GROWTH = 8 * MIB
 MOST_BLOCKS = 5_000
-# The standard error of a median, in those of a mean; the standard errors that chance explains.
+# The standard error of a median is larger than that of a mean by this factor.
 MEDIAN = 1.25
+# Growth of up to so many standard errors may be chance.
 CHANCE = 3
 
 
@@ -41,14 +42,14 @@ class Sample:
 
 @dataclass
 class Soak:
-    """The results of a storm with a load beside it. `most` is the share of a processor that the server took when it
-    got all requests that it could answer.
+    """The results of a storm with a load beside it. In the rounds of `calibration`, the server got all requests that it
+    could answer.
     """
 
     storm: Storm
     load: float
     round_seconds: float
-    most: float = 0.0
+    calibration: list[Round] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     report: Report = field(default_factory=Report)
@@ -56,16 +57,39 @@ class Soak:
     def run(self, certificates: Certificates) -> None:
         """Raises AssertionError or TimeoutError if the server does not start."""
         self.report = weather(self.storm, certificates, self._companion)
-        failures = sum(each.failures for each in self.rounds)
-        if failures:
-            self.report.faults.append(f"load: {failures} requests failed")
+        self.judge()
+
+    def judge(self) -> None:
+        """Report what the rounds and the samples show."""
+        faults = self.report.faults
+        if self.failures:
+            faults.append(f"load: {self.failures} requests failed")
         if not self.rounds:
-            self.report.faults.append("load: no round was completed")
-        if len(self.samples) < ENOUGH:
+            faults.append("load: no round was completed")
+        if unanswered := sum(not each.answered for each in self.calibration + self.rounds):
+            faults.append(f"load: {unanswered} rounds without an answer")
+        if not self.has_enough_samples:
             self.report.figures.append(f"soak: {len(self.samples)} samples are too few to judge growth by")
+            return
         for name, most in (("memory", MOST_GROWTH), ("blocks", MOST_BLOCKS)):
-            if len(self.samples) >= ENOUGH and (grown := self.growth(name)) > max(most, self.chance(name)):
-                self.report.faults.append(f"soak: {name} grew by {grown:,.0f} from the second quarter to the last")
+            grown = self.growth(name)
+            if grown > max(most, self.chance(name)):
+                faults.append(f"soak: {name} grew by {grown:,.0f} from the second quarter to the last")
+
+    @property
+    def most(self) -> float:
+        """The share of a processor that the server took when it got all requests that it could answer."""
+        return statistics.fmean(each.processor for each in self.calibration) if self.calibration else 0.0
+
+    @property
+    def failures(self) -> int:
+        """Of the load's requests."""
+        return sum(each.failures for each in self.calibration + self.rounds)
+
+    @property
+    def has_enough_samples(self) -> bool:
+        """True if growth is judged."""
+        return len(self.samples) >= ENOUGH
 
     def middle(self, name: str, quarter: int) -> float:
         """The median of a field of the samples in a quarter of the time: 0 to 3."""
@@ -101,7 +125,7 @@ class Soak:
 
     def _accompany(self, load: Load, asker: Asker, over: threading.Event, report: Report) -> None:
         try:
-            self.most = load.calibrate(self.load, min(CALIBRATION, self.round_seconds))
+            self.calibration = load.calibrate(self.load, min(CALIBRATION, self.round_seconds))
             report.figures.append(f"load: {self.most:.0%} of a processor at most")
             while not over.is_set():
                 self.rounds.append(load.run(self.round_seconds))

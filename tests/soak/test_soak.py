@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.soak.soak import Sample, Soak
+from tests.soak.__main__ import row
+from tests.soak.load import Round
+from tests.soak.soak import ENOUGH, MIB, MOST_GROWTH, Sample, Soak
 from tests.storm.harness import Storm, lacks_for_storms
 from tests.support.server import lacks
 
@@ -26,6 +28,54 @@ def test_server_survives_soak(certificates: Certificates) -> None:
     assert not soak.report.faults, "\n".join([*soak.report.figures, *soak.report.faults])
     assert soak.samples
     assert sum(each.answered for each in soak.rounds) > 0
+
+
+@pytest.mark.parametrize(
+    ("last", "faults"),
+    [
+        (Sample(100 * MIB, 50_000), []),
+        (Sample(108 * MIB, 55_000), []),
+        (Sample(108 * MIB + 1, 50_000), ["soak: memory grew by 8,388,609 from the second quarter to the last"]),
+        (Sample(100 * MIB, 55_001), ["soak: blocks grew by 5,001 from the second quarter to the last"]),
+    ],
+)
+def test_growth_is_a_fault(last: Sample, faults: list[str]) -> None:
+    samples = [Sample(100 * MIB, 50_000)] * 12 + [last] * 4
+    assert judged(samples=samples).report.faults == faults
+    few = judged(samples=samples[1:])
+    assert few.report.faults == []
+    assert few.report.figures == ["soak: 15 samples are too few to judge growth by"]
+
+
+def test_growth_by_chance_is_no_fault() -> None:
+    samples = [Sample((100 + 20 * (number % 2)) * MIB, 50_000) for number in range(12)] + [
+        Sample(120 * MIB, 50_000)
+    ] * 4
+    soak = judged(samples=samples)
+    assert soak.growth("memory") > MOST_GROWTH
+    assert soak.report.faults == []
+
+
+def test_failures_of_the_load_are_faults() -> None:
+    assert judged(calibration=[Round(1, 2, 0.5)], rounds=[Round(1, 1, 0.5)]).report.faults == [
+        "load: 3 requests failed"
+    ]
+    assert judged(calibration=[Round(0, 0, 0.5)]).report.faults == ["load: 1 rounds without an answer"]
+    assert judged(rounds=[Round(0, 0, 0.5)] * 2).report.faults == ["load: 2 rounds without an answer"]
+    assert judged(rounds=[]).report.faults == ["load: no round was completed"]
+
+
+@pytest.mark.parametrize(("count", "growth"), [(ENOUGH, ["+0.0", "+0"]), (ENOUGH - 1, ["–", "–"])])
+def test_row_tells_no_growth_that_is_not_judged(count: int, growth: list[str]) -> None:
+    cells = row(judged(samples=[Sample(100 * MIB, 50_000)] * count)).strip("| ").split(" | ")
+    assert cells[-3:-1] == growth
+
+
+def judged(**results: Any) -> Soak:
+    """A soak with these results, and else none but an answer."""
+    soak = Soak(Storm(), 0.7, 1, **{"calibration": [Round(1, 0, 0.5)], "rounds": [Round(1, 0, 0.5)], **results})
+    soak.judge()
+    return soak
 
 
 def test_growth_is_from_the_second_quarter_to_the_last() -> None:
