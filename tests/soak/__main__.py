@@ -9,15 +9,18 @@ import argparse
 import concurrent.futures
 import random
 import shlex
+import shutil
 import statistics
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.soak.soak import MIB, Soak
-from tests.storm.harness import Storm
+from tests.storm.harness import Storm, lacks_for_storms
 from tests.support.certificates import Certificates
 from tests.support.results import append, provenance
+from tests.support.server import lacks
 
 # As by default.
 WRITE_TIMEOUT = 30
@@ -32,7 +35,7 @@ HEAD = """\
 def main() -> None:
     options = parse()
     if options.output:
-        append(options.output, heading())
+        append(options.output, heading(options))
     failed = False
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -42,8 +45,9 @@ def main() -> None:
         soaks = [Soak(storm, options.load, options.round) for storm in storms(options)]
         runs = {threads.submit(soak.run, certificates): soak for soak in soaks}
         for run in concurrent.futures.as_completed(runs):
-            run.result()
             soak = runs[run]
+            if error := run.exception():
+                soak.report.faults.append(f"soak: {error!r}")
             print(
                 row(soak), *soak.report.figures, *(f"!!! {each}" for each in soak.report.faults), sep="\n", flush=True
             )
@@ -65,7 +69,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--round", type=float, default=30, help="seconds between two samples; default: %(default)s")
     parser.add_argument("--seed", type=int, help="of what the clients choose; default: a new one")
     parser.add_argument("--output", type=Path, metavar="FILE", help="add a table to this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if reason := lacking(options):
+        parser.error(reason)
+    return options
+
+
+def lacking(options: argparse.Namespace) -> str | None:
+    """The reason that these soaks cannot run here, or None if they can."""
+    if shutil.which("h2load") is None:
+        return "h2load is not installed"
+    if options.tls == "aiofastnet" and find_spec("aiofastnet") is None:
+        return "aiofastnet is not installed"
+    reasons = [lacks(form, loop) for form in options.form for loop in options.loop]
+    return lacks_for_storms() or next(filter(None, reasons), None)
 
 
 def storms(options: argparse.Namespace) -> list[Storm]:
@@ -78,9 +95,9 @@ def storms(options: argparse.Namespace) -> list[Storm]:
     ]
 
 
-def heading() -> str:
+def heading(options: argparse.Namespace) -> str:
     command = f"python -m tests.soak {shlex.join(sys.argv[1:])}"
-    return f"\n{provenance(command, 'both forms')}\n{HEAD}"
+    return f"\n{provenance(command, ' and '.join(options.form))}\n{HEAD}"
 
 
 def row(soak: Soak) -> str:

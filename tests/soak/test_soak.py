@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.soak import __main__
 from tests.soak.__main__ import row
 from tests.soak.load import Round
 from tests.soak.soak import ENOUGH, MIB, MOST_GROWTH, Sample, Soak
@@ -48,18 +51,15 @@ def test_growth_is_a_fault(last: Sample, faults: list[str]) -> None:
 
 
 def test_growth_by_chance_is_no_fault() -> None:
-    samples = [Sample((100 + 20 * (number % 2)) * MIB, 50_000) for number in range(12)] + [
-        Sample(120 * MIB, 50_000)
-    ] * 4
-    soak = judged(samples=samples)
+    swinging = [Sample((100 + 20 * (number % 2)) * MIB, 50_000) for number in range(12)]
+    soak = judged(samples=swinging + [Sample(120 * MIB, 50_000)] * 4)
     assert soak.growth("memory") > MOST_GROWTH
     assert soak.report.faults == []
 
 
 def test_failures_of_the_load_are_faults() -> None:
-    assert judged(calibration=[Round(1, 2, 0.5)], rounds=[Round(1, 1, 0.5)]).report.faults == [
-        "load: 3 requests failed"
-    ]
+    failing = judged(calibration=[Round(1, 2, 0.5)], rounds=[Round(1, 1, 0.5)])
+    assert failing.report.faults == ["load: 3 requests failed"]
     assert judged(calibration=[Round(0, 0, 0.5)]).report.faults == ["load: 1 rounds without an answer"]
     assert judged(rounds=[Round(0, 0, 0.5)] * 2).report.faults == ["load: 2 rounds without an answer"]
     assert judged(rounds=[]).report.faults == ["load: no round was completed"]
@@ -69,6 +69,40 @@ def test_failures_of_the_load_are_faults() -> None:
 def test_row_tells_no_growth_that_is_not_judged(count: int, growth: list[str]) -> None:
     cells = row(judged(samples=[Sample(100 * MIB, 50_000)] * count)).strip("| ").split(" | ")
     assert cells[-3:-1] == growth
+
+
+def test_soak_that_breaks_off_is_a_fault_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(soak: Soak, certificates: Certificates) -> None:
+        if soak.storm.loop == "asyncio":
+            raise AssertionError("no start")
+
+    monkeypatch.setattr(Soak, "run", run)
+    monkeypatch.setattr(__main__, "lacking", lambda options: None)
+    table = tmp_path / "table.md"
+    monkeypatch.setattr(sys, "argv", ["soak", "--form", "compiled", "--output", str(table)])
+    with pytest.raises(SystemExit, match="True"):
+        __main__.main()
+    assert "!!! soak: AssertionError('no start')" in capsys.readouterr().out
+    text = table.read_text()
+    assert ", compiled, CPython" in text
+    assert "| compiled, asyncio | " in text
+    assert "| compiled, uvloop | " in text
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"), [("h2load", "h2load is not installed"), ("uvloop", "uvloop is not installed")]
+)
+def test_soaks_that_cannot_run_do_not_start(
+    missing: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else name)
+    monkeypatch.setattr(__main__, "lacks", lambda form, loop: reason if loop == missing else None)
+    monkeypatch.setattr(sys, "argv", ["soak"])
+    with pytest.raises(SystemExit, match="2"):
+        __main__.parse()
+    assert reason in capsys.readouterr().err
 
 
 def judged(**results: Any) -> Soak:
