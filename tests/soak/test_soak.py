@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.soak import __main__
-from tests.soak.__main__ import row
 from tests.soak.load import Round
 from tests.soak.soak import ENOUGH, MIB, MOST_GROWTH, Sample, Soak
 from tests.storm.harness import Storm, lacks_for_storms
@@ -18,6 +16,8 @@ from tests.support.server import lacks
 
 if TYPE_CHECKING:
     from tests.support.certificates import Certificates
+
+__main__ = pytest.importorskip("tests.soak.__main__", reason="its libraries are not installed")
 
 pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
 
@@ -67,7 +67,7 @@ def test_failures_of_the_load_are_faults() -> None:
 
 @pytest.mark.parametrize(("count", "growth"), [(ENOUGH, ["+0.0", "+0"]), (ENOUGH - 1, ["–", "–"])])
 def test_row_tells_no_growth_that_is_not_judged(count: int, growth: list[str]) -> None:
-    cells = row(judged(samples=[Sample(100 * MIB, 50_000)] * count)).strip("| ").split(" | ")
+    cells = __main__.row(judged(samples=[Sample(100 * MIB, 50_000)] * count)).strip("| ").split(" | ")
     assert cells[-3:-1] == growth
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.storm import __main__, harness
+from tests.storm import harness
 from tests.storm.content import ON_PURPOSE
 from tests.storm.harness import Asker, Report, Storm, lacks_for_storms, weather
 from tests.storm.hostile import ACTS
@@ -24,6 +24,8 @@ from tests.support.server import Process, lacks
 
 if TYPE_CHECKING:
     from tests.support.certificates import Certificates
+
+__main__ = pytest.importorskip("tests.storm.__main__", reason="its libraries are not installed")
 
 pytestmark = pytest.mark.skipif(lacks_for_storms() is not None, reason=str(lacks_for_storms()))
 
