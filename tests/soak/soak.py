@@ -67,7 +67,7 @@ class Soak:
         if not self.rounds:
             faults.append("load: no round was completed")
         if unanswered := sum(not each.answered for each in self.calibration + self.rounds):
-            faults.append(f"load: {unanswered} rounds without an answer")
+            faults.append(f"load: no request was answered in some rounds: {unanswered}")
         if not self.has_enough_samples:
             self.report.figures.append(f"soak: {len(self.samples)} samples are too few to judge growth by")
             return

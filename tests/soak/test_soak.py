@@ -60,8 +60,8 @@ def test_growth_by_chance_is_no_fault() -> None:
 def test_failures_of_the_load_are_faults() -> None:
     failing = judged(calibration=[Round(1, 2, 0.5)], rounds=[Round(1, 1, 0.5)])
     assert failing.report.faults == ["load: 3 requests failed"]
-    assert judged(calibration=[Round(0, 0, 0.5)]).report.faults == ["load: 1 rounds without an answer"]
-    assert judged(rounds=[Round(0, 0, 0.5)] * 2).report.faults == ["load: 2 rounds without an answer"]
+    assert judged(calibration=[Round(0, 0, 0.5)]).report.faults == ["load: no request was answered in some rounds: 1"]
+    assert judged(rounds=[Round(0, 0, 0.5)] * 2).report.faults == ["load: no request was answered in some rounds: 2"]
     assert judged(rounds=[]).report.faults == ["load: no round was completed"]
 
 

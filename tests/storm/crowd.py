@@ -19,7 +19,7 @@ from tests.storm.hostile import ACTS, TLS_ACTS, Act
 from tests.storm.link import LEFT, Place
 from tests.storm.witness import MOST_FAILURES, Witness, attend
 
-# Seconds in which the server ends any act, besides the write timeout, which begins again if a client reads something.
+# Seconds in which the server ends any act, beside twice the write timeout: that starts anew while buffers fill.
 _ACT_SECONDS = 15.0
 
 
