@@ -70,7 +70,7 @@ async def stops_reading(place: Place, rng: random.Random) -> None:
 async def drips(place: Place, rng: random.Random) -> None:
     """Send a head byte by byte."""
     async with linked(place) as link:
-        await _drip(link, get("/content?token=drip&size=10"), rng.uniform(0.05, 0.5))
+        await _drip(link, get("/content?token=drip&size=10"), rng.uniform(0.05, 0.25))
 
 
 async def drips_a_body(place: Place, rng: random.Random) -> None:
