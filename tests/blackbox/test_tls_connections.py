@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import contextvars
+import gc
 import logging
 import socket
 import ssl
@@ -9,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+import weakref
 
 import httpx
 import pytest
@@ -94,6 +97,10 @@ def blocked_loop(server):
         yield
     finally:
         go_on.set()
+
+
+class Kept:
+    """A value that can be referred to weakly."""
 
 
 def reset_connection(client):
@@ -787,6 +794,26 @@ def test_handshake_that_began_and_misses_the_deadline_is_logged(serve, caplog):
         host, port = client.getsockname()
         wait_until(lambda: caplog.messages)
     assert caplog.messages == [f"TLS handshake with {host}:{port} failed: not complete in time"]
+
+
+def test_closed_connection_keeps_nothing_of_its_request(serve, connect):
+    kept = contextvars.ContextVar("kept")
+    seen = []
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        kept.set(Kept())
+        seen.append(weakref.ref(kept.get()))
+        await answer(send, b"hello", (b"connection", b"close"))
+
+    server = serve(app)
+    client = connect(server)
+    client.send(GET)
+    assert client.read().status == 200
+    assert client.rest() == b""
+    wait_until(lambda: not server.server_state.connections)
+    gc.collect()
+    assert seen[0]() is None
 
 
 def test_handshake_without_a_deadline_does_not_get_that_of_asyncio(certificates, connect, monkeypatch):

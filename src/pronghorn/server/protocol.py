@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -246,10 +247,13 @@ class HTTPProtocol(asyncio.Protocol):
             transports.end_stream(self._transport)
 
     def close(self) -> None:
-        if not self._transport.is_closing():
-            self._end(self._transport.close)
         if self._is_secure:
+            # The engine starts a timer of many days. asyncio may keep it after it was cancelled, with its context: that
+            # of a request, if the application's task has come here.
+            contextvars.Context().run(self._close)
             self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, False)
+        else:
+            self._close()
 
     def unsent(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -300,6 +304,10 @@ class HTTPProtocol(asyncio.Protocol):
         for exchange in self.connection.exchanges():
             calls.end_without_client(self._state, exchange)
         self.connection.lose()
+
+    def _close(self) -> None:
+        if not self._transport.is_closing():
+            self._end(self._transport.close)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
