@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """A request as the application got it. `is_complete` is false if the client left before the end of the body.
+    """A request as the application got it.
 
     The method of a WebSocket is empty: it depends on the version of HTTP, and the application does not see it.
     """
@@ -19,7 +19,6 @@ class Seen:
     target: bytes
     fields: list[tuple[bytes, bytes]]
     body: bytes = b""
-    is_complete: bool = False
 
     def values(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.fields if key == name]
@@ -72,7 +71,6 @@ async def _read(seen: Seen, receive: Any) -> None:
             return
         seen.body += message["body"]
         if not message.get("more_body", False):
-            seen.is_complete = True
             return
 
 
