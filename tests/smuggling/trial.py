@@ -26,7 +26,7 @@ from tests.smuggling.vectors import Vector
 from tests.support.http2 import frame, get, ping, settings, window_update
 from tests.support.server import PATIENCE, thread
 
-# A client that has got nothing for this long gets nothing.
+# A client that gets nothing for so many seconds is taken to get no more.
 SILENCE = 0.3
 BRIEFLY = 0.01
 # A front end ends its request this many seconds after the client has left. Its own timeout is 5 seconds.

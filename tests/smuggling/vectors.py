@@ -329,7 +329,7 @@ def _heads() -> list[Vector]:
         "NUL in a value": get(b"X: y\0z\r\n"),
         "NUL in a target": b"GET /outer\0 HTTP/1.1\r\nHost: a\r\n\r\n",
         "NUL before the empty line": get(b"X: y\0\r\n"),
-        "another byte order mark": b"\xef\xbb\xbfGET /outer HTTP/1.1\r\nHost: a\r\n\r\n",
+        "a byte order mark": b"\xef\xbb\xbfGET /outer HTTP/1.1\r\nHost: a\r\n\r\n",
         "two Hosts": get(b"Host: b\r\n"),
         "no Host": b"GET /outer HTTP/1.1\r\n\r\n",
         "a list of hosts": b"GET /outer HTTP/1.1\r\nHost: a, b\r\n\r\n",
