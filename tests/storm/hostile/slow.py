@@ -79,7 +79,7 @@ async def drips_a_body(place: Place, rng: random.Random) -> None:
         await _drip(link, bytes(50), rng.uniform(0.05, 0.2))
 
 
-async def says_nothing_beneath_tls(place: Place, rng: random.Random) -> None:
+async def says_nothing(place: Place, rng: random.Random) -> None:
     async with linked(place, plain=True) as link:
         await link.rest()
 
@@ -100,5 +100,5 @@ ACTS = (
     stops_reading,
     drips,
     drips_a_body,
-    says_nothing_beneath_tls,
+    says_nothing,
 )
