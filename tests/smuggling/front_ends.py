@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -68,22 +69,29 @@ def _program(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], address: Address) -> Iterator[None]:
-    """Run a command until the end of the block, which begins when it listens at `address`."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as made:
+def _process(command: list[str], address: Address, folder: Path) -> Iterator[None]:
+    """Run a command until the end of the block, which begins when it listens at `address`. It logs into `folder`."""
+    log = folder / "stderr"
+    # With its children, which could survive it, it is a group.
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+        ) as made,
+    ):
         try:
-            _wait_until_listening(address, made)
+            _wait_until_listening(address, made, log)
             yield
         finally:
-            # Not at once: apache2 ends its child.
+            # Not at once: apache2 removes what it shares with its child.
             made.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 made.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                made.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(made.pid, signal.SIGKILL)
 
 
-def _wait_until_listening(address: Address, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_listening(address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while True:
         with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as made:
@@ -92,7 +100,7 @@ def _wait_until_listening(address: Address, process: subprocess.Popen[bytes]) ->
                 made.bind(("127.0.0.2", 0))
             if not made.connect_ex(address):
                 return
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, log.read_text(errors="replace")
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -129,7 +137,7 @@ def _nginx(settings: str) -> Run:
         text = _NGINX.format(upstream=upstream, folder=folder, settings=settings, mark=MARK.decode(), secret=SECRET)
         file = folder / "nginx.conf"
         file.write_text(nginx_configuration(text))
-        with _process([_program("nginx"), "-p", str(folder), "-c", str(file), "-e", "stderr"], f"{folder}/two"):
+        with _process([_program("nginx"), "-p", str(folder), "-c", str(file), "-e", "stderr"], f"{folder}/two", folder):
             yield f"{folder}/one", f"{folder}/two"
 
     return run
@@ -163,7 +171,7 @@ def _haproxy(options: str, settings: str = "") -> Run:
         file = folder / "haproxy.cfg"
         names = {"upstream": upstream, "folder": folder, "options": options, "settings": settings}
         file.write_text(_HAPROXY.format(mark=MARK.decode(), secret=SECRET, **names))
-        with _process([_program("haproxy"), "-db", "-f", str(file)], f"{folder}/two"):
+        with _process([_program("haproxy"), "-db", "-f", str(file)], f"{folder}/two", folder):
             yield f"{folder}/one", f"{folder}/two"
 
     return run
@@ -218,7 +226,7 @@ def _apache(scheme: str, settings: str = "") -> Run:
             )
         )
         # In the foreground, but with a child, as usual.
-        with _process([_program("apache2"), "-D", "FOREGROUND", "-f", str(file)], ("127.0.0.1", port)):
+        with _process([_program("apache2"), "-D", "FOREGROUND", "-f", str(file)], ("127.0.0.1", port), folder):
             yield ("127.0.0.1", port), ("127.0.0.1", port)
 
     return run
