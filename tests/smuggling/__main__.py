@@ -25,14 +25,17 @@ TITLES = {"request": "A client that speaks HTTP/1.1", "frames": "A client that s
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.smuggling")
-    parser.add_argument("--front-ends", nargs="+", metavar="NAME", default=[], help="default: all that are installed")
+    names = [each.name for each in installed()]
+    parser.add_argument(
+        "--front-ends", nargs="+", choices=names, metavar="NAME", default=names, help="default: all that are installed"
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the vectors, try each Nth")
     parser.add_argument("--jobs", type=int, default=2, help="front ends at a time; default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the summary there too")
     options = parser.parse_args()
     if reason := lacks():
         sys.exit(f"tests.smuggling: {reason}")
-    fronts = [each for each in installed() if not options.front_ends or each.name in options.front_ends]
+    fronts = [each for each in installed() if each.name in options.front_ends]
     if not fronts:
         sys.exit("tests.smuggling: no front end is installed")
     # A process each: they are started anew, because the server runs in a thread.
