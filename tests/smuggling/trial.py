@@ -20,8 +20,9 @@ import hpack
 from pronghorn.http2_constants import ACK, CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PREFACE, SETTINGS
 from pronghorn.server.state import ServerState
 from tests.smuggling import vectors
-from tests.smuggling.front_ends import FRONT_ENDS, MARK, SECRET, Address, FrontEnd, running
-from tests.smuggling.recorder import Recorder, Seen
+from tests.smuggling.checks import Answer, Marks, changes, check_answers
+from tests.smuggling.front_ends import FRONT_ENDS, Address, FrontEnd, running
+from tests.smuggling.recorder import Recorder
 from tests.smuggling.vectors import Vector
 from tests.support.http2 import frame, get, ping, settings, window_update
 from tests.support.server import PATIENCE, thread
@@ -39,15 +40,7 @@ PRONGHORN = "pronghorn"
 # The server's log lines about clients.
 _WARNINGS = ("Invalid HTTP request", "Connection cut off", "Unsupported upgrade request")
 _COUNTS = ("", "one", "two", "three", "four")
-_SECRET = SECRET.encode()
 _MARKED = b"GET /marked HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-class Answer(NamedTuple):
-    """A final response: its status, and the number of the request that the application saw, or None."""
-
-    status: int
-    number: int | None
 
 
 class Outcome(NamedTuple):
@@ -68,11 +61,13 @@ KINDS = {"request": vectors.requests, "frames": vectors.frames}
 class Trial:
     """A server, a front end of it, and what both did so far."""
 
-    def __init__(self, recorder: Recorder, logged: list[str], addresses: tuple[Address, Address]) -> None:
+    def __init__(
+        self, front: FrontEnd, recorder: Recorder, logged: list[str], addresses: tuple[Address, Address]
+    ) -> None:
         self._recorder = recorder
         self._logged = logged
         self._one, self._two = addresses
-        self._marks: set[tuple[bytes, tuple[str, int]]] = set()
+        self._marks = Marks(front.program)
 
     def request(self, vector: Vector, answers_first: bool) -> Outcome:
         """Send a vector and the marked request over HTTP/1.1."""
@@ -99,10 +94,10 @@ class Trial:
         seen = recorder.requests[first:]
         refused = any(line.startswith("Invalid HTTP request") for line in self._logged)
         faults = [line for line in self._logged if not line.startswith(_WARNINGS)]
-        faults += self._check_marks(seen)
-        faults += _check_answers(answers, first, len(seen), over_http2)
+        faults += self._marks.check(seen)
+        faults += check_answers(answers, first, len(seen), over_http2)
         faults += self._check_victims()
-        return Outcome(_text(answers, refused, ended), faults, [*notes, *self._notes(seen)])
+        return Outcome(_text(answers, refused, ended), faults, [*notes, *changes(seen)])
 
     def _is_last(self, answers: list[Answer]) -> bool:
         """Return whether the marked request and another one are answered."""
@@ -111,38 +106,6 @@ class Trial:
             number < len(self._recorder.requests) and self._recorder.requests[number].target == b"/marked"
             for number in numbers
         )
-
-    def _check_marks(self, seen: list[Seen]) -> Iterator[str]:
-        for each in seen:
-            if _SECRET in each.body:
-                yield f"the body of {each.target!r} has another request's head"
-            marks = each.values(MARK)
-            if len(marks) != 1 or not marks[0].startswith(_SECRET + b" "):
-                yield f"{each.method} {each.target!r} was no request for the front end"
-                continue
-            _, identifier, _, line = marks[0].split(b" ", 3)
-            if (identifier, each.connection) in self._marks:
-                yield f"{each.target!r} was seen twice"
-            self._marks.add((identifier, each.connection))
-            if not line.startswith(each.method.encode()):
-                yield f"{each.method} {each.target!r} was {line!r} for the front end"
-
-    @staticmethod
-    def _notes(seen: list[Seen]) -> Iterator[str]:
-        """The changes of the front end in requests that it has passed on."""
-        marks = [b" ".join(each.values(MARK)).split(b" ", 3) for each in seen]
-        for each, mark in zip(seen, marks, strict=True):
-            if len(mark) < 4:
-                continue
-            _, identifier, host, line = mark
-            if [other[1] for other in marks if len(other) == 4].count(identifier) > 1:
-                yield "sends the request again, over another connection"
-            hosts = [value.lower() for value in each.values(b"host")]
-            if host and [host.lower()] != hosts:
-                yield f"the host {host!a} becomes {b' '.join(hosts)!a}"
-            target = [*line.split(), b""][1]
-            if each.target not in _targets(target):
-                yield f"the target {target!a} becomes {each.target!a}"
 
     def _check_victims(self) -> Iterator[str]:
         """Send requests of another client, over the front end's connections to the server, old and new."""
@@ -167,7 +130,7 @@ class Trial:
             numbers = [first + at for at, each in enumerate(seen) if each.target == path]
             if len(numbers) != 1 or answers != [Answer(200, numbers[0])]:
                 yield f"a victim got {answers}, and the application {[each.target for each in seen]}"
-            yield from self._check_marks(seen)
+            yield from self._marks.check(seen)
 
 
 def is_new(front: FrontEnd, key: tuple[str, str, str], outcome: Outcome) -> bool:
@@ -194,7 +157,7 @@ def trying(front: FrontEnd) -> Iterator[Trial]:
             thread(recorder, lifespan="off", http2=True, proxy_headers=False, access_log=False) as server,
             running(front, server.port) as addresses,
         ):
-            yield Trial(recorder, logged, addresses)
+            yield Trial(front, recorder, logged, addresses)
     finally:
         logger.removeHandler(handler)
 
@@ -222,12 +185,6 @@ def attempt(name: str, every: int) -> Outcomes:
     return outcomes
 
 
-def _targets(target: bytes) -> list[bytes]:
-    """The forms in which the server may see a target: of an absolute-form one, the application sees the path."""
-    path = re.sub(rb"^[a-zA-Z]+://[^/?]*", b"", target)
-    return [target, path, b"/" + path, path.removesuffix(b"?"), path or b"*"]
-
-
 def _text(answers: list[Answer], refused: bool, ended: bool) -> str:
     served = sum(answer.number is not None for answer in answers)
     statuses = [str(answer.status) for answer in answers if answer.number is None]
@@ -237,16 +194,6 @@ def _text(answers: list[Answer], refused: bool, ended: bool) -> str:
     elif served < 2:
         parts.append("closes" if ended else "waits")
     return ", ".join(parts)
-
-
-def _check_answers(answers: list[Answer], first: int, count: int, over_http2: bool) -> Iterator[str]:
-    numbers = [answer.number for answer in answers if answer.number is not None]
-    if not set(numbers) <= set(range(first, first + count)):
-        yield f"the client got answers to {numbers}, and sent {first} to {first + count - 1}"
-    if len(set(numbers)) != len(numbers):
-        yield f"the client got an answer twice: {numbers}"
-    if numbers and not over_http2 and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        yield f"the client got answers to {numbers}, in this order"
 
 
 @contextlib.contextmanager
