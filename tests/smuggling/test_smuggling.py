@@ -2,14 +2,14 @@
 
 import pytest
 
+pytest.importorskip("hpack")
+
 from tests.smuggling import vectors
 from tests.smuggling.front_ends import FRONT_ENDS
 from tests.smuggling.trial import Outcome, attempt, is_new, trying
 from tools.web_servers import program
 
 EVERY = 31
-
-pytest.importorskip("hpack", reason="hpack is not installed")
 
 
 @pytest.mark.parametrize("front", FRONT_ENDS, ids=lambda front: front.name)
