@@ -68,6 +68,14 @@ class Trial:
         self._logged = logged
         self._one, self._two = addresses
         self._marks = Marks(front.program)
+        self.has_crashed = False
+
+    def both(self, kind: str, vector: Vector) -> Outcome:
+        """Send a vector twice: the application responds after the body, and before it. The text is of the first."""
+        send = getattr(self, kind)
+        last, early = send(vector, False), send(vector, True)
+        text = early.text if self.has_crashed else last.text
+        return Outcome(text, last.faults + early.faults, last.notes + early.notes)
 
     def request(self, vector: Vector, answers_first: bool) -> Outcome:
         """Send a vector and the marked request over HTTP/1.1."""
@@ -82,7 +90,10 @@ class Trial:
         recorder.answers_first = answers_first
         first = len(recorder.requests)
         self._logged.clear()
-        with _connected(address) as client:
+        answers: list[Answer] = []
+        ended = True
+        # The victims will find that the front end has crashed.
+        with contextlib.suppress(ConnectionRefusedError), _connected(address) as client:
             if over_http2:
                 greeting = PREFACE + settings()
                 _send(client, greeting + data + get(99, b"/marked"))
@@ -97,7 +108,10 @@ class Trial:
         faults += self._marks.check(seen)
         faults += check_answers(answers, first, len(seen), over_http2)
         faults += self._check_victims()
-        return Outcome(_text(answers, refused, ended), faults, [*notes, *changes(seen)])
+        notes += changes(seen)
+        if self.has_crashed:
+            return Outcome(f"{FRONT} crashes", faults, [*notes, "crashes"])
+        return Outcome(_text(answers, refused, ended), faults, notes)
 
     def _is_last(self, answers: list[Answer]) -> bool:
         """Return whether the marked request and another one are answered."""
@@ -113,24 +127,32 @@ class Trial:
         for _ in range(2):
             first = len(recorder.requests)
             path = b"/victim-%d" % first
+            answers: list[Answer] = []
+            error = None
             try:
                 with _connected(self._one) as client:
                     client.settimeout(PATIENCE)
                     client.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
                     answers, _ = _read_answers(client, bool)
-                if not answers:
-                    # Raises an error if the front end has ended.
-                    with _connected(self._one):
-                        pass
-            except TimeoutError as error:
-                yield f"a victim got {error!r}"
-                continue
+            except OSError as caught:
+                error = caught
             # The front end may still send what the attacker left.
             seen = recorder.requests[first:]
+            yield from self._marks.check(seen)
+            if not answers and self._refuses():
+                self.has_crashed = True
+                return
             numbers = [first + at for at, each in enumerate(seen) if each.target == path]
             if len(numbers) != 1 or answers != [Answer(200, numbers[0])]:
-                yield f"a victim got {answers}, and the application {[each.target for each in seen]}"
-            yield from self._marks.check(seen)
+                yield f"a victim got {error or answers!r}, and the application {[each.target for each in seen]}"
+
+    def _refuses(self) -> bool:
+        """Return whether the front end refuses connections: it has ended."""
+        try:
+            with _connected(self._one):
+                return False
+        except OSError as error:
+            return isinstance(error, ConnectionRefusedError)
 
 
 def is_new(front: FrontEnd, key: tuple[str, str, str], outcome: Outcome) -> bool:
@@ -172,16 +194,9 @@ def attempt(name: str, every: int) -> Outcomes:
     outcomes: Outcomes = {}
     while chosen:
         with trying(front) as trial:
-            while chosen:
+            while chosen and not trial.has_crashed:
                 kind, vector = chosen.pop(0)
-                send = getattr(trial, kind)
-                key = kind, vector.group, vector.name
-                try:
-                    last, early = send(vector, False), send(vector, True)
-                except ConnectionError:
-                    outcomes[key] = Outcome(f"{FRONT} crashes", [], ["crashes"])
-                    break
-                outcomes[key] = Outcome(last.text, last.faults + early.faults, last.notes + early.notes)
+                outcomes[kind, vector.group, vector.name] = trial.both(kind, vector)
     return outcomes
 
 
