@@ -66,3 +66,17 @@ def test_faults_before_a_crash_are_kept(attempt):
 
     faults = ["GET b'/inner' was no request for the front end"]
     assert attempt(connected, recorder) == Outcome("front end crashes", faults, ["crashes", "crashes"])
+
+
+def test_log_line_at_the_last_victim_is_a_fault(attempt):
+    # Of each of the two tries: the attacker's connection, and two of each victim, which is not served.
+    lines = iter(["Invalid HTTP request received. client: x", *["Connection cut off. client: x"] * 8, "Exception"])
+    logged = []
+
+    def connected():
+        logged.append(next(lines))
+        return resetting()
+
+    outcome = attempt(connected, logged=logged)
+    assert outcome.text == "pronghorn"
+    assert [fault for fault in outcome.faults if not fault.startswith("a victim")] == ["Exception"]

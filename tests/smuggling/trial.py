@@ -89,7 +89,7 @@ class Trial:
         recorder = self._recorder
         recorder.answers_first = answers_first
         first = len(recorder.requests)
-        self._logged.clear()
+        said = len(self._logged)
         answers: list[Answer] = []
         ended = True
         # The victims will find that the front end has crashed.
@@ -103,15 +103,21 @@ class Trial:
                 answers, ended = _read_answers(client, self._is_last)
         notes = [] if recorder.wait_until_idle(first, LEFT) else ["leaves the request open when the client has left"]
         seen = recorder.requests[first:]
-        refused = any(line.startswith("Invalid HTTP request") for line in self._logged)
-        faults = [line for line in self._logged if not line.startswith(_WARNINGS)]
-        faults += self._marks.check(seen)
+        refused = any(line.startswith("Invalid HTTP request") for line in self._logged[said:])
+        faults = [*self._marks.check(seen)]
         faults += check_answers(answers, first, len(seen), over_http2)
         faults += self._check_victims()
+        faults += self._take_complaints()
         notes += changes(seen)
         if self.has_crashed:
             return Outcome(f"{FRONT} crashes", faults, [*notes, "crashes"])
         return Outcome(_text(answers, refused, ended), faults, notes)
+
+    def _take_complaints(self) -> list[str]:
+        """The lines that the server has logged since the last call, other than those about clients."""
+        lines = list(self._logged)
+        del self._logged[: len(lines)]
+        return [line for line in lines if not line.startswith(_WARNINGS)]
 
     def _is_last(self, answers: list[Answer]) -> bool:
         """Return whether the marked request and another one are answered."""
