@@ -1,7 +1,7 @@
 """Command line: `python -m tests.smuggling`, in the project's folder. All vectors through all front ends.
 
 The summary goes to stdout, and to `--output FILE`. Ends with 1 if a front end and the server disagree
-in a way that is not known.
+in a way that is not known, or no longer in one that is known of this version of the front end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.smuggling.front_ends import FrontEnd, installed, version
-from tests.smuggling.trial import FRONT, KINDS, PRONGHORN, Outcome, Outcomes, attempt, is_new
+from tests.smuggling.known import absent, unknown
+from tests.smuggling.trial import FRONT, KINDS, PRONGHORN, Outcome, Outcomes, attempt
 from tests.support.results import provenance
 from tests.support.server import lacks
 
@@ -46,12 +47,13 @@ def main() -> None:
     print(text, end="")
     if options.output:
         options.output.write_text(text)
-    sys.exit(
-        any(
-            is_new(front, key, outcome)
-            for front, outcomes in zip(fronts, results, strict=True)
-            for key, outcome in outcomes.items()
-        )
+    sys.exit(any(map(fails, fronts, results)))
+
+
+def fails(front: FrontEnd, outcomes: Outcomes) -> bool:
+    """Return whether a front end has an unknown fault, or lacks one that is known of its version."""
+    return any(unknown(front.name, key, outcome) for key, outcome in outcomes.items()) or any(
+        known.version in version(front.program) for _, known in absent(front.name, outcomes)
     )
 
 
@@ -74,6 +76,7 @@ def report(fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:
         *[totals(front, outcomes) for front, outcomes in zip(fronts, results, strict=True)],
         "",
         *details("Disagreements", fronts, results, "faults"),
+        *absences(fronts, results),
         *details("Other differences", fronts, results, "notes", DIFFERENCES),
         *[line for kind in KINDS for line in table(kind, fronts, results)],
     ]
@@ -142,6 +145,15 @@ def details(
             if found:
                 lines.append(f"- {front.name}, {group}, {code(name)}: {'; '.join(found)}.")
     return [f"## {title}", "", *([text, ""] if text else []), *(lines or ["None."]), ""]
+
+
+def absences(fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:
+    lines = [
+        f"- {front.name}, {group}, {code(name)}: known of {known.version}."
+        for front, outcomes in zip(fronts, results, strict=True)
+        for (_, group, name), known in absent(front.name, outcomes)
+    ]
+    return ["## Known disagreements that did not occur", "", *lines, ""] if lines else []
 
 
 def table(kind: str, fronts: list[FrontEnd], results: list[Outcomes]) -> list[str]:

@@ -51,8 +51,9 @@ class Outcome(NamedTuple):
     notes: list[str]
 
 
-# By kind, group and name of the vector.
-Outcomes = dict[tuple[str, str, str], Outcome]
+# The kind, group and name of the vector.
+Key = tuple[str, str, str]
+Outcomes = dict[Key, Outcome]
 
 # The methods of `Trial`, and the vectors for each.
 KINDS = {"request": vectors.requests, "frames": vectors.frames}
@@ -159,11 +160,6 @@ class Trial:
                 return False
         except OSError as error:
             return isinstance(error, ConnectionRefusedError)
-
-
-def is_new(front: FrontEnd, key: tuple[str, str, str], outcome: Outcome) -> bool:
-    """Return whether an outcome has a fault that is not known of this front end."""
-    return bool(outcome.faults) and vectors.KNOWN.get(key[2]) != front.program
 
 
 @contextlib.contextmanager

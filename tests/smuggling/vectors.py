@@ -16,10 +16,6 @@ INNER = b"GET /inner HTTP/1.1\r\nHost: a\r\n\r\n"
 OPEN = b"GET /inner HTTP/1.1\r\nHost: a\r\nX: "
 FIELDS = (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/outer")
 
-# haproxy 2.6 does not check the Content-Length of a request of HTTP/2 that ends with trailers. It declares a length to
-# the server, sends less, and uses the connection again if the server has responded. Over HTTP/2, the server notices.
-KNOWN = {"trailers-after-a-short-body": "haproxy", "content-length longer, with trailers": "haproxy"}
-
 
 class Vector(NamedTuple):
     group: str

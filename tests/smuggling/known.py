@@ -1,0 +1,56 @@
+"""Disagreements that are known: the front end's fault, which the server has no way to see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.smuggling.trial import Key, Outcome, Outcomes
+
+
+class Known(NamedTuple):
+    """A pattern of the fault, and the version of the program in which it was found."""
+
+    fault: str
+    version: str
+
+
+# By front end, group and name of the vector.
+# haproxy 2.6 does not check the Content-Length of a request of HTTP/2 that ends with trailers. It declares a length to
+# the server, sends less, and uses the connection again if the server has responded. Over HTTP/2, the server notices.
+KNOWN = {
+    (front, group, name): Known(fault, "2.6.12-1+deb12u3")
+    for front in ("haproxy", "haproxy, lax")
+    for group, name, fault in (
+        (
+            "frames, stream",
+            "trailers-after-a-short-body",
+            r"T b'(/victim-\d+)' was b'GET \1 HTTP/1.1' for the front end",
+        ),
+        (
+            "HTTP/2",
+            "content-length longer, with trailers",
+            r"a victim got \[Answer\(status=400, number=None\)\], and the application \[\]",
+        ),
+    )
+}
+
+
+def unknown(front: str, key: Key, outcome: Outcome) -> list[str]:
+    """The faults of an outcome that are not known of the front end."""
+    known = _known(front, key)
+    return [fault for fault in outcome.faults if known is None or not re.fullmatch(known.fault, fault)]
+
+
+def absent(front: str, outcomes: Outcomes) -> Iterator[tuple[Key, Known]]:
+    """The known faults of the front end that did not occur, of the vectors that were tried."""
+    for key, outcome in outcomes.items():
+        known = _known(front, key)
+        if known is not None and not any(re.fullmatch(known.fault, fault) for fault in outcome.faults):
+            yield key, known
+
+
+def _known(front: str, key: Key) -> Known | None:
+    _, group, name = key
+    return KNOWN.get((front, group, name))
