@@ -94,8 +94,9 @@ request line as it has read it. The two disagree if the application sees a reque
 - is answered to another client or in another order, or keeps the other client from its answers.
 
 `one`, `two`, … are the requests that the application answered, the marked one included. Then comes who refused the
-rest, with the status: `front end` or `pronghorn`. `closes` and `waits` say that the rest got no response: the
-connection ended, or the front end waits for more of the body. Vectors with the same outcomes share a row.
+rest, with the status: `front end` or `pronghorn`. Over HTTP/2, an error code in its place says that the front end has
+reset the stream or the connection. `closes` and `waits` say that the rest got no response: the connection ended, or
+the front end waits for more of the body. Vectors with the same outcomes share a row.
 
 *Lax* is nginx with `proxy_request_buffering off`, `ignore_invalid_headers off` and `underscores_in_headers on`;
 haproxy with `option accept-invalid-http-request`; apache2 with `HttpProtocolOptions Unsafe LenientMethods Allow0.9`.

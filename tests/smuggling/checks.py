@@ -29,9 +29,12 @@ _REWRITES = {
 
 
 class Answer(NamedTuple):
-    """A final response: its status, and the number of the request that the application saw, or None."""
+    """A final response: its status, and the number of the request that the application saw, or None.
 
-    status: int
+    If a stream or connection of HTTP/2 is reset instead, the status is the name of the error code.
+    """
+
+    status: int | str
     number: int | None
 
 

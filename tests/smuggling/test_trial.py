@@ -7,11 +7,13 @@ import pytest
 
 pytest.importorskip("hpack")
 
+from pronghorn.http2_constants import PROTOCOL_ERROR
 from tests.smuggling import trial
 from tests.smuggling.front_ends import FRONT_ENDS
 from tests.smuggling.recorder import Recorder, Seen
 from tests.smuggling.trial import Outcome, Trial
 from tests.smuggling.vectors import Vector
+from tests.support import http2
 
 VECTOR = Vector("group", "name", b"GET /outer HTTP/1.1\r\nHost: a\r\n\r\n")
 
@@ -20,11 +22,11 @@ VECTOR = Vector("group", "name", b"GET /outer HTTP/1.1\r\nHost: a\r\n\r\n")
 def attempt(monkeypatch):
     """A function that tries the vector, with `connected` in place of each connection to the front end."""
 
-    def attempt(connected, recorder=None, logged=None):
+    def attempt(connected, recorder=None, logged=None, kind="request"):
         monkeypatch.setattr(trial, "_connected", lambda _: connected())
         monkeypatch.setattr(trial, "PATIENCE", 0.05)
         made = Trial(FRONT_ENDS[0], recorder or Recorder(), [] if logged is None else logged, ("one", "two"))
-        return made.both("request", VECTOR)
+        return made.both(kind, VECTOR)
 
     return attempt
 
@@ -80,3 +82,25 @@ def test_log_line_at_the_last_victim_is_a_fault(attempt):
     outcome = attempt(connected, logged=logged)
     assert outcome.text == "pronghorn"
     assert [fault for fault in outcome.faults if not fault.startswith("a victim")] == ["Exception"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "text"),
+    [
+        (http2.rst_stream(1, PROTOCOL_ERROR), "front end PROTOCOL_ERROR"),
+        (http2.rst_stream(1, 0xFF), "front end 0xff"),
+        (http2.goaway(0, PROTOCOL_ERROR), "front end PROTOCOL_ERROR"),
+        (http2.headers(1, (b":status", b"400")) + http2.rst_stream(1, PROTOCOL_ERROR), "front end 400"),
+        (http2.goaway(), "closes"),
+    ],
+)
+def test_reset_of_http2_is_a_refusal(attempt, frames, text):
+    @contextlib.contextmanager
+    def connected():
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(frames)
+        with ours:
+            yield ours
+
+    assert attempt(connected, kind="frames").text == text

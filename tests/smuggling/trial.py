@@ -17,14 +17,28 @@ from typing import NamedTuple
 
 import hpack
 
-from pronghorn.http2_constants import ACK, CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PREFACE, SETTINGS
+from pronghorn.http2_constants import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    ERROR_NAMES,
+    GOAWAY,
+    HEADERS,
+    NO_ERROR,
+    PADDED,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+)
 from pronghorn.server.state import ServerState
 from tests.smuggling import vectors
 from tests.smuggling.checks import Answer, Marks, changes, check_answers
 from tests.smuggling.front_ends import FRONT_ENDS, Address, FrontEnd, running
 from tests.smuggling.recorder import Recorder
 from tests.smuggling.vectors import Vector
-from tests.support.http2 import frame, get, ping, settings, window_update
+from tests.support.http2 import Frame, frame, get, ping, settings, window_update
 from tests.support.server import PATIENCE, thread
 
 # A client that gets nothing for so many seconds is taken to get no more.
@@ -287,7 +301,7 @@ def _size_of_body(head: bytes, rest: bytes) -> int | None:
 
 
 def _read_frames(client: socket.socket, is_last: Callable[[list[Answer]], bool]) -> tuple[list[Answer], bool]:
-    """The same for HTTP/2."""
+    """The same for HTTP/2. A reset is an answer, too: the first one of a stream, or that of the connection."""
     decoder = hpack.Decoder()
     answers: dict[int, Answer] = {}
     buffer = b""
@@ -303,6 +317,9 @@ def _read_frames(client: socket.socket, is_last: Callable[[list[Answer]], bool])
                 _send(client, frame(SETTINGS, ACK))
             elif kind == DATA and payload:
                 _send(client, window_update(0, len(payload)))
+            elif kind in (RST_STREAM, GOAWAY) and (code := Frame(kind, flags, stream, payload).code) != NO_ERROR:
+                # After a response, it only refuses the rest of the request.
+                answers.setdefault(stream, Answer(ERROR_NAMES.get(code, hex(code)), None))
             elif kind in (HEADERS, CONTINUATION):
                 block += payload[1 : len(payload) - payload[0]] if flags & PADDED and kind == HEADERS else payload
                 if flags & END_HEADERS:
@@ -312,6 +329,6 @@ def _read_frames(client: socket.socket, is_last: Callable[[list[Answer]], bool])
                     if status >= 200:
                         number = fields.get(b"seen")
                         answers[stream] = Answer(status, None if number is None else int(number))
-                        if is_last(list(answers.values())):
-                            client.settimeout(BRIEFLY)
+        if is_last(list(answers.values())):
+            client.settimeout(BRIEFLY)
     return list(answers.values()), received is not None
