@@ -123,7 +123,7 @@ def totals(front: FrontEnd, outcomes: Outcomes) -> str:
 
 
 def column(outcome: Outcome) -> str:
-    """The column of the totals in which an outcome counts. A refused marked request counts with what came before it."""
+    """The column of the totals in which an outcome counts: that of a refusal, whatever was answered besides."""
     if outcome.faults:
         return "DISAGREE"
     if PRONGHORN in outcome.text:
