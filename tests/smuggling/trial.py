@@ -42,7 +42,7 @@ from tests.support.http2 import Frame, frame, get, ping, settings, window_update
 from tests.support.server import PATIENCE, thread
 
 # A client that gets nothing for so many seconds is taken to get no more.
-SILENCE = 0.3
+SILENCE = 1
 BRIEFLY = 0.01
 # A front end ends its request this many seconds after the client has left. Its own timeout is 5 seconds.
 LEFT = 8
