@@ -89,9 +89,10 @@ over the same front end. The front end marks each request that it passes on with
 request line as it has read it. The two disagree if the application sees a request that
 
 - has no mark, or another's: the request before it did not end where the front end saw the end;
-- has another method or target than its mark says;
+- has another method than its mark says, or another target that is not a known rewrite of this front end;
 - has a mark in its body: the server took the front end's next request for the body of this one;
-- is answered to another client or in another order, or keeps the other client from its answers.
+- is answered to another client or in another order, or keeps the other client from its answers;
+- makes the server log an exception.
 
 `one`, `two`, … are the requests that the application answered, the marked one included. Then comes who refused the
 rest, with the status: `front end` or `pronghorn`. Over HTTP/2, an error code in its place says that the front end has
@@ -103,8 +104,9 @@ haproxy with `option accept-invalid-http-request`; apache2 with `HttpProtocolOpt
 *HTTP/2* is what the front end speaks to the server, with prior knowledge; nginx cannot."""
 
 DIFFERENCES = """\
-No smuggling: the front end has rewritten the target, has sent the request again itself, or means another host:
-the application sees that of an absolute-form target (RFC 9112 section 3.2.2), the mark has the Host field."""
+No smuggling: the front end has rewritten the target as it is known to, has sent the request again itself, or means
+another host: the application sees that of an absolute-form target (RFC 9112 section 3.2.2), the mark has the Host
+field."""
 
 COLUMNS = (
     "front end refused",
