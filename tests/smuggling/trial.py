@@ -107,19 +107,21 @@ class Trial:
         said = len(self._logged)
         answers: list[Answer] = []
         ended = True
-        # The victims will find that the front end has crashed.
-        with contextlib.suppress(ConnectionRefusedError), _connected(address) as client:
-            if over_http2:
-                greeting = PREFACE + settings()
-                _send(client, greeting + data + get(99, b"/marked"))
-                answers, ended = _read_frames(client, self._is_last)
-            else:
-                _send(client, data + _MARKED)
-                answers, ended = _read_answers(client, self._is_last)
+        try:
+            with _connected(address) as client:
+                if over_http2:
+                    greeting = PREFACE + settings()
+                    _send(client, greeting + data + get(99, b"/marked"))
+                    answers, ended = _read_frames(client, self._is_last)
+                else:
+                    _send(client, data + _MARKED)
+                    answers, ended = _read_answers(client, self._is_last)
+        except ConnectionRefusedError:
+            self.has_crashed = True
         notes = [] if recorder.wait_until_idle(first, LEFT) else ["leaves the request open when the client has left"]
         seen = recorder.requests[first:]
         refused = any(line.startswith("Invalid HTTP request") for line in self._logged[said:])
-        faults = [*self._marks.check(seen)]
+        faults = list(self._marks.check(seen))
         faults += check_answers(answers, first, len(seen), over_http2)
         faults += self._check_victims()
         faults += self._take_complaints()
