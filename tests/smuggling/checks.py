@@ -15,6 +15,10 @@ _UPGRADES = b"GET", b"CONNECT"
 
 # By program: targets that it rewrites (pattern, replacement). No request begins or ends elsewhere because of them.
 _REWRITES = {
+    "haproxy": (
+        # It keeps the "*" of HTTP/2 in this form, for OPTIONS, and passes on "*" again (RFC 9112 section 3.2.4).
+        (rb"^http://[^/?]*$", b"*"),
+    ),
     "apache2": (
         # ProxyPass takes several slashes at the beginning for one,
         (rb"^//+", b"/"),

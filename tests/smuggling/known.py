@@ -16,24 +16,34 @@ class Known(NamedTuple):
     version: str
 
 
+_HAPROXY = "2.6.12-1+deb12u3"
+
 # By front end, group and name of the vector.
-# haproxy 2.6 does not check the Content-Length of a request of HTTP/2 that ends with trailers. It declares a length to
-# the server, sends less, and uses the connection again if the server has responded. Over HTTP/2, the server notices.
 KNOWN = {
-    (front, group, name): Known(fault, "2.6.12-1+deb12u3")
-    for front in ("haproxy", "haproxy, lax")
-    for group, name, fault in (
-        (
-            "frames, stream",
-            "trailers-after-a-short-body",
-            r"T b'(/victim-\d+)' was b'GET \1 HTTP/1.1' for the front end",
-        ),
-        (
-            "HTTP/2",
-            "content-length longer, with trailers",
-            r"a victim got \[Answer\(status=400, number=None\)\], and the application \[\]",
-        ),
-    )
+    # haproxy 2.6 does not check the Content-Length of a request of HTTP/2 that ends with trailers. It declares a length
+    # to the server, sends less, and uses the connection again if the server has responded. Over HTTP/2, the server
+    # notices.
+    **{
+        (front, group, name): Known(fault, _HAPROXY)
+        for front in ("haproxy", "haproxy, lax")
+        for group, name, fault in (
+            (
+                "frames, stream",
+                "trailers-after-a-short-body",
+                r"T b'(/victim-\d+)' was b'GET \1 HTTP/1.1' for the front end",
+            ),
+            (
+                "HTTP/2",
+                "content-length longer, with trailers",
+                r"a victim got \[Answer\(status=400, number=None\)\], and the application \[\]",
+            ),
+        )
+    },
+    # haproxy 2.6 translates an upgrade of any method to the CONNECT of HTTP/2. It relays the rest of the connection, as
+    # for one of GET, so no request begins there.
+    ("haproxy, HTTP/2", "connection", "Upgrade: websocket in a POST"): Known(
+        r" b'/outer' was b'POST /outer HTTP/1.1' for the front end", _HAPROXY
+    ),
 }
 
 

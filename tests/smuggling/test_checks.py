@@ -59,20 +59,21 @@ def test_request_unlike_its_mark_is_a_fault(method, target, line):
 
 
 @pytest.mark.parametrize(
-    ("target", "rewritten"),
+    ("program", "target", "rewritten"),
     [
-        ("//a/b", b"/a/b"),
-        ("//a/../b", b"/b"),
-        ("http:/a/", b"/a/"),
-        ("http://a/b#c", b"/b"),
-        ("?x", b"/?x"),
+        ("haproxy", "http://a", b"*"),
+        ("apache2", "//a/b", b"/a/b"),
+        ("apache2", "//a/../b", b"/b"),
+        ("apache2", "http:/a/", b"/a/"),
+        ("apache2", "http://a/b#c", b"/b"),
+        ("apache2", "?x", b"/?x"),
     ],
 )
-def test_known_rewrite_is_noted(target, rewritten):
-    request = seen(f"GET {target} HTTP/1.1", target=rewritten)
-    assert faults(request, program="apache2") == []
+def test_known_rewrite_is_noted(program, target, rewritten):
+    request = seen(f"OPTIONS {target} HTTP/1.1", "OPTIONS", rewritten)
+    assert faults(request, program=program) == []
     assert list(changes([request])) == [f"the target {target.encode()!a} becomes {rewritten!a}"]
-    assert faults(request, program="haproxy") != []
+    assert faults(request, program="nginx") != []
 
 
 @pytest.mark.parametrize(
