@@ -16,7 +16,7 @@ class Known(NamedTuple):
     version: str
 
 
-_HAPROXY = "2.6.12-1+deb12u3"
+_HAPROXY = "2.6.12-1+deb12u4"
 
 # By front end, group and name of the vector.
 KNOWN = {
