@@ -44,7 +44,7 @@ def main() -> None:
             reported = total.seeds * REPORTS // options.seeds
             speed = total.seeds / (time.perf_counter() - began)
             print(f"{total.seeds} seeds, {speed:.0f} a second, {len(total.failed)} failed", flush=True)
-    text = summary(total, options)
+    text = summary(total)
     print(text, end="")
     if options.output:
         options.output.write_text(text)
@@ -62,7 +62,7 @@ def one(seed: int, verbose: bool) -> bool:
     return bool(life.failures)
 
 
-def summary(total: Tally, options: argparse.Namespace) -> str:
+def summary(total: Tally) -> str:
     form = "interpreted" if backend.pure_is_wanted() else "compiled"
     lines = [
         "# Simulated lives",

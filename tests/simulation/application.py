@@ -194,7 +194,6 @@ class Application:
         self.plans: dict[str, Any] = {}
         self.sessions: dict[str, Any] = {}
         self.unknown: list[str] = []
-        self.running = 0
         self.lifespan = "off"
         self._life = life
 
@@ -209,7 +208,6 @@ class Application:
             raise Planned("an unknown target")
         plan.calls += 1
         plan.began_at = self._life.now()
-        self.running += 1
         try:
             await plan.run(receive, send, self._life)
         except (EarlyReturn, ClientLeft) as early:
@@ -224,7 +222,6 @@ class Application:
             plan.outcome = plan.outcome or Outcome.RAISED
             raise
         finally:
-            self.running -= 1
             plan.ended_at = self._life.now()
 
     async def _live(self, receive: Receive, send: Send) -> None:

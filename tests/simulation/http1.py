@@ -210,14 +210,13 @@ class Conversation(Client):
             answer = ask.answer
             if answer is not None:
                 whole = Seen(answer.status, answer.key, bytes(answer.body), True, answer.framing == "length")
-                verdicts.judge_answer(self.life, self.link, ask.plan, whole)
+                verdicts.judge_answer(self.life, ask.plan, whole)
                 if self.life.is_told_to_stop(ask.plan.began_at) and not answer.closes:
                     self._fail(f"{ask.plan.key}: answered during the shutdown without announcing the close")
                 continue
-            seen = None
             if (partial := self.answers.current) is not None:
                 seen = Seen(partial.status, partial.key, bytes(partial.body), False)
-                verdicts.judge_answer(self.life, self.link, ask.plan, seen)
+                verdicts.judge_answer(self.life, ask.plan, seen)
             earlier = self.asks[index - 1] if index else None
             had_closed = self._was_late(earlier, ask) or (
                 earlier is not None
@@ -225,7 +224,7 @@ class Conversation(Client):
                 and (earlier.ends_connection() or verdicts.may_be_ended_unnoticed(self.life, self.link, earlier.plan))
             )
             if ask.is_sent and not self._was_destroyed(index):
-                verdicts.judge_unanswered(self.life, self.link, ask.plan, seen, had_closed)
+                verdicts.judge_unanswered(self.life, self.link, ask.plan, had_closed)
             # No later request can be answered, which `received` would show.
             return
         if self.link.received:

@@ -98,17 +98,16 @@ class Streams(Client):
         for stream in self.streams.values():
             plan = stream.plan
             verdicts.judge_plan(self.life, plan)
-            seen = None
             if stream.status:
                 seen = Seen(stream.status, stream.key, bytes(stream.body), stream.is_complete)
-                verdicts.judge_answer(self.life, self.link, plan, seen)
+                verdicts.judge_answer(self.life, plan, seen)
             if stream.is_complete or stream.was_cancelled:
                 continue
             if stream.reset is not None:
                 self._judge_reset(stream)
                 continue
             was_told = self.last is not None and stream.number > self.last
-            verdicts.judge_unanswered(self.life, self.link, plan, seen, was_told)
+            verdicts.judge_unanswered(self.life, self.link, plan, was_told)
 
     def _judge_reset(self, stream: Stream) -> None:
         """Check that the server had a reason to reset a stream before the end of its response."""

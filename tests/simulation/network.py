@@ -169,7 +169,6 @@ class Link:
         self.server_closed_at: float | None = None
         self.first_sent_at = self.sent_at = 0.0
         self.stalls = False
-        self.ever_stalled = False
         self.rng = rng
         self._network = network
         self._outgoing: deque[bytes | Callable[[], None]] = deque()
@@ -229,7 +228,7 @@ class Link:
         return self.ended is None and self.left_at is None
 
     def stall(self) -> None:
-        self.stalls = self.ever_stalled = True
+        self.stalls = True
         self._network.faults["stall"] += 1
 
     def read_on(self) -> None:

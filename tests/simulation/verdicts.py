@@ -33,7 +33,7 @@ def judge_plan(life: Life, plan: Plan) -> None:
         life.fail(f"{plan.key}: the call has not ended")
 
 
-def judge_answer(life: Life, link: Link, plan: Plan, seen: Seen) -> None:
+def judge_answer(life: Life, plan: Plan, seen: Seen) -> None:
     """A response is what the application has said, or the server's own for a reason."""
     if not seen.key:
         _judge_own_answer(life, plan, seen)
@@ -53,7 +53,7 @@ def judge_answer(life: Life, link: Link, plan: Plan, seen: Seen) -> None:
         life.fail(f"{plan.key}: looks complete, but the application has not completed it: {plan.outcome}")
 
 
-def judge_unanswered(life: Life, link: Link, plan: Plan, seen: Seen | None, had_closed: bool) -> None:
+def judge_unanswered(life: Life, link: Link, plan: Plan, had_closed: bool) -> None:
     """A request that was sent has a complete answer, unless there is a reason. `had_closed` says that the response
     before has announced the end of the connection.
     """
@@ -62,7 +62,7 @@ def judge_unanswered(life: Life, link: Link, plan: Plan, seen: Seen | None, had_
     if link.ended is None:
         life.fail(f"{plan.key}: not answered, and the connection is open: {plan.outcome}")
     elif plan.calls:
-        if not _is_excused(life, link, plan, seen):
+        if not _is_excused(life, link, plan):
             life.fail(f"{plan.key}: {plan.outcome}, but not answered; the client saw {link.ended}")
     elif life.config.limit_concurrency is not None and link.sent_too_late:
         pass  # what was pipelined behind a request that got 503 has destroyed that answer
@@ -88,7 +88,7 @@ def _judge_own_answer(life: Life, plan: Plan, seen: Seen) -> None:
         life.fail(f"{plan.key}: the server answered {seen.status} {seen.body[:60]!r}: {plan.outcome}")
 
 
-def _is_excused(life: Life, link: Link, plan: Plan, seen: Seen | None) -> bool:
+def _is_excused(life: Life, link: Link, plan: Plan) -> bool:
     """Return whether a call may have ended without a complete answer."""
     has_left = link.half_closed_at is not None
     match plan.outcome:

@@ -87,7 +87,6 @@ class Talk(Client):
         self.echoed: list[bytes] = []
         self.code: int | None = None
         self.answers_pings = True
-        self.expected_code: int | None = None
 
     def script(self) -> Script:
         rng, link, life = self.rng, self.link, self.life
