@@ -9,6 +9,7 @@ from pronghorn.http2_constants import PREFACE
 from tests.simulation.application import Ends, Plan, Reads
 from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
+from tests.simulation.websocket import Manner, Session
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -53,7 +54,7 @@ class Hostile(Client):
 
     def judge(self) -> None:
         if self.plan is not None and self.plan.calls > 1:
-            self.life.fail(f"client {self.link.number}: the application was called {self.plan.calls} times")
+            self.fail(f"the application was called {self.plan.calls} times")
 
     def _silent(self) -> Script:
         yield from self.link.until(lambda: False, self.life.patience)
@@ -116,22 +117,16 @@ class Hostile(Client):
         link.stall()
         yield from link.until(lambda: link.server_closed_at, life.config.timeout_write * 2 + 12)
         if link.server_closed_at is None and not life.is_stopping(life.now()) and plan.calls:
-            life.fail(f"client {link.number}: reads nothing, and is not cut off")
+            self.fail("reads nothing, and is not cut off")
         link.close()
 
     def _bad_frame(self) -> Script:
         """A frame that is not masked, in a session that echoes."""
-        from tests.simulation.websocket import KEY, Manner, Session
-
         link = self.link
         session = Session(str(link.number), self.rng)
         session.manner = Manner.ECHO
         self.life.application.sessions[f"/{link.number}"] = session
-        link.send(
-            f"GET /{link.number} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-            f"sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n".encode()
-            + b"\x81\x01a"
-        )
+        link.send(self.handshake() + b"\x81\x01a")
         began = self.life.now()
         yield from link.until(lambda: False, self.life.patience)
         self.life.check_end(link, "bad frame", EPOCH, began + 5)
@@ -155,4 +150,4 @@ class Hostile(Client):
         link = self.link
         was_served = link.ended_at is not None and not self.life.is_stopping(link.ended_at)
         if was_served and link.received[9:12] not in (status, b"503"):
-            self.life.fail(f"client {link.number}: {bytes(link.received[:60])!r} instead of {status!r}")
+            self.fail(f"{bytes(link.received[:60])!r} instead of {status!r}")

@@ -212,7 +212,7 @@ class Conversation(Client):
                 whole = Seen(answer.status, answer.key, bytes(answer.body), True, answer.framing == "length")
                 verdicts.judge_answer(self.life, ask.plan, whole)
                 if self.life.is_told_to_stop(ask.plan.began_at) and not answer.closes:
-                    self._fail(f"{ask.plan.key}: answered during the shutdown without announcing the close")
+                    self.fail(f"{ask.plan.key}: answered during the shutdown without announcing the close")
                 continue
             if (partial := self.answers.current) is not None:
                 seen = Seen(partial.status, partial.key, bytes(partial.body), False)
@@ -228,7 +228,7 @@ class Conversation(Client):
             # No later request can be answered, which `received` would show.
             return
         if self.link.received:
-            self._fail(f"more than the answers: {bytes(self.link.received[:80])!r}")
+            self.fail(f"more than the answers: {bytes(self.link.received[:80])!r}")
 
     def _was_destroyed(self, index: int) -> bool:
         """Return whether the server has broken off a later response with a reset, which destroys what is on its way."""
@@ -312,7 +312,7 @@ class Conversation(Client):
             try:
                 ask.answer = self.answers.read(ask.plan.method)
             except (Malformed, ValueError) as error:
-                self._fail(str(error))
+                self.fail(str(error))
                 self.stopped_waiting = True
                 return True
             if ask.answer is not None:
@@ -332,7 +332,7 @@ class Conversation(Client):
             return True
         if link.is_open():
             if not may_wait and not self.stopped_waiting:
-                self._fail(f"{plan.key}: no answer within {patience:.1f} s: {plan.outcome}")
+                self.fail(f"{plan.key}: no answer within {patience:.1f} s: {plan.outcome}")
             link.close()
         return False
 
@@ -369,9 +369,6 @@ class Conversation(Client):
         if plan.outcome is Outcome.COMPLETE:
             since = plan.complete_at
             self.life.check_end(self.link, what, min(since, now) + seconds, max(since, now) + seconds)
-
-    def _fail(self, text: str) -> None:
-        self.life.fail(f"client {self.link.number}: {text}")
 
 
 def chunked(body: bytes, rng: random.Random) -> bytes:

@@ -81,7 +81,7 @@ class Streams(Client):
             if not (yield from link.until(lambda opened=opened: self._read(opened), patience)):
                 if link.is_open() and patience > 4:
                     waiting = [stream.plan.key for stream in opened if not stream.is_over]
-                    self._fail(f"no answer within {patience:.1f} s: {waiting}")
+                    self.fail(f"no answer within {patience:.1f} s: {waiting}")
                 link.close()
                 return
             if self.last is not None or not link.is_open():
@@ -114,7 +114,7 @@ class Streams(Client):
         plan, life = stream.plan, self.life
         broke_off = plan.ends is not Ends.COMPLETE and plan.at >= -1 and stream.reset != NO_ERROR
         if not (broke_off or self.link.half_closes or life.gave_up(self.link) or life.is_stopping(self.link.ended_at)):
-            self._fail(f"{plan.key}: reset with {stream.reset}: {plan.outcome}")
+            self.fail(f"{plan.key}: reset with {stream.reset}: {plan.outcome}")
 
     def _open(self) -> Stream:
         rng = self.rng
@@ -165,7 +165,7 @@ class Streams(Client):
         link = self.link
         stream = self.streams.get(frame.stream)
         if frame.stream and stream is None:
-            self._fail(f"a frame on stream {frame.stream}")
+            self.fail(f"a frame on stream {frame.stream}")
         elif frame.kind == SETTINGS and not frame.flags & ACK:
             self._set(frame.payload)
             link.send(frames.frame(SETTINGS, ACK))
@@ -174,7 +174,7 @@ class Streams(Client):
         elif frame.kind == GOAWAY:
             self.last = frame.last
             if frame.code != NO_ERROR:
-                self._fail(f"GOAWAY with {frame.code}")
+                self.fail(f"GOAWAY with {frame.code}")
             self.life.note(link.number, f"GOAWAY {frame.last}")
         elif frame.kind == WINDOW_UPDATE:
             if stream is None:
@@ -188,7 +188,7 @@ class Streams(Client):
 
     def _on_stream_frame(self, stream: Stream, frame: Frame) -> None:
         if stream.is_complete and (frame.kind != RST_STREAM or frame.code != NO_ERROR):
-            self._fail(f"{stream.plan.key}: a frame after the end of the response: {frame.kind}")
+            self.fail(f"{stream.plan.key}: a frame after the end of the response: {frame.kind}")
         if frame.kind == RST_STREAM:
             if not stream.is_complete:
                 stream.reset = frame.code
@@ -197,7 +197,7 @@ class Streams(Client):
         elif frame.kind == HEADERS:
             fields = dict(frames.decode(frame.payload))
             if stream.status or not frame.flags & END_HEADERS:
-                self._fail(f"{stream.plan.key}: a second head")
+                self.fail(f"{stream.plan.key}: a second head")
             stream.status = int(fields[b":status"])
             stream.key = fields.get(b"x-id", b"").decode()
         elif frame.kind == DATA:
@@ -205,7 +205,7 @@ class Streams(Client):
             self.credit -= len(frame.payload)
             stream.credit -= len(frame.payload)
             if min(self.credit, stream.credit) < 0:
-                self._fail(f"{stream.plan.key}: more content than the windows allow")
+                self.fail(f"{stream.plan.key}: more content than the windows allow")
             if frame.payload:
                 self._give_credit(stream, len(frame.payload), frame.ends)
         if frame.ends:
@@ -255,6 +255,3 @@ class Streams(Client):
             yield rng.choice((0.1, 1.0)), False
             link.read_on()
         return False
-
-    def _fail(self, text: str) -> None:
-        self.life.fail(f"client {self.link.number}: {text}")

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.network import Link, Script
 
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-
 
 class Manner(enum.Enum):
     """The way in which the application treats the session."""
@@ -91,13 +89,10 @@ class Talk(Client):
     def script(self) -> Script:
         rng, link, life = self.rng, self.link, self.life
         life.count("websocket")
-        link.send(
-            f"GET /{link.number} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-            f"sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n".encode()
-        )
+        link.send(self.handshake())
         if not (yield from link.until(lambda: self._read() or self.status, life.patience)):
             if link.is_open():
-                self._fail("no answer to the handshake")
+                self.fail("no answer to the handshake")
             return
         if self.status != 101:
             yield from link.until(lambda: self._read() and False, 5)
@@ -143,31 +138,31 @@ class Talk(Client):
     def judge(self) -> None:
         session, link, life = self.session, self.link, self.life
         if session.calls > 1:
-            self._fail(f"the application was called {session.calls} times")
+            self.fail(f"the application was called {session.calls} times")
         if session.calls and session.outcome is None:
-            self._fail("the call has not ended")
+            self.fail("the call has not ended")
         if self.echoed != self.sent[: len(self.echoed)]:
-            self._fail("other messages than those sent, or out of order")
+            self.fail("other messages than those sent, or out of order")
         if link.left_at is not None or life.was_forced or life.gave_up(link) or not session.calls:
             return
         if not self.status:
             if not life.is_stopping(link.ended_at) and link.half_closed_at is None:
-                self._fail(f"no answer to the handshake: {session.outcome}")
+                self.fail(f"no answer to the handshake: {session.outcome}")
         elif self.status == 101:
             expected = session.manner in (Manner.ECHO, Manner.RAISE, Manner.RETURN, Manner.CLOSE)
             if not expected:
-                self._fail("accepted by nobody")
+                self.fail("accepted by nobody")
         elif self.status == 403:
             if session.manner is not Manner.DENY:
-                self._fail("denied by nobody")
+                self.fail("denied by nobody")
         elif self.status == 503:
             if life.config.limit_concurrency is None:
-                self._fail("503 without a limit")
+                self.fail("503 without a limit")
         elif session.manner is not Manner.RAISE_BEFORE and session.outcome is not Outcome.CANCELLED:
-            self._fail(f"status {self.status}: {session.outcome}")
+            self.fail(f"status {self.status}: {session.outcome}")
         end = link.ended_at or link.left_at or 0.0
         if self.status == 101 and self.code is None and life.is_told_to_stop(end - 2 - link.slack):
-            self._fail("still open long after the shutdown began")
+            self.fail("still open long after the shutdown began")
         if self.code is not None and self.code != 1001:
             codes = {
                 Manner.RAISE: 1011,
@@ -177,7 +172,7 @@ class Talk(Client):
             allowed = {codes.get(session.manner), 1012 if life.stop_at < float("inf") else None}
             allowed |= {1011, 1000} if session.outcome is Outcome.CANCELLED else set()
             if self.code not in allowed:
-                self._fail(f"closed with {self.code}: {session.manner}")
+                self.fail(f"closed with {self.code}: {session.manner}")
 
     def _say(self, size: int) -> None:
         text = (f"{len(self.sent)}:" + "é" * size)[:size].encode() if size % 2 else self.rng.randbytes(size)
@@ -219,7 +214,7 @@ class Talk(Client):
     def _on_frame(self, opcode: int, payload: bytes) -> None:
         if self.code is not None:
             if opcode != PONG:  # to a ping that was on its way
-                self._fail(f"a frame after the close frame: {opcode}")
+                self.fail(f"a frame after the close frame: {opcode}")
         elif opcode in (TEXT, BINARY):
             self.echoed.append(payload)
         elif opcode == PING:
@@ -230,6 +225,3 @@ class Talk(Client):
             self.life.note(self.link.number, f"close frame: {self.code}, {len(self.echoed)} of {len(self.sent)}")
             if self.answers_pings:
                 self.link.send(frame(CLOSE, payload[:2]))
-
-    def _fail(self, text: str) -> None:
-        self.life.fail(f"client {self.link.number}: {text}")
