@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pronghorn.http2_constants import PREFACE
+from pronghorn.http2_constants import FRAME_SIZE_ERROR, PREFACE, PROTOCOL_ERROR
 from tests.simulation.application import Ends, Plan, Reads
 from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
 from tests.simulation.websocket import Manner, Session
+from tests.support.http2 import goaway
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.network import Link, Script
 
+_BAD_REQUEST = b"HTTP/1.1 400 "
+
+# Input, and what the answer that refuses it contains.
 GARBAGE = (
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"GET / HTTP/1.1\nhost: a\n\n",
-    b"GET  / HTTP/1.1\r\nhost: a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"GET / HTTP/1.1\r\nhost : a\r\n\r\n",
-    b"GET / HTTP/3.0\r\nhost: a\r\n\r\n",
-    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 200 + b"\r\n",
-    b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 80_000 + b"\r\n\r\n",
-    PREFACE + b"\0\0\0\x09\0\0\0\0\1",
-    PREFACE + b"\xff\xff\xff\x04\0\0\0\0\0",
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", _BAD_REQUEST),
+    (b"GET / HTTP/1.1\nhost: a\n\n", _BAD_REQUEST),
+    (b"GET  / HTTP/1.1\r\nhost: a\r\n\r\n", _BAD_REQUEST),
+    (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", _BAD_REQUEST),
+    (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", _BAD_REQUEST),
+    (b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", _BAD_REQUEST),
+    (b"GET / HTTP/3.0\r\nhost: a\r\n\r\n", b"HTTP/1.1 505 "),
+    (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", b"HTTP/1.1 414 "),
+    (b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 200 + b"\r\n", b"HTTP/1.1 431 "),
+    (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 80_000 + b"\r\n\r\n", b"HTTP/1.1 431 "),
+    (PREFACE + b"\0\0\0\x09\0\0\0\0\1", goaway(code=PROTOCOL_ERROR)[3:]),
+    (PREFACE + b"\xff\xff\xff\x04\0\0\0\0\0", goaway(code=FRAME_SIZE_ERROR)[3:]),
 )
 
 
@@ -74,7 +78,7 @@ class Hostile(Client):
                 link.send(b" ")
         yield from link.until(lambda: False, self.life.patience)
         self._check("head", link.first_sent_at, self.life.config.timeout_head)
-        self._check_answer(b"408")
+        self._check_answer(b"HTTP/1.1 408 ")
 
     def _slow_body(self) -> Script:
         link = self.link
@@ -88,14 +92,15 @@ class Hostile(Client):
         began = link.sent_at
         yield from link.until(lambda: False, self.life.patience)
         self._check("body", began, self.life.config.timeout_body)
-        self._check_answer(b"408")
+        self._check_answer(b"HTTP/1.1 408 ")
 
     def _garbage(self) -> Script:
         link = self.link
-        data = self.rng.choice(GARBAGE)
+        data, refusal = self.rng.choice(GARBAGE)
         link.send(data)
-        yield from link.until(lambda: link.received and link.ended, 20)
-        self.life.check_end(link, "refusal", EPOCH, self.life.now() if link.ended else link.sent_at)
+        yield from link.until(lambda: False, 20)
+        self.life.check_end(link, "refusal", EPOCH, max(link.accepted_at, link.sent_at))
+        self._check_answer(refusal)
 
     def _vanishing(self) -> Script:
         yield self.rng.choice((0.0, 0.0001, 0.01)), False
@@ -142,12 +147,15 @@ class Hostile(Client):
         return plan
 
     def _check(self, what: str, since: float, seconds: float) -> None:
-        if self.link.received[9:12] == b"503" and self.life.config.limit_concurrency is not None:
-            return
-        self.life.check_end(self.link, f"timeout of the {what}", since + seconds, since + seconds)
+        if not self._is_turned_away():
+            self.life.check_end(self.link, f"timeout of the {what}", since + seconds, since + seconds)
 
-    def _check_answer(self, status: bytes) -> None:
+    def _check_answer(self, expected: bytes) -> None:
         link = self.link
         was_served = link.ended_at is not None and not self.life.is_stopping(link.ended_at)
-        if was_served and link.received[9:12] not in (status, b"503"):
-            self.fail(f"{bytes(link.received[:60])!r} instead of {status!r}")
+        if was_served and expected not in link.received and not self._is_turned_away():
+            self.fail(f"{bytes(link.received[:60])!r} instead of {expected!r}")
+
+    def _is_turned_away(self) -> bool:
+        """Return whether the answer is that of a server that has reached its limit."""
+        return self.life.config.limit_concurrency is not None and self.link.received.startswith(b"HTTP/1.1 503 ")

@@ -1,0 +1,44 @@
+"""The simulation itself: a life fails if the server does what it must not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the simulated network needs Linux", allow_module_level=True)
+
+from tests.simulation import hostile, life
+from tests.simulation.campaign import live
+
+SEEDS = 12
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], None]:
+    """Let every client be of one class, and have one script."""
+
+    def set_only(kind: Any, script: str = "script") -> None:
+        monkeypatch.setattr(life, "_KINDS", (kind,))
+        monkeypatch.setattr(kind, "script", getattr(kind, script))
+
+    return set_only
+
+
+def failures() -> str:
+    return "\n".join(failure for seed in range(SEEDS) for failure in live(seed).failures)
+
+
+def test_other_refusal_than_expected_fails(monkeypatch: pytest.MonkeyPatch, only: Callable[[Any, str], None]) -> None:
+    only(hostile.Hostile, "_garbage")
+    monkeypatch.setattr(hostile, "GARBAGE", [(data, b"HTTP/1.1 200 ") for data, _ in hostile.GARBAGE])
+    assert "instead of b'HTTP/1.1 200 '" in failures()
+
+
+def test_late_refusal_fails(monkeypatch: pytest.MonkeyPatch, only: Callable[[Any, str], None]) -> None:
+    only(hostile.Hostile, "_garbage")
+    monkeypatch.setattr(hostile, "GARBAGE", [(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 408 ")])
+    assert "refusal: closed at" in failures()
