@@ -51,6 +51,9 @@ class Surroundings(Protocol):
     def block(self, seconds: float) -> None:
         """Block the event loop."""
 
+    def fail(self, text: str) -> None:
+        """Add a failure to those of the life."""
+
 
 class Planned(Exception):
     """Raised by an application that is to fail."""
@@ -193,7 +196,6 @@ class Application:
     def __init__(self, life: Surroundings) -> None:
         self.plans: dict[str, Any] = {}
         self.sessions: dict[str, Any] = {}
-        self.unknown: list[str] = []
         self.lifespan = "off"
         self._life = life
 
@@ -204,7 +206,7 @@ class Application:
         known = self.sessions if scope["type"] == "websocket" else self.plans
         plan = known.get(scope["path"])
         if plan is None:
-            self.unknown.append(scope["path"])
+            self._life.fail(f"a request that nobody sent: {scope['path'][:60]}")
             raise Planned("an unknown target")
         plan.calls += 1
         plan.began_at = self._life.now()

@@ -32,6 +32,14 @@ def failures() -> str:
     return "\n".join(failure for seed in range(SEEDS) for failure in live(seed).failures)
 
 
+def test_request_that_nobody_sent_fails(monkeypatch: pytest.MonkeyPatch, only: Callable[[Any, str], None]) -> None:
+    only(hostile.Hostile, "_garbage")
+    assert failures() == ""
+    accepted = (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"HTTP/1.1 500 ")
+    monkeypatch.setattr(hostile, "GARBAGE", (accepted,))
+    assert "a request that nobody sent: /" in failures()
+
+
 def test_other_refusal_than_expected_fails(monkeypatch: pytest.MonkeyPatch, only: Callable[[Any, str], None]) -> None:
     only(hostile.Hostile, "_garbage")
     monkeypatch.setattr(hostile, "GARBAGE", [(data, b"HTTP/1.1 200 ") for data, _ in hostile.GARBAGE])
