@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pronghorn.http2_constants import FRAME_SIZE_ERROR, PREFACE, PROTOCOL_ERROR
+from tests.simulation import verdicts
 from tests.simulation.application import Ends, Plan, Reads
 from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
@@ -34,6 +35,9 @@ GARBAGE = (
     (PREFACE + b"\xff\xff\xff\x04\0\0\0\0\0", goaway(code=FRAME_SIZE_ERROR)[3:]),
 )
 
+# A frame of text.
+UNMASKED = b"\x81\x01a"
+
 
 class Hostile(Client):
     kind = "hostile"
@@ -41,6 +45,7 @@ class Hostile(Client):
     def __init__(self, life: Life, link: Link) -> None:
         super().__init__(life, link)
         self.plan: Plan | None = None
+        self.session: Session | None = None
 
     def script(self) -> Script:
         ways: tuple[Callable[[], Script], ...] = (
@@ -57,8 +62,12 @@ class Hostile(Client):
         return way()
 
     def judge(self) -> None:
-        if self.plan is not None and self.plan.calls > 1:
-            self.fail(f"the application was called {self.plan.calls} times")
+        if self.plan is not None:
+            verdicts.judge_plan(self.life, self.plan)
+        if self.session is not None:
+            verdicts.judge_call(self.life, self.session)
+            if self.session.echoed:
+                self.fail("a frame without a mask was a message for the application")
 
     def _silent(self) -> Script:
         yield from self.link.until(lambda: False, self.life.patience)
@@ -84,7 +93,8 @@ class Hostile(Client):
         link = self.link
         self.plan = plan = self._plan()
         plan.reads, plan.reads_late = Reads.ALL, False
-        link.send(f"POST /{plan.key} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n".encode() + b"x" * 10)
+        plan.body = b"x" * 10 + b"y" * 90
+        link.send(f"POST /{plan.key} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n".encode() + plan.body[:10])
         for _ in range(self.rng.choice((0, 3))):
             yield from link.wait(1.0)
             link.send(b"y")
@@ -128,10 +138,10 @@ class Hostile(Client):
     def _bad_frame(self) -> Script:
         """A frame that is not masked, in a session that echoes."""
         link = self.link
-        session = Session(str(link.number), self.rng)
+        self.session = session = Session(str(link.number), self.rng)
         session.manner = Manner.ECHO
         self.life.application.sessions[f"/{link.number}"] = session
-        link.send(self.handshake() + b"\x81\x01a")
+        link.send(self.handshake() + UNMASKED)
         began = self.life.now()
         yield from link.until(lambda: False, self.life.patience)
         self.life.check_end(link, "bad frame", EPOCH, began + 5)

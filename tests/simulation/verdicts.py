@@ -1,4 +1,4 @@
-"""The rules that an answer, or its absence, must follow. Each applies to HTTP/1 and HTTP/2."""
+"""The rules that a call, an answer, or its absence must follow, whatever the version of HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests.simulation.application import Outcome, Plan
 if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.network import Link
+    from tests.simulation.websocket import Session
 
 
 class Seen(NamedTuple):
@@ -25,8 +26,13 @@ class Seen(NamedTuple):
 
 def judge_plan(life: Life, plan: Plan) -> None:
     """One request is one call, which sees what the client has sent."""
+    judge_call(life, plan)
     if plan.problem:
         life.fail(f"{plan.key}: {plan.problem}")
+
+
+def judge_call(life: Life, plan: Plan | Session) -> None:
+    """The application is called once at most, and the call ends."""
     if plan.calls > 1:
         life.fail(f"{plan.key}: the application was called {plan.calls} times")
     if plan.calls and plan.outcome is None:

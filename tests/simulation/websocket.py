@@ -7,6 +7,7 @@ import enum
 import random
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation import verdicts
 from tests.simulation.application import EarlyReturn, Outcome, Planned, Receive, Send, Surroundings
 from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
@@ -137,10 +138,7 @@ class Talk(Client):
 
     def judge(self) -> None:
         session, link, life = self.session, self.link, self.life
-        if session.calls > 1:
-            self.fail(f"the application was called {session.calls} times")
-        if session.calls and session.outcome is None:
-            self.fail("the call has not ended")
+        verdicts.judge_call(life, session)
         if self.echoed != self.sent[: len(self.echoed)]:
             self.fail("other messages than those sent, or out of order")
         if link.left_at is not None or life.was_forced or life.gave_up(link) or not session.calls:
