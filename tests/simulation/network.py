@@ -27,6 +27,9 @@ _TCP_INFO = 128
 # Pieces that one client's bytes are split into: with any latency, they arrive before the server's timeouts.
 MOST_SPLITS = 12
 
+# Bytes that a slow client reads at a time, if so many have been written.
+LEAST_READ = 3000
+
 # Seconds until the network tries again to pass bytes to a server that does not read.
 _RETRY = 0.2
 
@@ -182,7 +185,7 @@ class Link:
         self._splits = rng.choice((0.0, 0.1, 0.6))
         self._splits_left = MOST_SPLITS
         self._piece = rng.choice((1, 7, 300, 5000))
-        self._read_size = rng.choice((100_000, 100_000, 20_000, 3000))
+        self._read_size = rng.choice((100_000, 100_000, 20_000, LEAST_READ))
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         self.buffer_size = rng.choice((0, 0, 20_000, 5000))

@@ -11,6 +11,7 @@ from tests.simulation import verdicts
 from tests.simulation.application import EarlyReturn, Outcome, Planned, Receive, Send, Surroundings
 from tests.simulation.client import Client
 from tests.simulation.loop import EPOCH
+from tests.simulation.network import LEAST_READ
 from tests.support.frames import BINARY, CLOSE, PING, PONG, TEXT, fragments, frame
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Talk(Client):
         self.status = 0
         self.sent: list[bytes] = []
         self.echoed: list[bytes] = []
+        self.said_at = 0.0
         self.code: int | None = None
         self.answers_pings = True
 
@@ -106,7 +108,7 @@ class Talk(Client):
                 return
         what = rng.choice(("close", "close", "wait", "wait", "silent", "silent", "vanish", "reset", "half-close"))
         if what == "close":
-            self._fully_echoed = yield from link.until(
+            yield from link.until(
                 lambda: self._read() or self.code is not None or len(self.echoed) == len(self.sent), life.patience
             )
             link.send(frame(CLOSE, (1001).to_bytes(2, "big")))
@@ -141,6 +143,8 @@ class Talk(Client):
         verdicts.judge_call(life, session)
         if self.echoed != self.sent[: len(self.echoed)]:
             self.fail("other messages than those sent, or out of order")
+        if session.manner is Manner.ECHO and len(self.echoed) < len(self.sent) and self._had_time_for_echoes():
+            self.fail(f"{len(self.echoed)} of {len(self.sent)} messages came back")
         if link.left_at is not None or life.was_forced or life.gave_up(link) or not session.calls:
             return
         if not self.status:
@@ -171,11 +175,22 @@ class Talk(Client):
             allowed |= {1011, 1000} if session.outcome is Outcome.CANCELLED else set()
             if self.code not in allowed:
                 self.fail(f"closed with {self.code}: {session.manner}")
+            if self.code == codes.get(session.manner) and len(self.echoed) < session.echoed:
+                self.fail(f"{len(self.echoed)} of {session.echoed} messages arrived before the close")
+
+    def _had_time_for_echoes(self) -> bool:
+        """Return whether all messages should have come back before the end of the session, whoever ended it."""
+        life, link = self.life, self.link
+        ends = (life.stop_at, link.half_closed_at, link.left_at, link.ended_at)
+        way = 2 * link.latency * (len(self.sent) + sum(map(len, self.sent)) / LEAST_READ) + link.slack
+        longest = way + self.session.pause * len(self.sent) + life.blocked + 1
+        return self.said_at + longest < min(end for end in ends if end is not None)
 
     def _say(self, size: int) -> None:
         text = (f"{len(self.sent)}:" + "é" * size)[:size].encode() if size % 2 else self.rng.randbytes(size)
         opcode = TEXT if size % 2 else BINARY
         self.sent.append(text)
+        self.said_at = self.life.now()
         self.life.count("websocket messages")
         if len(text) > 2 and self.rng.random() < 0.2:
             middle = self.rng.randint(1, len(text) - 1)
