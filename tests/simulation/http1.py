@@ -52,8 +52,8 @@ class Answers:
         self.current: Answer | None = None
         self.interim = 0
 
-    def read(self, method: str) -> Answer | None:
-        """The next response if it is complete, to a request with `method`."""
+    def read(self, method: str, expects: bool) -> Answer | None:
+        """The next response if it is complete, to a request with `method` that `expects` a 100 before."""
         data = self._link.received
         while self.current is None:
             end = data.find(b"\r\n\r\n")
@@ -62,6 +62,8 @@ class Answers:
             self.current = self._head(bytes(data[:end]), method)
             del data[: end + 4]
             if self.current.status == 100:
+                if not expects:
+                    raise Malformed("100 to a request that does not expect it")
                 self.interim += 1
                 self.current = None
         answer = self.current
@@ -302,15 +304,14 @@ class Conversation(Client):
         ask.sent_at = self.life.now()
         yield from self.link.until(lambda: self._read_into(ask) or self.answers.interim, 1.0)
         if ask.answer is None:
-            if self.answers.interim:
-                self.answers.interim = 0
+            self.answers.interim = 0
             ask.is_sent = True
             self.link.send(ask.body)
 
     def _read_into(self, ask: Ask) -> bool:
         if ask.answer is None:
             try:
-                ask.answer = self.answers.read(ask.plan.method)
+                ask.answer = self.answers.read(ask.plan.method, ask.expects)
             except (Malformed, ValueError) as error:
                 self.fail(str(error))
                 self.stopped_waiting = True

@@ -12,7 +12,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("the simulated network needs Linux", allow_module_level=True)
 
-from tests.simulation import hostile, life, websocket
+from tests.simulation import hostile, http1, life, websocket
 from tests.simulation.application import Application, Receive, Send
 from tests.simulation.campaign import live
 from tests.support.frames import TEXT, frame
@@ -130,3 +130,10 @@ def test_message_that_is_lost_before_a_close_fails(
     monkeypatch.setattr(websocket.Session, "manner", closing, raising=False)
     sabotage(sending=without_messages)
     assert fails_with("messages arrived before the close")
+
+
+def test_100_that_was_not_expected_fails(monkeypatch: pytest.MonkeyPatch, only: Only) -> None:
+    only(http1.Conversation)
+    read = http1.Answers.read
+    monkeypatch.setattr(http1.Answers, "read", lambda answers, method, expects: read(answers, method, False))
+    assert fails_with("100 to a request that does not expect it")
