@@ -120,7 +120,7 @@ class Hostile(Client):
         if self.rng.random() < 0.5:
             self.link.reset()
         else:
-            self.link.close()
+            self.link.vanish()
 
     def _unread(self) -> Script:
         """Ask for much, and read nothing."""

@@ -343,7 +343,7 @@ class Conversation(Client):
         yield rng.choice((0.0, 0.001, 0.1, 1.1)), False
         what = rng.choice(("close", "reset", "half-close", "half-close", "stall", "long stall"))
         if what == "close":
-            link.close()
+            link.vanish()
             return True
         if what == "reset":
             link.reset()

@@ -236,7 +236,7 @@ class Streams(Client):
         self._read([])
         what = rng.choice(("close", "reset", "cancel", "cancel", "stall", "half-close"))
         if what == "close":
-            link.close()
+            link.vanish()
             return True
         if what == "reset":
             link.reset()

@@ -216,15 +216,17 @@ class Link:
         self._pump_later()
 
     def close(self) -> None:
-        """Go away at once: close, and reset the connection if something is unread."""
-        self._leave("vanish")
-        self.sock.close()
+        """Go away at once, with a reset if something is unread."""
+        self._leave("closes")
+
+    def vanish(self) -> None:
+        """Close in the midst of things."""
+        self._leave("vanish", is_fault=True)
 
     def reset(self) -> None:
         """Go away at once with a reset."""
         self.was_reset = True
-        self._leave("reset")
-        self.sock.close()
+        self._leave("reset", is_fault=True)
 
     def is_open(self) -> bool:
         """Return whether the client is there and the server has not ended its stream."""
@@ -299,9 +301,8 @@ class Link:
             seconds, self._ends_wait = next(self._script)
         except StopIteration:
             self._script = None
-            if self.left_at is None and self.ended is None:
-                self._leave("closes")
-                self.sock.close()
+            if self.is_open():
+                self.close()
             return
         waiting = self._waiting
         self._network.after(seconds, lambda: self._resume() if waiting == self._waiting else None)
@@ -395,10 +396,12 @@ class Link:
         self.sock.close()
         self._wake()
 
-    def _leave(self, how: str) -> None:
+    def _leave(self, how: str, is_fault: bool = False) -> None:
         if self.sock.fileno() >= 0:
-            self._network.faults[how] += 1
+            if is_fault:
+                self._network.faults[how] += 1
             self._network.forget(self)
+            self.sock.close()
         if self.left_at is None:
             self.left_at = self._network.read_clock()
             self._network.note(self.number, how)

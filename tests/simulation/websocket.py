@@ -134,7 +134,7 @@ class Talk(Client):
             link.half_close()
             yield from link.until(lambda: self._read() and False, 20)
         elif what == "vanish":
-            link.close()
+            link.vanish()
         else:
             link.reset()
 
