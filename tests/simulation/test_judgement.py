@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import random
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,7 @@ if sys.platform != "linux":
 from tests.simulation import hostile, http1, life, websocket
 from tests.simulation.application import Application, Receive, Send
 from tests.simulation.campaign import live
+from tests.simulation.network import Link
 from tests.support.frames import TEXT, frame
 
 SEEDS = 20
@@ -102,6 +105,19 @@ def test_late_refusal_fails(monkeypatch: pytest.MonkeyPatch, only: Only) -> None
     only(hostile.Hostile, "_garbage")
     monkeypatch.setattr(hostile, "GARBAGE", [(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 408 ")])
     assert fails_with("refusal: closed at")
+
+
+@pytest.mark.parametrize(("limit", "failures"), [(None, 1), (4, 0)])
+def test_503_without_a_limit_fails(limit: int | None, failures: int) -> None:
+    refused = life.Life(0)
+    refused.config.limit_concurrency = limit
+    with contextlib.closing(refused.network) as network:
+        link = Link(network, 1, random.Random(0))
+        network.links.append(link)
+        link.received += b"HTTP/1.1 503 Service Unavailable\r\n"
+        link.ended_at = refused.now()
+        hostile.Hostile(refused, link)._check_answer(b"HTTP/1.1 408 ")
+    assert len(refused.failures) == failures
 
 
 def test_unmasked_message_fails(monkeypatch: pytest.MonkeyPatch, only: Only) -> None:
