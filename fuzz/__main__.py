@@ -19,8 +19,9 @@ from fuzz.targets import TARGETS
 from tests.support.results import append, provenance
 
 FINDINGS = Path("build/fuzz")
-# Of one input: seconds, MiB of the process, bytes.
-LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-max_len=4096")
+# Of one input: seconds by the clock, which several targets share with each other, MiB of the process, bytes.
+# AddressSanitizer keeps 256 MiB of freed memory, and more for its records.
+LIMITS = ("-timeout=60", "-rss_limit_mb=2048", "-max_len=4096")
 # The end of what libFuzzer prints about a failure, in lines.
 TAIL = 40
 _PROGRESS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: \d+ corp: (\d+)", re.MULTILINE)
