@@ -144,7 +144,9 @@ class Answers:
 
 @dataclass
 class Ask:
-    """A request, and its answer. `head` and `body` are its bytes, `is_sent` that all were given to the network."""
+    """A request, and its answer. `head` and `body` are its bytes, `is_sent` that all were given to the network.
+    `answered_at` is the time at which the client had the whole answer.
+    """
 
     plan: Plan
     head: bytes
@@ -153,6 +155,7 @@ class Ask:
     expects: bool
     is_sent: bool = False
     sent_at: float = 0.0
+    answered_at: float = 0.0
     answer: Answer | None = None
 
     def ends_connection(self) -> bool:
@@ -226,7 +229,8 @@ class Conversation(Client):
                 and (earlier.ends_connection() or verdicts.may_be_ended_unnoticed(self.life, self.link, earlier.plan))
             )
             if ask.is_sent and not self._was_destroyed(index):
-                verdicts.judge_unanswered(self.life, self.link, ask.plan, had_closed)
+                ready_at = max(ask.sent_at, earlier.answered_at if earlier else 0.0)
+                verdicts.judge_unanswered(self.life, self.link, ask.plan, had_closed, ready_at)
             # No later request can be answered, which `received` would show.
             return
         if self.link.received:
@@ -317,6 +321,7 @@ class Conversation(Client):
                 self.stopped_waiting = True
                 return True
             if ask.answer is not None:
+                ask.answered_at = self.life.now()
                 self.life.note(self.link.number, f"{ask.plan.key}: {ask.answer.status} {len(ask.answer.body)}")
         return ask.answer is not None
 

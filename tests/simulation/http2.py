@@ -42,6 +42,7 @@ class Stream:
     number: int
     left: bytes
     window: int
+    opened_at: float
     status: int = 0
     key: str = ""
     body: bytearray = field(default_factory=bytearray)
@@ -107,7 +108,7 @@ class Streams(Client):
                 self._judge_reset(stream)
                 continue
             was_told = self.last is not None and stream.number > self.last
-            verdicts.judge_unanswered(self.life, self.link, plan, was_told)
+            verdicts.judge_unanswered(self.life, self.link, plan, was_told, stream.opened_at)
 
     def _judge_reset(self, stream: Stream) -> None:
         """Check that the server had a reason to reset a stream before the end of its response."""
@@ -136,7 +137,7 @@ class Streams(Client):
             (b":path", f"/{key}".encode()),
         )
         self.link.send(frames.headers(number, *pseudo, ends=not body))
-        stream = Stream(plan, number, body, self.stream_window, credit=self.initial)
+        stream = Stream(plan, number, body, self.stream_window, self.life.now(), credit=self.initial)
         self.streams[number] = stream
         self._send_body(stream)
         return stream

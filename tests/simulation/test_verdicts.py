@@ -116,29 +116,29 @@ def test_refusal_at_the_limit(life: Life, calls: int, failure: str | None) -> No
     ],
 )
 def test_no_answer(life: Life, link: Link, plan: Plan, had_closed: bool, failure: str | None) -> None:
-    verdicts.judge_unanswered(life, link, plan, had_closed)
+    verdicts.judge_unanswered(life, link, plan, had_closed, EPOCH)
     check(life, failure)
 
 
 def test_no_answer_on_an_open_connection(life: Life, link: Link) -> None:
     link.ended = link.ended_at = None
-    verdicts.judge_unanswered(life, link, completed(), True)
+    verdicts.judge_unanswered(life, link, completed(), True, EPOCH)
     check(life, "not answered, and the connection is open")
 
 
 def test_no_answer_to_a_client_that_has_left(life: Life, link: Link) -> None:
     link.left_at = EPOCH
-    verdicts.judge_unanswered(life, link, completed(), False)
+    verdicts.judge_unanswered(life, link, completed(), False, EPOCH)
     check(life, None)
 
 
 def test_no_answer_to_a_client_that_was_cut_off(life: Life, link: Link) -> None:
     life.log.append("Connection cut off. 10.1.0.2:20002 - read nothing")
-    verdicts.judge_unanswered(life, link, completed(), False)
+    verdicts.judge_unanswered(life, link, completed(), False, EPOCH)
     check(life, "but not answered")
     life.failures.clear()
     life.log.append("Connection cut off. 10.1.0.1:20001 - read nothing")
-    verdicts.judge_unanswered(life, link, completed(), False)
+    verdicts.judge_unanswered(life, link, completed(), False, EPOCH)
     check(life, None)
 
 
@@ -147,15 +147,26 @@ def test_no_answer_behind_a_refusal(life: Life, link: Link, limit: int | None, f
     """What arrives after a 503 may destroy it."""
     life.config.limit_concurrency = limit
     link.sent_too_late = True
-    verdicts.judge_unanswered(life, link, completed(calls=0), False)
+    verdicts.judge_unanswered(life, link, completed(calls=0), False, EPOCH)
     check(life, failure)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LEFT, Outcome.RAISED, Outcome.CANCELLED])
 def test_no_answer_after_the_client_has_half_closed(life: Life, link: Link, outcome: Outcome) -> None:
     link.half_closed_at = EPOCH
-    verdicts.judge_unanswered(life, link, completed(outcome=outcome), False)
+    verdicts.judge_unanswered(life, link, completed(outcome=outcome), False, EPOCH)
     check(life, None)
+
+
+def test_request_that_came_before_the_stop_and_never_reached_the_application(life: Life, link: Link) -> None:
+    ready_at = EPOCH
+    life.stop_at = ready_at + verdicts.DELIVERY + link.slack
+    link.ended_at = life.stop_at + 1
+    verdicts.judge_unanswered(life, link, completed(calls=0), False, ready_at)
+    check(life, None)
+    life.stop_at += 0.1
+    verdicts.judge_unanswered(life, link, completed(calls=0), False, ready_at)
+    check(life, "never reached the application")
 
 
 @pytest.mark.parametrize(
@@ -169,14 +180,14 @@ def test_no_answer_after_the_client_has_half_closed(life: Life, link: Link, outc
 )
 def test_no_answer_at_the_stop(life: Life, link: Link, plan: Plan, failure: str | None) -> None:
     life.stop_at = EPOCH
-    verdicts.judge_unanswered(life, link, plan, False)
+    verdicts.judge_unanswered(life, link, plan, False, EPOCH)
     check(life, failure)
 
 
 @pytest.mark.parametrize(("timeout", "failure"), [(8, None), (10, "but not answered")])
 def test_no_answer_within_the_time_of_the_stop(life: Life, link: Link, timeout: int, failure: str | None) -> None:
     life.stop_at, life.config.timeout_graceful_shutdown = EPOCH, timeout
-    verdicts.judge_unanswered(life, link, completed(), False)
+    verdicts.judge_unanswered(life, link, completed(), False, EPOCH)
     check(life, failure)
 
 
@@ -184,7 +195,7 @@ def test_no_answer_within_the_time_of_the_stop(life: Life, link: Link, timeout: 
 def test_response_that_pauses_may_end_unnoticed(life: Life, link: Link, way: Any, failure: str | None) -> None:
     life.config.send_after_disconnect = way
     link.half_closed_at = EPOCH
-    verdicts.judge_unanswered(life, link, completed(pauses=[2.6]), False)
+    verdicts.judge_unanswered(life, link, completed(pauses=[2.6]), False, EPOCH)
     check(life, failure)
 
 

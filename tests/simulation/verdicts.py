@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tests.simulation.websocket import Session
 
 
+# Seconds in which the server reads what has arrived, the rest of an earlier body included.
+DELIVERY = 5
+
+
 class Seen(NamedTuple):
     """The part of a response that a client has received: with its `key` if it is the application's. `has_length` says
     that the response was complete by its length, whatever the application did next.
@@ -59,9 +63,9 @@ def judge_answer(life: Life, plan: Plan, seen: Seen) -> None:
         life.fail(f"{plan.key}: looks complete, but the application has not completed it: {plan.outcome}")
 
 
-def judge_unanswered(life: Life, link: Link, plan: Plan, had_closed: bool) -> None:
+def judge_unanswered(life: Life, link: Link, plan: Plan, had_closed: bool, ready_at: float) -> None:
     """A request that was sent has a complete answer, unless there is a reason. `had_closed` says that the response
-    before has announced the end of the connection.
+    before has announced the end of the connection. From `ready_at`, no other request was in its way.
     """
     if link.left_at is not None or life.was_forced or life.gave_up(link) or life.ran_out_of_time(link.ended_at):
         return
@@ -72,7 +76,7 @@ def judge_unanswered(life: Life, link: Link, plan: Plan, had_closed: bool) -> No
             life.fail(f"{plan.key}: {plan.outcome}, but not answered; the client saw {link.ended}")
     elif life.config.limit_concurrency is not None and link.sent_too_late:
         pass  # what was pipelined behind a request that got 503 has destroyed that answer
-    elif not (had_closed or life.is_stopping(link.ended_at)):
+    elif not had_closed and not (life.is_stopping(link.ended_at) and _came_too_late(life, link, ready_at)):
         life.fail(f"{plan.key}: never reached the application; the client saw {link.ended}")
 
 
@@ -82,6 +86,11 @@ def may_be_ended_unnoticed(life: Life, link: Link, plan: Plan) -> bool:
     """
     has_left = link.half_closed_at is not None
     return has_left and life.config.send_after_disconnect == "ignore" and max(plan.pauses, default=0) > 1
+
+
+def _came_too_late(life: Life, link: Link, ready_at: float) -> bool:
+    """Return whether the server may not have got a request before it was told to stop."""
+    return life.stop_at <= ready_at + link.slack + life.blocked + DELIVERY
 
 
 def _judge_own_answer(life: Life, plan: Plan, seen: Seen) -> None:
