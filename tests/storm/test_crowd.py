@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -105,11 +106,22 @@ def performed(
 ) -> Record:
     """The record of one act at a server."""
     record = Record()
+    served: list[asyncio.Task[None]] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(cast("asyncio.Task[None]", asyncio.current_task()))
+        # asyncio before 3.12 logs an error if this is cancelled.
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await serve(reader, writer)
+        writer.transport.abort()
 
     async def run() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
             place = Place(server.sockets[0].getsockname()[1], 0, context, context)
             await perform(act, place, rng or random.Random(0), record, seconds)
+            for task in served:
+                task.cancel()
+            await asyncio.gather(*served)
 
     asyncio.run(run())
     return record
