@@ -102,9 +102,11 @@ def end_without_client(server: Server, exchange: Exchange) -> None:
         if server.queue is not None:
             server.queue.leave(exchange)
         return
+    if task.done():  # the connection has ended after its response
+        return
     if policy == "streaming" and exchange.outlives_client():
         if timeout := server.shared.limits.write_timeout:
-            _StreamTimeout(server.loop, timeout, task, cast("Request", exchange))
+            _StreamTimeout(server, timeout, task, cast("Request", exchange))
     elif policy == "always" or (policy == "streaming" and exchange.is_stalled()):
         # A task that was just resumed will see the error from its next `send()`, which runs before this callback.
         server.loop.call_soon(_cancel_unless_send_failed, task, exchange)
@@ -130,15 +132,14 @@ def log_closed() -> None:
 class _StreamTimeout:
     """Cancels the `task` of a response that no client receives, once it has streamed for `timeout` seconds."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeout: int, task: asyncio.Task[None], request: Request
-    ) -> None:
-        self._loop = loop
+    def __init__(self, server: Server, timeout: int, task: asyncio.Task[None], request: Request) -> None:
+        self._loop = server.loop
         self._timeout = timeout
         self._task = task
         self._request = request
         self._streamed = True
-        self._timer = loop.call_later(timeout, self._check)
+        # Not in the current context, which may be that of another request: asyncio may keep a timer that is cancelled.
+        self._timer = self._loop.call_later(timeout, self._check, context=server.context)
         task.add_done_callback(self._end)
 
     def _check(self) -> None:

@@ -250,10 +250,9 @@ class HTTPProtocol(asyncio.Protocol):
         if self._is_secure:
             # The engine starts a timer of many days. asyncio may keep it after it was cancelled, with its context: that
             # of a request, if the application's task has come here.
-            contextvars.Context().run(self._close)
-            self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, False)
-        else:
-            self._close()
+            contextvars.Context().run(self._close_secure)
+        elif not self._transport.is_closing():
+            self._end(self._transport.close)
 
     def unsent(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -305,9 +304,10 @@ class HTTPProtocol(asyncio.Protocol):
             calls.end_without_client(self._state, exchange)
         self.connection.lose()
 
-    def _close(self) -> None:
+    def _close_secure(self) -> None:
         if not self._transport.is_closing():
             self._end(self._transport.close)
+        self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, False)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Close or abort the transport; before that, cancel a running sendfile, during which asyncio's would fail."""
