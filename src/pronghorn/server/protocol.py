@@ -251,8 +251,8 @@ class HTTPProtocol(asyncio.Protocol):
             # The engine starts a timer of many days. asyncio may keep it after it was cancelled, with its context: that
             # of a request, if the application's task has come here.
             contextvars.Context().run(self._close_secure)
-        elif not self._transport.is_closing():
-            self._end(self._transport.close)
+        else:
+            self._close()
 
     def unsent(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -304,9 +304,12 @@ class HTTPProtocol(asyncio.Protocol):
             calls.end_without_client(self._state, exchange)
         self.connection.lose()
 
-    def _close_secure(self) -> None:
+    def _close(self) -> None:
         if not self._transport.is_closing():
             self._end(self._transport.close)
+
+    def _close_secure(self) -> None:
+        self._close()
         self._state.loop.call_later(_CLOSE_POLL, self._abort_once_delivered, False)
 
     def _end(self, end: Callable[[], None]) -> None:
