@@ -10,12 +10,12 @@ import concurrent.futures
 import random
 import shlex
 import shutil
-import statistics
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.soak.load import mean_processor
 from tests.soak.soak import MIB, Soak
 from tests.storm.harness import Storm, lacks_for_storms
 from tests.support.certificates import Certificates
@@ -103,7 +103,7 @@ def heading(options: argparse.Namespace) -> str:
 def row(soak: Soak) -> str:
     storm, report, rounds = soak.storm, soak.report, soak.rounds
     server = f"{storm.form}, {storm.loop}" + ("" if storm.tls == "none" else f", TLS of {storm.tls}")
-    load = statistics.fmean(each.processor for each in rounds) / soak.most if rounds and soak.most else 0
+    load = mean_processor(rounds) / soak.most if soak.most else 0
     cells = (
         server,
         f"{sum(each.answered for each in rounds):,}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class Round:
     processor: float
 
 
+def mean_processor(rounds: Sequence[Round]) -> float:
+    """The mean share of a processor that the server took in `rounds`, 0 without any."""
+    return statistics.fmean(each.processor for each in rounds) if rounds else 0.0
+
+
 class Load:
     """Runs h2load against the processes `pids` of a server at `url`, in rounds: with HTTP/1.1 and HTTP/2 in turn."""
 
@@ -49,9 +55,8 @@ class Load:
         `share` of the processor time that it takes now. Raises CalledProcessError.
         """
         rounds = {version: self._run(version, seconds, None) for version in self._rates}
-        most = sum(each.processor for each in rounds.values()) / len(rounds)
         self._rates = {version: share * each.answered / seconds for version, each in rounds.items()}
-        self._wanted = share * most
+        self._wanted = share * mean_processor(list(rounds.values()))
         return list(rounds.values())
 
     def run(self, seconds: float) -> Round:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.soak.load import Load, Round
+from tests.soak.load import Load, Round, mean_processor
 from tests.storm.harness import Asker, Report, Storm, weather
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Soak:
     @property
     def most(self) -> float:
         """The share of a processor that the server took when it got all requests that it could answer."""
-        return statistics.fmean(each.processor for each in self.calibration) if self.calibration else 0.0
+        return mean_processor(self.calibration)
 
     @property
     def failures(self) -> int:
