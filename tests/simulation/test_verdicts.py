@@ -144,7 +144,7 @@ def test_no_answer_to_a_client_that_was_cut_off(life: Life, link: Link) -> None:
 
 @pytest.mark.parametrize(("limit", "failure"), [(4, None), (None, "never reached the application")])
 def test_no_answer_behind_a_refusal(life: Life, link: Link, limit: int | None, failure: str | None) -> None:
-    """What arrives after a 503 may destroy it."""
+    """Bytes that arrive after a 503 may destroy it."""
     life.config.limit_concurrency = limit
     link.sent_too_late = True
     verdicts.judge_unanswered(life, link, completed(calls=0), False, EPOCH)
